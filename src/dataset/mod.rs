@@ -1,0 +1,1 @@
+//! Folders of recordings to tracks with labels, and their splits.

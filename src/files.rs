@@ -1,0 +1,84 @@
+//! Files that are either whole or absent: written beside their place, then renamed.
+
+use std::fs;
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Writes `bytes` to `path` through a temporary file in the same folder, so that
+/// a reader, a crash or a full disk never sees half a file.
+///
+/// # Errors
+/// [`Error::Io`] naming `path`; what stood there before stays as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    // The crate's default is 0600; what we publish should follow the umask as any file does.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".part-").tempfile_in(folder).map_err(Error::io(path))?;
+    file.write_all(bytes).map_err(Error::io(path))?;
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    Ok(())
+}
+
+/// Writes `value` as indented JSON with a closing newline, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::format(path, e))?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+/// Reads a JSON file into `T`.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::Format`] with line and column if
+/// it is not what `T` needs.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let file = fs::File::open(path).map_err(Error::io(path))?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|e| Error::format(path, e))
+}
+
+/// Creates `folder` and its parents.
+///
+/// # Errors
+/// [`Error::Io`] naming the folder.
+pub fn create_dir(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(Error::io(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_scraps() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write(&path, b"old").unwrap();
+        let blocked = dir.path().join("missing/a.json");
+        assert!(matches!(write(&blocked, b"new"), Err(Error::Io { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn json_errors_say_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write(&path, b"{\n  \"x\": tru\n}").unwrap();
+        let error = read_json::<serde_json::Value>(&path).unwrap_err().to_string();
+        assert!(error.contains("a.json") && error.contains("line"), "{error}");
+    }
+}
