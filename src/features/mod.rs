@@ -1,1 +1,12 @@
 //! Samples to log-mel patches.
+//!
+//! A [`FrontEnd`] is data: the numbers that define a log-mel spectrogram and how
+//! it is cut into patches, saved as JSON beside every model. An [`Extractor`] is
+//! a front end made ready: window, planned FFT and sparse filterbank.
+
+mod extractor;
+mod filterbank;
+mod front_end;
+
+pub use extractor::{Extractor, LogMel, Patches};
+pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};

@@ -1,0 +1,244 @@
+//! Log-mel spectrograms and patches.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use realfft::{RealFftPlanner, RealToComplex};
+
+use super::filterbank::Bands;
+use super::front_end::{FrontEnd, LogKind, Spectrum};
+use crate::Result;
+
+/// A log-mel spectrogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogMel {
+    /// `[frames, mels]`, row-major: one frame after another.
+    pub data: Vec<f32>,
+    /// The number of frames.
+    pub frames: usize,
+    /// The number of mel bands.
+    pub mels: usize,
+}
+
+/// Patches of a log-mel spectrogram: a model's inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patches {
+    /// `[count, frames, mels]`, row-major.
+    pub data: Vec<f32>,
+    /// The number of patches; at least 1.
+    pub count: usize,
+    /// Frames in a patch.
+    pub frames: usize,
+    /// The number of mel bands.
+    pub mels: usize,
+    /// Whether the recording was shorter than a patch and silence made up for the rest.
+    pub padded: bool,
+}
+
+/// A front end made ready to use: window, planned FFT and sparse filterbank.
+///
+/// One is enough for any number of threads; each call brings its own scratch memory.
+pub struct Extractor {
+    front_end: FrontEnd,
+    window: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+    bands: Bands,
+}
+
+impl Extractor {
+    /// Prepares `front_end`.
+    ///
+    /// # Errors
+    /// As [`FrontEnd::validate`].
+    pub fn new(front_end: &FrontEnd) -> Result<Self> {
+        front_end.validate()?;
+        Ok(Self {
+            front_end: front_end.clone(),
+            window: periodic_hann(front_end.window),
+            fft: RealFftPlanner::new().plan_fft_forward(front_end.fft),
+            bands: Bands::new(front_end),
+        })
+    }
+
+    /// What it was made from.
+    pub fn front_end(&self) -> &FrontEnd {
+        &self.front_end
+    }
+
+    /// The log-mel spectrogram of `samples`, which must be at the front end's rate:
+    /// `[frames, mels]` with [`FrontEnd::frames`] frames, perhaps none.
+    pub fn log_mel(&self, samples: &[f32]) -> LogMel {
+        let FrontEnd { mels, hop, .. } = self.front_end;
+        let frames = self.front_end.frames(samples.len());
+        // Around a centred frame the FFT is padded alike on both sides, so that the
+        // window's middle, and not the FFT's, lies on the frame's sample.
+        let lead = if self.front_end.centred { self.window.len() / 2 } else { 0 };
+        let mut data = Vec::with_capacity(frames * mels);
+        let mut frame = self.fft.make_input_vec();
+        let mut bins = self.fft.make_output_vec();
+        let mut scratch = self.fft.make_scratch_vec();
+        let mut spectrum = vec![0.0; bins.len()];
+        for i in 0..frames {
+            self.windowed(samples, (i * hop) as isize - lead as isize, &mut frame);
+            self.fft
+                .process_with_scratch(&mut frame, &mut bins, &mut scratch)
+                .expect("buffers were made by this FFT");
+            match self.front_end.spectrum {
+                Spectrum::Power => {
+                    spectrum.iter_mut().zip(&bins).for_each(|(s, x)| *s = x.norm_sqr())
+                }
+                Spectrum::Magnitude => {
+                    spectrum.iter_mut().zip(&bins).for_each(|(s, x)| *s = x.norm_sqr().sqrt());
+                }
+            }
+            data.extend(self.bands.energies(&spectrum));
+        }
+        self.compress(&mut data);
+        LogMel { data, frames, mels }
+    }
+
+    /// The patches of `samples`, which must be at the front end's rate.
+    ///
+    /// Frames after the last whole patch are left out. A recording shorter than a
+    /// patch is padded with silence to exactly one, and the result says so.
+    pub fn patches(&self, samples: &[f32]) -> Patches {
+        let FrontEnd { mels, patch_frames, patch_hop, .. } = self.front_end;
+        let padded = self.front_end.frames(samples.len()) < patch_frames;
+        let log_mel = if padded {
+            let mut samples = samples.to_vec();
+            samples.resize(self.front_end.patch_samples(), 0.0);
+            self.log_mel(&samples)
+        } else {
+            self.log_mel(samples)
+        };
+        let count = 1 + (log_mel.frames - patch_frames) / patch_hop;
+        let mut data = Vec::with_capacity(count * patch_frames * mels);
+        for patch in 0..count {
+            let begin = patch * patch_hop * mels;
+            data.extend_from_slice(&log_mel.data[begin..begin + patch_frames * mels]);
+        }
+        Patches { data, count, frames: patch_frames, mels, padded }
+    }
+
+    /// Fills `frame` with the windowed samples from `start` on, silence beyond the
+    /// recording's ends, and zeros after the window.
+    fn windowed(&self, samples: &[f32], start: isize, frame: &mut [f32]) {
+        frame.fill(0.0);
+        let before = start.min(0).unsigned_abs().min(self.window.len());
+        let from = start.max(0) as usize;
+        let inside = samples.get(from..).unwrap_or_default();
+        for ((out, x), w) in frame[before..].iter_mut().zip(inside).zip(&self.window[before..]) {
+            *out = x * w;
+        }
+    }
+
+    /// `log(scale * x + offset)` in place.
+    fn compress(&self, energies: &mut [f32]) {
+        let log = self.front_end.log;
+        let base = match log.kind {
+            LogKind::Natural => 1.0,
+            LogKind::Log10 => std::f32::consts::LOG10_E,
+        };
+        for x in energies {
+            *x = (log.scale * *x + log.offset).ln() * base;
+        }
+    }
+}
+
+/// `0.5 - 0.5 cos(2 pi i / n)`: the Hann window whose next period begins at `n`.
+fn periodic_hann(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (0.5 - 0.5 * (TAU * i as f64 / n as f64).cos()) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extractor(name: &str) -> Extractor {
+        Extractor::new(&FrontEnd::preset(name).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_extractor_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Extractor>();
+    }
+
+    #[test]
+    fn a_tone_lights_the_band_around_it() {
+        let tone: Vec<f32> =
+            (0..16_000).map(|i| (TAU * 1_000.0 * f64::from(i) / 16_000.0).sin() as f32).collect();
+        let log_mel = extractor("vggish").log_mel(&tone);
+        let frame = &log_mel.data[50 * 64..51 * 64];
+        let loudest = (0..64).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap();
+        let mel = |hz: f64| 1127.0 * (1.0 + hz / 700.0).ln();
+        let expected = (mel(1_000.0) - mel(125.0)) / (mel(7_500.0) - mel(125.0)) * 65.0 - 1.0;
+        assert!((loudest as f64 - expected).abs() < 1.0, "{loudest} for {expected}");
+    }
+
+    #[test]
+    fn silence_is_the_logarithm_of_the_offset() {
+        let silence = extractor("vggish").log_mel(&[0.0; 1_000]);
+        assert!(silence.data.iter().all(|&x| x == 0.01f32.ln()));
+        let silence = extractor("musicnn").log_mel(&[0.0; 1_000]);
+        assert!(silence.data.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn a_short_recording_makes_one_padded_patch() {
+        for name in FrontEnd::PRESETS {
+            let extractor = extractor(name);
+            let need = extractor.front_end().patch_samples();
+            let short = extractor.patches(&vec![0.5; need - 1]);
+            assert_eq!((short.count, short.padded), (1, true), "{name}");
+            let silent = extractor.patches(&[]);
+            assert_eq!((silent.count, silent.padded), (1, true), "{name}");
+            let whole = extractor.patches(&vec![0.5; need]);
+            assert_eq!((whole.count, whole.padded), (1, false), "{name}");
+            let shape = whole.count * whole.frames * whole.mels;
+            assert_eq!((short.data.len(), whole.data.len()), (shape, shape), "{name}");
+        }
+    }
+
+    #[test]
+    fn overlapping_patches_repeat_frames() {
+        let noise: Vec<f32> = (0..40_000u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5)
+            .collect();
+        let patches = extractor("yamnet").patches(&noise);
+        assert!(patches.count >= 3);
+        let (patch, hop) = (96 * 64, 48 * 64);
+        assert_eq!(patches.data[hop..patch], patches.data[patch..patch + patch - hop]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Against a count of the frames that fit, not the formula.
+        #[test]
+        fn frames_are_those_that_fit(
+            n in 0usize..3_000, window in 2usize..=512, hop in 1usize..600, centred: bool,
+        ) {
+            let front_end = FrontEnd { window, hop, centred, patch_frames: 1, patch_hop: 1, ..FrontEnd::vggish() };
+            let log_mel = Extractor::new(&front_end).unwrap().log_mel(&vec![0.1; n]);
+            let fits = |i: &usize| if centred { i * hop <= n } else { i * hop + window <= n };
+            prop_assert_eq!(log_mel.frames, (0..).take_while(fits).count());
+            prop_assert_eq!(log_mel.data.len(), log_mel.frames * log_mel.mels);
+            prop_assert!(log_mel.data.iter().all(|x| x.is_finite()));
+        }
+
+        #[test]
+        fn a_frame_depends_only_on_its_window(at in 0usize..4_000) {
+            let extractor = extractor("vggish");
+            let mut samples = vec![0.0; 4_000];
+            samples[at] = 1.0;
+            let log_mel = extractor.log_mel(&samples);
+            for (i, frame) in log_mel.data.chunks_exact(64).enumerate() {
+                let touched = (i * 160 + 1..i * 160 + 400).contains(&at); // The window begins with 0.
+                prop_assert_eq!(frame.iter().any(|&x| x != 0.01f32.ln()), touched);
+            }
+        }
+    }
+}
