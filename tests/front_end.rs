@@ -11,10 +11,21 @@ fn extractor(preset: &str) -> Extractor {
     Extractor::new(&FrontEnd::preset(preset).unwrap()).unwrap()
 }
 
-/// An array of an `.npz`, whose element type is `T`.
-fn array<T: npyz::Deserialize>(path: &Path, name: &str) -> Vec<T> {
+/// An array of an `.npz`, whose element type is `T`, row-major.
+fn array<T: npyz::Deserialize + Copy>(path: &Path, name: &str) -> Vec<T> {
     let mut archive = NpzArchive::open(path).unwrap();
-    archive.by_name(name).unwrap().expect(name).into_vec().unwrap()
+    let array = archive.by_name(name).unwrap().expect(name);
+    let (order, shape) = (array.order(), array.shape().to_vec());
+    let data: Vec<T> = array.into_vec().unwrap();
+    match order {
+        npyz::Order::C => data,
+        // What numpy makes of a transposed matrix.
+        npyz::Order::Fortran => {
+            let [rows, columns] = shape[..] else { panic!("{name}: {shape:?}") };
+            let at = |i| data[(i / columns + i % columns * rows) as usize];
+            (0..rows * columns).map(at).collect()
+        }
+    }
 }
 
 /// The greatest absolute difference, after the lengths were found equal.

@@ -99,8 +99,8 @@ impl Audio {
     /// The same recording at `rate` Hz: `ceil(n * rate / self.rate)` samples, the
     /// first of which lies where the first one lay. Nothing is done if the rates agree.
     ///
-    /// A linear-phase, band-limited FFT resampler (`rubato`): flat to above 97 % of
-    /// the lower Nyquist frequency for common rates, with its delay taken out.
+    /// A linear-phase FFT resampler (`rubato`), its delay taken out; from 48 kHz or
+    /// less to 16 kHz it is flat to 97 % of the Nyquist frequency.
     ///
     /// # Errors
     /// [`Error::Config`] if either rate is outside [`MIN_RATE`] to [`MAX_RATE`].

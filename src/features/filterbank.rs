@@ -55,8 +55,8 @@ impl Bands {
 }
 
 /// The rows of Google's `spectrogram_to_mel_matrix`: triangles whose slopes are
-/// straight on the mel axis, and a DC bin that counts for nothing. (`mel_spec`, as
-/// librosa, draws them straight in Hz.)
+/// straight on the mel axis. (`mel_spec`, as librosa, draws them straight in Hz.)
+/// That code also zeroes the DC bin, which never lies above a band's lower edge here.
 fn linear_in_mel(front_end: &FrontEnd) -> impl Iterator<Item = Vec<f64>> {
     let &FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = front_end;
     let bin_mels: Vec<f64> = (0..=fft / 2)
@@ -71,9 +71,7 @@ fn linear_in_mel(front_end: &FrontEnd) -> impl Iterator<Item = Vec<f64>> {
             low + step * (band + 2) as f64,
         );
         let slope = |m: f64| ((m - lower) / (centre - lower)).min((upper - m) / (upper - centre));
-        let mut row: Vec<f64> = bin_mels.iter().map(|&m| slope(m).max(0.0)).collect();
-        row[0] = 0.0;
-        row
+        bin_mels.iter().map(|&m| slope(m).max(0.0)).collect()
     })
 }
 
@@ -94,14 +92,6 @@ mod tests {
                 assert!((energies.iter().sum::<f32>() - 1.0).abs() < 1e-5, "bin {bin}");
             }
         }
-    }
-
-    #[test]
-    fn dc_counts_only_where_the_definition_lets_it() {
-        let mut spectrum = vec![0.0; 257];
-        spectrum[0] = 1.0;
-        let front_end = FrontEnd { min_hz: 0.0, ..FrontEnd::vggish() };
-        assert!(Bands::new(&front_end).energies(&spectrum).all(|x| x == 0.0));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub enum Spectrum {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Filterbank {
-    /// HTK's mel scale, triangles linear in mel with a peak of 1, and nothing from
+    /// HTK's mel scale, triangles linear in mel with a peak of 1, none of them over
     /// the DC bin: Google's `mel_features.py` (VGGish, YAMNet).
     HtkLinearInMel,
     /// HTK's mel scale, triangles linear in Hz with a peak of 1: librosa's
@@ -239,7 +239,7 @@ impl FrontEnd {
         within("mels", self.mels, 1, MAX_MELS)?;
         within("patch_frames", self.patch_frames, 1, MAX_PATCH_FRAMES)?;
         within("patch_hop", self.patch_hop, 1, MAX_PATCH_FRAMES)?;
-        if self.fft % 2 != 0 {
+        if !self.fft.is_multiple_of(2) {
             return Err(format!("fft is {}; expected an even number", self.fft));
         }
         // Written so that NaN fails too.
@@ -279,7 +279,8 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// The number of frames in a recording of `samples` samples.
+    /// The number of frames in a recording of `samples` samples, for a front end that
+    /// [validates](Self::validate).
     pub fn frames(&self, samples: usize) -> usize {
         match self.centred {
             true => 1 + samples / self.hop,
