@@ -9,6 +9,7 @@ pub mod dataset;
 mod error;
 pub mod features;
 pub mod files;
+pub mod metrics;
 pub mod progress;
 
 pub use error::{Error, Result};

@@ -1,0 +1,163 @@
+//! Listing and hashing a folder of genres.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use indicatif::ParallelProgressIterator;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use walkdir::{DirEntry, WalkDir};
+
+use super::{Dataset, Origin, Skipped, Track, demo};
+use crate::{Error, Result, progress};
+
+/// Extensions of the audio files that [`Dataset::resolve`] looks for.
+pub const EXTENSIONS: &[&str] =
+    &["wav", "mp3", "flac", "ogg", "oga", "m4a", "mp4", "aac", "aiff", "aif"];
+
+/// What a walk over the folder found, before any file is opened.
+#[derive(Default)]
+struct Listing {
+    genres: Vec<String>,
+    /// `[genre, folders …, file]` and the path.
+    files: Vec<(Vec<String>, PathBuf)>,
+    skipped: Vec<Skipped>,
+}
+
+impl Dataset {
+    /// Lists and hashes the recordings under `root`, where each folder is a genre
+    /// (or under `root/genres_original`, as the Kaggle copy of GTZAN has it).
+    ///
+    /// Files may lie in folders below the genre's. Symbolic links are followed, but
+    /// not in circles. Hidden names and extensions other than `extensions` (compared
+    /// without case) are ignored; audio files outside a genre folder and what is
+    /// empty or unreadable go to [`Dataset::skipped`].
+    ///
+    /// # Errors
+    /// [`Error::Data`] if `root` is not a folder, [`Error::Io`] if it cannot be listed.
+    pub fn scan(root: &Path, extensions: &[&str]) -> Result<Self> {
+        if !root.is_dir() {
+            let what = if root.exists() { "not a folder" } else { "no such folder" };
+            return Err(Error::Data(format!(
+                "{}: {what}; give a folder that holds one folder of recordings per genre",
+                root.display()
+            )));
+        }
+        let kaggle = root.join("genres_original");
+        let base = if kaggle.is_dir() { &kaggle } else { root };
+        fs::read_dir(base).map_err(Error::io(base))?;
+        let Listing { genres, files, mut skipped } = list(base, extensions);
+
+        let bar = progress::bar(files.len() as u64, "Scanning", "files");
+        let hashed: Vec<_> =
+            files.into_par_iter().progress_with(bar).map(|file| hash(file, &genres)).collect();
+        let mut tracks = Vec::with_capacity(hashed.len());
+        for result in hashed {
+            match result {
+                Ok(track) => tracks.push(track),
+                Err(skip) => skipped.push(skip),
+            }
+        }
+        tracks.sort_by(|a, b| a.id.cmp(&b.id));
+        skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        let origin = if demo::is_demo(root) { Origin::Demo } else { Origin::Folder };
+        Ok(Self { root: root.to_path_buf(), origin, genres, tracks, skipped })
+    }
+}
+
+fn list(base: &Path, extensions: &[&str]) -> Listing {
+    let mut listing = Listing::default();
+    let walk = WalkDir::new(base).min_depth(1).follow_links(true);
+    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.path())) {
+        match entry {
+            Ok(entry) => listing.add(base, entry, extensions),
+            Err(error) => listing.skip_error(base, &error),
+        }
+    }
+    listing.genres.sort();
+    listing
+}
+
+impl Listing {
+    fn add(&mut self, base: &Path, entry: DirEntry, extensions: &[&str]) {
+        let is_genre = entry.depth() == 1 && entry.file_type().is_dir();
+        let is_audio = entry.file_type().is_file() && has_extension(entry.path(), extensions);
+        if !is_genre && !is_audio {
+            return;
+        }
+        match names(base, entry.path()) {
+            None => self.skip(entry.path(), "the name is not valid Unicode"),
+            Some(names) if is_genre => self.genres.extend(names),
+            Some(names) if names.len() > 1 => self.files.push((names, entry.into_path())),
+            Some(_) => self.skip(entry.path(), "not in a genre folder"),
+        }
+    }
+
+    fn skip_error(&mut self, base: &Path, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(base);
+        if is_hidden(path) {
+            return;
+        }
+        match (error.loop_ancestor(), error.io_error()) {
+            (Some(ancestor), _) => {
+                self.skip(path, format!("a symbolic link back to {}", ancestor.display()));
+            }
+            (None, Some(io)) => self.skip(path, io),
+            (None, None) => self.skip(path, error),
+        }
+    }
+
+    fn skip(&mut self, path: &Path, reason: impl ToString) {
+        self.skipped.push(Skipped { path: path.to_path_buf(), reason: reason.to_string() });
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
+}
+
+/// The components of `path` below `base`, if they are all Unicode.
+fn names(base: &Path, path: &Path) -> Option<Vec<String>> {
+    let below = path.strip_prefix(base).ok()?;
+    below.components().map(|c| c.as_os_str().to_str().map(String::from)).collect()
+}
+
+fn hash((names, path): (Vec<String>, PathBuf), genres: &[String]) -> Result<Track, Skipped> {
+    let skip = |path, reason: String| Err(Skipped { path, reason });
+    let Ok(label) = genres.binary_search(&names[0]) else {
+        return skip(path, "not in a genre folder".into());
+    };
+    match sha256_file(&path) {
+        Ok((0, _)) => skip(path, "the file is empty".into()),
+        Ok((_, sha256)) => Ok(Track { id: names.join("/"), path, label, sha256 }),
+        Err(error) => skip(path, error.to_string()),
+    }
+}
+
+/// Length in bytes and SHA-256 of a file, read in pieces.
+fn sha256_file(path: &Path) -> io::Result<(usize, String)> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok((length, hex(&hash.finalize()))),
+            n => {
+                hash.update(&piece[..n]);
+                length += n;
+            }
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
