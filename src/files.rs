@@ -1,11 +1,13 @@
 //! Files that are either whole or absent: written beside their place, then renamed.
 
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
@@ -15,6 +17,19 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Io`] naming `path`; what stood there before stays as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = part_beside(path, "")?;
+    file.write_all(bytes).map_err(Error::io(path))?;
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    Ok(())
+}
+
+/// A temporary file in the folder of `path`, so that renaming it there is one step;
+/// it is removed unless persisted.
+///
+/// # Errors
+/// [`Error::Io`] naming `path` if the folder cannot be written to.
+pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -23,11 +38,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     // The crate's default is 0600; what we publish should follow the umask as any file does.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".part-").tempfile_in(folder).map_err(Error::io(path))?;
-    file.write_all(bytes).map_err(Error::io(path))?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    Ok(())
+    builder.prefix(".part-").suffix(suffix).tempfile_in(folder).map_err(Error::io(path))
 }
 
 /// Writes `value` as indented JSON with a closing newline, whole or not at all.
@@ -48,6 +59,27 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let file = fs::File::open(path).map_err(Error::io(path))?;
     serde_json::from_reader(BufReader::new(file)).map_err(|e| Error::format(path, e))
+}
+
+/// The SHA-256 of the file at `path`, in lower-case hexadecimal.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read.
+pub fn sha256(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).map_err(Error::io(path))?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut block).map_err(Error::io(path))? {
+            0 => return Ok(hex(&hasher.finalize())),
+            count => hasher.update(&block[..count]),
+        }
+    }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Creates `folder` and its parents.

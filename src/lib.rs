@@ -2,20 +2,31 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! `runtime` → `bench` → `report`.
+//! [`runtime`] → [`bench`]; [`metrics`] is what they are judged by.
+//!
+//! Without default features the crate is an inference library; the feature `train`
+//! adds burn and with it `model`, `train` and `export`.
 
 pub mod audio;
+pub mod bench;
+pub mod cli;
 pub mod dataset;
 mod error;
+#[cfg(feature = "train")]
+pub mod export;
 pub mod features;
 pub mod files;
 pub mod metrics;
+#[cfg(feature = "train")]
+pub mod model;
+#[cfg(feature = "tract")]
+pub mod onnx;
 pub mod progress;
+pub mod runtime;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::{Error, Result};
-#[cfg(feature = "ort")]
-use ort as _;
-#[cfg(feature = "train")]
-use {burn as _, burn_onnx as _};
-#[cfg(feature = "tract")]
-use {tract_linalg as _, tract_onnx as _};
+
+#[cfg(all(feature = "cuda", feature = "tract"))]
+use tract_cuda as _; // registers its runtime with tract

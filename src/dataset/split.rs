@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::fmt;
 use std::path::Path;
 
 use rand::SeedableRng;
@@ -27,6 +28,16 @@ pub enum Method {
     FaultFiltered,
     /// One of the folds of a cross-validation, stratified.
     Fold,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stratified => "stratified",
+            Self::FaultFiltered => "fault-filtered",
+            Self::Fold => "fold",
+        })
+    }
 }
 
 /// Which fold of how many.

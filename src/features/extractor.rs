@@ -97,20 +97,24 @@ impl Extractor {
         LogMel { data, frames, mels }
     }
 
+    /// The log-mel of `samples`, and whether they had to be padded: a recording
+    /// shorter than a patch is padded with silence to exactly one.
+    pub fn padded_log_mel(&self, samples: &[f32]) -> (LogMel, bool) {
+        if self.front_end.frames(samples.len()) >= self.front_end.patch_frames {
+            return (self.log_mel(samples), false);
+        }
+        let mut samples = samples.to_vec();
+        samples.resize(self.front_end.patch_samples(), 0.0);
+        (self.log_mel(&samples), true)
+    }
+
     /// The patches of `samples`, which must be at the front end's rate.
     ///
     /// Frames after the last whole patch are left out. A recording shorter than a
     /// patch is padded with silence to exactly one, and the result says so.
     pub fn patches(&self, samples: &[f32]) -> Patches {
         let FrontEnd { mels, patch_frames, patch_hop, .. } = self.front_end;
-        let padded = self.front_end.frames(samples.len()) < patch_frames;
-        let log_mel = if padded {
-            let mut samples = samples.to_vec();
-            samples.resize(self.front_end.patch_samples(), 0.0);
-            self.log_mel(&samples)
-        } else {
-            self.log_mel(samples)
-        };
+        let (log_mel, padded) = self.padded_log_mel(samples);
         let count = 1 + (log_mel.frames - patch_frames) / patch_hop;
         let mut data = Vec::with_capacity(count * patch_frames * mels);
         for patch in 0..count {

@@ -1,0 +1,74 @@
+//! Trains a genre head on a pretrained backbone, and the backbone's last layers if asked to.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use genre_transfer::train::{self, Config, Destination, Run, finetune, interrupt};
+use genre_transfer::{cli, export};
+
+const EXAMPLES: &str = "Examples:
+  finetune                                  on data/gtzan, or on the synthesized demo set
+  finetune --data ~/music/genres            any folder with one folder a genre
+  finetune --backbone musicnn --folds 5     also cross-validate
+  finetune --unfreeze 2 --backbone-lr 1e-4  train the last two layers too
+  finetune --resume runs/yamnet-gtzan       go on after Ctrl-C or a crash
+
+The trained model is exported to RUN/model.onnx and checked in ort and tract.";
+
+/// Fine-tune a pretrained audio network to tell music genres apart.
+#[derive(Parser)]
+#[command(name = "finetune", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    /// Folder for the runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+    /// Name of the run [default: backbone and data, numbered if taken]
+    #[arg(long)]
+    name: Option<String>,
+    /// Replace a run of that name
+    #[arg(long, requires = "name")]
+    force: bool,
+    /// Go on with an interrupted run, with its own options
+    #[arg(long, value_name = "RUN", exclusive = true)]
+    resume: Option<PathBuf>,
+    /// Print the results as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    cli::main("finetune", || run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<()> {
+    interrupt::install()?;
+    let (config, destination) = match &cli.resume {
+        Some(folder) => {
+            let run = Run::resume(folder)?;
+            (run.config()?, Destination::Resume(run))
+        }
+        None => (cli.config, destination(&cli.runs, cli.name.as_deref(), cli.force)?),
+    };
+    let run = finetune(&config, destination)?;
+    let exported = export::export(&run, &run.onnx_path())?;
+    match cli.json {
+        true => println!("{}", train::summary_json(&run, &exported)?),
+        false => print!("{}", train::summary(&run, &exported)?),
+    }
+    Ok(())
+}
+
+fn destination(runs: &Path, name: Option<&str>, force: bool) -> Result<Destination> {
+    Ok(match name {
+        None => Destination::Free(runs.to_owned()),
+        Some(name) => {
+            let plain = Path::new(name).file_name() == Some(name.as_ref());
+            anyhow::ensure!(plain, "--name {name}: give a plain name; --runs sets the folder");
+            Destination::Named(runs.join(name), force)
+        }
+    })
+}

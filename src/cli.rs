@@ -1,0 +1,29 @@
+//! What every binary does the same way: errors on standard error, exit codes.
+
+use std::process::ExitCode;
+
+/// Runs a program's body. Exit code 0 on success, 1 on failure with one line
+/// `name: error` on standard error, 130 when interrupted; clap itself exits with 2
+/// on wrong usage.
+pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    match body() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            match error.downcast_ref::<crate::Error>() {
+                Some(crate::Error::Interrupted(_)) => ExitCode::from(130),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// A reader such as `head` that has seen enough is no failure of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

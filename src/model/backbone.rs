@@ -1,0 +1,122 @@
+//! Which pretrained network to start from, and the front end it was trained with.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::FrontEnd;
+use crate::{Error, Result, files};
+
+/// A pretrained network: an ONNX file and the front end that feeds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backbone {
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// The front end it was trained with.
+    pub front_end: FrontEnd,
+    /// Where it comes from and what may be done with it.
+    pub source: Source,
+}
+
+/// Name, licence and digest of a backbone, carried along into everything trained from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `vggish`, `yamnet`, `musicnn`, or the file's name.
+    pub name: String,
+    /// The licence as an SPDX identifier, or what is known of it.
+    pub license: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Backbones known by name, with their file under `models/` and their licence.
+const KNOWN: [(&str, &str, &str); 3] = [
+    ("yamnet", "yamnet.onnx", "Apache-2.0"),
+    ("musicnn", "musicnn_msd_vgg.onnx", "ISC"),
+    ("vggish", "vggish.onnx", "CC-BY-NC-SA-4.0"),
+];
+
+impl Backbone {
+    /// The backbone called `name`, or the ONNX file at that path.
+    ///
+    /// `front_end` is a preset's name or a JSON file; a path needs one, a known
+    /// name brings its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a path without a front end, a missing file or a name
+    /// that is neither; what [`FrontEnd::resolve`] says of the front end.
+    pub fn resolve(name: &str, front_end: Option<&str>) -> Result<Self> {
+        let known = KNOWN.iter().find(|(known, ..)| *known == name);
+        let (path, license) = match known {
+            Some((_, file, license)) => (models_folder().join(file), *license),
+            None => (PathBuf::from(name), "unknown (see the file's own source)"),
+        };
+        let front_end = match (front_end, known) {
+            (Some(given), _) => FrontEnd::resolve(given)?,
+            (None, Some((preset, ..))) => FrontEnd::resolve(preset)?,
+            (None, None) if path.exists() => {
+                return Err(Error::Config(format!(
+                    "{name}: an ONNX file needs the front end it was trained with; add \
+                     --front-end vggish|yamnet|musicnn or a JSON file"
+                )));
+            }
+            (None, None) => FrontEnd::vggish(), // the missing file is reported below
+        };
+        if !path.is_file() {
+            return Err(Error::Config(missing(name, &path)));
+        }
+        let name = match known {
+            Some((name, ..)) => (*name).to_owned(),
+            None => path.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned()),
+        };
+        let source = Source { name, license: license.to_owned(), sha256: files::sha256(&path)? };
+        Ok(Self { path, front_end, source })
+    }
+
+    /// Frames and mel bands of one patch.
+    pub fn patch(&self) -> [usize; 2] {
+        [self.front_end.patch_frames, self.front_end.mels]
+    }
+}
+
+fn missing(name: &str, path: &Path) -> String {
+    match name {
+        "vggish" => format!(
+            "{}: not there yet; scripts/fetch-vggish.sh downloads it (288 MB, CC BY-NC-SA 4.0)",
+            path.display()
+        ),
+        _ => {
+            let known = KNOWN.map(|(name, ..)| name).join(", ");
+            format!("{}: no such backbone; use {known}, or the path of an ONNX file", path.display())
+        }
+    }
+}
+
+/// `models/` in the working folder, else in the source tree this was built from.
+fn models_folder() -> PathBuf {
+    let here = PathBuf::from("models");
+    match here.is_dir() {
+        true => here,
+        false => Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let text = |name, front_end| Backbone::resolve(name, front_end).unwrap_err().to_string();
+        assert!(text("resnet", None).contains("yamnet, musicnn, vggish"));
+        assert!(text("Cargo.toml", None).contains("--front-end"));
+    }
+
+    #[test]
+    fn committed_backbones_bring_front_end_and_licence() {
+        let yamnet = Backbone::resolve("yamnet", None).unwrap();
+        assert_eq!(yamnet.patch(), [96, 64]);
+        assert_eq!(yamnet.source.license, "Apache-2.0");
+        assert_eq!(Backbone::resolve("musicnn", None).unwrap().patch(), [187, 96]);
+    }
+}

@@ -1,0 +1,489 @@
+//! A chain-shaped CNN: spatial layers on `[batch, channels, frames, mels]`, a
+//! flatten, then dense layers on `[batch, features]`.
+//!
+//! The chain is data ([`CnnSpec`], saved as JSON beside the weights), so that a
+//! backbone read from an ONNX file at run time is an ordinary burn module.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{
+    AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d,
+    MaxPool2dConfig,
+};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
+};
+use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Padding around `[height, width]` in the order top, left, bottom, right.
+pub type Pads = [usize; 4];
+
+/// An elementwise non-linearity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `min(max(x, min), max)`; a missing bound is infinite.
+    Clip {
+        /// The lower bound.
+        min: Option<f32>,
+        /// The upper bound.
+        max: Option<f32>,
+    },
+}
+
+impl Activation {
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match *self {
+            Self::Relu => relu(x),
+            Self::Sigmoid => sigmoid(x),
+            // Written with ReLU because burn's ONNX exporter cannot lower a clamp.
+            Self::Clip { min, max } => {
+                let x = match min {
+                    Some(min) => relu(x - min) + min,
+                    None => x,
+                };
+                match max {
+                    Some(max) => -relu(-x + max) + max,
+                    None => x,
+                }
+            }
+        }
+    }
+}
+
+/// How a pooling window is reduced to one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The largest value.
+    Max,
+    /// The mean over the window, padding left out of the count.
+    Average,
+    /// The mean over the window, padding counted as zeros.
+    AveragePadded,
+}
+
+/// A layer from `[batch, channels, height, width]` to the same rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpatialSpec {
+    /// 2-D convolution (cross-correlation, as in ONNX).
+    Conv {
+        /// Input and output channels.
+        channels: [usize; 2],
+        /// Kernel height and width.
+        kernel: [usize; 2],
+        /// Stride in height and width.
+        stride: [usize; 2],
+        /// Dilation in height and width.
+        dilation: [usize; 2],
+        /// Padding with zeros.
+        pads: Pads,
+        /// Channel groups; equal to the input channels for a depthwise convolution.
+        groups: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch normalization with fixed statistics.
+    BatchNorm {
+        /// Channels.
+        channels: usize,
+        /// Added to the variance.
+        epsilon: f64,
+    },
+    /// An elementwise activation.
+    Activation(Activation),
+    /// Pooling over windows.
+    Pool {
+        /// Reduction of a window.
+        kind: Pooling,
+        /// Window height and width.
+        kernel: [usize; 2],
+        /// Stride in height and width.
+        stride: [usize; 2],
+        /// Padding (with minus infinity for [`Pooling::Max`]).
+        pads: Pads,
+    },
+    /// The mean over height and width: `[batch, channels, 1, 1]`.
+    GlobalAveragePool,
+}
+
+/// A layer from `[batch, features]` to the same rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DenseSpec {
+    /// A fully connected layer.
+    Linear {
+        /// Input and output features.
+        features: [usize; 2],
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch normalization with fixed statistics.
+    BatchNorm {
+        /// Features.
+        channels: usize,
+        /// Added to the variance.
+        epsilon: f64,
+    },
+    /// An elementwise activation.
+    Activation(Activation),
+}
+
+/// The shape of a chain-shaped CNN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CnnSpec {
+    /// Frames and mel bands of one log-mel patch.
+    pub input: [usize; 2],
+    /// Layers before the flatten.
+    pub spatial: Vec<SpatialSpec>,
+    /// Layers after the flatten.
+    pub dense: Vec<DenseSpec>,
+}
+
+impl SpatialSpec {
+    /// The output's `[channels, height, width]` for an input of that form.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the layer does not fit the input: other channels, or
+    /// a window larger than the padded image.
+    pub fn output(&self, input: [usize; 3]) -> Result<[usize; 3]> {
+        let [channels, height, width] = input;
+        let fits = |expected: usize| match expected == channels {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "layer {self:?} takes {expected} channels but is given {channels}"
+            ))),
+        };
+        let windows = |kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pads: Pads| {
+            let along = |size: usize, axis: usize| {
+                let padded = size + pads[axis] + pads[axis + 2];
+                let reach = dilation[axis] * (kernel[axis].max(1) - 1) + 1;
+                match padded >= reach && kernel[axis] > 0 && stride[axis] > 0 {
+                    true => Ok((padded - reach) / stride[axis] + 1),
+                    false => Err(Error::Config(format!(
+                        "layer {self:?} does not fit an image of {height} x {width}"
+                    ))),
+                }
+            };
+            Ok::<_, Error>([along(height, 0)?, along(width, 1)?])
+        };
+        match self {
+            Self::Conv { channels: [from, to], kernel, stride, dilation, pads, .. } => {
+                fits(*from)?;
+                let [height, width] = windows(*kernel, *stride, *dilation, *pads)?;
+                Ok([*to, height, width])
+            }
+            Self::BatchNorm { channels, .. } => fits(*channels).map(|()| input),
+            Self::Activation(_) => Ok(input),
+            Self::Pool { kernel, stride, pads, .. } => {
+                let [height, width] = windows(*kernel, *stride, [1, 1], *pads)?;
+                Ok([channels, height, width])
+            }
+            Self::GlobalAveragePool => Ok([channels, 1, 1]),
+        }
+    }
+}
+
+impl CnnSpec {
+    /// Features that leave the last layer: the embedding's size.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the layers do not fit each other.
+    pub fn features(&self) -> Result<usize> {
+        let mut shape = [1, self.input[0], self.input[1]];
+        for layer in &self.spatial {
+            shape = layer.output(shape)?;
+        }
+        let mut features = shape.iter().product();
+        for layer in &self.dense {
+            let (from, to) = match layer {
+                DenseSpec::Linear { features: [from, to], .. } => (*from, *to),
+                DenseSpec::BatchNorm { channels, .. } => (*channels, *channels),
+                DenseSpec::Activation(_) => continue,
+            };
+            if from != features {
+                return Err(Error::Config(format!(
+                    "layer {layer:?} takes {from} features but is given {features}"
+                )));
+            }
+            features = to;
+        }
+        Ok(features)
+    }
+
+    /// How many layers have weights of their own (convolutions and fully connected
+    /// layers): what `--unfreeze N` counts.
+    pub fn depth(&self) -> usize {
+        let convs = self.spatial.iter().filter(|l| matches!(l, SpatialSpec::Conv { .. })).count();
+        let linears = self.dense.iter().filter(|l| matches!(l, DenseSpec::Linear { .. })).count();
+        convs + linears
+    }
+
+    /// The module with this shape and all weights zero, to be filled from a file.
+    pub fn init(&self, device: &Device) -> Cnn {
+        Cnn {
+            spatial: self.spatial.iter().map(|layer| Spatial::init(layer, device)).collect(),
+            dense: self.dense.iter().map(|layer| Dense::init(layer, device)).collect(),
+        }
+    }
+}
+
+/// A spatial layer as a burn module.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Spatial {
+    /// See [`SpatialSpec::Conv`].
+    Conv(Conv2d),
+    /// See [`SpatialSpec::BatchNorm`].
+    BatchNorm(BatchNorm),
+    /// See [`SpatialSpec::Activation`].
+    Activation(ActivationLayer),
+    /// See [`SpatialSpec::Pool`].
+    MaxPool(MaxPool2d),
+    /// See [`SpatialSpec::Pool`].
+    AveragePool(AvgPool2d),
+    /// See [`SpatialSpec::GlobalAveragePool`].
+    GlobalAveragePool(AdaptiveAvgPool2d),
+}
+
+/// A dense layer as a burn module.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Dense {
+    /// See [`DenseSpec::Linear`].
+    Linear(Linear),
+    /// See [`DenseSpec::BatchNorm`].
+    BatchNorm(BatchNorm),
+    /// See [`DenseSpec::Activation`].
+    Activation(ActivationLayer),
+}
+
+/// An [`Activation`] as a burn module without parameters.
+#[derive(Module, Debug)]
+pub struct ActivationLayer {
+    #[module(skip)]
+    kind: Activation,
+}
+
+/// A chain-shaped CNN as a burn module: `[batch, frames, mels]` to `[batch, features]`.
+#[derive(Module, Debug)]
+pub struct Cnn {
+    /// Layers before the flatten.
+    pub spatial: Vec<Spatial>,
+    /// Layers after the flatten.
+    pub dense: Vec<Dense>,
+}
+
+fn padding([top, left, bottom, right]: Pads) -> PaddingConfig2d {
+    PaddingConfig2d::Explicit(top, left, bottom, right)
+}
+
+/// Batch normalization whose statistics stay those of the original training:
+/// a few hundred songs are too few to estimate them anew.
+fn fixed_batch_norm(channels: usize, epsilon: f64, device: &Device) -> BatchNorm {
+    BatchNorm {
+        training: Param::from_bool(false),
+        ..BatchNormConfig::new(channels).with_epsilon(epsilon).init(device)
+    }
+}
+
+impl Spatial {
+    pub(super) fn init(spec: &SpatialSpec, device: &Device) -> Self {
+        match spec {
+            SpatialSpec::Conv { channels, kernel, stride, dilation, pads, groups, bias } => {
+                Self::Conv(
+                    Conv2dConfig::new(*channels, *kernel)
+                        .with_stride(*stride)
+                        .with_dilation(*dilation)
+                        .with_groups(*groups)
+                        .with_padding(padding(*pads))
+                        .with_bias(*bias)
+                        .with_initializer(Initializer::Zeros)
+                        .init(device),
+                )
+            }
+            SpatialSpec::BatchNorm { channels, epsilon } => {
+                Self::BatchNorm(fixed_batch_norm(*channels, *epsilon, device))
+            }
+            SpatialSpec::Activation(kind) => Self::Activation(ActivationLayer { kind: *kind }),
+            SpatialSpec::Pool { kind: Pooling::Max, kernel, stride, pads } => Self::MaxPool(
+                MaxPool2dConfig::new(*kernel)
+                    .with_strides(*stride)
+                    .with_padding(padding(*pads))
+                    .init(),
+            ),
+            SpatialSpec::Pool { kind, kernel, stride, pads } => Self::AveragePool(
+                AvgPool2dConfig::new(*kernel)
+                    .with_strides(*stride)
+                    .with_padding(padding(*pads))
+                    .with_count_include_pad(*kind == Pooling::AveragePadded)
+                    .init(),
+            ),
+            SpatialSpec::GlobalAveragePool => {
+                Self::GlobalAveragePool(AdaptiveAvgPool2dConfig::new([1, 1]).init())
+            }
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Conv(layer) => layer.forward(x),
+            Self::BatchNorm(layer) => layer.forward(x),
+            Self::Activation(layer) => layer.kind.forward(x),
+            Self::MaxPool(layer) => layer.forward(x),
+            Self::AveragePool(layer) => layer.forward(x),
+            Self::GlobalAveragePool(layer) => layer.forward(x),
+        }
+    }
+}
+
+impl Dense {
+    pub(super) fn init(spec: &DenseSpec, device: &Device) -> Self {
+        match spec {
+            DenseSpec::Linear { features: [from, to], bias } => Self::Linear(
+                LinearConfig::new(*from, *to)
+                    .with_bias(*bias)
+                    .with_initializer(Initializer::Zeros)
+                    .init(device),
+            ),
+            DenseSpec::BatchNorm { channels, epsilon } => {
+                Self::BatchNorm(fixed_batch_norm(*channels, *epsilon, device))
+            }
+            DenseSpec::Activation(kind) => Self::Activation(ActivationLayer { kind: *kind }),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Linear(layer) => layer.forward(x),
+            Self::BatchNorm(layer) => layer.forward(x),
+            Self::Activation(layer) => layer.kind.forward(x),
+        }
+    }
+}
+
+impl Cnn {
+    /// Embeddings `[batch, features]` of log-mel patches `[batch, frames, mels]`.
+    pub fn forward(&self, log_mel: Tensor<3>) -> Tensor<2> {
+        let [batch, frames, mels] = log_mel.dims();
+        let x = log_mel.reshape([batch, 1, frames, mels]);
+        let x = self.spatial.iter().fold(x, |x, layer| layer.forward(x));
+        let [batch, channels, height, width] = x.dims();
+        let x = x.reshape([batch, channels * height * width]);
+        self.dense.iter().fold(x, |x, layer| layer.forward(x))
+    }
+
+    /// Lets the last `layers` layers with weights learn and freezes all before them.
+    ///
+    /// A batch normalization learns its scale and shift with the layer it follows;
+    /// its statistics stay fixed.
+    pub fn unfreeze_last(self, layers: usize) -> Self {
+        let mut left = layers;
+        let mut last_first = |weighted: bool| {
+            let learns = left > 0;
+            left -= usize::from(weighted && learns);
+            learns
+        };
+        let mut dense: Vec<Dense> = self.dense.into_iter().rev().map(|layer| {
+            let learns = last_first(matches!(layer, Dense::Linear(_)));
+            layer.set_require_grad(learns)
+        }).collect();
+        let mut spatial: Vec<Spatial> = self.spatial.into_iter().rev().map(|layer| {
+            let learns = last_first(matches!(layer, Spatial::Conv(_)));
+            layer.set_require_grad(learns)
+        }).collect();
+        dense.reverse();
+        spatial.reverse();
+        Self { spatial, dense }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny() -> CnnSpec {
+        let conv = |channels| SpatialSpec::Conv {
+            channels,
+            kernel: [3, 3],
+            stride: [2, 2],
+            dilation: [1, 1],
+            pads: [0, 0, 1, 1],
+            groups: 1,
+            bias: true,
+        };
+        CnnSpec {
+            input: [8, 4],
+            spatial: vec![
+                conv([1, 2]),
+                SpatialSpec::BatchNorm { channels: 2, epsilon: 1e-3 },
+                SpatialSpec::Activation(Activation::Relu),
+                conv([2, 3]),
+                SpatialSpec::GlobalAveragePool,
+            ],
+            dense: vec![
+                DenseSpec::Linear { features: [3, 5], bias: true },
+                DenseSpec::Activation(Activation::Sigmoid),
+            ],
+        }
+    }
+
+    #[test]
+    fn shapes_are_checked_before_any_weight_exists() {
+        assert_eq!(tiny().features().unwrap(), 5);
+        assert_eq!(tiny().depth(), 3);
+        let mut wrong = tiny();
+        wrong.dense[0] = DenseSpec::Linear { features: [4, 5], bias: true };
+        assert!(wrong.features().unwrap_err().to_string().contains("given 3"));
+        let mut shrunk = tiny();
+        shrunk.input = [1, 1];
+        assert!(shrunk.features().is_err());
+    }
+
+    #[test]
+    fn forward_has_the_promised_shape() {
+        let device = Device::flex();
+        let cnn = tiny().init(&device);
+        assert_eq!(cnn.forward(Tensor::zeros([7, 8, 4], &device)).dims(), [7, 5]);
+    }
+
+    #[test]
+    fn clip_is_a_clamp() {
+        let device = Device::flex();
+        let x = Tensor::<1>::from_floats([-7.0, -0.5, 0.0, 3.0, 9.0], &device);
+        let clip = Activation::Clip { min: Some(-1.0), max: Some(6.0) };
+        let values: Vec<f32> = clip.forward(x).into_data().to_vec().unwrap();
+        assert_eq!(values, [-1.0, -0.5, 0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn unfreezing_counts_layers_with_weights_from_the_end() {
+        let device = Device::flex().autodiff();
+        let learns = |layers| {
+            let cnn = tiny().init(&device).unfreeze_last(layers);
+            let conv = |layer: &Spatial| match layer {
+                Spatial::Conv(conv) => Some(conv.weight.is_require_grad()),
+                Spatial::BatchNorm(norm) => Some(norm.gamma.is_require_grad()),
+                _ => None,
+            };
+            let mut flags: Vec<bool> = cnn.spatial.iter().filter_map(conv).collect();
+            if let Dense::Linear(linear) = &cnn.dense[0] {
+                flags.push(linear.weight.is_require_grad());
+            }
+            flags
+        };
+        assert_eq!(learns(0), [false, false, false, false]);
+        assert_eq!(learns(1), [false, false, false, true]);
+        assert_eq!(learns(2), [false, false, true, true]);
+        assert_eq!(learns(9), [true, true, true, true]);
+    }
+}

@@ -1,0 +1,208 @@
+//! ONNX files to trainable burn modules, at run time and with proof.
+//!
+//! The importer takes chain-shaped CNNs: convolutions, batch normalization,
+//! activations, pooling and fully connected layers. Operators that only move
+//! axes about (Transpose, Reshape with its shape arithmetic, Flatten, Squeeze,
+//! Unsqueeze) are folded into the weights and never run. Every import is then
+//! **proved**: the original file runs in tract on a seeded batch of patches, and
+//! the module is refused if its answers differ.
+
+mod graph;
+mod layout;
+mod lower;
+mod tensor;
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tract_onnx::pb::ModelProto;
+
+use self::graph::Graph;
+use self::layout::Layout;
+use self::lower::Lowering;
+use super::{Cnn, CnnSpec};
+use crate::runtime::{self, PatchInput, Runtime};
+use crate::{Error, Result, onnx};
+
+/// The largest difference, relative to the output's largest value, that still counts as equal.
+pub const TOLERANCE: f32 = 1e-3;
+
+/// Patches in the proof's batch: more than one, so that a confused batch axis shows.
+const PROBES: usize = 2;
+
+/// How well an imported module agrees with the file it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The largest absolute difference over the probe batch's outputs.
+    pub max_abs_difference: f32,
+    /// The output's largest absolute value.
+    pub largest_value: f32,
+}
+
+impl Proof {
+    /// The difference relative to the largest value.
+    pub fn relative(&self) -> f32 {
+        self.max_abs_difference / self.largest_value.max(f32::MIN_POSITIVE)
+    }
+
+    fn of(ours: &[f32], theirs: &[f32]) -> Self {
+        let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+        Self {
+            // `f32::max` would swallow a NaN, which must fail the proof instead.
+            max_abs_difference: differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }),
+            largest_value: theirs.iter().fold(0.0, |m, v| m.max(v.abs())),
+        }
+    }
+}
+
+/// A backbone in burn, and what is known of it.
+#[derive(Debug)]
+pub struct Imported {
+    /// The module: log-mel patches `[batch, frames, mels]` to `[batch, features]`.
+    pub cnn: Cnn,
+    /// Its shape.
+    pub spec: CnnSpec,
+    /// The graph output at which it stops.
+    pub output: String,
+    /// The proof that it computes what the file computes.
+    pub proof: Proof,
+}
+
+/// Imports the part of the ONNX file at `path` that leads from patches of
+/// `frames` by `mels` to `output`, and proves it.
+///
+/// Without a name, the output is `embeddings` if there is one, else the last.
+///
+/// # Errors
+/// [`Error::Onnx`] for a damaged file, an input that takes no such patches, or a
+/// module that differs by more than [`TOLERANCE`]; [`Error::UnsupportedOperator`]
+/// for anything that is not a chain of known operators.
+pub fn import(
+    path: &Path,
+    [frames, mels]: [usize; 2],
+    output: Option<&str>,
+    device: &Device,
+) -> Result<Imported> {
+    // The original answers first and is dropped before burn's weights are made,
+    // which halves the peak memory of a 288 MB file.
+    let probes = probes(frames * mels);
+    let model = onnx::read(path)?;
+    let output = output_name(path, &model, output)?.to_owned();
+    let input = data_input(path, &model, frames, mels)?;
+    let theirs = original(path, &input, &output, &probes)?;
+    let (spec, cnn) = build(path, &model, [frames, mels], &output, device)?;
+    drop(model);
+    let ours = cnn.forward(Tensor::from_data(
+        TensorData::new(probes, [input.batch.unwrap_or(PROBES), frames, mels]),
+        device,
+    ));
+    let ours: Vec<f32> = ours.into_data().iter().collect();
+    let proof = prove(path, &ours, &theirs)?;
+    Ok(Imported { cnn, spec, output, proof })
+}
+
+fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> {
+    if ours.len() != theirs.len() {
+        let reason = format!("imported, it gives {} values instead of {}", ours.len(), theirs.len());
+        return Err(Error::onnx(path, reason));
+    }
+    let proof = Proof::of(ours, theirs);
+    // Written so that NaN fails.
+    match proof.relative() <= TOLERANCE {
+        true => Ok(proof),
+        false => Err(Error::onnx(
+            path,
+            format!(
+                "imported into burn, its outputs differ by {:e} from tract's, whose largest is {:e} \
+                 (allowed: {TOLERANCE:e} of that); the file still works as a frozen backbone",
+                proof.max_abs_difference, proof.largest_value
+            ),
+        )),
+    }
+}
+
+/// Seeded values in the range of log-mels.
+fn probes(patch: usize) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    (0..PROBES * patch).map(|_| random.random_range(-4.0..3.0)).collect()
+}
+
+/// What the original file answers to the probes at `output`.
+fn original(path: &Path, input: &PatchInput, output: &str, probes: &[f32]) -> Result<Vec<f32>> {
+    let options = runtime::Options::default();
+    let mut session = runtime::open(Runtime::Tract, path, &options)?;
+    let Some(index) = session.outputs().iter().position(|name| name == output) else {
+        return Err(Error::onnx(path, format!("it has no output \"{output}\"")));
+    };
+    let count = input.batch.unwrap_or(PROBES);
+    let patch = probes.len() / PROBES;
+    let outputs = session.run(&input.arrange(&probes[..count.min(PROBES) * patch], count))?;
+    Ok(outputs.into_iter().nth(index).map_or(vec![], |tensor| tensor.data))
+}
+
+/// The layers that lead to `output`.
+fn build(
+    path: &Path,
+    model: &ModelProto,
+    [frames, mels]: [usize; 2],
+    output: &str,
+    device: &Device,
+) -> Result<(CnnSpec, Cnn)> {
+    let proto = onnx::graph(path, model)?;
+    let graph = Graph::new(path, proto);
+    let dims = onnx::dims(path, onnx::data_input(path, proto)?)?;
+    let layout = Layout::input(&dims, frames, mels).map_err(|reason| Error::onnx(path, reason))?;
+    let chain = graph.chain(output)?;
+    let Some(last) = chain.last() else {
+        return Err(Error::onnx(path, format!("the output \"{output}\" is the input itself")));
+    };
+    let mut lowering = Lowering::new(&graph, device, layout)?;
+    for node in &chain {
+        lowering.add(node)?;
+    }
+    lowering.finish(last, [frames, mels])
+}
+
+/// The arrangement of the one data input of `model`.
+///
+/// # Errors
+/// [`Error::Onnx`] if it takes no patches of `frames` by `mels`.
+pub fn data_input(path: &Path, model: &ModelProto, frames: usize, mels: usize) -> Result<PatchInput> {
+    let dims = onnx::dims(path, onnx::data_input(path, onnx::graph(path, model)?)?)?;
+    PatchInput::new(&dims, frames, mels).map_err(|reason| Error::onnx(path, reason))
+}
+
+/// The output called `wanted`, else `embeddings`, else the last.
+///
+/// # Errors
+/// [`Error::Onnx`] naming the outputs there are.
+pub fn output_name<'a>(path: &Path, model: &'a ModelProto, wanted: Option<&str>) -> Result<&'a str> {
+    let names: Vec<&str> =
+        onnx::graph(path, model)?.output.iter().map(|output| output.name.as_str()).collect();
+    let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
+    match wanted {
+        Some(wanted) => find(wanted).ok_or_else(|| {
+            Error::onnx(path, format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")))
+        }),
+        None => find("embeddings")
+            .or(names.last().copied())
+            .ok_or_else(|| Error::onnx(path, "the graph has no output")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_fails_on_nan_and_on_a_small_error() {
+        let path = Path::new("m.onnx");
+        assert!(prove(path, &[1.0, 2.0], &[1.0, 2.0005]).is_ok());
+        assert!(prove(path, &[1.0, 2.0], &[1.0, 2.01]).is_err());
+        assert!(prove(path, &[1.0, f32::NAN], &[1.0, 2.0]).is_err());
+        assert!(prove(path, &[1.0], &[1.0, 2.0]).is_err());
+    }
+}

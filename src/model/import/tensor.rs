@@ -1,0 +1,86 @@
+//! The numbers inside an ONNX tensor.
+
+use std::path::Path;
+
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::TensorProto;
+
+use crate::{Error, Result};
+
+/// The elements a tensor promises by its dimensions.
+fn count(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, usize)> {
+    let dims = tensor.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<_>>>();
+    let total = |dims: &Vec<usize>| dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+    match dims.as_ref().and_then(|dims| Some((dims.clone(), total(dims)?))) {
+        Some(found) => Ok(found),
+        None => Err(wrong(path, tensor, format!("has the dimensions {:?}", tensor.dims))),
+    }
+}
+
+fn wrong(path: &Path, tensor: &TensorProto, what: String) -> Error {
+    Error::onnx(path, format!("tensor \"{}\" {what}", tensor.name))
+}
+
+/// The tensor's bytes, from the file itself or from the file it points to.
+fn bytes<'a>(path: &Path, tensor: &'a TensorProto) -> Result<std::borrow::Cow<'a, [u8]>> {
+    match tensor.data_location == Some(DataLocation::External as i32) {
+        true => crate::onnx::external_data(path, tensor).map(Into::into),
+        false => Ok(tensor.raw_data.as_slice().into()),
+    }
+}
+
+fn check_length(path: &Path, tensor: &TensorProto, found: usize, expected: usize) -> Result<()> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(wrong(
+            path,
+            tensor,
+            format!("promises {expected} elements ({:?}) and holds {found}", tensor.dims),
+        )),
+    }
+}
+
+/// Dimensions and values of a float32 tensor.
+///
+/// # Errors
+/// [`Error::Onnx`] if it holds another type, or not as many values as it promises.
+pub(super) fn floats(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, Vec<f32>)> {
+    if tensor.data_type != DataType::Float as i32 {
+        let kind = DataType::try_from(tensor.data_type)
+            .map_or("an unknown type".to_owned(), |kind| format!("{kind:?}"));
+        return Err(wrong(path, tensor, format!("holds {kind}; only float32 weights are imported")));
+    }
+    let (dims, expected) = count(path, tensor)?;
+    let values = if tensor.float_data.is_empty() {
+        bytes(path, tensor)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    } else {
+        tensor.float_data.clone()
+    };
+    check_length(path, tensor, values.len(), expected)?;
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(wrong(path, tensor, format!("holds {} at index {at}", values[at])));
+    }
+    Ok((dims, values))
+}
+
+/// The values of an int64 or int32 tensor.
+///
+/// # Errors
+/// As [`floats`].
+pub(super) fn ints(path: &Path, tensor: &TensorProto) -> Result<Vec<i64>> {
+    let (_, expected) = count(path, tensor)?;
+    let raw = bytes(path, tensor)?;
+    let values: Vec<i64> = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Int64) if !raw.is_empty() => {
+            raw.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()
+        }
+        Ok(DataType::Int64) => tensor.int64_data.clone(),
+        Ok(DataType::Int32) if !raw.is_empty() => {
+            raw.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b).into()).collect()
+        }
+        Ok(DataType::Int32) => tensor.int32_data.iter().map(|v| i64::from(*v)).collect(),
+        _ => return Err(wrong(path, tensor, "is not a list of integers".to_owned())),
+    };
+    check_length(path, tensor, values.len(), expected)?;
+    Ok(values)
+}

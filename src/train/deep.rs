@@ -1,0 +1,282 @@
+//! Fine-tuning the backbone's last layers together with the trained head, in burn.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::checkpoint::{Checkpoints, Progress};
+use super::config::{DeepOptions, HeadOptions};
+use super::fit::{Epoch, Fitted, Score, TrackPrediction, loss, show, shuffled};
+use super::interrupt;
+use crate::features::LogMel;
+use crate::model::{Cnn, GenreModel, Standardization};
+use crate::{Result, progress};
+
+/// A track as the backbone sees it.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Index of its genre.
+    pub label: usize,
+    /// Its log-mel, at least one patch long.
+    pub log_mel: LogMel,
+}
+
+/// What does not change while the layers learn.
+#[derive(Debug)]
+pub struct DeepTask<'a> {
+    /// Tracks to learn from.
+    pub train: &'a [Recording],
+    /// Tracks to stop by.
+    pub validation: &'a [Recording],
+    /// Genres.
+    pub classes: usize,
+    /// Frames of a patch, and from one patch to the next when tracks are scored.
+    pub patch: [usize; 2],
+    /// How the unfrozen layers learn.
+    pub options: &'a DeepOptions,
+    /// Weight decay and patience are the head's.
+    pub head: &'a HeadOptions,
+    /// Seed of patches and order.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: &'a Device,
+}
+
+/// The model that came out best on the validation tracks.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// Backbone and head for standardized embeddings.
+    pub model: GenreModel,
+    /// Its score on the validation tracks.
+    pub validation: Option<Score>,
+}
+
+impl DeepTask<'_> {
+    /// Trains the last `layers` of `cnn` and the head of `fitted`, starting from both
+    /// as they are, and keeps the best epoch by validation loss.
+    ///
+    /// The rate rises linearly over the first epoch and falls as a half cosine after it.
+    /// Every epoch, and Ctrl-C, leaves a checkpoint, from which the run goes on to the
+    /// same end as without the interruption.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`] on Ctrl-C, errors of the checkpoint folder.
+    pub fn run(
+        &self,
+        cnn: Cnn,
+        layers: usize,
+        fitted: &Fitted,
+        checkpoints: &Checkpoints,
+        history: &mut Vec<Epoch>,
+    ) -> Result<Tuned> {
+        let learning = self.device.clone().autodiff();
+        let model = GenreModel { backbone: cnn, head: fitted.head.clone() };
+        let model = model.fork(&learning).train();
+        let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
+        let optimizer = || {
+            AdamWConfig::new().with_weight_decay(self.head.weight_decay as f32).init()
+        };
+        let mut state = State {
+            best: model.valid(),
+            model,
+            backbone_optimizer: optimizer(),
+            head_optimizer: optimizer(),
+            progress: Progress::default(),
+        };
+        if let Some(saved) = checkpoints.load(&mut state)? {
+            history.extend(saved);
+        }
+        let first = history.len() - state.progress.epoch;
+        let bar = progress::bar(self.options.deep_epochs as u64, "unfrozen layers", "epochs");
+        bar.set_position(state.progress.epoch as u64);
+        while state.progress.epoch < self.options.deep_epochs && !self.is_patient_enough(&state) {
+            let started = Instant::now();
+            let total = self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
+            let record = self.close_epoch(&mut state, &fitted.standardization, total, started);
+            show(&bar, &record);
+            history.push(record);
+            checkpoints.save(&state, &history[first..])?;
+        }
+        bar.finish_and_clear();
+        Ok(Tuned { model: state.best, validation: state.progress.best })
+    }
+
+    fn is_patient_enough(&self, state: &State) -> bool {
+        state.progress.epoch - state.progress.best_epoch >= self.head.patience
+    }
+
+    /// One pass over the tracks from the step the state is at; the mean loss.
+    fn epoch(
+        &self,
+        state: &mut State,
+        fitted: &Fitted,
+        checkpoints: &Checkpoints,
+        history: &[Epoch],
+        learning: &Device,
+    ) -> Result<f64> {
+        let epoch = state.progress.epoch + 1;
+        let crops = self.crops(epoch);
+        let steps = crops.len().div_ceil(self.options.deep_batch);
+        let loss = loss(&self.counts(), learning);
+        for (step, batch) in crops.chunks(self.options.deep_batch).enumerate() {
+            if step < state.progress.step {
+                continue;
+            }
+            if interrupt::requested() {
+                checkpoints.save(state, history)?;
+                interrupt::check("the training so far is saved; go on with --resume")?;
+            }
+            let (x, y) = self.batch(batch, learning);
+            let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
+            let value = loss.forward(state.model.head.forward(embeddings), y);
+            state.progress.total += value.clone().into_scalar::<f64>() * batch.len() as f64;
+            let rate = self.rate((epoch - 1) * steps + step, steps);
+            state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);
+            state.progress.step = step + 1;
+        }
+        let mean = state.progress.total / crops.len() as f64;
+        (state.progress.step, state.progress.total) = (0, 0.0);
+        Ok(mean)
+    }
+
+    fn close_epoch(
+        &self,
+        state: &mut State,
+        standardization: &Standardization,
+        train_loss: f64,
+        started: Instant,
+    ) -> Epoch {
+        state.progress.epoch += 1;
+        let model = state.model.valid();
+        let labels: Vec<usize> = self.validation.iter().map(|track| track.label).collect();
+        let predictions = self.predict(&model, Some(standardization), self.validation);
+        let score = Score::of(&predictions, &labels);
+        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
+        if state.progress.best.is_none() || loss(score) < loss(state.progress.best) {
+            state.best = model;
+            state.progress.best = score;
+            state.progress.best_epoch = state.progress.epoch;
+        }
+        Epoch {
+            stage: "unfreeze".to_owned(),
+            epoch: state.progress.epoch,
+            train_loss,
+            validation_loss: score.map(|score| score.loss),
+            validation_accuracy: score.map(|score| score.accuracy),
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+
+    /// The factor on both rates at `step`.
+    fn rate(&self, step: usize, steps_an_epoch: usize) -> f64 {
+        let warm_up = steps_an_epoch;
+        if step < warm_up {
+            return (step + 1) as f64 / warm_up as f64;
+        }
+        let rest = (self.options.deep_epochs - 1) * steps_an_epoch;
+        let done = (step - warm_up) as f64 / rest.max(1) as f64;
+        0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+
+    /// Patches a class in one epoch.
+    fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        self.train.iter().for_each(|track| counts[track.label] += self.options.patches_per_track);
+        counts
+    }
+
+    /// The epoch's patches in order: which track, and its first frame.
+    fn crops(&self, epoch: usize) -> Vec<(usize, usize)> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
+        random.set_stream(epoch as u64);
+        let crops: Vec<(usize, usize)> = (0..self.train.len())
+            .flat_map(|track| std::iter::repeat_n(track, self.options.patches_per_track))
+            .map(|track| {
+                let last = self.train[track].log_mel.frames - self.patch[0];
+                (track, random.random_range(0..=last))
+            })
+            .collect();
+        shuffled(crops.len(), self.seed, epoch).into_iter().map(|at| crops[at]).collect()
+    }
+
+    fn batch(&self, crops: &[(usize, usize)], device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
+        let mels = self.train[0].log_mel.mels;
+        let [frames, _] = self.patch;
+        let cut = |&(track, first): &(usize, usize)| {
+            &self.train[track].log_mel.data[first * mels..][..frames * mels]
+        };
+        let data: Vec<f32> = crops.iter().flat_map(cut).copied().collect();
+        let labels: Vec<i64> =
+            crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
+        (
+            Tensor::from_data(TensorData::new(data, [crops.len(), frames, mels]), device),
+            Tensor::from_data(TensorData::new(labels, [crops.len()]), device),
+        )
+    }
+
+    /// Probabilities of tracks over the same grid of patches that inference uses.
+    ///
+    /// `standardization` stands before the head, unless the head has it folded in.
+    pub fn predict(
+        &self,
+        model: &GenreModel,
+        standardization: Option<&Standardization>,
+        tracks: &[Recording],
+    ) -> Vec<TrackPrediction> {
+        tracks.iter().map(|track| self.predict_one(model, standardization, track)).collect()
+    }
+
+    fn predict_one(
+        &self,
+        model: &GenreModel,
+        standardization: Option<&Standardization>,
+        track: &Recording,
+    ) -> TrackPrediction {
+        let LogMel { data, frames, mels } = &track.log_mel;
+        let [length, hop] = self.patch;
+        let firsts: Vec<usize> = (0..=frames - length).step_by(hop).collect();
+        let mut probabilities = vec![];
+        for firsts in firsts.chunks(self.options.deep_batch) {
+            let cut = |first: &usize| &data[first * mels..][..length * mels];
+            let patches: Vec<f32> = firsts.iter().flat_map(cut).copied().collect();
+            let shape = [firsts.len(), length, *mels];
+            let x = Tensor::from_data(TensorData::new(patches, shape), self.device);
+            let embeddings = model.backbone.forward(x);
+            let embeddings = match standardization {
+                Some(standardization) => standardization.forward(embeddings),
+                None => embeddings,
+            };
+            let output = softmax(model.head.forward(embeddings), 1);
+            probabilities.extend(output.into_data().iter::<f32>());
+        }
+        TrackPrediction::new(probabilities, self.classes)
+    }
+}
+
+/// What a checkpoint holds: enough to go on as if nothing had happened.
+#[derive(Clone)]
+pub(super) struct State {
+    pub model: GenreModel,
+    pub best: GenreModel,
+    pub backbone_optimizer: ModuleOptimizer,
+    pub head_optimizer: ModuleOptimizer,
+    pub progress: Progress,
+}
+
+impl State {
+    fn step(&mut self, loss: Tensor<1>, backbone_rate: f64, head_rate: f64) {
+        let mut gradients = loss.backward();
+        let backbone = GradientsParams::from_module(&mut gradients, &self.model.backbone);
+        let head = GradientsParams::from_module(&mut gradients, &self.model.head);
+        let model = self.model.clone();
+        self.model = GenreModel {
+            backbone: self.backbone_optimizer.step(backbone_rate, model.backbone, backbone),
+            head: self.head_optimizer.step(head_rate, model.head, head),
+        };
+    }
+}

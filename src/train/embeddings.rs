@@ -1,0 +1,269 @@
+//! Embeddings of every track, computed once and kept on disk.
+//!
+//! A frozen backbone answers the same thing for the same patch for ever, so its
+//! answers are cached under the digest of the audio, the backbone and the front
+//! end. A run that is killed resumes where it was, since each entry is written
+//! whole; an entry that fails its checksum is computed again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::interrupt;
+use crate::audio::Audio;
+use crate::dataset::{Dataset, Skipped, Track};
+use crate::features::{Extractor, Patches};
+use crate::model::Backbone;
+use crate::model::import::{data_input, output_name};
+use crate::runtime::{self, PatchInput, Runtime, Session};
+use crate::{Error, Result, files, onnx, progress};
+
+/// Changed whenever decoding, resampling or the file's form changes.
+const CACHE_VERSION: u32 = 1;
+
+/// Patches the backbone is given at a time where it takes any number.
+const BATCH: usize = 32;
+
+/// Where a padded batch is needed, its size is a multiple of this.
+const PADDED: usize = 8;
+
+/// A model file above this size is opened once and shared by the threads, not once a thread.
+const SHARED_ABOVE: u64 = 64 << 20;
+
+/// The embeddings of one track's patches, `[patches, features]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// Row-major values.
+    pub data: Vec<f32>,
+    /// Values in a row.
+    pub features: usize,
+}
+
+impl Embeddings {
+    /// One row a patch.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> + Clone {
+        self.data.chunks_exact(self.features)
+    }
+}
+
+/// What [`embed`] found.
+#[derive(Debug)]
+pub struct Embedded {
+    /// One entry a track, in the dataset's order; none for the skipped.
+    pub tracks: Vec<Option<Embeddings>>,
+    /// Files that could not be decoded.
+    pub skipped: Vec<Skipped>,
+    /// Tracks shorter than one patch, padded with silence.
+    pub padded: usize,
+    /// Tracks whose embeddings were already on disk.
+    pub cached: usize,
+}
+
+/// The embeddings of all tracks of `dataset`, in parallel over files.
+///
+/// # Errors
+/// Errors of the backbone or the cache folder; a file that cannot be decoded is no
+/// error but an entry in [`Embedded::skipped`]. [`Error::Interrupted`] on Ctrl-C.
+pub fn embed(
+    dataset: &Dataset,
+    backbone: &Backbone,
+    output: Option<&str>,
+    runtime: Runtime,
+    cache: &Path,
+) -> Result<Embedded> {
+    let embedder = Embedder::new(backbone, output, runtime, cache)?;
+    let bar = progress::bar(dataset.tracks.len() as u64, "embedding", "tracks");
+    let one = |track: &Track| {
+        interrupt::check("the embeddings computed so far are kept; run it again to go on")?;
+        let result = embedder.track(track);
+        bar.inc(1);
+        match result {
+            Ok(found) => Ok(Ok(found)),
+            Err(error @ (Error::Audio { .. } | Error::Io { .. })) => {
+                Ok(Err(Skipped { path: track.path.clone(), reason: error.to_string() }))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    let mut embedded = Embedded {
+        tracks: vec![],
+        skipped: vec![],
+        padded: embedder.padded.into_inner(),
+        cached: embedder.cached.into_inner(),
+    };
+    for result in results {
+        match result {
+            Ok(found) => embedded.tracks.push(Some(found)),
+            Err(skipped) => {
+                embedded.tracks.push(None);
+                embedded.skipped.push(skipped);
+            }
+        }
+    }
+    Ok(embedded)
+}
+
+type Counter = std::sync::atomic::AtomicUsize;
+
+/// A backbone ready to embed tracks from several threads.
+struct Embedder {
+    extractor: Extractor,
+    input: PatchInput,
+    output: usize,
+    sessions: Vec<Mutex<Box<dyn Session>>>,
+    /// Whether batches must have one of few sizes (tract plans anew for each).
+    fixed_sizes: bool,
+    folder: PathBuf,
+    warned: AtomicBool,
+    padded: Counter,
+    cached: Counter,
+}
+
+impl Embedder {
+    fn new(backbone: &Backbone, output: Option<&str>, runtime: Runtime, cache: &Path) -> Result<Self> {
+        let path = &backbone.path;
+        let [frames, mels] = backbone.patch();
+        let (input, name) = {
+            let model = onnx::read(path)?;
+            let name = output_name(path, &model, output)?.to_owned();
+            (data_input(path, &model, frames, mels)?, name)
+        };
+        let cores = rayon::current_num_threads();
+        let size = fs::metadata(path).map_err(Error::io(path))?.len();
+        let count = if size > SHARED_ABOVE { 1 } else { cores };
+        let options = runtime::Options { threads: cores / count, ..Default::default() };
+        let sessions = (0..count)
+            .map(|_| runtime::open(runtime, path, &options))
+            .collect::<Result<Vec<_>>>()?;
+        let output = sessions[0].outputs().iter().position(|found| *found == name);
+        let output = output
+            .ok_or_else(|| Error::onnx(path, format!("it has no output \"{name}\"")))?;
+        let folder = cache.join(key(backbone, &name)?);
+        files::create_dir(&folder)?;
+        Ok(Self {
+            extractor: Extractor::new(&backbone.front_end)?,
+            fixed_sizes: runtime == Runtime::Tract || input.batch.is_some(),
+            input,
+            output,
+            sessions: sessions.into_iter().map(Mutex::new).collect(),
+            folder,
+            warned: AtomicBool::new(false),
+            padded: Counter::new(0),
+            cached: Counter::new(0),
+        })
+    }
+
+    fn track(&self, track: &Track) -> Result<Embeddings> {
+        let entry = self.folder.join(&track.sha256);
+        if let Some(found) = read_entry(&entry) {
+            self.cached.fetch_add(1, Ordering::Relaxed);
+            return Ok(found);
+        }
+        let audio = Audio::open(&track.path)?.resampled(self.extractor.front_end().sample_rate)?;
+        let patches = self.extractor.patches(&audio.samples);
+        if patches.padded {
+            self.padded.fetch_add(1, Ordering::Relaxed);
+        }
+        let embeddings = self.run(&patches)?;
+        // A full disk must not stop a run that can do without its cache.
+        if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            eprintln!("warning: embeddings are not cached: {error}");
+        }
+        Ok(embeddings)
+    }
+
+    fn run(&self, patches: &Patches) -> Result<Embeddings> {
+        let patch = patches.frames * patches.mels;
+        let batch = self.input.batch.unwrap_or(BATCH);
+        let mut data = vec![];
+        let mut session = self.session();
+        for chunk in patches.data.chunks(batch * patch) {
+            let count = chunk.len() / patch;
+            let size = match (self.input.batch, self.fixed_sizes) {
+                (Some(batch), _) => batch,
+                (None, true) => count.next_multiple_of(PADDED).min(BATCH),
+                (None, false) => count,
+            };
+            let mut chunk = chunk.to_vec();
+            chunk.resize(size * patch, 0.0);
+            let output = session.run(&self.input.arrange(&chunk, size))?.swap_remove(self.output);
+            data.extend_from_slice(&output.data[..output.data.len() / size * count]);
+        }
+        let features = data.len() / patches.count;
+        match data.iter().all(|value| value.is_finite()) {
+            true => Ok(Embeddings { data, features }),
+            false => Err(Error::runtime("backbone", "its embeddings are not finite numbers")),
+        }
+    }
+
+    /// A session that no other thread is using, if there are as many as threads.
+    fn session(&self) -> MutexGuard<'_, Box<dyn Session>> {
+        let thread = rayon::current_thread_index().unwrap_or(0);
+        let session = &self.sessions[thread % self.sessions.len()];
+        session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The cache folder's name for a backbone, its output and its front end.
+fn key(backbone: &Backbone, output: &str) -> Result<String> {
+    let front_end = serde_json::to_string(&backbone.front_end)
+        .map_err(|e| Error::Config(format!("front end: {e}")))?;
+    let text = format!("{CACHE_VERSION}\n{}\n{output}\n{front_end}", backbone.source.sha256);
+    let digest = files::hex(&Sha256::digest(text.as_bytes()));
+    Ok(format!("{}-{}", backbone.source.name, &digest[..16]))
+}
+
+// An entry: SHA-256 of the rest, features as a little-endian u64, then the values.
+
+fn entry_bytes(embeddings: &Embeddings) -> Vec<u8> {
+    let mut body = (embeddings.features as u64).to_le_bytes().to_vec();
+    body.extend(embeddings.data.iter().flat_map(|value| value.to_le_bytes()));
+    let mut bytes = Sha256::digest(&body).to_vec();
+    bytes.append(&mut body);
+    bytes
+}
+
+fn read_entry(path: &Path) -> Option<Embeddings> {
+    let bytes = fs::read(path).ok()?;
+    let (digest, body) = bytes.split_at_checked(32)?;
+    if Sha256::digest(body).as_slice() != digest {
+        return None;
+    }
+    let (features, values) = body.split_first_chunk::<8>()?;
+    let features = usize::try_from(u64::from_le_bytes(*features)).ok()?;
+    let data: Vec<f32> = values.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    (features > 0 && !data.is_empty() && data.len().is_multiple_of(features))
+        .then_some(Embeddings { data, features })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_entry_is_no_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("entry");
+        assert_eq!(read_entry(&path), None);
+        let embeddings = Embeddings { data: vec![1.0, -2.0, 3.5, 0.0], features: 2 };
+        let whole = entry_bytes(&embeddings);
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(read_entry(&path), Some(embeddings));
+        for damage in [0, 31, 32, 40, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[damage] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(read_entry(&path), None, "byte {damage}");
+            fs::write(&path, &whole[..damage]).unwrap();
+            assert_eq!(read_entry(&path), None, "cut at {damage}");
+        }
+    }
+}

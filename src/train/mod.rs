@@ -1,0 +1,425 @@
+//! Fine-tuning: a genre head on a pretrained backbone, then the backbone's last layers.
+
+mod checkpoint;
+mod config;
+mod deep;
+mod embeddings;
+mod fit;
+pub mod interrupt;
+mod run;
+mod summary;
+
+pub use checkpoint::{Checkpoints, load_module, save_module};
+pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
+pub use deep::{DeepTask, Recording, Tuned};
+pub use embeddings::{Embedded, Embeddings, embed};
+pub use fit::{Epoch, Example, Fitted, Score, TrackPrediction, class_weights, fit_head};
+pub use summary::{summary, summary_json};
+pub use run::{CrossValidation, Metrics, PartMetrics, Prediction, Run, Trained, TrainingData};
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::module::Module;
+use rayon::prelude::*;
+
+use crate::audio::Audio;
+use crate::dataset::{Dataset, Origin, Parts, Split};
+use crate::features::Extractor;
+use crate::metrics::{argmax, evaluate};
+use crate::model::import::{Imported, import};
+use crate::model::{Backbone, GenreModel, HeadSpec, ModelSpec};
+use crate::runtime::{self, Device};
+use crate::{Error, Result, progress};
+
+/// Where embeddings are kept between runs.
+pub const CACHE: &str = "data/cache/embeddings";
+
+/// Where a run goes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A new folder under `runs/`, named after the backbone and the data.
+    Free(PathBuf),
+    /// This folder; what is there is replaced only if told so.
+    Named(PathBuf, bool),
+    /// An interrupted run to go on with.
+    Resume(Run),
+}
+
+/// Trains as `config` says; the finished run.
+///
+/// # Errors
+/// [`Error::Config`] and [`Error::Data`] before anything is written; errors of the
+/// backbone; [`Error::Interrupted`] on Ctrl-C.
+pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
+    config.check()?;
+    let started = Instant::now();
+    let session = Session::prepare(config)?;
+    let run = session.open_run(destination)?;
+    let mut history = vec![];
+    let (model, spec, mut metrics) = session.train(&run, &mut history)?;
+    run.save_history(&history)?;
+    run.save_model(&spec, &model)?;
+    metrics.0.seconds = started.elapsed().as_secs_f64();
+    run.save_results(&metrics.0, &metrics.1)?;
+    run.checkpoints().remove()?;
+    Ok(run)
+}
+
+/// The burn device for `device`.
+///
+/// # Errors
+/// [`Error::Runtime`] for CUDA without the cargo feature or without a driver.
+pub fn burn_device(device: Device) -> Result<burn::tensor::Device> {
+    match device {
+        Device::Cpu => Ok(burn::tensor::Device::flex()),
+        Device::Cuda => runtime::burn_cuda(),
+    }
+}
+
+/// Data, backbone and embeddings, ready to learn from.
+struct Session<'a> {
+    config: &'a Config,
+    device: burn::tensor::Device,
+    dataset: Dataset,
+    backbone: Backbone,
+    embeddings: Vec<Embeddings>,
+    split: Split,
+    parts: Parts,
+}
+
+impl<'a> Session<'a> {
+    fn prepare(config: &'a Config) -> Result<Self> {
+        let device = burn_device(config.device)?;
+        let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
+        let runtime = config.runtime.unwrap_or_else(runtime::preferred);
+        let mut dataset = Dataset::resolve(config.data.as_deref())?;
+        if dataset.origin == Origin::Demo {
+            eprintln!(
+                "no data given and no data/gtzan: using the synthesized demo set in {}; \
+                 its accuracy says nothing about real music",
+                dataset.root.display()
+            );
+        }
+        let embedded =
+            embed(&dataset, &backbone, config.output.as_deref(), runtime, Path::new(CACHE))?;
+        let embeddings = embedded.tracks.into_iter().flatten().collect();
+        dataset.exclude(embedded.skipped);
+        report_skipped(&dataset, config.strict)?;
+        if embedded.padded > 0 {
+            eprintln!(
+                "warning: {} recordings are shorter than a patch ({:.2} s) and were padded with silence",
+                embedded.padded,
+                backbone.front_end.patch_seconds()
+            );
+        }
+        dataset.check()?;
+        let split = make_split(config, &dataset)?;
+        let parts = split.assign(&dataset)?;
+        report_parts(&parts);
+        Ok(Self { config, device, dataset, backbone, embeddings, split, parts })
+    }
+
+    fn open_run(&self, destination: Destination) -> Result<Run> {
+        let stem = format!("{}-{}", self.backbone.source.name, self.data_name());
+        let run = match destination {
+            Destination::Free(runs) => Run::create(&Run::free_folder(&runs, &stem), false)?,
+            Destination::Named(folder, force) => Run::create(&folder, force)?,
+            Destination::Resume(run) => return Ok(run),
+        };
+        run.save_start(self.config, &self.split, &self.backbone.front_end)?;
+        Ok(run)
+    }
+
+    fn data_name(&self) -> String {
+        match self.dataset.origin {
+            Origin::Demo => "demo".to_owned(),
+            Origin::Folder => {
+                let name = self.dataset.root.file_name();
+                name.map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    fn classes(&self) -> usize {
+        self.dataset.genres.len()
+    }
+
+    fn examples(&self, tracks: &[usize]) -> Vec<Example<'_>> {
+        let example = |track: &usize| Example {
+            label: self.dataset.tracks[*track].label,
+            embeddings: &self.embeddings[*track],
+        };
+        tracks.iter().map(example).collect()
+    }
+
+    fn head_spec(&self) -> HeadSpec {
+        HeadSpec {
+            features: self.embeddings[0].features,
+            hidden: self.config.head.hidden.map(Into::into),
+            classes: self.classes(),
+        }
+    }
+
+    /// The head that early stopping chose, and the one to use: trained again on both
+    /// parts for as many epochs, unless told otherwise.
+    fn heads(&self, parts: &Parts, history: &mut Vec<Epoch>) -> Result<(Fitted, Fitted)> {
+        let (train, validation) = (self.examples(&parts.train), self.examples(&parts.validation));
+        let options = &self.config.head;
+        let mut fit = |stage: &str, train: &[Example], validation: &[Example], options: &HeadOptions| {
+            let (spec, seed, device) = (self.head_spec(), self.config.seed, &self.device);
+            fit_head(stage, spec, train, validation, options, seed, device, history)
+        };
+        let stopped = fit("head", &train, &validation, options)?;
+        if self.config.no_refit || validation.is_empty() {
+            return Ok((stopped.clone(), stopped));
+        }
+        let both: Vec<Example> = train.into_iter().chain(validation).collect();
+        let refit = fit("refit", &both, &[], &HeadOptions { epochs: stopped.epoch, ..options.clone() })?;
+        Ok((stopped, refit))
+    }
+
+    fn train(
+        &self,
+        run: &Run,
+        history: &mut Vec<Epoch>,
+    ) -> Result<(Trained, ModelSpec, (Metrics, Vec<Prediction>))> {
+        let cross_validation = self.cross_validation()?;
+        let (stopped, refit) = self.heads(&self.parts, history)?;
+        run.save_history(history)?;
+        let imported = self.import()?;
+        let spec = ModelSpec {
+            backbone: imported.as_ref().map(|imported| imported.spec.clone()),
+            head: self.head_spec(),
+        };
+        let proof = imported.as_ref().map(|imported| imported.proof);
+        let layers = match (self.config.deep.unfreeze, &spec.backbone) {
+            (Unfreeze::Last(layers), Some(backbone)) => backbone.depth().min(layers.into()),
+            (Unfreeze::All, Some(backbone)) => backbone.depth(),
+            _ => 0,
+        };
+        let tuned = match &imported {
+            Some(imported) if layers > 0 => {
+                Some(self.tune(imported, layers, &stopped, run, history)?)
+            }
+            _ => None,
+        };
+        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
+        let better = |tuned: &&(Tuned, Vec<TrackPrediction>)| {
+            loss(tuned.0.validation) < loss(stopped.validation)
+        };
+        let unfrozen_validation = tuned.as_ref().and_then(|(tuned, _)| tuned.validation);
+        let kept = tuned.as_ref().filter(better);
+        let predictions = match kept {
+            Some((_, predictions)) => predictions.clone(),
+            None => refit.predict(&self.examples(&self.parts.test), &self.device),
+        };
+        let metrics = Metrics {
+            data: TrainingData {
+                name: self.data_name(),
+                fingerprint: self.dataset.fingerprint(),
+                tracks: self.dataset.tracks.len(),
+                skipped: self.dataset.skipped.len(),
+            },
+            backbone: self.backbone.source.clone(),
+            unfrozen_layers: if kept.is_some() { layers } else { 0 },
+            parameters: 0,
+            import: proof,
+            frozen_validation: stopped.validation,
+            unfrozen_validation,
+            kept: if kept.is_some() { "unfrozen" } else { "frozen" }.to_owned(),
+            test: self.part_metrics(&predictions, &self.parts.test),
+            cross_validation,
+            seconds: 0.0,
+        };
+        let listed = self.predictions(&predictions);
+        let (model, parameters) = match (tuned, imported) {
+            (Some((tuned, _)), _) if metrics.unfrozen_layers > 0 => burn_model(tuned.model),
+            (_, Some(Imported { cnn, .. })) => {
+                burn_model(GenreModel { backbone: cnn, head: refit.folded() })
+            }
+            (_, None) => {
+                let head = refit.folded();
+                let parameters = head.num_params();
+                (Trained::OnnxBackbone(self.backbone.path.clone(), head), parameters)
+            }
+        };
+        Ok((model, spec, (Metrics { parameters, ..metrics }, listed)))
+    }
+
+    /// The backbone in burn; none if the importer does not know one of its operators
+    /// and no layer is to be trained.
+    fn import(&self) -> Result<Option<Imported>> {
+        let output = self.config.output.as_deref();
+        match import(&self.backbone.path, self.backbone.patch(), output, &self.device) {
+            Ok(imported) => Ok(Some(imported)),
+            Err(error @ Error::UnsupportedOperator { .. })
+                if self.config.deep.unfreeze == Unfreeze::None =>
+            {
+                eprintln!("note: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tune(
+        &self,
+        imported: &Imported,
+        layers: usize,
+        stopped: &Fitted,
+        run: &Run,
+        history: &mut Vec<Epoch>,
+    ) -> Result<(Tuned, Vec<TrackPrediction>)> {
+        let (train, validation) =
+            (self.recordings(&self.parts.train)?, self.recordings(&self.parts.validation)?);
+        let FrontEndPatch { length, hop } = FrontEndPatch::of(&self.backbone);
+        let task = DeepTask {
+            train: &train,
+            validation: &validation,
+            classes: self.classes(),
+            patch: [length, hop],
+            options: &self.config.deep,
+            head: &self.config.head,
+            seed: self.config.seed,
+            device: &self.device,
+        };
+        let tuned =
+            task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
+        run.save_history(history)?;
+        let folded = GenreModel {
+            backbone: tuned.model.backbone,
+            head: tuned.model.head.fold(&stopped.standardization),
+        };
+        let test = self.recordings(&self.parts.test)?;
+        let predictions = task.predict(&folded, None, &test);
+        Ok((Tuned { model: folded, ..tuned }, predictions))
+    }
+
+    /// Log-mels of tracks, in parallel.
+    fn recordings(&self, tracks: &[usize]) -> Result<Vec<Recording>> {
+        let extractor = Extractor::new(&self.backbone.front_end)?;
+        let bar = progress::bar(tracks.len() as u64, "log-mels", "tracks");
+        let one = |track: &usize| {
+            let track = &self.dataset.tracks[*track];
+            let audio = Audio::open(&track.path)?.resampled(extractor.front_end().sample_rate)?;
+            bar.inc(1);
+            Ok(Recording { label: track.label, log_mel: extractor.padded_log_mel(&audio.samples).0 })
+        };
+        let recordings = tracks.par_iter().map(one).collect();
+        bar.finish_and_clear();
+        recordings
+    }
+
+    /// Trains and tests a frozen head on every fold.
+    fn cross_validation(&self) -> Result<Option<CrossValidation>> {
+        let Some(count) = self.config.folds else { return Ok(None) };
+        let share = self.config.validation_fraction;
+        let mut tested = vec![];
+        let mut predictions = vec![];
+        let mut accuracies = vec![];
+        for split in Split::folds(&self.dataset, count, self.config.seed, share)? {
+            let parts = split.assign(&self.dataset)?;
+            let (_, head) = self.heads(&parts, &mut vec![])?;
+            let found = head.predict(&self.examples(&parts.test), &self.device);
+            accuracies.push(self.part_metrics(&found, &parts.test).tracks.accuracy);
+            tested.extend(parts.test);
+            predictions.extend(found);
+        }
+        let pooled = self.part_metrics(&predictions, &tested);
+        Ok(Some(CrossValidation { folds: accuracies, pooled }))
+    }
+
+    fn part_metrics(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {
+        let labels: Vec<usize> = tracks.iter().map(|t| self.dataset.tracks[*t].label).collect();
+        let genres: Vec<usize> = predictions.iter().map(|p| argmax(&p.mean)).collect();
+        let (mut right, mut patches) = (0, 0);
+        for (prediction, label) in predictions.iter().zip(&labels) {
+            for patch in prediction.patches.chunks_exact(self.classes()) {
+                right += usize::from(argmax(patch) == *label);
+                patches += 1;
+            }
+        }
+        PartMetrics {
+            tracks: evaluate(&labels, &genres, self.classes(), self.config.seed),
+            patch_accuracy: right as f64 / patches.max(1) as f64,
+            patches,
+        }
+    }
+
+    fn predictions(&self, predictions: &[TrackPrediction]) -> Vec<Prediction> {
+        let one = |(track, prediction): (&usize, &TrackPrediction)| {
+            let track = &self.dataset.tracks[*track];
+            Prediction {
+                track: track.id.clone(),
+                genre: self.dataset.genres[track.label].clone(),
+                predicted: self.dataset.genres[argmax(&prediction.mean)].clone(),
+                probabilities: prediction.mean.clone(),
+            }
+        };
+        self.parts.test.iter().zip(predictions).map(one).collect()
+    }
+}
+
+/// Frames of a patch and from one to the next.
+struct FrontEndPatch {
+    length: usize,
+    hop: usize,
+}
+
+impl FrontEndPatch {
+    fn of(backbone: &Backbone) -> Self {
+        Self { length: backbone.front_end.patch_frames, hop: backbone.front_end.patch_hop }
+    }
+}
+
+fn burn_model(model: GenreModel) -> (Trained, usize) {
+    let parameters = model.num_params();
+    (Trained::Burn(Box::new(model)), parameters)
+}
+
+fn make_split(config: &Config, dataset: &Dataset) -> Result<Split> {
+    match config.split.as_str() {
+        "stratified" => Split::stratified(
+            dataset,
+            config.seed,
+            config.test_fraction,
+            config.validation_fraction,
+        ),
+        "fault-filtered" => Split::fault_filtered(dataset, &dataset.root.join("splits")),
+        file => Split::load(Path::new(file)),
+    }
+}
+
+fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
+    let count = dataset.skipped.len();
+    for skipped in dataset.skipped.iter().take(20) {
+        eprintln!("skipped: {}", skipped.reason);
+    }
+    match (count, strict) {
+        (0, _) => Ok(()),
+        (_, false) => {
+            eprintln!("{count} of {} files were skipped", count + dataset.tracks.len());
+            Ok(())
+        }
+        (_, true) => Err(Error::Data(format!(
+            "{}: {count} files cannot be read (--strict); leave out --strict to skip them",
+            dataset.root.display()
+        ))),
+    }
+}
+
+fn report_parts(parts: &Parts) {
+    eprintln!(
+        "split by track: {} to train, {} to validate, {} to test",
+        parts.train.len(),
+        parts.validation.len(),
+        parts.test.len()
+    );
+    if parts.missing > 0 || parts.unlisted > 0 {
+        eprintln!(
+            "note: {} tracks of the split are not in the data, {} tracks of the data are not in the split",
+            parts.missing, parts.unlisted
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! A run's folder: everything a training run leaves behind.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.json` | options of the run |
+//! | `split.json` | which track is in which part |
+//! | `preprocessor.json` | the front end |
+//! | `labels.txt` | one genre a line, in the order of the model's outputs |
+//! | `model.json`, `weights.bpk` | the burn model and its weights |
+//! | `backbone.onnx`, `head.bpk` | instead of `weights.bpk`, where the backbone cannot be imported |
+//! | `history.json` | losses and accuracies, epoch by epoch |
+//! | `metrics.json` | results; written last, so its presence says that training is complete |
+//! | `predictions.json` | probabilities of every test track |
+//! | `model.onnx` | the exported model |
+//! | `checkpoint/` | only while layers of the backbone are being trained |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoints, load_module, save_module};
+use super::config::Config;
+use super::fit::{Epoch, Score};
+use crate::dataset::Split;
+use crate::features::FrontEnd;
+use crate::metrics::Evaluation;
+use crate::model::import::Proof;
+use crate::model::{GenreModel, Head, ModelSpec, Source};
+use crate::{Error, Result, files};
+
+/// A run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    folder: PathBuf,
+}
+
+/// The collection a model was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingData {
+    /// The folder's name, or `demo` for the synthesized set.
+    pub name: String,
+    /// Digest over all file names and contents.
+    pub fingerprint: String,
+    /// Tracks used.
+    pub tracks: usize,
+    /// Files left out because they could not be read.
+    pub skipped: usize,
+}
+
+/// Results of one part of the split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartMetrics {
+    /// By track, a track being the mean of its patches' probabilities.
+    pub tracks: Evaluation,
+    /// The share of single patches given the right genre.
+    pub patch_accuracy: f64,
+    /// Patches.
+    pub patches: usize,
+}
+
+/// Results of a cross-validation, every track tested once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CrossValidation {
+    /// Track accuracy of each fold.
+    pub folds: Vec<f64>,
+    /// All folds' test tracks together.
+    pub pooled: PartMetrics,
+}
+
+/// `metrics.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// The collection.
+    pub data: TrainingData,
+    /// The backbone.
+    pub backbone: Source,
+    /// Layers of the backbone that were trained; none for a frozen one.
+    pub unfrozen_layers: usize,
+    /// Parameters of backbone and head (of the head alone where the backbone stays an ONNX file).
+    pub parameters: usize,
+    /// The proof of the import into burn, where there was one.
+    pub import: Option<Proof>,
+    /// Validation score of the trained head on the frozen backbone.
+    pub frozen_validation: Option<Score>,
+    /// Validation score with unfrozen layers, where they were trained.
+    pub unfrozen_validation: Option<Score>,
+    /// Which of the two was kept: `frozen` or `unfrozen`.
+    pub kept: String,
+    /// The test part.
+    pub test: PartMetrics,
+    /// The cross-validation, where one was asked for.
+    pub cross_validation: Option<CrossValidation>,
+    /// Wall-clock seconds from the first file to the trained model.
+    pub seconds: f64,
+}
+
+/// One test track's prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The track.
+    pub track: String,
+    /// Its genre.
+    pub genre: String,
+    /// The genre it was given.
+    pub predicted: String,
+    /// Mean probabilities, in the order of the labels.
+    pub probabilities: Vec<f32>,
+}
+
+/// The trained model as it is kept in a run's folder.
+#[derive(Debug)]
+pub enum Trained {
+    /// All of it in burn.
+    Burn(Box<GenreModel>),
+    /// The head in burn, the backbone an ONNX file (here its path).
+    OnnxBackbone(PathBuf, Head),
+}
+
+impl Run {
+    /// An existing run, whose training is complete.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the folder is missing, is no run, or is not complete.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        let say = |what: &str| Err(Error::Config(format!("{}: {what}", folder.display())));
+        match (run.config_path().is_file(), run.is_complete()) {
+            (true, true) => Ok(run),
+            (true, false) => say("training is not complete; go on with finetune --resume"),
+            (false, _) if folder.is_dir() => say("no run: it has no config.json"),
+            (false, _) => say("no such run; finetune prints the folder it writes"),
+        }
+    }
+
+    /// The run to be resumed, complete or not.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the folder is no run.
+    pub fn resume(folder: &Path) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        match run.config_path().is_file() {
+            true => Ok(run),
+            false => Err(Error::Config(format!("{}: no run to resume", folder.display()))),
+        }
+    }
+
+    /// A new run in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it is taken, unless `force` says to replace what is there.
+    pub fn create(folder: &Path, force: bool) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        if run.config_path().is_file() && force {
+            fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+        } else if folder.exists() {
+            return Err(Error::Config(format!(
+                "{}: already there; choose another --name, --resume it, or --force to replace it",
+                folder.display()
+            )));
+        }
+        files::create_dir(folder)?;
+        Ok(run)
+    }
+
+    /// The first of `runs/stem`, `runs/stem-2`, ... that does not exist.
+    pub fn free_folder(runs: &Path, stem: &str) -> PathBuf {
+        let candidates = (2..).map(|n| runs.join(format!("{stem}-{n}")));
+        let mut all = std::iter::once(runs.join(stem)).chain(candidates);
+        // The iterator is endless.
+        all.find(|folder| !folder.exists()).unwrap_or_default()
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether training is complete.
+    pub fn is_complete(&self) -> bool {
+        self.path("metrics.json").is_file()
+    }
+
+    /// Where the exported model stands.
+    pub fn onnx_path(&self) -> PathBuf {
+        self.path("model.onnx")
+    }
+
+    /// The checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.path("checkpoint"))
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.path("config.json")
+    }
+
+    /// Options of the run.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn config(&self) -> Result<Config> {
+        files::read_json(&self.config_path())
+    }
+
+    /// The split.
+    ///
+    /// # Errors
+    /// Those of [`Split::load`].
+    pub fn split(&self) -> Result<Split> {
+        Split::load(&self.path("split.json"))
+    }
+
+    /// Results.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn metrics(&self) -> Result<Metrics> {
+        files::read_json(&self.path("metrics.json"))
+    }
+
+    /// The front end.
+    ///
+    /// # Errors
+    /// Those of [`FrontEnd::load`].
+    pub fn front_end(&self) -> Result<FrontEnd> {
+        FrontEnd::load(&self.path("preprocessor.json"))
+    }
+
+    /// The genres in the order of the model's outputs.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        let path = self.path("labels.txt");
+        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The shape of the model.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn model_spec(&self) -> Result<ModelSpec> {
+        files::read_json(&self.path("model.json"))
+    }
+
+    /// The trained model.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`] if a file is missing or damaged.
+    pub fn model(&self, device: &Device) -> Result<Trained> {
+        let spec = self.model_spec()?;
+        match &spec.backbone {
+            Some(backbone) => {
+                let model = GenreModel::init(backbone, &spec.head, device);
+                Ok(Trained::Burn(Box::new(load_module(&self.path("weights.bpk"), model)?)))
+            }
+            None => {
+                let head = load_module(&self.path("head.bpk"), spec.head.init(0, device))?;
+                Ok(Trained::OnnxBackbone(self.path("backbone.onnx"), head))
+            }
+        }
+    }
+
+    pub(super) fn save_start(&self, config: &Config, split: &Split, front_end: &FrontEnd) -> Result<()> {
+        split.save(&self.path("split.json"))?;
+        files::write_json(&self.path("preprocessor.json"), front_end)?;
+        let labels: String = split.genres.iter().map(|genre| format!("{genre}\n")).collect();
+        files::write(&self.path("labels.txt"), labels.as_bytes())?;
+        files::write_json(&self.config_path(), config)
+    }
+
+    pub(super) fn save_history(&self, history: &[Epoch]) -> Result<()> {
+        files::write_json(&self.path("history.json"), &history)
+    }
+
+    pub(super) fn save_model(&self, spec: &ModelSpec, model: &Trained) -> Result<()> {
+        match model {
+            Trained::Burn(model) => save_module(&self.path("weights.bpk"), &**model)?,
+            Trained::OnnxBackbone(backbone, head) => {
+                let copy = self.path("backbone.onnx");
+                fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
+                save_module(&self.path("head.bpk"), head)?;
+            }
+        }
+        files::write_json(&self.path("model.json"), spec)
+    }
+
+    pub(super) fn save_results(&self, metrics: &Metrics, predictions: &[Prediction]) -> Result<()> {
+        files::write_json(&self.path("predictions.json"), &predictions)?;
+        files::write_json(&self.path("metrics.json"), metrics)
+    }
+}

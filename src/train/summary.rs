@@ -1,0 +1,67 @@
+//! A finished run in a few lines.
+
+use super::Run;
+use crate::export::Exported;
+use crate::{Error, Result};
+
+/// The lines that `finetune` ends with.
+///
+/// # Errors
+/// Errors of the run's files.
+pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
+    let (metrics, split) = (run.metrics()?, run.split()?);
+    let mut text = String::new();
+    let mut line = |content: String| text += &format!("{content}\n");
+    line(format!(
+        "{} on {}: {} tracks, {} genres, split {} with seed {}",
+        metrics.backbone.name,
+        metrics.data.name,
+        metrics.data.tracks,
+        split.genres.len(),
+        split.method,
+        split.seed
+    ));
+    if metrics.data.skipped > 0 {
+        line(format!("skipped: {} files that could not be read", metrics.data.skipped));
+    }
+    if let Some(folds) = &metrics.cross_validation {
+        let [low, high] = folds.pooled.tracks.interval;
+        line(format!(
+            "cross-validation: accuracy {:.3} over {} folds (95 % interval {low:.3} to {high:.3}), \
+             macro-F1 {:.3}",
+            folds.pooled.tracks.accuracy,
+            folds.folds.len(),
+            folds.pooled.tracks.macro_f1
+        ));
+    }
+    if let (Some(frozen), Some(unfrozen)) = (metrics.frozen_validation, metrics.unfrozen_validation)
+    {
+        line(format!(
+            "validation loss: {:.3} frozen, {:.3} with unfrozen layers; kept: {}",
+            frozen.loss, unfrozen.loss, metrics.kept
+        ));
+    }
+    let test = &metrics.test;
+    let [low, high] = test.tracks.interval;
+    line(format!(
+        "test: accuracy {:.3} of {} tracks (95 % interval {low:.3} to {high:.3}), macro-F1 {:.3}; \
+         {:.3} of {} patches",
+        test.tracks.accuracy, test.tracks.count, test.tracks.macro_f1, test.patch_accuracy, test.patches
+    ));
+    line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
+    text += &format!("model: {exported}");
+    Ok(text)
+}
+
+/// The same as JSON: `run`, `metrics` and `export`.
+///
+/// # Errors
+/// Errors of the run's files.
+pub fn summary_json(run: &Run, exported: &Exported) -> Result<String> {
+    let json = serde_json::json!({
+        "run": run.folder(),
+        "metrics": run.metrics()?,
+        "export": exported,
+    });
+    serde_json::to_string_pretty(&json).map_err(|e| Error::format(run.folder(), e))
+}
