@@ -5,16 +5,18 @@
 //! `runtime` → `bench` → `report`.
 
 pub mod audio;
+pub mod bench;
 pub mod dataset;
 mod error;
 pub mod features;
 pub mod files;
+#[cfg(feature = "tract")]
+pub mod onnx;
 pub mod progress;
+pub mod runtime;
 
 pub use error::{Error, Result};
-#[cfg(feature = "ort")]
-use ort as _;
+#[cfg(all(feature = "cuda", feature = "tract"))]
+use tract_cuda as _;
 #[cfg(feature = "train")]
-use {burn as _, burn_onnx as _};
-#[cfg(feature = "tract")]
-use {tract_linalg as _, tract_onnx as _};
+use {burn as _, burn_onnx as _}; // registers its runtime with tract
