@@ -7,7 +7,8 @@ mod common;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{Builder, Style, int, ints, npz, save, text, vggish};
+use common::vggish::{Builder, Style, text, vggish};
+use common::{integer, integers, npz, write};
 use genre_transfer::Error;
 use genre_transfer::model::import::{Imported, TOLERANCE, import};
 use proptest::prelude::*;
@@ -15,8 +16,7 @@ use tract_onnx::pb::ModelProto;
 
 fn import_model(model: &ModelProto, patch: [usize; 2]) -> genre_transfer::Result<Imported> {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("model.onnx");
-    save(model, &path);
+    let path = write(model, dir.path(), "model.onnx");
     import(&path, patch, None, &Device::flex())
 }
 
@@ -98,8 +98,7 @@ fn shipped_backbones_answer_as_recorded() {
 #[ignore = "writes and reads a 288 MB file"]
 fn full_width_vggish_imports_within_its_budget() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("vggish.onnx");
-    save(&vggish(Style::TorchScript, 1, 1), &path);
+    let path = write(&vggish(Style::TorchScript, 1, 1), dir.path(), "vggish.onnx");
     reset_peak_memory();
     let started = std::time::Instant::now();
     let imported = import(&path, [96, 64], None, &Device::flex()).unwrap();
@@ -128,7 +127,7 @@ fn an_unknown_operator_is_named_with_its_node_and_file() {
     builder.node("Flatten", &[], vec![]);
     let error = import_model(&builder.finish("embeddings", 72, 13), [8, 8]).unwrap_err();
     let Error::UnsupportedOperator { operator, node, .. } = &error else { panic!("{error}") };
-    assert_eq!((operator.as_str(), node.as_str()), ("Softplus", "node_softplus_1"));
+    assert_eq!((operator.as_str(), node.as_str()), ("Softplus", "Softplus_softplus_1"));
     let text = error.to_string();
     assert!(text.contains("model.onnx") && text.contains("frozen backbone"), "{text}");
 }
@@ -136,9 +135,10 @@ fn an_unknown_operator_is_named_with_its_node_and_file() {
 #[test]
 fn branches_and_strange_inputs_are_refused() {
     let mut residual = Builder::new("x", &[-1, 1, 8, 8], 0);
-    residual.conv([1, 1], [3, 3], vec![ints("pads", &[1; 4])]).node("Add", &["x"], vec![]);
+    residual.conv([1, 1], [3, 3], vec![integers("pads", &[1; 4])]).node("Add", &["x"], vec![]);
     residual.node("Flatten", &[], vec![]);
-    let text = import_model(&residual.finish("embeddings", 64, 13), [8, 8]).unwrap_err().to_string();
+    let text =
+        import_model(&residual.finish("embeddings", 64, 13), [8, 8]).unwrap_err().to_string();
     assert!(text.contains("two branches"), "{text}");
 
     let model = vggish(Style::Tf, 16, 1);
@@ -159,7 +159,7 @@ fn every_listed_operator_agrees_with_tract() {
         builder.floats(name, &values);
     }
     let windows = |kernel: &[i64], strides: &[i64]| {
-        vec![ints("kernel_shape", kernel), ints("strides", strides)]
+        vec![integers("kernel_shape", kernel), integers("strides", strides)]
     };
     let with = |mut list: Vec<_>, more| {
         list.push(more);
@@ -167,19 +167,27 @@ fn every_listed_operator_agrees_with_tract() {
     };
     builder.node("Unsqueeze", &["axes"], vec![]);
     // Height and width exchanged, which the weights must absorb.
-    builder.node("Transpose", &[], vec![ints("perm", &[0, 1, 3, 2])]);
-    builder.conv([1, 6], [3, 2], vec![ints("pads", &[0, 1, 2, 0]), ints("dilations", &[1, 2])]);
+    builder.node("Transpose", &[], vec![integers("perm", &[0, 1, 3, 2])]);
+    builder.conv(
+        [1, 6],
+        [3, 2],
+        vec![integers("pads", &[0, 1, 2, 0]), integers("dilations", &[1, 2])],
+    );
     builder.node("BatchNormalization", &["scale", "shift", "mean", "variance"], vec![]);
     builder.node("Clip", &["low", "high"], vec![]);
-    let odd = with(windows(&[3, 2], &[1, 1]), ints("pads", &[1, 0, 2, 1]));
+    let odd = with(windows(&[3, 2], &[1, 1]), integers("pads", &[1, 0, 2, 1]));
     builder.node("AveragePool", &[], odd.clone());
-    builder.node("AveragePool", &[], with(odd.clone(), int("count_include_pad", 1)));
+    builder.node("AveragePool", &[], with(odd.clone(), integer("count_include_pad", 1)));
     builder.node("MaxPool", &[], odd);
-    builder.conv([6, 6], [3, 3], vec![int("group", 6), text("auto_pad", "SAME_LOWER"), ints("strides", &[2, 2])]);
+    builder.conv(
+        [6, 6],
+        [3, 3],
+        vec![integer("group", 6), text("auto_pad", "SAME_LOWER"), integers("strides", &[2, 2])],
+    );
     builder.node("Sigmoid", &[], vec![]).node("Identity", &[], vec![]);
     builder.conv([6, 6], [2, 3], vec![text("auto_pad", "VALID")]);
     builder.node("GlobalAveragePool", &[], vec![]);
-    builder.node("Flatten", &[], vec![int("axis", 1)]);
+    builder.node("Flatten", &[], vec![integer("axis", 1)]);
     builder.node("BatchNormalization", &["scale", "shift", "mean", "variance"], vec![]);
     builder.weights("w", &[6, 5], 0.5).weights("b", &[5], 0.5);
     builder.node("MatMul", &["w"], vec![]).node("Add", &["b"], vec![]);
@@ -204,10 +212,10 @@ proptest! {
     ) {
         let [h, w] = if exchanged { [mels, frames] } else { [frames, mels] };
         let mut builder = Builder::new("x", &[-1, 1, h as i64, w as i64], seed);
-        let windows = vec![ints("pads", &pads), ints("strides", &strides)];
+        let windows = vec![integers("pads", &pads), integers("strides", &strides)];
         builder.conv([1, 3], [height, width], windows).node("Relu", &[], vec![]);
         if channels_last {
-            builder.node("Transpose", &[], vec![ints("perm", &[0, 2, 3, 1])]);
+            builder.node("Transpose", &[], vec![integers("perm", &[0, 2, 3, 1])]);
         }
         builder.node("Flatten", &[], vec![]);
         let size = |size: usize, kernel: usize, axis: usize| {
@@ -229,5 +237,5 @@ proptest! {
 #[ignore = "writes into the source tree"]
 fn oracle_fixture() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    save(&vggish(Style::TorchScript, 64, 1), &folder.join("vggish_narrow.onnx"));
+    write(&vggish(Style::TorchScript, 64, 1), &folder, "vggish_narrow.onnx");
 }

@@ -5,8 +5,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::fmt;
+use std::fs;
 use std::path::Path;
 
 use rand::SeedableRng;

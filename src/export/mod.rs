@@ -71,7 +71,10 @@ impl fmt::Display for Exported {
         for Agreement { runtime, max_abs_difference, reason } in &self.agreement {
             match (max_abs_difference, reason) {
                 (Some(difference), _) => {
-                    writeln!(f, "  {runtime}: agrees with the trained model within {difference:.1e}")?;
+                    writeln!(
+                        f,
+                        "  {runtime}: agrees with the trained model within {difference:.1e}"
+                    )?;
                 }
                 (None, reason) => {
                     writeln!(f, "  not checked in {}", reason.as_deref().unwrap_or("it"))?;
@@ -102,12 +105,15 @@ pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
     model.producer_name = env!("CARGO_PKG_NAME").to_owned();
     model.producer_version = env!("CARGO_PKG_VERSION").to_owned();
     model.metadata_props = entries(metadata(run)?);
-    let opset = model.opset_import.iter().filter(|set| set.domain.is_empty()).map(|set| set.version);
+    let opset =
+        model.opset_import.iter().filter(|set| set.domain.is_empty()).map(|set| set.version);
     let opset = opset.max().unwrap_or(0);
     if opset > NEWEST_OPSET {
         return Err(Error::onnx(
             destination,
-            format!("the backbone needs opset {opset}; convert it to {NEWEST_OPSET} or lower first"),
+            format!(
+                "the backbone needs opset {opset}; convert it to {NEWEST_OPSET} or lower first"
+            ),
         ));
     }
     let part = files::part_beside(destination, ".onnx")?;
@@ -142,7 +148,8 @@ fn name_destination(error: Error, part: &Path, destination: &Path) -> Error {
 pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
     let (metrics, split) = (run.metrics()?, run.split()?);
     let json = |value: &serde_json::Value| value.to_string();
-    let front_end = serde_json::to_value(run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
+    let front_end =
+        serde_json::to_value(run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
     let interval = metrics.test.tracks.interval;
     Ok(BTreeMap::from([
         ("labels", json(&json!(run.labels()?))),
@@ -177,7 +184,8 @@ pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
 }
 
 fn entries(metadata: BTreeMap<&'static str, String>) -> Vec<StringStringEntryProto> {
-    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
+    let entry =
+        |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
     metadata.into_iter().map(entry).collect()
 }
 

@@ -35,9 +35,10 @@ pub(super) fn append_head(
     model.ir_version = model.ir_version.max(OLDEST.1);
     let input = data_input(path, &model, front_end.patch_frames, front_end.mels)?;
     let output = output_name(path, &model, output)?.to_owned();
-    let source = onnx::data_input(path, onnx::graph(path, &model)?)?.name.clone();
+    let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
-    let ours = [INPUT, OUTPUTS[0], OUTPUTS[1]].map(|name| (name.to_owned(), format!("backbone.{name}")));
+    let ours =
+        [INPUT, OUTPUTS[0], OUTPUTS[1]].map(|name| (name.to_owned(), format!("backbone.{name}")));
     let mut names = BTreeMap::from(ours);
     names.insert(source, "backbone.input".to_owned());
     names.insert(output, "backbone.output".to_owned());
@@ -116,7 +117,8 @@ fn tail(graph: &mut GraphProto, head: &Head) -> Vec<NodeProto> {
     let mut nodes = vec![node("Flatten", &["backbone.output"], embeddings, vec![int("axis", 1)])];
     let mut last = embeddings.to_owned();
     for (index, (shape, weights, bias)) in head.layers().into_iter().enumerate() {
-        let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("head.{index}.{part}"));
+        let [weight_name, bias_name] =
+            ["weight", "bias"].map(|part| format!("head.{index}.{part}"));
         graph.initializer.push(floats(&weight_name, &shape, &weights));
         graph.initializer.push(floats(&bias_name, &shape[1..], &bias));
         if index > 0 {
@@ -132,7 +134,12 @@ fn tail(graph: &mut GraphProto, head: &Head) -> Vec<NodeProto> {
     nodes
 }
 
-pub(super) fn node(operator: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+pub(super) fn node(
+    operator: &str,
+    input: &[&str],
+    output: &str,
+    attribute: Vec<AttributeProto>,
+) -> NodeProto {
     NodeProto {
         op_type: operator.to_owned(),
         name: format!("{output}.node"),

@@ -87,7 +87,10 @@ fn missing(name: &str, path: &Path) -> String {
         ),
         _ => {
             let known = KNOWN.map(|(name, ..)| name).join(", ");
-            format!("{}: no such backbone; use {known}, or the path of an ONNX file", path.display())
+            format!(
+                "{}: no such backbone; use {known}, or the path of an ONNX file",
+                path.display()
+            )
         }
     }
 }

@@ -10,9 +10,7 @@ use burn::nn::pool::{
     AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, AvgPool2d, AvgPool2dConfig, MaxPool2d,
     MaxPool2dConfig,
 };
-use burn::nn::{
-    BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
-};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -393,14 +391,24 @@ impl Cnn {
             left -= usize::from(weighted && learns);
             learns
         };
-        let mut dense: Vec<Dense> = self.dense.into_iter().rev().map(|layer| {
-            let learns = last_first(matches!(layer, Dense::Linear(_)));
-            layer.set_require_grad(learns)
-        }).collect();
-        let mut spatial: Vec<Spatial> = self.spatial.into_iter().rev().map(|layer| {
-            let learns = last_first(matches!(layer, Spatial::Conv(_)));
-            layer.set_require_grad(learns)
-        }).collect();
+        let mut dense: Vec<Dense> = self
+            .dense
+            .into_iter()
+            .rev()
+            .map(|layer| {
+                let learns = last_first(matches!(layer, Dense::Linear(_)));
+                layer.set_require_grad(learns)
+            })
+            .collect();
+        let mut spatial: Vec<Spatial> = self
+            .spatial
+            .into_iter()
+            .rev()
+            .map(|layer| {
+                let learns = last_first(matches!(layer, Spatial::Conv(_)));
+                layer.set_require_grad(learns)
+            })
+            .collect();
         dense.reverse();
         spatial.reverse();
         Self { spatial, dense }

@@ -193,8 +193,7 @@ mod tests {
                 head.output = linear(weights, vec![0.1, -0.2, 0.3], &device);
             }
             let rows = [[100.0, -3.0, 0.5, 2.0], [104.0, -3.5, 0.1, 2.0], [90.0, 3.0, 0.2, 2.0]];
-            let standardization =
-                Standardization::of(rows.iter().map(|row| row.as_slice()), 4);
+            let standardization = Standardization::of(rows.iter().map(|row| row.as_slice()), 4);
             let raw = Tensor::<2>::from_floats(rows, &device);
             let wanted = head.forward(standardization.forward(raw.clone()));
             let given = head.fold(&standardization).forward(raw);

@@ -166,9 +166,10 @@ impl Config {
         let wrong = |option: &str, value: &dyn std::fmt::Display, wanted: &str| {
             Err(Error::Config(format!("--{option} {value}: {wanted}")))
         };
-        for (option, share) in
-            [("test-fraction", self.test_fraction), ("validation-fraction", self.validation_fraction)]
-        {
+        for (option, share) in [
+            ("test-fraction", self.test_fraction),
+            ("validation-fraction", self.validation_fraction),
+        ] {
             if !(share > 0.0 && share < 1.0) {
                 return wrong(option, &share, "give a share between 0 and 1");
             }

@@ -78,9 +78,8 @@ impl DeepTask<'_> {
         let model = GenreModel { backbone: cnn, head: fitted.head.clone() };
         let model = model.fork(&learning).train();
         let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
-        let optimizer = || {
-            AdamWConfig::new().with_weight_decay(self.head.weight_decay as f32).init()
-        };
+        let optimizer =
+            || AdamWConfig::new().with_weight_decay(self.head.weight_decay as f32).init();
         let mut state = State {
             best: model.valid(),
             model,
@@ -96,7 +95,8 @@ impl DeepTask<'_> {
         bar.set_position(state.progress.epoch as u64);
         while state.progress.epoch < self.options.deep_epochs && !self.is_patient_enough(&state) {
             let started = Instant::now();
-            let total = self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
+            let total =
+                self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
             let record = self.close_epoch(&mut state, &fitted.standardization, total, started);
             show(&bar, &record);
             history.push(record);

@@ -126,7 +126,12 @@ struct Embedder {
 }
 
 impl Embedder {
-    fn new(backbone: &Backbone, output: Option<&str>, runtime: Runtime, cache: &Path) -> Result<Self> {
+    fn new(
+        backbone: &Backbone,
+        output: Option<&str>,
+        runtime: Runtime,
+        cache: &Path,
+    ) -> Result<Self> {
         let path = &backbone.path;
         let [frames, mels] = backbone.patch();
         let (input, name) = {
@@ -142,8 +147,8 @@ impl Embedder {
             .map(|_| runtime::open(runtime, path, &options))
             .collect::<Result<Vec<_>>>()?;
         let output = sessions[0].outputs().iter().position(|found| *found == name);
-        let output = output
-            .ok_or_else(|| Error::onnx(path, format!("it has no output \"{name}\"")))?;
+        let output =
+            output.ok_or_else(|| Error::onnx(path, format!("it has no output \"{name}\"")))?;
         let folder = cache.join(key(backbone, &name)?);
         files::create_dir(&folder)?;
         Ok(Self {

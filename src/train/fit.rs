@@ -77,7 +77,8 @@ impl Score {
         }
         let count = labels.len() as f64;
         let pairs = || predictions.iter().zip(labels);
-        let loss = pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
+        let loss =
+            pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
         let right = pairs().filter(|(p, label)| argmax(&p.mean) == **label).count();
         Some(Self { loss: loss / count, accuracy: right as f64 / count })
     }
@@ -108,7 +109,12 @@ impl Fitted {
         examples.iter().map(|e| self.predict_one(&head, e.embeddings, device)).collect()
     }
 
-    fn predict_one(&self, head: &Head, embeddings: &Embeddings, device: &Device) -> TrackPrediction {
+    fn predict_one(
+        &self,
+        head: &Head,
+        embeddings: &Embeddings,
+        device: &Device,
+    ) -> TrackPrediction {
         let mut rows = embeddings.data.clone();
         rows.chunks_exact_mut(embeddings.features).for_each(|row| self.standardization.apply(row));
         let shape = [embeddings.rows().len(), embeddings.features];
@@ -205,8 +211,7 @@ pub fn fit_head(
     let learning = device.clone().autodiff();
     let loss = loss(&patch_counts(train, spec.classes), &learning);
     let mut head = spec.init(seed, &learning);
-    let mut optimizer =
-        AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init();
+    let mut optimizer = AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init();
     let mut best: Option<Fitted> = None;
     let bar = progress::bar(options.epochs as u64, format!("training {stage}"), "epochs");
     for epoch in 1..=options.epochs {
@@ -238,7 +243,8 @@ pub fn fit_head(
         show(&bar, &record);
         history.push(record);
         let score = |fitted: &Fitted| fitted.validation.map_or(f64::INFINITY, |score| score.loss);
-        let improves = best.as_ref().is_none_or(|best| labels.is_empty() || score(&now) < score(best));
+        let improves =
+            best.as_ref().is_none_or(|best| labels.is_empty() || score(&now) < score(best));
         if improves {
             best = Some(now);
         }
@@ -253,7 +259,9 @@ pub fn fit_head(
 /// Shows an epoch's figures on its progress bar.
 pub fn show(bar: &ProgressBar, epoch: &Epoch) {
     let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
-        (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.3} accuracy {accuracy:.3}"),
+        (Some(loss), Some(accuracy)) => {
+            format!(", validation loss {loss:.3} accuracy {accuracy:.3}")
+        }
         _ => String::new(),
     };
     bar.set_prefix(format!("loss {:.3}{validation}", epoch.train_loss));
@@ -278,8 +286,10 @@ mod tests {
                 (i % 2, embeddings(&[[at + wobble, -3.0], [at - wobble, 8.0]]))
             })
             .collect();
-        let examples: Vec<Example> =
-            tracks.iter().map(|(label, embeddings)| Example { label: *label, embeddings }).collect();
+        let examples: Vec<Example> = tracks
+            .iter()
+            .map(|(label, embeddings)| Example { label: *label, embeddings })
+            .collect();
         let spec = HeadSpec { features: 2, hidden: None, classes: 2 };
         let options = HeadOptions { epochs: 200, learning_rate: 0.05, ..HeadOptions::default() };
         let fit = || {

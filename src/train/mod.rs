@@ -14,8 +14,8 @@ pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
 pub use deep::{DeepTask, Recording, Tuned};
 pub use embeddings::{Embedded, Embeddings, embed};
 pub use fit::{Epoch, Example, Fitted, Score, TrackPrediction, class_weights, fit_head};
-pub use summary::{summary, summary_json};
 pub use run::{CrossValidation, Metrics, PartMetrics, Prediction, Run, Trained, TrainingData};
+pub use summary::{summary, summary_json};
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -166,16 +166,18 @@ impl<'a> Session<'a> {
     fn heads(&self, parts: &Parts, history: &mut Vec<Epoch>) -> Result<(Fitted, Fitted)> {
         let (train, validation) = (self.examples(&parts.train), self.examples(&parts.validation));
         let options = &self.config.head;
-        let mut fit = |stage: &str, train: &[Example], validation: &[Example], options: &HeadOptions| {
-            let (spec, seed, device) = (self.head_spec(), self.config.seed, &self.device);
-            fit_head(stage, spec, train, validation, options, seed, device, history)
-        };
+        let mut fit =
+            |stage: &str, train: &[Example], validation: &[Example], options: &HeadOptions| {
+                let (spec, seed, device) = (self.head_spec(), self.config.seed, &self.device);
+                fit_head(stage, spec, train, validation, options, seed, device, history)
+            };
         let stopped = fit("head", &train, &validation, options)?;
         if self.config.no_refit || validation.is_empty() {
             return Ok((stopped.clone(), stopped));
         }
         let both: Vec<Example> = train.into_iter().chain(validation).collect();
-        let refit = fit("refit", &both, &[], &HeadOptions { epochs: stopped.epoch, ..options.clone() })?;
+        let refit =
+            fit("refit", &both, &[], &HeadOptions { epochs: stopped.epoch, ..options.clone() })?;
         Ok((stopped, refit))
     }
 
@@ -284,8 +286,7 @@ impl<'a> Session<'a> {
             seed: self.config.seed,
             device: &self.device,
         };
-        let tuned =
-            task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
+        let tuned = task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
         run.save_history(history)?;
         let folded = GenreModel {
             backbone: tuned.model.backbone,
@@ -304,7 +305,10 @@ impl<'a> Session<'a> {
             let track = &self.dataset.tracks[*track];
             let audio = Audio::open(&track.path)?.resampled(extractor.front_end().sample_rate)?;
             bar.inc(1);
-            Ok(Recording { label: track.label, log_mel: extractor.padded_log_mel(&audio.samples).0 })
+            Ok(Recording {
+                label: track.label,
+                log_mel: extractor.padded_log_mel(&audio.samples).0,
+            })
         };
         let recordings = tracks.par_iter().map(one).collect();
         bar.finish_and_clear();

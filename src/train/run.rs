@@ -268,7 +268,12 @@ impl Run {
         }
     }
 
-    pub(super) fn save_start(&self, config: &Config, split: &Split, front_end: &FrontEnd) -> Result<()> {
+    pub(super) fn save_start(
+        &self,
+        config: &Config,
+        split: &Split,
+        front_end: &FrontEnd,
+    ) -> Result<()> {
         split.save(&self.path("split.json"))?;
         files::write_json(&self.path("preprocessor.json"), front_end)?;
         let labels: String = split.genres.iter().map(|genre| format!("{genre}\n")).collect();

@@ -46,7 +46,11 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
     line(format!(
         "test: accuracy {:.3} of {} tracks (95 % interval {low:.3} to {high:.3}), macro-F1 {:.3}; \
          {:.3} of {} patches",
-        test.tracks.accuracy, test.tracks.count, test.tracks.macro_f1, test.patch_accuracy, test.patches
+        test.tracks.accuracy,
+        test.tracks.count,
+        test.tracks.macro_f1,
+        test.patch_accuracy,
+        test.patches
     ));
     line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
     text += &format!("model: {exported}");

@@ -8,7 +8,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::layout::Layout;
 use super::tensor;
-use crate::{Error, Result, onnx};
+use crate::{Error, Result};
 
 /// How deep shape arithmetic may nest; real exporters stay below ten.
 const MAX_DEPTH: usize = 64;
@@ -16,7 +16,6 @@ const MAX_DEPTH: usize = 64;
 /// A graph with its names looked up.
 pub(super) struct Graph<'a> {
     pub path: &'a Path,
-    pub proto: &'a GraphProto,
     initializers: HashMap<&'a str, &'a TensorProto>,
     producers: HashMap<&'a str, &'a NodeProto>,
 }
@@ -54,7 +53,7 @@ impl<'a> Graph<'a> {
             .flat_map(|node| node.output.iter().map(move |output| (output.as_str(), node)))
             .filter(|(output, _)| !output.is_empty())
             .collect();
-        Self { path, proto, initializers, producers }
+        Self { path, initializers, producers }
     }
 
     /// The error that names `node`.
@@ -92,9 +91,9 @@ impl<'a> Graph<'a> {
     /// The values and shape of the constant float input `index` of `node`.
     pub fn floats(&self, node: &NodeProto, index: usize) -> Result<(Vec<usize>, Vec<f32>)> {
         let name = node.input.get(index).map_or("", String::as_str);
-        let tensor = self
-            .constant(name)
-            .ok_or_else(|| self.unsupported(node, format!("its input {index} is not a constant")))?;
+        let tensor = self.constant(name).ok_or_else(|| {
+            self.unsupported(node, format!("its input {index} is not a constant"))
+        })?;
         tensor::floats(self.path, tensor)
     }
 
@@ -103,23 +102,23 @@ impl<'a> Graph<'a> {
         node.input.get(index).is_some_and(|name| !name.is_empty())
     }
 
-    /// The name of the graph's one data input.
-    pub fn data_input(&self) -> Result<&'a str> {
-        onnx::data_input(self.path, self.proto).map(|input| input.name.as_str())
-    }
-
-    /// The nodes that lead from the graph's input to the tensor `output`, in order.
-    pub fn chain(&self, output: &str) -> Result<Vec<&'a NodeProto>> {
-        let input = self.data_input()?;
+    /// The nodes that lead from the tensor `input` to the tensor `output`, in order.
+    pub fn chain(&self, input: &str, output: &str) -> Result<Vec<&'a NodeProto>> {
         let mut nodes = vec![];
         let mut visited = HashSet::new();
         let mut tensor = output;
         while tensor != input {
             let node = *self.producers.get(tensor).ok_or_else(|| {
-                Error::onnx(self.path, format!("no node and no input makes the tensor \"{tensor}\""))
+                Error::onnx(
+                    self.path,
+                    format!("no node and no input makes the tensor \"{tensor}\""),
+                )
             })?;
             if !visited.insert(tensor) {
-                return Err(Error::onnx(self.path, format!("the graph has a loop at \"{tensor}\"")));
+                return Err(Error::onnx(
+                    self.path,
+                    format!("the graph has a loop at \"{tensor}\""),
+                ));
             }
             if node.output.first().map(String::as_str) != Some(tensor) {
                 return Err(self.unsupported(node, "a second output is used"));
@@ -133,7 +132,8 @@ impl<'a> Graph<'a> {
 
     /// The one input of `node` that carries data.
     fn data_of(&self, node: &'a NodeProto) -> Result<&'a str> {
-        let joins = matches!(node.op_type.as_str(), "Add" | "MatMul" | "Mul" | "Sub" | "Div" | "Concat");
+        let joins =
+            matches!(node.op_type.as_str(), "Add" | "MatMul" | "Mul" | "Sub" | "Div" | "Concat");
         if !joins {
             let first = node.input.first().filter(|name| !name.is_empty());
             return first
@@ -223,7 +223,8 @@ impl<'a> Graph<'a> {
 
 fn slice(values: &[i64], start: i64, end: i64) -> &[i64] {
     let length = values.len() as i64;
-    let clamp = |i: i64| (if i < 0 { i.saturating_add(length) } else { i }).clamp(0, length) as usize;
+    let clamp =
+        |i: i64| (if i < 0 { i.saturating_add(length) } else { i }).clamp(0, length) as usize;
     let (start, end) = (clamp(start), clamp(end));
     if start < end { &values[start..end] } else { &[] }
 }

@@ -152,8 +152,7 @@ impl Layout {
 
     pub fn unsqueeze(&self, axes: &[i64]) -> Result<Self, String> {
         let rank = self.rank() + axes.len();
-        let new: Vec<usize> =
-            axes.iter().map(|a| self.axis(*a, rank)).collect::<Result<_, _>>()?;
+        let new: Vec<usize> = axes.iter().map(|a| self.axis(*a, rank)).collect::<Result<_, _>>()?;
         let mut old = self.axes.iter().cloned();
         let axes = (0..rank)
             .map(|i| if new.contains(&i) { vec![] } else { old.next().unwrap_or_default() })
@@ -163,7 +162,8 @@ impl Layout {
 
     pub fn flatten(&self, axis: i64) -> Result<Self, String> {
         // `axis` may equal the rank here, unlike elsewhere.
-        let at = if axis == self.rank() as i64 { self.rank() } else { self.axis(axis, self.rank())? };
+        let at =
+            if axis == self.rank() as i64 { self.rank() } else { self.axis(axis, self.rank())? };
         let join = |axes: &[Vec<Axis>]| axes.concat();
         Ok(Self { axes: vec![join(&self.axes[..at]), join(&self.axes[at..])], ..self.clone() })
     }
@@ -246,9 +246,7 @@ impl Layout {
     /// The order of our axes in a `[batch, ..1.., features]` tensor, slowest first.
     pub fn as_vector(&self) -> Option<&[Axis]> {
         match self.axes.as_slice() {
-            [batch, ones @ .., last]
-                if batch == &[Batch] && ones.iter().all(Vec::is_empty) =>
-            {
+            [batch, ones @ .., last] if batch == &[Batch] && ones.iter().all(Vec::is_empty) => {
                 Some(last)
             }
             _ => None,
@@ -327,7 +325,9 @@ mod tests {
 
     #[test]
     fn reshapes_that_mix_axes_are_refused() {
-        assert!(image().reshape(&[-1, 512 * 24 / 2, 2], false).is_ok_and(|l| l.rank() == 3) == false);
+        assert!(
+            image().reshape(&[-1, 512 * 24 / 2, 2], false).is_ok_and(|l| l.rank() == 3) == false
+        );
         assert!(image().reshape(&[-1, 5], false).is_err());
         assert!(image().reshape(&[BATCH, 512, 24], false).is_ok());
         assert!(image().reshape(&[BATCH, 256, 48], false).is_err());
@@ -338,8 +338,14 @@ mod tests {
     #[test]
     fn ones_come_and_go() {
         let pooled = Layout::image([1024, 1, 1], false, None);
-        assert_eq!(pooled.squeeze(&[2, 3]).unwrap(), Layout { axes: vec![vec![Batch], vec![Channel]], ..pooled.clone() });
+        assert_eq!(
+            pooled.squeeze(&[2, 3]).unwrap(),
+            Layout { axes: vec![vec![Batch], vec![Channel]], ..pooled.clone() }
+        );
         assert!(pooled.flatten(1).unwrap().is_plain());
-        assert_eq!(pooled.squeeze(&[-1, -2]).unwrap().unsqueeze(&[2, 3]).unwrap().dims(), [BATCH, 1024, 1, 1]);
+        assert_eq!(
+            pooled.squeeze(&[-1, -2]).unwrap().unsqueeze(&[2, 3]).unwrap().dims(),
+            [BATCH, 1024, 1, 1]
+        );
     }
 }

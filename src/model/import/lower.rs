@@ -52,9 +52,9 @@ fn param<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -
 }
 
 impl<'a> Lowering<'a> {
-    pub fn new(graph: &'a Graph<'a>, device: &'a Device, input: Layout) -> Result<Self> {
-        let layouts = HashMap::from([(graph.data_input()?, input.clone())]);
-        Ok(Self { graph, device, layout: input, layouts, spatial: vec![], dense: vec![] })
+    pub fn new(graph: &'a Graph<'a>, device: &'a Device, input: &'a str, layout: Layout) -> Self {
+        let layouts = HashMap::from([(input, layout.clone())]);
+        Self { graph, device, layout, layouts, spatial: vec![], dense: vec![] }
     }
 
     /// The finished module, once every node has been added.
@@ -63,7 +63,8 @@ impl<'a> Lowering<'a> {
     /// [`Error::UnsupportedOperator`] for the `last` node if its output would need reordering.
     pub fn finish(self, last: &NodeProto, input: [usize; 2]) -> Result<(CnnSpec, Cnn)> {
         if !self.layout.is_plain() {
-            let reason = "the output's features stand in another order than channels, height, width";
+            let reason =
+                "the output's features stand in another order than channels, height, width";
             return Err(self.graph.unsupported(last, reason));
         }
         let (spatial_specs, spatial) = self.spatial.into_iter().unzip();
@@ -167,7 +168,9 @@ impl<'a> Lowering<'a> {
         let pair = |key: &str| -> Result<[usize; 2]> {
             let list = ints(node, key).filter(|list| !list.is_empty()).unwrap_or(&[1, 1]);
             match list.iter().map(|v| usize::try_from(*v)).collect::<Result<Vec<_>, _>>() {
-                Ok(list) if list.len() == 2 && list.iter().all(|v| *v > 0) => Ok([list[0], list[1]]),
+                Ok(list) if list.len() == 2 && list.iter().all(|v| *v > 0) => {
+                    Ok([list[0], list[1]])
+                }
                 _ => self.refuse(node, format!("{key} {list:?} (two positive numbers expected)")),
             }
         };
@@ -193,7 +196,11 @@ impl<'a> Lowering<'a> {
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
             let total = ((outputs - 1) * stride[axis] + reach).saturating_sub(size[axis]);
             // An odd pixel goes to the end for UPPER, to the start for LOWER.
-            if auto == b"SAME_UPPER" { (total / 2, total - total / 2) } else { (total - total / 2, total / 2) }
+            if auto == b"SAME_UPPER" {
+                (total / 2, total - total / 2)
+            } else {
+                (total - total / 2, total / 2)
+            }
         };
         match auto {
             b"VALID" => Ok([0; 4]),
@@ -258,7 +265,8 @@ impl<'a> Lowering<'a> {
             let exact = |size: usize, axis: usize| {
                 (size + pads[axis] + pads[axis + 2] - kernel[axis]).is_multiple_of(stride[axis])
             };
-            spec.output(self.layout.sizes()).map_err(|e| self.graph.unsupported(node, e.to_string()))?;
+            spec.output(self.layout.sizes())
+                .map_err(|e| self.graph.unsupported(node, e.to_string()))?;
             if !(exact(height, 0) && exact(width, 1)) {
                 return self.refuse(node, "ceil_mode with a window that hangs over the edge");
             }
@@ -303,7 +311,9 @@ impl<'a> Lowering<'a> {
         let rows = self.layout.permutation(order);
         match rows.len() == features {
             true => Ok(rows),
-            false => self.refuse(node, format!("weights for {features} features, given {}", rows.len())),
+            false => {
+                self.refuse(node, format!("weights for {features} features, given {}", rows.len()))
+            }
         }
     }
 
@@ -412,7 +422,9 @@ impl<'a> Lowering<'a> {
         };
         if self.layout.as_image().is_some() && self.dense.is_empty() {
             let spec = SpatialSpec::BatchNorm { channels, epsilon };
-            let Spatial::BatchNorm(norm) = Spatial::init(&spec, self.device) else { unreachable!() };
+            let Spatial::BatchNorm(norm) = Spatial::init(&spec, self.device) else {
+                unreachable!()
+            };
             let layer = Spatial::BatchNorm(fill(norm));
             return self.push_spatial(node, spec, layer);
         }
@@ -469,7 +481,12 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn optional_vector(&self, node: &NodeProto, index: usize, length: usize) -> Result<Option<Vec<f32>>> {
+    fn optional_vector(
+        &self,
+        node: &NodeProto,
+        index: usize,
+        length: usize,
+    ) -> Result<Option<Vec<f32>>> {
         match Graph::has_input(node, index) {
             true => self.vector(node, index, length).map(Some),
             false => Ok(None),

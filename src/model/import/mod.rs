@@ -52,7 +52,8 @@ impl Proof {
         let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
         Self {
             // `f32::max` would swallow a NaN, which must fail the proof instead.
-            max_abs_difference: differences.fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }),
+            max_abs_difference: differences
+                .fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }),
             largest_value: theirs.iter().fold(0.0, |m, v| m.max(v.abs())),
         }
     }
@@ -106,7 +107,8 @@ pub fn import(
 
 fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> {
     if ours.len() != theirs.len() {
-        let reason = format!("imported, it gives {} values instead of {}", ours.len(), theirs.len());
+        let reason =
+            format!("imported, it gives {} values instead of {}", ours.len(), theirs.len());
         return Err(Error::onnx(path, reason));
     }
     let proof = Proof::of(ours, theirs);
@@ -153,13 +155,14 @@ fn build(
 ) -> Result<(CnnSpec, Cnn)> {
     let proto = onnx::graph(path, model)?;
     let graph = Graph::new(path, proto);
-    let dims = onnx::dims(path, onnx::data_input(path, proto)?)?;
-    let layout = Layout::input(&dims, frames, mels).map_err(|reason| Error::onnx(path, reason))?;
-    let chain = graph.chain(output)?;
+    let input = onnx::input(model, path)?;
+    let layout =
+        Layout::input(&input.dims, frames, mels).map_err(|reason| Error::onnx(path, reason))?;
+    let chain = graph.chain(&input.name, output)?;
     let Some(last) = chain.last() else {
         return Err(Error::onnx(path, format!("the output \"{output}\" is the input itself")));
     };
-    let mut lowering = Lowering::new(&graph, device, layout)?;
+    let mut lowering = Lowering::new(&graph, device, &input.name, layout);
     for node in &chain {
         lowering.add(node)?;
     }
@@ -170,22 +173,34 @@ fn build(
 ///
 /// # Errors
 /// [`Error::Onnx`] if it takes no patches of `frames` by `mels`.
-pub fn data_input(path: &Path, model: &ModelProto, frames: usize, mels: usize) -> Result<PatchInput> {
-    let dims = onnx::dims(path, onnx::data_input(path, onnx::graph(path, model)?)?)?;
-    PatchInput::new(&dims, frames, mels).map_err(|reason| Error::onnx(path, reason))
+pub fn data_input(
+    path: &Path,
+    model: &ModelProto,
+    frames: usize,
+    mels: usize,
+) -> Result<PatchInput> {
+    PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
+        .map_err(|reason| Error::onnx(path, reason))
 }
 
 /// The output called `wanted`, else `embeddings`, else the last.
 ///
 /// # Errors
 /// [`Error::Onnx`] naming the outputs there are.
-pub fn output_name<'a>(path: &Path, model: &'a ModelProto, wanted: Option<&str>) -> Result<&'a str> {
+pub fn output_name<'a>(
+    path: &Path,
+    model: &'a ModelProto,
+    wanted: Option<&str>,
+) -> Result<&'a str> {
     let names: Vec<&str> =
         onnx::graph(path, model)?.output.iter().map(|output| output.name.as_str()).collect();
     let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
     match wanted {
         Some(wanted) => find(wanted).ok_or_else(|| {
-            Error::onnx(path, format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")))
+            Error::onnx(
+                path,
+                format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")),
+            )
         }),
         None => find("embeddings")
             .or(names.last().copied())

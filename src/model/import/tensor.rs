@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::TensorProto;
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 
 use crate::{Error, Result};
 
@@ -48,7 +48,11 @@ pub(super) fn floats(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, V
     if tensor.data_type != DataType::Float as i32 {
         let kind = DataType::try_from(tensor.data_type)
             .map_or("an unknown type".to_owned(), |kind| format!("{kind:?}"));
-        return Err(wrong(path, tensor, format!("holds {kind}; only float32 weights are imported")));
+        return Err(wrong(
+            path,
+            tensor,
+            format!("holds {kind}; only float32 weights are imported"),
+        ));
     }
     let (dims, expected) = count(path, tensor)?;
     let values = if tensor.float_data.is_empty() {

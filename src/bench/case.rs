@@ -1,0 +1,308 @@
+//! One case of a benchmark, in a process of its own.
+//!
+//! Peak memory is a property of a process, and so is a crash: every case therefore runs
+//! in a child, which the parent commands with lines of JSON on its standard input and
+//! hears from with lines of JSON on its standard output. Only the child that has been
+//! told to do something does anything.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::{self, Device, Options, Port, Runtime, Session, Tensor};
+use crate::{Error, Result};
+
+/// What a child is: the first line it reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Spec {
+    /// What the runtime opens: an ONNX file, or a run folder for burn.
+    pub model: PathBuf,
+    pub runtime: Runtime,
+    pub device: Device,
+    pub threads: usize,
+    pub batch: usize,
+    pub seed: u64,
+}
+
+/// What a child is told to do.
+#[derive(Debug, Serialize, Deserialize)]
+enum Order {
+    /// Run the batch this often, and say how long each run took.
+    Run { iterations: usize },
+    /// Run all patches of the file, and write every output to the other file.
+    Evaluate { patches: PathBuf, shape: Vec<usize>, outputs: PathBuf },
+}
+
+/// What a child answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Reply {
+    Opened(Opened),
+    Ran { seconds: Vec<f64>, peak_memory: Option<u64> },
+    Evaluated { outputs: Vec<(String, Vec<usize>)> },
+    Failed(String),
+}
+
+/// What is known once a model is open and has run once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Opened {
+    /// The shape of one patch: the input without its batch axis.
+    pub patch: Vec<usize>,
+    pub load_seconds: f64,
+    pub first_run_seconds: f64,
+}
+
+/// The parent's end of a case.
+pub(super) struct Case {
+    child: Child,
+    orders: Option<ChildStdin>,
+    replies: BufReader<ChildStdout>,
+    errors: File,
+}
+
+impl Case {
+    /// Starts `program` as the child, and waits until it has opened its model and run once.
+    ///
+    /// # Errors
+    /// The reason for the row, if it cannot.
+    pub fn open(program: &Path, spec: &Spec) -> Result<(Self, Opened), String> {
+        let errors = tempfile::tempfile().map_err(|e| e.to_string())?;
+        let stderr = errors.try_clone().map_err(|e| e.to_string())?;
+        let mut child = Command::new(program)
+            .arg("--case")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .map_err(|e| format!("{}: {e}", program.display()))?;
+        let (Some(orders), Some(replies)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the child process has no pipes".into());
+        };
+        let mut case =
+            Self { child, orders: Some(orders), replies: BufReader::new(replies), errors };
+        match case.ask(spec)? {
+            Reply::Opened(opened) => Ok((case, opened)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The seconds each of `iterations` runs took, and the peak memory in bytes until now.
+    pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), String> {
+        match self.ask(&Order::Run { iterations })? {
+            Reply::Ran { seconds, peak_memory } => Ok((seconds, peak_memory)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// The named outputs for all patches of `patches`, a file of little-endian floats of `shape`.
+    pub fn evaluate(
+        &mut self,
+        patches: &Path,
+        shape: &[usize],
+    ) -> Result<Vec<(String, Tensor)>, String> {
+        let file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+        let order = Order::Evaluate {
+            patches: patches.to_path_buf(),
+            shape: shape.to_vec(),
+            outputs: file.path().to_path_buf(),
+        };
+        let outputs = match self.ask(&order)? {
+            Reply::Evaluated { outputs } => outputs,
+            other => return Err(unexpected(other)),
+        };
+        let mut data = read_floats(file.path()).map_err(|e| e.to_string())?.into_iter();
+        let take = |(name, shape): (String, Vec<usize>)| {
+            let data = data.by_ref().take(shape.iter().product()).collect();
+            (name, Tensor { shape, data })
+        };
+        Ok(outputs.into_iter().map(take).collect())
+    }
+
+    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, String> {
+        let mut line = serde_json::to_string(order).map_err(|e| e.to_string())?;
+        line.push('\n');
+        let sent = self.orders.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
+        let mut answer = String::new();
+        if !sent || !matches!(self.replies.read_line(&mut answer), Ok(1..)) {
+            return Err(self.cause_of_death());
+        }
+        match serde_json::from_str(&answer) {
+            Ok(Reply::Failed(reason)) => Err(reason),
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(format!("the child process said \"{}\"", answer.trim_end())),
+        }
+    }
+
+    /// Why the child stopped answering: its exit status and the last thing it printed.
+    fn cause_of_death(&mut self) -> String {
+        drop(self.orders.take());
+        let status = match self.child.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let mut printed = Vec::new();
+        let _ = self.errors.rewind().and_then(|()| self.errors.read_to_end(&mut printed));
+        let printed = String::from_utf8_lossy(&printed);
+        match printed.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(last) => format!("the process died ({status}): {last}"),
+            None => format!("the process died ({status}); perhaps it ran out of memory"),
+        }
+    }
+}
+
+impl Drop for Case {
+    /// Closing its input ends the child; it is waited for so that nothing runs beside the
+    /// next case.
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn unexpected(reply: Reply) -> String {
+    format!("the child process answered {reply:?}")
+}
+
+/// The child: what `bench-runtimes --case` does until its standard input ends.
+///
+/// # Errors
+/// [`Error::Io`] if standard input or output breaks; whatever the runtime says goes to
+/// the parent as an answer.
+pub fn serve() -> Result<()> {
+    let stdio = |e| Error::io("standard input or output")(e);
+    let mut lines = io::stdin().lock().lines();
+    let Some(first) = lines.next() else { return Ok(()) };
+    let mut open = match parse(&first.map_err(stdio)?).and_then(|spec: Spec| Open::new(&spec)) {
+        Ok((open, opened)) => {
+            say(&Reply::Opened(opened)).map_err(stdio)?;
+            open
+        }
+        Err(error) => return say(&Reply::Failed(error.to_string())).map_err(stdio),
+    };
+    for line in lines {
+        let reply = parse(&line.map_err(stdio)?).and_then(|order| open.obey(order));
+        say(&reply.unwrap_or_else(|e| Reply::Failed(e.to_string()))).map_err(stdio)?;
+    }
+    Ok(())
+}
+
+fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
+    serde_json::from_str(line).map_err(|e| Error::format("standard input", e))
+}
+
+fn say(reply: &Reply) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(reply)?)?;
+    out.flush()
+}
+
+/// The child's model, and the batch it runs on.
+struct Open {
+    session: Box<dyn Session>,
+    batch: Tensor,
+}
+
+impl Open {
+    fn new(spec: &Spec) -> Result<(Self, Opened)> {
+        let options = Options { device: spec.device, threads: spec.threads };
+        let start = Instant::now();
+        let mut session = runtime::open(spec.runtime, &spec.model, &options)?;
+        let load_seconds = start.elapsed().as_secs_f64();
+        let patch = patch_shape(session.input())?;
+        let batch = probe(&patch, spec.batch, spec.seed);
+        let start = Instant::now();
+        session.run(&batch)?;
+        let first_run_seconds = start.elapsed().as_secs_f64();
+        Ok((Self { session, batch }, Opened { patch, load_seconds, first_run_seconds }))
+    }
+
+    fn obey(&mut self, order: Order) -> Result<Reply> {
+        match order {
+            Order::Run { iterations } => {
+                let seconds = (0..iterations).map(|_| self.timed_run()).collect::<Result<_>>()?;
+                Ok(Reply::Ran { seconds, peak_memory: peak_memory() })
+            }
+            Order::Evaluate { patches, shape, outputs } => {
+                self.evaluate(&patches, &shape, &outputs)
+            }
+        }
+    }
+
+    fn timed_run(&mut self) -> Result<f64> {
+        let start = Instant::now();
+        self.session.run(&self.batch)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    fn evaluate(&mut self, patches: &Path, shape: &[usize], outputs: &Path) -> Result<Reply> {
+        let data = read_floats(patches).map_err(Error::io(patches))?;
+        let size: usize = shape[1..].iter().product();
+        let mut found: Vec<Tensor> = vec![Tensor::default(); self.session.outputs().len()];
+        for batch in data.chunks(self.batch.shape[0] * size) {
+            let mut shape = shape.to_vec();
+            shape[0] = batch.len() / size;
+            let answers = self.session.run(&Tensor { shape, data: batch.to_vec() })?;
+            for (all, answer) in found.iter_mut().zip(answers) {
+                let rows = all.shape.first().unwrap_or(&0) + answer.shape.first().unwrap_or(&0);
+                all.shape = answer.shape;
+                if let Some(first) = all.shape.first_mut() {
+                    *first = rows;
+                }
+                all.data.extend(answer.data);
+            }
+        }
+        write_floats(outputs, found.iter().flat_map(|tensor| &tensor.data))?;
+        let names = self.session.outputs().iter().cloned();
+        Ok(Reply::Evaluated { outputs: names.zip(found.into_iter().map(|t| t.shape)).collect() })
+    }
+}
+
+/// The shape of one patch of a model's input.
+fn patch_shape(input: &Port) -> Result<Vec<usize>> {
+    let sizes: Option<Vec<usize>> = input.dims.iter().skip(1).copied().collect();
+    // A model may declare any size it likes; nobody's patch has 2^24 values.
+    let sane = |sizes: &Vec<usize>| {
+        let count = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+        !sizes.is_empty() && count.is_some_and(|n| (1..1 << 24).contains(&n))
+    };
+    sizes.filter(sane).ok_or_else(|| {
+        Error::Config(format!(
+            "cannot make a patch for the input {input}; give one with fixed sizes"
+        ))
+    })
+}
+
+/// A seeded batch of values between -1 and 1, about what a scaled log-mel holds.
+pub(super) fn probe(patch: &[usize], batch: usize, seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let shape: Vec<usize> = std::iter::once(batch).chain(patch.iter().copied()).collect();
+    let count = shape.iter().product();
+    let data = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor { shape, data }
+}
+
+/// The most memory this process ever had in RAM, in bytes; known on Linux only.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Writes floats as little-endian bytes.
+pub(super) fn write_floats<'a>(path: &Path, data: impl Iterator<Item = &'a f32>) -> Result<()> {
+    let mut file = io::BufWriter::new(File::create(path).map_err(Error::io(path))?);
+    for value in data {
+        file.write_all(&value.to_le_bytes()).map_err(Error::io(path))?;
+    }
+    file.flush().map_err(Error::io(path))
+}
+
+fn read_floats(path: &Path) -> io::Result<Vec<f32>> {
+    let bytes = fs::read(path)?;
+    Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}

@@ -1,0 +1,90 @@
+//! The test part of a collection as patches with known answers.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{EvaluationSet, RUN_MODEL};
+use crate::audio::Audio;
+use crate::dataset::{Dataset, Split, Track};
+use crate::features::{Extractor, FrontEnd, Patches};
+use crate::runtime::Tensor;
+use crate::{Error, Result, files, onnx};
+
+impl EvaluationSet {
+    /// The test patches for `model`, an ONNX file that we exported or a run folder.
+    ///
+    /// A run folder knows its own collection and split; `data` and `split` override
+    /// them, and an ONNX file needs both. None where they are not known, or where
+    /// the file has no labels and front end in its metadata (a bare backbone).
+    ///
+    /// # Errors
+    /// Errors of the model, the split and the collection; [`Error::Data`] if the
+    /// model's genres are not the split's.
+    pub fn of(model: &Path, data: Option<&Path>, split: Option<&Path>) -> Result<Option<Self>> {
+        let (file, data, split) = match model.is_dir() {
+            true => (
+                model.join(RUN_MODEL),
+                data.map_or_else(|| recorded_data(model), |data| Ok(Some(data.to_owned())))?,
+                Some(split.map_or(model.join("split.json"), Path::to_owned)),
+            ),
+            false => (model.to_owned(), data.map(Path::to_owned), split.map(Path::to_owned)),
+        };
+        let Some(split) = split.filter(|_| model.is_dir() || data.is_some()) else {
+            return Ok(None);
+        };
+        let Some((front_end, labels)) = description(&file)? else { return Ok(None) };
+        let split_genres = Split::load(&split)?;
+        if split_genres.genres != labels {
+            return Err(Error::Data(format!(
+                "{}: the split's genres are {}, the model's {}",
+                split.display(),
+                split_genres.genres.join(", "),
+                labels.join(", ")
+            )));
+        }
+        let dataset = Dataset::resolve(data.as_deref())?;
+        let test = split_genres.assign(&dataset)?.test;
+        let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
+        Self::of_tracks(&tracks, &front_end).map(Some)
+    }
+
+    fn of_tracks(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
+        let extractor = Extractor::new(front_end)?;
+        let one = |track: &&Track| -> Result<Patches> {
+            let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
+            Ok(extractor.patches(&audio.samples))
+        };
+        let patches: Vec<Patches> = tracks.par_iter().map(one).collect::<Result<_>>()?;
+        let of_track =
+            |(track, patches): (usize, &Patches)| std::iter::repeat_n(track, patches.count);
+        let track_of_patch: Vec<usize> = patches.iter().enumerate().flat_map(of_track).collect();
+        let shape = vec![track_of_patch.len(), front_end.patch_frames, front_end.mels];
+        Ok(Self {
+            patches: Tensor { shape, data: patches.into_iter().flat_map(|p| p.data).collect() },
+            track_of_patch,
+            labels: tracks.iter().map(|track| track.label).collect(),
+            patch_hop_seconds: front_end.patch_hop_seconds(),
+        })
+    }
+}
+
+/// The collection named in a run's `config.json`; none for the default one.
+fn recorded_data(run: &Path) -> Result<Option<PathBuf>> {
+    let config: serde_json::Value = files::read_json(&run.join("config.json"))?;
+    Ok(config["data"].as_str().map(PathBuf::from))
+}
+
+/// Front end and labels in the metadata of an exported file.
+fn description(model: &Path) -> Result<Option<(FrontEnd, Vec<String>)>> {
+    let metadata = onnx::metadata(&onnx::read(model)?);
+    let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
+    else {
+        return Ok(None);
+    };
+    let wrong = |key: &str, error| Error::onnx(model, format!("metadata \"{key}\": {error}"));
+    let front_end: FrontEnd = serde_json::from_str(front_end).map_err(|e| wrong("front_end", e))?;
+    front_end.validate()?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e))?;
+    Ok(Some((front_end, labels)))
+}

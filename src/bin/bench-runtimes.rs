@@ -1,0 +1,116 @@
+//! Compares burn, ONNX Runtime and tract on the same models.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use genre_transfer::bench::{self, EvaluationSet, Plan};
+use genre_transfer::runtime::{Device, Runtime};
+
+const EXAMPLES: &str = "\
+Examples:
+  bench-runtimes models/yamnet.onnx
+  bench-runtimes runs/first runs/second --data data/gtzan --split runs/first/split.json
+  bench-runtimes models/*.onnx --runtimes ort,tract --batch 1,8,32 --threads 1,2
+  bench-runtimes models/yamnet.onnx --quick --json
+
+Writes bench.json, bench.md and bench.svg. A case that cannot run keeps its row, with
+the reason. Exits with 1 if no case ran, with 2 if the command line is wrong.";
+
+/// Compare inference runtimes: speed, memory, and whether they agree.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// ONNX files, or run folders (burn runs only those)
+    #[arg(required = true, value_name = "MODEL.onnx|RUN_DIR")]
+    models: Vec<PathBuf>,
+    /// Runtimes; the first that runs is what the others are compared with
+    #[arg(long, value_delimiter = ',', default_value = "burn,ort,tract")]
+    runtimes: Vec<Runtime>,
+    /// Devices: cpu, cuda
+    #[arg(long, value_delimiter = ',', default_value = "cpu")]
+    devices: Vec<Device>,
+    /// Patches per run
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
+    batch: Vec<usize>,
+    /// Threads per run [default: 1 and all cores]
+    #[arg(long, value_delimiter = ',')]
+    threads: Vec<usize>,
+    /// Collection to measure accuracy on
+    #[arg(long, requires = "split", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Split whose test part is used
+    #[arg(long, requires = "data", value_name = "FILE")]
+    split: Option<PathBuf>,
+    /// The most seconds of timed runs for each case
+    #[arg(long, default_value_t = 5.0, value_name = "S")]
+    seconds: f64,
+    /// A rough answer soon: 0.3 seconds for each case
+    #[arg(long, conflicts_with = "seconds")]
+    quick: bool,
+    /// Where the report goes
+    #[arg(long, default_value = "runs/bench", value_name = "DIR")]
+    output: PathBuf,
+    /// Seed of the random patches
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Print the report as JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let mut threads = match self.threads.as_slice() {
+            [] => vec![1, cores],
+            given => given.to_vec(),
+        };
+        threads.dedup();
+        Ok(Plan {
+            models: self.models.clone(),
+            runtimes: self.runtimes.clone(),
+            devices: self.devices.clone(),
+            batches: self.batch.clone(),
+            threads,
+            seconds: if self.quick { 0.3 } else { self.seconds },
+            seed: self.seed,
+            program: std::env::current_exe().context("cannot find this program's own file")?,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    // The child of a benchmark: see genre_transfer::bench::serve.
+    let outcome = if std::env::args().skip(1).eq(["--case"]) {
+        bench::serve().map(|()| ExitCode::SUCCESS).map_err(Into::into)
+    } else {
+        run(&Arguments::parse())
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    bench::prepare_output(&arguments.output)?;
+    let report = bench::run(&arguments.plan()?, |model| {
+        EvaluationSet::of(model, arguments.data.as_deref(), arguments.split.as_deref())
+    })?;
+    report.write(&arguments.output)?;
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report)? + "\n"
+    } else {
+        report.to_text()
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    eprintln!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
+    if report.any_ran() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: no case ran");
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,101 @@
+//! Trained runs in burn itself.
+
+use std::path::Path;
+
+use burn::tensor::{Tensor as BurnTensor, TensorData};
+
+use super::{Device, Options, Port, Runtime, Session, Tensor};
+use crate::features::FrontEnd;
+use crate::model::GenreModel;
+use crate::train::{Run, Trained};
+use crate::{Error, Result};
+
+pub(super) const VERSION: &str = "0.22.1";
+
+/// A run's model in burn, with the ports of the exported file.
+pub(super) struct Burn {
+    model: GenreModel,
+    device: burn::tensor::Device,
+    input: Port,
+    outputs: Vec<String>,
+}
+
+impl Burn {
+    /// Opens the run in `folder`.
+    ///
+    /// burn's CPU backend takes its threads from rayon's global pool, which can be
+    /// sized once in a process: asking for another number later is an error.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(Error::runtime("burn", "it runs run folders, not ONNX files"));
+        }
+        set_threads(options.threads)?;
+        let device = match options.device {
+            Device::Cpu => burn::tensor::Device::flex(),
+            Device::Cuda => cuda()?,
+        };
+        let run = Run::open(folder)?;
+        let Trained::Burn(model) = run.model(&device)? else {
+            let reason = "this run's backbone could not be imported and stays an ONNX file";
+            return Err(Error::runtime("burn", reason));
+        };
+        let FrontEnd { patch_frames, mels, .. } = run.front_end()?;
+        Ok(Self {
+            model: *model,
+            device,
+            input: Port {
+                name: crate::export::INPUT.to_owned(),
+                dims: vec![None, Some(patch_frames), Some(mels)],
+            },
+            outputs: crate::export::OUTPUTS.map(str::to_owned).to_vec(),
+        })
+    }
+}
+
+fn set_threads(threads: usize) -> Result<()> {
+    if rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_ok()
+        || rayon::current_num_threads() == threads
+    {
+        return Ok(());
+    }
+    let given = rayon::current_num_threads();
+    let reason = format!("this process already works with {given} threads, not {threads}");
+    Err(Error::runtime("burn", reason))
+}
+
+impl Session for Burn {
+    fn input(&self) -> &Port {
+        &self.input
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.input.check(Runtime::Burn, input)?;
+        let &[batch, frames, mels] = input.shape.as_slice() else {
+            return Err(Error::runtime("burn", "the input must have three axes"));
+        };
+        let data = TensorData::new(input.data.clone(), [batch, frames, mels]);
+        let (probabilities, embeddings) =
+            self.model.forward(BurnTensor::from_data(data, &self.device));
+        let values = |tensor: BurnTensor<2>| Tensor {
+            shape: tensor.dims().to_vec(),
+            data: tensor.into_data().iter::<f32>().collect(),
+        };
+        Ok(vec![values(probabilities), values(embeddings)])
+    }
+}
+
+/// The first CUDA device.
+///
+/// # Errors
+/// [`Error::Runtime`] if there is no driver or the cargo feature is off.
+pub fn cuda() -> Result<burn::tensor::Device> {
+    super::check_cuda(Runtime::Burn)?;
+    #[cfg(feature = "cuda")]
+    return Ok(burn::tensor::Device::cuda(0));
+    #[cfg(not(feature = "cuda"))]
+    Err(super::missing_feature(Runtime::Burn, "cuda"))
+}

@@ -1,0 +1,185 @@
+//! ONNX Runtime, loaded from a shared library when first used.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{Outlet, TensorElementType, TensorRef};
+
+use super::{Device, Options, Port, Runtime, Session, Tensor};
+use crate::{Error, Result};
+
+fn error(reason: impl ToString) -> Error {
+    Error::runtime(Runtime::Ort.name(), reason)
+}
+
+/// The shared library: `ORT_DYLIB_PATH`, or else what `scripts/setup.sh` placed in
+/// `.onnxruntime/` in the current folder, above it, or above the running program.
+pub(super) fn library() -> Result<PathBuf> {
+    if let Some(named) = env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) {
+        // ort would take a relative path as relative to the program.
+        let path = std::path::absolute(&named).map_err(Error::io(&named))?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        return Err(error(format!("ORT_DYLIB_PATH is {}, which is not a file", path.display())));
+    }
+    let starts = [env::current_dir().ok(), env::current_exe().ok()];
+    let folders = starts.iter().flatten().flat_map(|start| start.ancestors());
+    folders
+        .map(|folder| folder.join(".onnxruntime"))
+        .find_map(|folder| library_in(&folder))
+        .ok_or_else(|| {
+            error("libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH")
+        })
+}
+
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let is_library = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // Not libonnxruntime_providers_shared.so and its like.
+        name.starts_with("libonnxruntime.") || name == "onnxruntime.dll"
+    };
+    fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(is_library).max()
+}
+
+/// The version of the library, if it is found and loads: from the file `VERSION` that
+/// `scripts/setup.sh` writes beside it, or else from its name (libonnxruntime.so.1.32.0);
+/// the library itself tells its C callers only.
+pub(super) fn version() -> Option<String> {
+    environment().ok()?;
+    let library = library().ok()?.canonicalize().ok()?;
+    if let Ok(text) = fs::read_to_string(library.with_file_name("VERSION")) {
+        return Some(text.trim().to_string());
+    }
+    let name = library.file_name()?.to_str()?;
+    let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers: Vec<&str> = name.split('.').filter(is_number).collect();
+    (!numbers.is_empty()).then(|| numbers.join("."))
+}
+
+/// The process's one environment; loads the library on the first call.
+fn environment() -> Result<Environment> {
+    static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+    let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(environment) = &*loaded {
+        return Ok(environment.clone());
+    }
+    let library = library()?;
+    let builder = ort::init_from(&library).map_err(|e| error(format!("cannot be used: {e}")))?;
+    let environment =
+        builder.with_name("genre-transfer").with_telemetry(false).build().map_err(error)?;
+    // What goes wrong comes back as an error; the library need not also print it.
+    if env::var_os("ORT_LOG").is_none() {
+        environment.set_log_level(LogLevel::Fatal);
+    }
+    Ok(loaded.insert(environment).clone())
+}
+
+/// A model opened in ONNX Runtime.
+pub(super) struct Ort {
+    session: ort::session::Session,
+    input: Port,
+    outputs: Vec<String>,
+}
+
+impl Ort {
+    /// Opens the ONNX file `model`.
+    pub(super) fn open(model: &Path, options: &Options) -> Result<Self> {
+        #[cfg(feature = "tract")]
+        crate::onnx::read(model)?;
+        let environment = environment()?;
+        let failed = |e: ort::Error| error(format!("{}: {e}", model.display()));
+        let mut builder = builder(&environment, options)?;
+        let session = builder.commit_from_file(model).map_err(failed)?;
+        let [input] = session.inputs() else {
+            let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
+            return Err(Error::onnx(model, format!("needs one input but has {names:?}")));
+        };
+        let input = port(input).map_err(|reason| Error::onnx(model, reason))?;
+        for output in session.outputs() {
+            port(output).map_err(|reason| Error::onnx(model, reason))?;
+        }
+        let outputs = session.outputs().iter().map(|output| output.name().to_string()).collect();
+        Ok(Self { session, input, outputs })
+    }
+}
+
+/// The name and dimensions of an input or output, which must be a float tensor.
+fn port(outlet: &Outlet) -> Result<Port, String> {
+    match (outlet.dtype().tensor_type(), outlet.dtype().tensor_shape()) {
+        (Some(TensorElementType::Float32), Some(shape)) => Ok(Port {
+            name: outlet.name().to_string(),
+            dims: shape.iter().map(|&size| usize::try_from(size).ok()).collect(),
+        }),
+        _ => Err(format!("\"{}\" is {}, not a float tensor", outlet.name(), outlet.dtype())),
+    }
+}
+
+fn builder(environment: &Environment, options: &Options) -> Result<SessionBuilder> {
+    let configure = || -> ort::Result<SessionBuilder> {
+        let builder = ort::session::Session::builder(environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(options.threads)?
+            .with_inter_threads(1)?;
+        match options.device {
+            Device::Cpu => Ok(builder),
+            Device::Cuda => on_cuda(builder),
+        }
+    };
+    configure().map_err(|e| match options.device {
+        Device::Cpu => error(e),
+        Device::Cuda => error(format!("cuda: {e}")),
+    })
+}
+
+/// Puts the session on the GPU: fails if the provider cannot be registered, and makes
+/// opening the model fail if ONNX Runtime gives any node to the processor.
+#[cfg(feature = "cuda")]
+fn on_cuda(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    use ort::ep::{CUDA, ExecutionProvider};
+    if !CUDA::is_available()? {
+        return Err(ort::Error::new(
+            "this ONNX Runtime was built without CUDA; set ORT_DYLIB_PATH to the libonnxruntime \
+             of the package onnxruntime-gpu",
+        ));
+    }
+    let builder = builder.with_execution_providers([CUDA::default().build().error_on_failure()])?;
+    Ok(builder.with_disable_cpu_fallback()?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_cuda(_: SessionBuilder) -> ort::Result<SessionBuilder> {
+    Err(ort::Error::new("built without the cargo feature \"cuda\""))
+}
+
+impl Session for Ort {
+    fn input(&self) -> &Port {
+        &self.input
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.input.check(Runtime::Ort, input)?;
+        let mut run = || -> ort::Result<Vec<Tensor>> {
+            let view = TensorRef::from_array_view((&input.shape[..], &input.data[..]))?;
+            let outputs = self.session.run(ort::inputs![view])?;
+            outputs
+                .values()
+                .map(|value| {
+                    let (shape, data) = value.try_extract_tensor::<f32>()?;
+                    let shape = shape.iter().map(|&size| size as usize).collect();
+                    Ok(Tensor { shape, data: data.to_vec() })
+                })
+                .collect()
+        };
+        run().map_err(error)
+    }
+}

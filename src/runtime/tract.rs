@@ -1,0 +1,253 @@
+//! tract: pure Rust inference, linked into the program.
+//!
+//! tract wants to know every dimension before it optimizes a model, so a plan is built
+//! for each input shape when it is first seen, from the model parsed once.
+//!
+//! A batch is run as single patches, or as a few at a time, spread over the threads. That
+//! is faster than tract's own way, one plan for the whole batch, whose intermediate
+//! tensors leave the cache and whose threads share only the largest products: on two
+//! cores and a batch of 32, YAMNet takes half as long and musicnn a third.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
+
+use super::{Device, Options, Port, Runtime, Session};
+use crate::{Error, Result, onnx};
+
+/// The version of the tract crates, which Cargo.toml pins.
+pub(super) const VERSION: &str = "0.23.9";
+
+/// A model with more bytes of weights than this reads them from memory anew for each run;
+/// then a run of a few patches is the faster one (VGGish's 288 MB: by a quarter).
+const LARGE_WEIGHTS: usize = 32 << 20;
+/// Patches per run of a model with large weights.
+const LARGE_ROWS: usize = 8;
+
+/// Plans kept: each holds packed weights, and a program uses few batch sizes.
+const PLANS: usize = 4;
+
+fn error(reason: impl ToString) -> Error {
+    Error::runtime(Runtime::Tract.name(), reason)
+}
+
+/// A model opened in tract.
+pub(super) struct Tract {
+    model: InferenceModel,
+    input: Port,
+    outputs: Vec<String>,
+    device: Device,
+    /// Threads besides the caller's; `None` if one is enough.
+    pool: Option<Arc<ThreadPool>>,
+    /// Rows of a batch to run at a time; `None` if it must be run as a whole.
+    rows: Option<usize>,
+    /// Input shape and plan, the most recently used last.
+    plans: Vec<(Vec<usize>, Arc<dyn Runnable>)>,
+}
+
+/// Consecutive rows of a batch.
+struct Part<'a> {
+    shape: Vec<usize>,
+    data: &'a [f32],
+}
+
+impl Tract {
+    /// Opens the ONNX file `path`.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self> {
+        let proto = onnx::read(path)?;
+        let input = onnx::input(&proto, path)?;
+        let outputs = onnx::outputs(&proto, path)?;
+        let folder = path.parent().and_then(Path::to_str);
+        let parsed = guarded(|| tract_onnx::onnx().parse(&proto, folder))
+            .map_err(|e| error(format!("{}: {e}", path.display())))?;
+        if !parsed.unresolved_inputs.is_empty() {
+            let names = parsed.unresolved_inputs;
+            return Err(Error::onnx(path, format!("no node makes the inputs {names:?}")));
+        }
+        let threads = (options.threads > 1).then_some(options.threads);
+        let pool = |count| ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
+        let by_row = |port: &Port| port.dims.first() == Some(&None);
+        let splits = options.device == Device::Cpu && by_row(&input) && outputs.iter().all(by_row);
+        let large = onnx::weight_bytes(&proto) > LARGE_WEIGHTS;
+        Ok(Self {
+            model: parsed.model,
+            input,
+            outputs: outputs.into_iter().map(|port| port.name).collect(),
+            device: options.device,
+            pool: threads.map(pool).transpose().map_err(error)?,
+            rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
+            plans: Vec::new(),
+        })
+    }
+
+    /// The plan for inputs of this shape, built if it is new.
+    fn plan(&mut self, shape: &[usize]) -> Result<Arc<dyn Runnable>> {
+        let known = self.plans.iter().position(|(planned, _)| planned == shape);
+        let entry = match known {
+            Some(place) => self.plans.remove(place),
+            None => (shape.to_vec(), self.build(shape)?),
+        };
+        if self.plans.len() >= PLANS {
+            self.plans.remove(0);
+        }
+        let plan = Arc::clone(&entry.1);
+        self.plans.push(entry);
+        Ok(plan)
+    }
+
+    fn build(&self, shape: &[usize]) -> Result<Arc<dyn Runnable>> {
+        let model = self.model.clone();
+        guarded(|| {
+            let name = self.device.to_string();
+            let runtime = runtime_for_name(&name)?;
+            let runtime = runtime.with_context(|| format!("tract has no runtime \"{name}\""))?;
+            let model = model.with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+            let plan: Arc<dyn Runnable> = runtime.prepare(model.into_decluttered()?)?.into();
+            if self.device == Device::Cuda {
+                all_on_gpu(plan.as_ref())?;
+            }
+            Ok(plan)
+        })
+        .map_err(|e| match self.device {
+            Device::Cpu => error(e),
+            Device::Cuda => error(format!("cuda: {e}")),
+        })
+    }
+
+    /// Into how many parts to split a batch, at `rows` rows each or so many that every
+    /// thread has one.
+    fn part_count(&self, batch: usize, rows: usize) -> usize {
+        batch.div_ceil(rows.min(batch.div_ceil(self.threads())))
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
+    }
+
+    /// Runs a batch in `count` parts, at the same time if there are threads.
+    fn run_in_parts(&mut self, input: &super::Tensor, count: usize) -> Result<Vec<Answer>> {
+        let parts = split(input, count);
+        let plans = parts.iter().map(|part| self.plan(&part.shape)).collect::<Result<Vec<_>>>()?;
+        let Some(pool) = &self.pool else {
+            return plans.iter().zip(&parts).map(|(plan, part)| run(plan.as_ref(), part)).collect();
+        };
+        // With fewer parts than threads, the operators of each part share the others.
+        let executor = match count < self.threads() {
+            true => Executor::MultiThread(Arc::clone(pool)),
+            false => Executor::SingleThread,
+        };
+        let run = |(plan, part): (&Arc<dyn Runnable>, &Part)| {
+            multithread_tract_scope(executor.clone(), || run(plan.as_ref(), part))
+        };
+        pool.install(|| plans.par_iter().zip(&parts).map(run).collect())
+    }
+}
+
+impl Session for Tract {
+    fn input(&self) -> &Port {
+        &self.input
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn run(&mut self, input: &super::Tensor) -> Result<Vec<super::Tensor>> {
+        self.input.check(Runtime::Tract, input)?;
+        if let Some(rows) = self.rows {
+            let count = self.part_count(input.shape[0], rows);
+            if let Some(outputs) = join(self.run_in_parts(input, count)?) {
+                return Ok(outputs);
+            }
+            // Some output is not made row by row.
+            self.rows = None;
+        }
+        Ok(self.run_in_parts(input, 1)?.swap_remove(0).outputs)
+    }
+}
+
+/// The outputs for a part of `rows` rows.
+struct Answer {
+    rows: usize,
+    outputs: Vec<super::Tensor>,
+}
+
+fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
+    guarded(|| {
+        let input = Tensor::from_shape(&part.shape, part.data)?;
+        let outputs = plan.run(tvec!(input.into()))?;
+        let float = |output: TValue| -> TractResult<super::Tensor> {
+            let data = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+            Ok(super::Tensor { shape: output.shape().to_vec(), data })
+        };
+        let outputs = outputs.into_iter().map(float).collect::<TractResult<_>>()?;
+        Ok(Answer { rows: part.shape[0], outputs })
+    })
+    .map_err(error)
+}
+
+/// `count` parts of consecutive rows whose sizes differ by one at most.
+fn split(input: &super::Tensor, count: usize) -> Vec<Part<'_>> {
+    let rows = input.shape[0];
+    let size = input.data.len() / rows;
+    let part = |part: usize| {
+        let (start, end) = (part * rows / count, (part + 1) * rows / count);
+        let mut shape = input.shape.clone();
+        shape[0] = end - start;
+        Part { shape, data: &input.data[start * size..end * size] }
+    };
+    (0..count).map(part).collect()
+}
+
+/// The outputs of all parts, one after the other; `None` unless each has its part's rows.
+fn join(answers: Vec<Answer>) -> Option<Vec<super::Tensor>> {
+    let by_row = |answer: &Answer| {
+        answer.outputs.iter().all(|output| output.shape.first() == Some(&answer.rows))
+    };
+    if !answers.iter().all(by_row) {
+        return None;
+    }
+    let outputs = answers.into_iter().map(|answer| answer.outputs);
+    outputs.reduce(|mut all, outputs| {
+        for (all, output) in all.iter_mut().zip(outputs) {
+            all.shape[0] += output.shape[0];
+            all.data.extend(output.data);
+        }
+        all
+    })
+}
+
+/// Fails if tract left any operator on the processor.
+fn all_on_gpu(plan: &dyn Runnable) -> TractResult<()> {
+    // tract's CUDA operators and its transfers are named so; constants are data.
+    let placed = ["Cuda", "Gpu", "DeviceSync", "Source", "Const"];
+    let model = plan.typed_model().context("the plan does not show its operators")?;
+    let names = model.nodes().iter().map(|node| node.op.name());
+    let left: Vec<_> =
+        names.filter(|name| !placed.iter().any(|prefix| name.starts_with(prefix))).collect();
+    ensure!(
+        left.is_empty(),
+        "tract has no CUDA kernel for {left:?}, which would run on the processor"
+    );
+    Ok(())
+}
+
+/// Runs a piece of tract, which still answers some malformed or unsupported models with a
+/// panic (`unimplemented!` for element types, an index for missing names).
+fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|e| format!("{e:#}")),
+        Err(panic) => Err(format!("tract panicked: {}", message(panic.as_ref()))),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}

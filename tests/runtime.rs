@@ -1,0 +1,321 @@
+//! Both runtimes on tiny models, on the real backbones, and on files that lie.
+
+#![cfg(feature = "tract")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use genre_transfer::runtime::{self, Device, Options, Runtime, Tensor};
+use genre_transfer::{Error, onnx};
+use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::{StringStringEntryProto, TensorProto};
+
+const CPU: Options = Options { device: Device::Cpu, threads: 1 };
+
+/// The runtimes that can be tested here. ONNX Runtime is left out where its library is not
+/// installed, unless the environment insists on it, as CI does.
+fn runtimes() -> Vec<Runtime> {
+    let mut runtimes = vec![Runtime::Tract];
+    if runtime::preferred() == Runtime::Ort {
+        runtimes.push(Runtime::Ort);
+    } else if cfg!(feature = "ort") && std::env::var_os("GENRE_TRANSFER_REQUIRE_ORT").is_some() {
+        panic!("GENRE_TRANSFER_REQUIRE_ORT is set but libonnxruntime is not found");
+    } else {
+        println!("skipped: ort (no libonnxruntime; run scripts/setup.sh)");
+    }
+    runtimes
+}
+
+fn batch(rows: usize) -> Tensor {
+    let size = common::FRAMES * common::MELS;
+    let data = (0..rows * size).map(|i| ((i * 13 % 29) as f32 - 14.0) / 14.0).collect();
+    Tensor { shape: vec![rows, common::FRAMES, common::MELS], data }
+}
+
+fn assert_close(a: &[f32], b: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= tolerance, "{what}: differs by {worst}");
+}
+
+fn error<T>(result: Result<T, Error>) -> String {
+    result.err().expect("must fail").to_string()
+}
+
+#[test]
+fn tiny_model_gives_what_arithmetic_gives_at_any_batch_and_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::write(&common::tiny(), folder.path(), "tiny.onnx");
+    for runtime in runtimes() {
+        for threads in [1, 2, 3] {
+            let mut session = runtime::open(runtime, &model, &Options { threads, ..CPU }).unwrap();
+            assert_eq!(session.outputs(), ["logits", "probabilities"]);
+            assert_eq!(session.input().dims, [None, Some(4), Some(6)]);
+            for rows in [1, 2, 5, 64, 3, 7, 1] {
+                let input = batch(rows);
+                let outputs = session.run(&input).unwrap();
+                let expected: Vec<f32> =
+                    input.data.chunks(24).flat_map(common::tiny_logits).collect();
+                let what = format!("{runtime}, {threads} threads, batch {rows}");
+                assert_eq!(outputs[0].shape, [rows, 3], "{what}");
+                assert_close(&outputs[0].data, &expected, 1e-5, &what);
+                let sums: Vec<f32> = outputs[1].data.chunks(3).map(|p| p.iter().sum()).collect();
+                assert_close(&sums, &vec![1.0; rows], 1e-5, &what);
+            }
+        }
+    }
+}
+
+/// The mean over the batch axis cannot be computed from parts of the batch.
+#[test]
+fn a_model_that_mixes_rows_is_not_run_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (keepdims, declared) in [(0, vec![Some(3)]), (1, vec![Some(1), Some(3)]), (0, vec![None])] {
+        let mut model = common::tiny();
+        let attributes =
+            vec![common::integer("keepdims", keepdims), common::integers("axes", &[0])];
+        let graph = common::graph(&mut model);
+        graph.node.push(common::node("ReduceMean", &["logits"], "mean", attributes));
+        graph.output = vec![common::value("mean", &declared)];
+        let model = common::write(&model, folder.path(), "mean.onnx");
+        for runtime in runtimes() {
+            for (threads, rows) in [(1, 6), (2, 6), (2, 1)] {
+                let input = batch(rows);
+                let mut session =
+                    runtime::open(runtime, &model, &Options { threads, ..CPU }).unwrap();
+                let logits: Vec<Vec<f32>> =
+                    input.data.chunks(24).map(common::tiny_logits).collect();
+                let mean = |c: usize| logits.iter().map(|row| row[c]).sum::<f32>() / rows as f32;
+                let expected: Vec<f32> = (0..3).map(mean).collect();
+                let what = format!("{runtime}, keepdims {keepdims}, {threads} threads");
+                assert_close(&session.run(&input).unwrap()[0].data, &expected, 1e-5, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_input_is_refused_with_both_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::write(&common::tiny(), folder.path(), "tiny.onnx");
+    for runtime in runtimes() {
+        let mut session = runtime::open(runtime, &model, &CPU).unwrap();
+        for shape in [vec![1, 6, 4], vec![1, 24], vec![1, 4, 6, 1], vec![0, 4, 6]] {
+            let data = vec![0.0; shape.iter().product()];
+            let message = error(session.run(&Tensor { shape: shape.clone(), data }));
+            let given = format!("{shape:?}");
+            assert!(
+                message.contains("\"patches\" [N, 4, 6]") && message.contains(&given),
+                "{message}"
+            );
+        }
+        let short = Tensor { shape: vec![1, 4, 6], data: vec![0.0; 23] };
+        assert!(error(session.run(&short)).contains("23 values"));
+        session.run(&batch(1)).expect("a refused input leaves the session usable");
+    }
+}
+
+#[test]
+fn files_that_are_not_models_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(common::write(&common::tiny(), folder.path(), "tiny.onnx")).unwrap();
+    let path = folder.path().join("bad.onnx");
+    let mut bad: Vec<Vec<u8>> =
+        vec![b"this is a text file, not a model\n".to_vec(), vec![], vec![0; 64]];
+    // Truncated anywhere: also where the bytes end between two fields.
+    bad.extend((1..whole.len() - 60).step_by(17).map(|end| whole[..end].to_vec()));
+    for bytes in bad {
+        fs::write(&path, &bytes).unwrap();
+        let message = error(onnx::read(&path));
+        assert!(message.contains("bad.onnx"), "{message}");
+        for runtime in runtimes() {
+            error(runtime::open(runtime, &path, &CPU));
+        }
+    }
+    assert!(error(onnx::read(folder.path())).contains("not a file"));
+    assert!(error(onnx::read(&folder.path().join("none.onnx"))).contains("none.onnx"));
+}
+
+/// Replaces the weights of the tiny model, writes it and returns the refusal.
+fn refusal(folder: &Path, weights: TensorProto) -> String {
+    let mut model = common::tiny();
+    common::graph(&mut model).initializer[0] = weights;
+    let path = common::write(&model, folder, "bad.onnx");
+    for runtime in runtimes() {
+        error(runtime::open(runtime, &path, &CPU));
+    }
+    error(onnx::read(&path))
+}
+
+#[test]
+fn tensors_that_claim_more_than_they_hold_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for dims in
+        [vec![1 << 40], vec![1 << 20, 1 << 20], vec![1 << 40, 1 << 40], vec![-1, 3], vec![24, 4]]
+    {
+        let mut weights = common::floats("weights", &[], &[0.0; 72]);
+        weights.dims = dims.clone();
+        let message = refusal(folder.path(), weights);
+        assert!(
+            message.contains("\"weights\"") && message.contains(&format!("{dims:?}")),
+            "{message}"
+        );
+    }
+    let mut typed = common::floats("weights", &[1 << 40], &[]);
+    typed.float_data = vec![0.0; 72];
+    assert!(refusal(folder.path(), typed).contains("values of data but has 72"));
+    let unknown = TensorProto { data_type: 99, ..common::floats("weights", &[24, 3], &[0.0; 72]) };
+    assert!(refusal(folder.path(), unknown).contains("type 99"));
+}
+
+#[test]
+fn an_output_from_nowhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = common::tiny();
+    common::graph(&mut model).output.push(common::value("ghost", &[None]));
+    let path = common::write(&model, folder.path(), "ghost.onnx");
+    assert!(error(onnx::read(&path)).contains("\"ghost\""));
+}
+
+fn external(entries: &[(&str, &str)]) -> TensorProto {
+    let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
+        key: key.to_string(),
+        value: value.to_string(),
+    };
+    TensorProto {
+        raw_data: vec![],
+        data_location: Some(DataLocation::External as i32),
+        external_data: entries.iter().map(entry).collect(),
+        ..common::floats("weights", &[24, 3], &[])
+    }
+}
+
+#[test]
+fn external_data_must_stay_in_the_models_folder() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("model");
+    fs::create_dir(&folder).unwrap();
+    let secret = outer.path().join("secret.bin");
+    fs::write(&secret, [0; 288]).unwrap();
+    fs::write(folder.join("short.bin"), [0; 100]).unwrap();
+    let absolute = secret.to_str().unwrap();
+    let mut locations =
+        vec!["../secret.bin", absolute, "sub/../../secret.bin", "missing.bin", "short.bin", "."];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&secret, folder.join("link.bin")).unwrap();
+        locations.push("link.bin");
+    }
+    for location in locations {
+        let message = refusal(&folder, external(&[("location", location)]));
+        assert!(message.contains("\"weights\""), "{message}");
+        assert!(message.contains(location) || location == "short.bin", "{message}");
+    }
+    assert!(refusal(&folder, external(&[])).contains("without a location"));
+    let past = [("location", "short.bin"), ("offset", "18446744073709551615"), ("length", "288")];
+    assert!(refusal(&folder, external(&past)).contains("too few"));
+    assert!(
+        refusal(&folder, external(&[("location", "short.bin"), ("offset", "x")]))
+            .contains("offset")
+    );
+}
+
+#[test]
+fn external_data_inside_the_folder_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = common::tiny();
+    let graph = common::graph(&mut model);
+    let mut bytes = vec![0xff; 4096];
+    bytes.extend(&graph.initializer[0].raw_data);
+    fs::create_dir(folder.path().join("data")).unwrap();
+    fs::write(folder.path().join("data/weights.bin"), bytes).unwrap();
+    graph.initializer[0] =
+        external(&[("location", "data/weights.bin"), ("offset", "4096"), ("length", "288")]);
+    let path = common::write(&model, folder.path(), "external.onnx");
+    for runtime in runtimes() {
+        let input = batch(2);
+        let outputs = runtime::open(runtime, &path, &CPU).unwrap().run(&input).unwrap();
+        let expected: Vec<f32> = input.data.chunks(24).flat_map(common::tiny_logits).collect();
+        assert_close(&outputs[0].data, &expected, 1e-5, runtime.name());
+    }
+}
+
+#[test]
+fn metadata_is_read() {
+    let metadata = onnx::metadata(&common::tiny());
+    assert_eq!(metadata["front_end"], r#"{"patch_hop_seconds": 0.5}"#);
+}
+
+#[test]
+fn what_is_not_there_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::write(&common::tiny(), folder.path(), "tiny.onnx");
+    if !cfg!(feature = "cuda") {
+        let cuda = Options { device: Device::Cuda, threads: 1 };
+        let message = error(runtime::open(Runtime::Tract, &model, &cuda));
+        assert_eq!(message, "tract: cuda: built without the cargo feature \"cuda\"");
+    }
+    if !cfg!(feature = "train") {
+        let message = error(runtime::open(Runtime::Burn, &model, &CPU));
+        assert_eq!(message, "burn: built without the cargo feature \"train\"");
+    }
+    assert!(error("onnx".parse::<Runtime>()).contains("choose burn, ort or tract"));
+    assert!(
+        error(runtime::open(Runtime::Tract, &model, &Options { threads: 0, ..CPU })).contains("1")
+    );
+}
+
+/// The folder with `backbones/` and `frontend_fixtures/`, where the environment names one.
+fn test_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: GENRE_TRANSFER_TEST_DATA is not set");
+    }
+    folder
+}
+
+fn array(file: &Path, key: &str) -> Tensor {
+    let mut archive = npyz::npz::NpzArchive::open(file).unwrap();
+    let array = archive.by_name(key).unwrap().unwrap_or_else(|| panic!("no {key}"));
+    let shape: Vec<usize> = array.shape().iter().map(|&size| size as usize).collect();
+    let column_major = array.order() == npyz::Order::Fortran;
+    let mut data = array.into_vec::<f32>().unwrap();
+    if column_major {
+        let [rows, columns] = shape[..] else { panic!("{key} is not a matrix") };
+        data = (0..rows * columns).map(|i| data[i / columns + i % columns * rows]).collect();
+    }
+    Tensor { shape, data }
+}
+
+#[test]
+fn backbones_answer_as_recorded() {
+    let Some(folder) = test_data() else { return };
+    let fixtures = folder.join("frontend_fixtures");
+    let (inputs, answers) = (fixtures.join("log_mel.npz"), fixtures.join("backbone_outputs.npz"));
+    for (file, front_end) in [("yamnet.onnx", "yamnet"), ("musicnn_msd_vgg.onnx", "musicnn")] {
+        for runtime in runtimes() {
+            for threads in [1, 2] {
+                let model = folder.join("backbones").join(file);
+                let mut session =
+                    runtime::open(runtime, &model, &Options { threads, ..CPU }).unwrap();
+                for name in ["blues", "metal"] {
+                    let mut input = array(&inputs, &format!("{name}_{front_end}"));
+                    if front_end == "musicnn" {
+                        input.data.truncate(187 * 96);
+                        input.shape = vec![1, 187, 96];
+                    }
+                    let outputs = session.run(&input).unwrap();
+                    for (output, tensor) in session.outputs().iter().zip(&outputs) {
+                        let key = format!("{name}_{front_end}_{output}");
+                        let expected = array(&answers, &key);
+                        assert_eq!(tensor.shape, expected.shape, "{key}");
+                        let what = format!("{runtime}, {threads} threads, {key}");
+                        assert_close(&tensor.data, &expected.data, 1e-3, &what);
+                    }
+                }
+            }
+        }
+    }
+}
