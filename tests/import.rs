@@ -24,7 +24,7 @@ fn forward(imported: &Imported, patches: Vec<f32>, [frames, mels]: [usize; 2]) -
     let count = patches.len() / (frames * mels);
     let x = TensorData::new(patches, [count, frames, mels]);
     let x = Tensor::from_data(x, &Device::flex());
-    imported.cnn.forward(x).into_data().to_vec().unwrap()
+    imported.cnn.forward(x).into_data().iter().collect()
 }
 
 /// The largest difference relative to the largest wanted value.

@@ -3,6 +3,9 @@
 
 use super::Tensor;
 
+/// The largest fixed batch believed: a file may claim any.
+const MAX_BATCH: usize = 4096;
+
 /// The arrangement of one model input for patches of frames by mels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchInput {
@@ -31,6 +34,9 @@ impl PatchInput {
             )
         };
         let (batch, rest) = dims.split_first().ok_or_else(refuse)?;
+        if batch.is_some_and(|batch| batch > MAX_BATCH) {
+            return Err(refuse());
+        }
         let ones = rest.iter().filter(|d| **d == Some(1)).count();
         let arranged = |order: [usize; 2]| {
             // Sizes of one can stand anywhere, so frames or mels of one are not told apart from them.

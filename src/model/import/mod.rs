@@ -87,19 +87,19 @@ pub fn import(
     output: Option<&str>,
     device: &Device,
 ) -> Result<Imported> {
-    // The original answers first and is dropped before burn's weights are made,
-    // which halves the peak memory of a 288 MB file.
-    let probes = probes(frames * mels);
-    let model = onnx::read(path)?;
-    let output = output_name(path, &model, output)?.to_owned();
-    let input = data_input(path, &model, frames, mels)?;
+    // The file is read twice, so that its weights are not in memory while tract holds
+    // its own copies of them: 288 MB a copy for VGGish.
+    let (output, input) = {
+        let model = onnx::read(path)?;
+        let output = output_name(path, &model, output)?.to_owned();
+        (output, data_input(path, &model, frames, mels)?)
+    };
+    let count = input.batch.unwrap_or(PROBES);
+    let probes = probes(count * frames * mels);
     let theirs = original(path, &input, &output, &probes)?;
-    let (spec, cnn) = build(path, &model, [frames, mels], &output, device)?;
-    drop(model);
-    let ours = cnn.forward(Tensor::from_data(
-        TensorData::new(probes, [input.batch.unwrap_or(PROBES), frames, mels]),
-        device,
-    ));
+    let (spec, cnn) = build(path, &onnx::read(path)?, [frames, mels], &output, device)?;
+    let ours =
+        cnn.forward(Tensor::from_data(TensorData::new(probes, [count, frames, mels]), device));
     let ours: Vec<f32> = ours.into_data().iter().collect();
     let proof = prove(path, &ours, &theirs)?;
     Ok(Imported { cnn, spec, output, proof })
@@ -127,9 +127,9 @@ fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> {
 }
 
 /// Seeded values in the range of log-mels.
-fn probes(patch: usize) -> Vec<f32> {
+fn probes(values: usize) -> Vec<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
-    (0..PROBES * patch).map(|_| random.random_range(-4.0..3.0)).collect()
+    (0..values).map(|_| random.random_range(-4.0..3.0)).collect()
 }
 
 /// What the original file answers to the probes at `output`.
@@ -139,9 +139,7 @@ fn original(path: &Path, input: &PatchInput, output: &str, probes: &[f32]) -> Re
     let Some(index) = session.outputs().iter().position(|name| name == output) else {
         return Err(Error::onnx(path, format!("it has no output \"{output}\"")));
     };
-    let count = input.batch.unwrap_or(PROBES);
-    let patch = probes.len() / PROBES;
-    let outputs = session.run(&input.arrange(&probes[..count.min(PROBES) * patch], count))?;
+    let outputs = session.run(&input.arrange(probes, input.batch.unwrap_or(PROBES)))?;
     Ok(outputs.into_iter().nth(index).map_or(vec![], |tensor| tensor.data))
 }
 
