@@ -137,7 +137,7 @@ fn draw_legend(area: &Area, series: &[(Runtime, Device)]) -> Drawn<()> {
         let style = line_style(*runtime);
         match device {
             Device::Cpu => area.draw(&PathElement::new(line, style))?,
-            Device::Cuda => area.draw(&DashedPathElement::new(line.into_iter(), 6, 4, style))?,
+            Device::Cuda => area.draw(&DashedPathElement::new(line, 6, 4, style))?,
         }
         area.draw(&mark((x + 15, y), *runtime, *device))?;
         let name = format!("{runtime} on {device}");
