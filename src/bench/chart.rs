@@ -3,9 +3,11 @@
 //! Runtimes differ in colour (Okabe and Ito's, which colour-blind readers tell apart) and
 //! in the shape of the marks, so the chart can be read in black and white as well.
 
+use std::ops::Range;
+
 use plotters::coord::Shift;
-use plotters::coord::combinators::IntoLogRange;
-use plotters::element::ComposedElement;
+use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
+use plotters::element::{ComposedElement, DashedPathElement};
 use plotters::prelude::*;
 
 use super::{Report, Row, table};
@@ -56,30 +58,36 @@ fn draw(report: &Report, svg: &mut String) -> Drawn<()> {
             rows.iter().copied().filter(|r| &r.model == model && r.threads == threads).collect();
         let unit = if threads == 1 { "thread" } else { "threads" };
         let title = format!("{}, {threads} {unit}", table::model_name(model));
-        draw_panel(place, &title, &batches, &here)?;
+        let range = latencies(rows.iter().copied().filter(|row| &row.model == model));
+        draw_panel(place, &title, &batches, range, &here)?;
     }
     area.present()?;
     Ok(())
 }
 
-fn draw_panel(area: &Area, title: &str, batches: &[usize], rows: &[&Row]) -> Drawn<()> {
-    let values: Vec<f64> = rows.iter().filter_map(|row| Some(row.latency?.p50_ms)).collect();
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(0.0, f64::max);
-    if values.is_empty() {
-        let middle = (PANEL.0 as i32 / 2 - 60, PANEL.1 as i32 / 2);
-        area.draw(&Text::new(title.to_string(), (20, 20), ("sans-serif", 16)))?;
+/// `range` is the latency's, in ms, the same for all panels of a model.
+fn draw_panel(
+    area: &Area,
+    title: &str,
+    batches: &[usize],
+    range: Range<f64>,
+    rows: &[&Row],
+) -> Drawn<()> {
+    if rows.is_empty() {
+        let middle = (PANEL.0 as i32 / 2 - 40, PANEL.1 as i32 / 2);
+        area.titled(title, ("sans-serif", 16))?;
         area.draw(&Text::new("no case ran", middle, ("sans-serif", 14)))?;
         return Ok(());
     }
     let last = batches.len() as f64 - 0.5;
+    let ticks = ticks(&range);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 16))
         .margin(10)
         .margin_right(20)
         .x_label_area_size(40)
         .y_label_area_size(60)
-        .build_cartesian_2d(-0.5..last, (low / 1.5..high * 1.5).log_scale())?;
+        .build_cartesian_2d(-0.5..last, range.log_scale().with_key_points(ticks))?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -87,28 +95,50 @@ fn draw_panel(area: &Area, title: &str, batches: &[usize], rows: &[&Row]) -> Dra
         .x_labels(batches.len() + 2)
         .x_label_formatter(&|x| batch_at(batches, *x))
         .x_desc("batch (patches per run)")
-        .y_label_formatter(&|ms| label(*ms))
+        .y_label_formatter(&ToString::to_string)
         .y_desc("p50 latency (ms, log scale)")
         .label_style(("sans-serif", 13))
         .draw()?;
     for ((runtime, device), rows) in series(rows) {
         let points: Vec<(f64, f64)> = rows.iter().filter_map(|row| point(batches, row)).collect();
-        let style = line_style(runtime);
+        let (line, style) = (points.iter().copied(), line_style(runtime));
         match device {
-            Device::Cpu => chart.draw_series(LineSeries::new(points.iter().copied(), style))?,
-            Device::Cuda => {
-                chart.draw_series(DashedLineSeries::new(points.iter().copied(), 6, 4, style))?
-            }
+            Device::Cpu => chart.draw_series(LineSeries::new(line, style))?,
+            Device::Cuda => chart.draw_series(DashedLineSeries::new(line, 6, 4, style))?,
         };
         chart.draw_series(points.into_iter().map(|at| mark(at, runtime, device)))?;
     }
     Ok(())
 }
 
+/// A range with some air around all latencies of `rows`; any if there are none.
+fn latencies<'a>(rows: impl Iterator<Item = &'a Row>) -> Range<f64> {
+    let values: Vec<f64> = rows.filter_map(|row| Some(row.latency?.p50_ms)).collect();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(0.0, f64::max);
+    if values.is_empty() { 1.0..10.0 } else { low / 1.5..high * 1.5 }
+}
+
+/// 1, 2, 5, 10, 20, 50 and so on within the range; only powers of ten where it is wide.
+fn ticks(range: &Range<f64>) -> Vec<f64> {
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let steps: &[i32] = if range.end / range.start > 1e4 { &[1] } else { &[1, 2, 5] };
+    let values = decades.flat_map(|decade| {
+        // Parsed, because 10^-3 times 2 is not what 0.002 reads as.
+        steps.iter().filter_map(move |step| format!("{step}e{decade}").parse::<f64>().ok())
+    });
+    values.filter(|value| range.contains(value)).collect()
+}
+
 fn draw_legend(area: &Area, series: &[(Runtime, Device)]) -> Drawn<()> {
     for (place, (runtime, device)) in series.iter().enumerate() {
         let (x, y) = (20 + 130 * place as i32, LEGEND_HEIGHT as i32 / 2);
-        area.draw(&PathElement::new([(x, y), (x + 30, y)], line_style(*runtime)))?;
+        let line = [(x, y), (x + 30, y)];
+        let style = line_style(*runtime);
+        match device {
+            Device::Cpu => area.draw(&PathElement::new(line, style))?,
+            Device::Cuda => area.draw(&DashedPathElement::new(line, 6, 4, style))?,
+        }
         area.draw(&mark((x + 15, y), *runtime, *device))?;
         let name = format!("{runtime} on {device}");
         area.draw(&Text::new(name, (x + 38, y - 7), ("sans-serif", 14)))?;
@@ -166,10 +196,6 @@ fn batch_at(batches: &[usize], x: f64) -> String {
     batch.map_or(String::new(), ToString::to_string)
 }
 
-fn label(ms: f64) -> String {
-    if ms < 1.0 { format!("{ms:.2}") } else { format!("{ms:.0}") }
-}
-
 fn series<'a>(rows: &[&'a Row]) -> Vec<Series<'a>> {
     let keys = distinct(rows.iter().map(|row| (row.runtime, row.device)));
     let of = |key| rows.iter().copied().filter(|r| (r.runtime, r.device) == key).collect();
@@ -183,4 +209,61 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
         }
         seen
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{Latency, Machine};
+
+    fn row(model: &str, runtime: Runtime, device: Device, threads: usize, batch: usize) -> Row {
+        let mut row = Row::new(model.as_ref(), runtime, device, threads, batch);
+        let speed = [4.0, 1.0, 2.0][runtime as usize] / [1.0, 30.0][device as usize];
+        let p50_ms = speed * batch as f64 / threads as f64;
+        row.latency = Some(Latency { p50_ms, p90_ms: p50_ms, p99_ms: p50_ms, runs: 1 });
+        row
+    }
+
+    fn report(rows: Vec<Row>) -> Report {
+        Report { machine: Machine::here(&[]), seconds_per_case: 1.0, seed: 0, rows }
+    }
+
+    #[test]
+    fn every_model_thread_count_and_runtime_is_in_the_chart() {
+        let mut rows = Vec::new();
+        for (model, threads) in [("a.onnx", 1), ("a.onnx", 2), ("b.onnx", 1), ("b.onnx", 2)] {
+            for batch in [1, 8, 32] {
+                rows.push(row(model, Runtime::Burn, Device::Cpu, threads, batch));
+                rows.push(row(model, Runtime::Ort, Device::Cuda, threads, batch));
+                rows.push(row(model, Runtime::Tract, Device::Cpu, threads, batch));
+            }
+        }
+        rows.push(Row::new("c.onnx".as_ref(), Runtime::Ort, Device::Cpu, 2, 8));
+        let svg = latency(&report(rows)).unwrap();
+        for text in [
+            "a, 1 thread",
+            "b, 2 threads",
+            "c, 2 threads",
+            "no case ran",
+            "burn on cpu",
+            "ort on cuda",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn odd_reports_can_be_drawn() {
+        assert!(latency(&report(vec![])).unwrap().contains("</svg>"));
+        let mut extreme = row("a.onnx", Runtime::Ort, Device::Cpu, 1, 1);
+        extreme.latency = Some(Latency { p50_ms: 1e-5, p90_ms: 1.0, p99_ms: 1.0, runs: 1 });
+        let rows = vec![extreme, row("a.onnx", Runtime::Tract, Device::Cpu, 1, 100_000)];
+        assert!(latency(&report(rows)).unwrap().contains("100000"));
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(ticks(&(0.0015..0.3)), [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]);
+        assert_eq!(ticks(&(0.5..60_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+    }
 }

@@ -80,17 +80,16 @@ pub(super) fn text(report: &Report) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n{model}");
         let names = line(COLUMNS.map(|column| column.name));
-        let _ = writeln!(text, "                thr batch {names}",);
-        let _ =
-            writeln!(text, "                          {}", line(COLUMNS.map(|column| column.unit)));
+        let _ = writeln!(text, "            thr batch {names}",);
+        let _ = writeln!(text, "                      {}", line(COLUMNS.map(|column| column.unit)));
         for row in rows {
             let values = match (&row.reason, &row.latency) {
                 (Some(reason), None) => reason.clone(),
                 _ => line(cells(row).each_ref().map(String::as_str)),
             };
-            let _ = writeln!(text, "{:<25} {values}", case(row));
+            let _ = writeln!(text, "{:<21} {values}", case(row));
             if let (Some(reason), Some(_)) = (&row.reason, &row.latency) {
-                let _ = writeln!(text, "{:<25} stopped early: {reason}", "");
+                let _ = writeln!(text, "{:<21} stopped early: {reason}", "");
             }
         }
     }
