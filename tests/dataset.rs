@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use genre_transfer::Error;
-use genre_transfer::dataset::{Dataset, EXTENSIONS, Method, Origin, Split};
+use genre_transfer::audio::EXTENSIONS;
+use genre_transfer::dataset::{Dataset, Method, Origin, Split};
 use tempfile::TempDir;
 
 /// A folder with the given files; each holds its own path, so that no two are alike.

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use genre_transfer::bench::{self, EvaluationSet, Plan};
+use genre_transfer::cli;
 use genre_transfer::runtime::{Device, Runtime};
 
 const EXAMPLES: &str = "\
@@ -83,19 +84,16 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
-    // The child of a benchmark: see genre_transfer::bench::serve.
-    let outcome = if std::env::args().skip(1).eq(["--case"]) {
-        bench::serve().map(|()| ExitCode::SUCCESS).map_err(Into::into)
-    } else {
+    cli::main("bench-runtimes", || {
+        // The child of a benchmark: see genre_transfer::bench::serve.
+        if std::env::args().skip(1).eq(["--case"]) {
+            return Ok(bench::serve()?);
+        }
         run(&Arguments::parse())
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
     })
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bench::prepare_output(&arguments.output)?;
     let report = bench::run(&arguments.plan()?, |model| {
         EvaluationSet::of(model, arguments.data.as_deref(), arguments.split.as_deref())
@@ -108,9 +106,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes())?;
     eprintln!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
-    if report.any_ran() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("error: no case ran");
-    Ok(ExitCode::FAILURE)
+    ensure!(report.any_ran(), "no case ran; the table gives each one's reason");
+    Ok(())
 }

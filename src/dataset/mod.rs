@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::audio::EXTENSIONS;
+use crate::{Error, Result, files};
 
 pub mod demo;
 mod scan;
 mod split;
 
-pub use scan::EXTENSIONS;
 pub use split::{Fold, Method, Parts, Split};
 
 /// One recording and its genre.
@@ -152,7 +152,7 @@ impl Dataset {
         for track in &self.tracks {
             hash.update(format!("{}\0{}\n", track.id, track.sha256));
         }
-        scan::hex(&hash.finalize())
+        files::hex(&hash.finalize())
     }
 }
 

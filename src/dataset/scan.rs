@@ -1,20 +1,17 @@
 //! Listing and hashing a folder of genres.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use indicatif::ParallelProgressIterator;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Dataset, Origin, Skipped, Track, demo};
-use crate::{Error, Result, progress};
+use crate::{Error, Result, files, progress};
 
-/// Extensions of the audio files that [`Dataset::resolve`] looks for.
-pub const EXTENSIONS: &[&str] =
-    &["wav", "mp3", "flac", "ogg", "oga", "m4a", "mp4", "aac", "aiff", "aif"];
+/// SHA-256 of no bytes at all.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a walk over the folder found, before any file is opened.
 #[derive(Default)]
@@ -133,31 +130,10 @@ fn hash((names, path): (Vec<String>, PathBuf), genres: &[String]) -> Result<Trac
     let Ok(label) = genres.binary_search(&names[0]) else {
         return skip(path, "not in a genre folder".into());
     };
-    match sha256_file(&path) {
-        Ok((0, _)) => skip(path, "the file is empty".into()),
-        Ok((_, sha256)) => Ok(Track { id: names.join("/"), path, label, sha256 }),
+    match files::sha256(&path) {
+        Ok(sha256) if sha256 == EMPTY => skip(path, "the file is empty".into()),
+        Ok(sha256) => Ok(Track { id: names.join("/"), path, label, sha256 }),
+        Err(Error::Io { source, .. }) => skip(path, source.to_string()),
         Err(error) => skip(path, error.to_string()),
     }
-}
-
-/// Length in bytes and SHA-256 of a file, read in pieces.
-fn sha256_file(path: &Path) -> io::Result<(usize, String)> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    let mut length = 0;
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok((length, hex(&hash.finalize()))),
-            n => {
-                hash.update(&piece[..n]);
-                length += n;
-            }
-        }
-    }
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
-use crate::features::FrontEnd;
 use crate::model::Head;
 use crate::model::import::{data_input, output_name};
 use crate::runtime::{self, PatchInput, Runtime, Session};
@@ -95,6 +94,9 @@ pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
     let device = Device::flex();
     let front_end = run.front_end()?;
     let trained = run.model(&device)?;
+    // Before the export, which moves a batch normalization's statistics, shared between
+    // clones of a module, to a device that cannot compute.
+    let probes = Probe::all(&trained, run, [front_end.patch_frames, front_end.mels])?;
     let mut model = match &trained {
         Trained::Burn(model) => burn_graph::of(model, &front_end, destination)?,
         Trained::OnnxBackbone(path, head) => {
@@ -119,7 +121,7 @@ pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
     let part = files::part_beside(destination, ".onnx")?;
     std::fs::write(part.path(), model.encode_to_vec()).map_err(Error::io(destination))?;
     drop(model);
-    let agreement = verify(part.path(), &trained, &front_end, run)
+    let agreement = verify(part.path(), &probes)
         .map_err(|error| name_destination(error, part.path(), destination))?;
     let bytes = std::fs::metadata(part.path()).map_err(Error::io(destination))?.len();
     let sha256 = files::sha256(part.path())?;
@@ -189,25 +191,35 @@ fn entries(metadata: BTreeMap<&'static str, String>) -> Vec<StringStringEntryPro
     metadata.into_iter().map(entry).collect()
 }
 
+/// A seeded batch of patches and what the trained model itself answers.
+struct Probe {
+    patch: [usize; 2],
+    count: usize,
+    patches: Vec<f32>,
+    wanted: Vec<f32>,
+}
+
+impl Probe {
+    /// Two batch sizes, so that a batch frozen into the graph shows; one where the
+    /// backbone itself takes no other.
+    fn all(trained: &Trained, run: &Run, patch: [usize; 2]) -> Result<Vec<Self>> {
+        let fixed = match trained {
+            Trained::Burn(_) => None,
+            Trained::OnnxBackbone(path, _) => {
+                data_input(path, &onnx::read(path)?, patch[0], patch[1])?.batch
+            }
+        };
+        let one = |count: usize| {
+            let patches = probes(count, patch);
+            let wanted = reference(trained, run, &patches, count, patch)?;
+            Ok(Self { patch, count, patches, wanted })
+        };
+        fixed.map_or(vec![1, 3], |batch| vec![batch]).into_iter().map(one).collect()
+    }
+}
+
 /// Compares the exported file with the trained model in every runtime at hand.
-fn verify(
-    path: &Path,
-    trained: &Trained,
-    front_end: &FrontEnd,
-    run: &Run,
-) -> Result<Vec<Agreement>> {
-    let patch = [front_end.patch_frames, front_end.mels];
-    // Two batch sizes, so that a batch frozen into the graph shows.
-    let batches = match fixed_batch(path, patch)? {
-        Some(batch) => vec![batch],
-        None => vec![1, 3],
-    };
-    let probes: Vec<(usize, Vec<f32>)> =
-        batches.into_iter().map(|count| (count, probes(count, patch))).collect();
-    let wanted = probes
-        .iter()
-        .map(|(count, patches)| reference(trained, run, patches, *count, patch))
-        .collect::<Result<Vec<_>>>()?;
+fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
     let mut agreement = vec![];
     for runtime in [Runtime::Tract, Runtime::Ort] {
         let mut session = match runtime::open(runtime, path, &runtime::Options::default()) {
@@ -220,9 +232,12 @@ fn verify(
             Err(error) => return Err(error),
         };
         let mut largest = 0f32;
-        for ((count, patches), wanted) in probes.iter().zip(&wanted) {
-            let given = probabilities(&mut *session, path, patches, *count, patch)?;
-            largest = largest.max(difference(&given, wanted));
+        for probe in probes {
+            let given = probabilities(&mut *session, path, probe)?;
+            // Not `f32::max`, which would swallow a NaN.
+            let difference = difference(&given, &probe.wanted);
+            largest =
+                if difference > largest || difference.is_nan() { difference } else { largest };
         }
         // Written so that NaN fails.
         if !(largest <= TOLERANCE) {
@@ -235,10 +250,6 @@ fn verify(
         agreement.push(Agreement { runtime, max_abs_difference: Some(largest), reason: None });
     }
     Ok(agreement)
-}
-
-fn fixed_batch(path: &Path, [frames, mels]: [usize; 2]) -> Result<Option<usize>> {
-    Ok(data_input(path, &onnx::read(path)?, frames, mels)?.batch)
 }
 
 fn probes(count: usize, [frames, mels]: [usize; 2]) -> Vec<f32> {
@@ -255,18 +266,13 @@ fn difference(given: &[f32], wanted: &[f32]) -> f32 {
     pairs.fold(0.0, |largest, d| if d > largest || d.is_nan() { d } else { largest })
 }
 
-fn probabilities(
-    session: &mut dyn Session,
-    path: &Path,
-    patches: &[f32],
-    count: usize,
-    [frames, mels]: [usize; 2],
-) -> Result<Vec<f32>> {
+fn probabilities(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Vec<f32>> {
+    let [frames, mels] = probe.patch;
     let input = PatchInput::new(&session.input().dims, frames, mels)
         .map_err(|reason| Error::onnx(path, reason))?;
     let at = session.outputs().iter().position(|name| name == OUTPUTS[0]);
     let at = at.ok_or_else(|| Error::onnx(path, format!("it has no output {}", OUTPUTS[0])))?;
-    Ok(session.run(&input.arrange(patches, count))?.swap_remove(at).data)
+    Ok(session.run(&input.arrange(&probe.patches, probe.count))?.swap_remove(at).data)
 }
 
 /// What the trained model itself answers.

@@ -83,8 +83,9 @@ pub fn embed(
         bar.inc(1);
         match result {
             Ok(found) => Ok(Ok(found)),
-            Err(error @ (Error::Audio { .. } | Error::Io { .. })) => {
-                Ok(Err(Skipped { path: track.path.clone(), reason: error.to_string() }))
+            Err(Error::Audio { path, reason }) => Ok(Err(Skipped { path, reason })),
+            Err(Error::Io { path, source }) if path == track.path => {
+                Ok(Err(Skipped { path, reason: source.to_string() }))
             }
             Err(error) => Err(error),
         }

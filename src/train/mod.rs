@@ -186,7 +186,7 @@ impl<'a> Session<'a> {
         run: &Run,
         history: &mut Vec<Epoch>,
     ) -> Result<(Trained, ModelSpec, (Metrics, Vec<Prediction>))> {
-        let cross_validation = self.cross_validation()?;
+        let cross_validation = self.cross_validation(run)?;
         let (stopped, refit) = self.heads(&self.parts, history)?;
         run.save_history(history)?;
         let imported = self.import()?;
@@ -234,7 +234,7 @@ impl<'a> Session<'a> {
             cross_validation,
             seconds: 0.0,
         };
-        let listed = self.predictions(&predictions);
+        let listed = self.predictions(&predictions, &self.parts.test);
         let (model, parameters) = match (tuned, imported) {
             (Some((tuned, _)), _) if metrics.unfrozen_layers > 0 => burn_model(tuned.model),
             (_, Some(Imported { cnn, .. })) => {
@@ -275,12 +275,12 @@ impl<'a> Session<'a> {
     ) -> Result<(Tuned, Vec<TrackPrediction>)> {
         let (train, validation) =
             (self.recordings(&self.parts.train)?, self.recordings(&self.parts.validation)?);
-        let FrontEndPatch { length, hop } = FrontEndPatch::of(&self.backbone);
+        let front_end = &self.backbone.front_end;
         let task = DeepTask {
             train: &train,
             validation: &validation,
             classes: self.classes(),
-            patch: [length, hop],
+            patch: [front_end.patch_frames, front_end.patch_hop],
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
@@ -316,20 +316,23 @@ impl<'a> Session<'a> {
     }
 
     /// Trains and tests a frozen head on every fold.
-    fn cross_validation(&self) -> Result<Option<CrossValidation>> {
+    fn cross_validation(&self, run: &Run) -> Result<Option<CrossValidation>> {
         let Some(count) = self.config.folds else { return Ok(None) };
         let share = self.config.validation_fraction;
         let mut tested = vec![];
         let mut predictions = vec![];
         let mut accuracies = vec![];
+        let mut listed = vec![];
         for split in Split::folds(&self.dataset, count, self.config.seed, share)? {
             let parts = split.assign(&self.dataset)?;
             let (_, head) = self.heads(&parts, &mut vec![])?;
             let found = head.predict(&self.examples(&parts.test), &self.device);
             accuracies.push(self.part_metrics(&found, &parts.test).tracks.accuracy);
+            listed.push(self.predictions(&found, &parts.test));
             tested.extend(parts.test);
             predictions.extend(found);
         }
+        run.save_folds(&listed)?;
         let pooled = self.part_metrics(&predictions, &tested);
         Ok(Some(CrossValidation { folds: accuracies, pooled }))
     }
@@ -351,7 +354,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn predictions(&self, predictions: &[TrackPrediction]) -> Vec<Prediction> {
+    fn predictions(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> Vec<Prediction> {
         let one = |(track, prediction): (&usize, &TrackPrediction)| {
             let track = &self.dataset.tracks[*track];
             Prediction {
@@ -361,19 +364,7 @@ impl<'a> Session<'a> {
                 probabilities: prediction.mean.clone(),
             }
         };
-        self.parts.test.iter().zip(predictions).map(one).collect()
-    }
-}
-
-/// Frames of a patch and from one to the next.
-struct FrontEndPatch {
-    length: usize,
-    hop: usize,
-}
-
-impl FrontEndPatch {
-    fn of(backbone: &Backbone) -> Self {
-        Self { length: backbone.front_end.patch_frames, hop: backbone.front_end.patch_hop }
+        tracks.iter().zip(predictions).map(one).collect()
     }
 }
 
@@ -398,7 +389,7 @@ fn make_split(config: &Config, dataset: &Dataset) -> Result<Split> {
 fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     let count = dataset.skipped.len();
     for skipped in dataset.skipped.iter().take(20) {
-        eprintln!("skipped: {}", skipped.reason);
+        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
     match (count, strict) {
         (0, _) => Ok(()),

@@ -11,6 +11,7 @@
 //! | `history.json` | losses and accuracies, epoch by epoch |
 //! | `metrics.json` | results; written last, so its presence says that training is complete |
 //! | `predictions.json` | probabilities of every test track |
+//! | `folds.json` | the same of every fold's test tracks, where folds were asked for |
 //! | `model.onnx` | the exported model |
 //! | `checkpoint/` | only while layers of the backbone are being trained |
 
@@ -283,6 +284,10 @@ impl Run {
 
     pub(super) fn save_history(&self, history: &[Epoch]) -> Result<()> {
         files::write_json(&self.path("history.json"), &history)
+    }
+
+    pub(super) fn save_folds(&self, folds: &[Vec<Prediction>]) -> Result<()> {
+        files::write_json(&self.path("folds.json"), &folds)
     }
 
     pub(super) fn save_model(&self, spec: &ModelSpec, model: &Trained) -> Result<()> {
