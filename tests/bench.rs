@@ -28,6 +28,20 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (folder, model)
 }
 
+/// The tiny model in tract, briefly.
+fn plan(model: PathBuf) -> Plan {
+    Plan {
+        models: vec![model],
+        runtimes: vec![Runtime::Tract],
+        devices: vec![Device::Cpu],
+        batches: vec![4],
+        threads: vec![1],
+        seconds: 0.05,
+        seed: 1,
+        program: PROGRAM.into(),
+    }
+}
+
 #[test]
 fn a_row_for_every_case_and_reasons_for_those_that_cannot_run() {
     let (folder, _) = folder();
@@ -218,16 +232,7 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
         labels,
         patch_hop_seconds: 2.0,
     };
-    let plan = Plan {
-        models: vec![model],
-        runtimes: vec![Runtime::Tract],
-        devices: vec![Device::Cpu],
-        batches: vec![4],
-        threads: vec![1],
-        seconds: 0.05,
-        seed: 1,
-        program: PROGRAM.into(),
-    };
+    let plan = plan(model);
     let report = bench::run(&plan, |_| Ok(Some(set.clone()))).unwrap();
     let row = &report.rows[0];
     assert_eq!(row.accuracy, Some(0.8), "{row:?}");
@@ -237,4 +242,16 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
     let wrong = EvaluationSet { track_of_patch: vec![0], ..set };
     let error = bench::run(&plan, |_| Ok(Some(wrong.clone()))).unwrap_err().to_string();
     assert!(error.contains("10 patches"), "{error}");
+}
+
+/// `false` ends at once, as a child does that crashes.
+#[cfg(unix)]
+#[test]
+fn a_child_that_dies_leaves_its_row_with_the_exit_status() {
+    let (_folder, model) = folder();
+    let report =
+        bench::run(&Plan { program: "false".into(), ..plan(model) }, |_| Ok(None)).unwrap();
+    let reason = report.rows[0].reason.as_deref().expect("a reason");
+    assert!(reason.starts_with("the process died (exit status: 1)"), "{reason}");
+    assert!(!report.any_ran());
 }

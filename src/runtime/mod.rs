@@ -13,6 +13,7 @@ mod patch;
 mod tract;
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 use std::thread;
@@ -209,12 +210,14 @@ pub trait Session: Send {
 /// falls back to the processor in silence.
 ///
 /// # Errors
-/// [`Error::Onnx`] if the file is damaged or unsafe (see `onnx::read`);
+/// [`Error::Io`] if `model` is not there; [`Error::Onnx`] if it is damaged or unsafe (see
+/// `onnx::read`; only with the cargo feature `tract`, which brings the protobuf reader);
 /// [`Error::Runtime`] if the runtime is not there or cannot run the model.
 pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn Session>> {
     if options.threads == 0 {
         return Err(Error::Config("threads must be at least 1".into()));
     }
+    fs::metadata(model).map_err(Error::io(model))?;
     if options.device == Device::Cuda {
         check_cuda(runtime)?;
     }
