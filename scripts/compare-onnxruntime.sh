@@ -38,7 +38,7 @@ if ! "$venv/bin/python" -c "import onnxruntime, numpy; assert onnxruntime.__vers
     "$venv/bin/pip" --disable-pip-version-check install --quiet "onnxruntime==$version" numpy
 fi
 
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" --no-default-features --features ort,tract --bin bench-runtimes
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bin bench-runtimes
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
     "$venv/bin/python" -c "import json, sys; print(json.load(sys.stdin)['target_directory'])")
 exec "$venv/bin/python" "$root/scripts/compare_onnxruntime.py" "$target/release/bench-runtimes" \

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -203,9 +204,15 @@ fn a_library_that_is_not_onnxruntime_is_a_reason() {
     fs::copy(PROGRAM, &copy).unwrap();
     let arguments = ["tiny.onnx", "--runtimes", "ort", "--batch", "1", "--threads", "1"];
     let mut command = Command::new(copy);
-    let output =
-        command.args(arguments).current_dir(folder.path()).env_remove("ORT_DYLIB_PATH").output();
-    let table = String::from_utf8(output.unwrap().stdout).unwrap();
+    command.args(arguments).current_dir(folder.path()).env_remove("ORT_DYLIB_PATH");
+    // A test that forks in another thread may hold the fresh copy open for a moment.
+    let output = loop {
+        match command.output() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => continue,
+            output => break output.unwrap(),
+        }
+    };
+    let table = String::from_utf8(output.stdout).unwrap();
     assert!(
         table.contains("libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH"),
         "{table}"

@@ -57,7 +57,11 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     let session = Session::prepare(config)?;
     let run = session.open_run(destination)?;
     let mut history = vec![];
-    let (model, spec, mut metrics) = session.train(&run, &mut history)?;
+    let trained = session.train(&run, &mut history);
+    if matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+        run.remove_if_empty_handed()?;
+    }
+    let (model, spec, mut metrics) = trained?;
     run.save_history(&history)?;
     run.save_model(&spec, &model)?;
     metrics.0.seconds = started.elapsed().as_secs_f64();

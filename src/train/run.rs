@@ -178,6 +178,14 @@ impl Run {
         &self.folder
     }
 
+    /// Removes the folder of a failed run, unless there is a checkpoint to go on from.
+    pub(super) fn remove_if_empty_handed(&self) -> Result<()> {
+        match self.path("checkpoint").exists() || self.is_complete() {
+            true => Ok(()),
+            false => fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder)),
+        }
+    }
+
     /// Whether training is complete.
     pub fn is_complete(&self) -> bool {
         self.path("metrics.json").is_file()

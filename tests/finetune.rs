@@ -1,0 +1,456 @@
+//! `finetune` from the command line: what it learns, keeps, repeats, resumes and refuses.
+#![cfg(feature = "train")]
+
+mod common;
+#[path = "fixtures/runs.rs"]
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, SystemTime};
+
+use common::graph;
+use common::vggish::{Style, vggish};
+use genre_transfer::onnx;
+use genre_transfer::train::{Metrics, Run};
+use runs::{Desk, GENRES, Ran, TINY, TRACKS, bytes, timeless, training, with_softplus};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Files of a finished run whose backbone was imported.
+const FILES: [&str; 10] = [
+    "config.json",
+    "history.json",
+    "labels.txt",
+    "metrics.json",
+    "model.json",
+    "model.onnx",
+    "predictions.json",
+    "preprocessor.json",
+    "split.json",
+    "weights.bpk",
+];
+
+/// What a run found, without what differs by nature.
+fn results(run: &Run) -> [Value; 3] {
+    let read = |file| serde_json::from_slice(&bytes(&run.folder().join(file))).unwrap();
+    [timeless(read("metrics.json")), timeless(read("history.json")), read("predictions.json")]
+}
+
+#[test]
+fn a_run_learns_and_leaves_all_its_files() {
+    let desk = Desk::new();
+    let ran =
+        desk.finetune(&[&["--data", "music", "--epochs", "30", "--json"], &TINY[..]].concat());
+    let report: Value = serde_json::from_str(&ran.succeeded().out).unwrap();
+    assert_eq!(report["run"], "runs/tiny-music");
+    assert_eq!(desk.names("runs"), ["tiny-music"]);
+    assert_eq!(desk.names("runs/tiny-music"), FILES);
+    assert_eq!(desk.text("runs/tiny-music/labels.txt"), "high\nlow\nnoise\n");
+
+    let run = Run::open(&desk.path("runs/tiny-music")).unwrap();
+    let metrics = run.metrics().unwrap();
+    assert_eq!(Metrics::deserialize(&report["metrics"]).unwrap(), metrics);
+    assert_eq!((metrics.data.tracks, metrics.data.skipped), (GENRES.len() * TRACKS, 0));
+    // Chance is a third.
+    assert!(metrics.test.tracks.accuracy > 0.6, "{metrics:?}");
+    assert!(metrics.frozen_validation.unwrap().accuracy > 0.6, "{metrics:?}");
+
+    let split = run.split().unwrap();
+    let parts = [&split.train, &split.validation, &split.test];
+    let different: BTreeSet<&String> = parts.into_iter().flatten().collect();
+    assert_eq!(different.len(), GENRES.len() * TRACKS, "each track in one part: {split:?}");
+    assert!(parts.iter().all(|part| part.len() >= GENRES.len()), "{split:?}");
+    let tested = desk.json("runs/tiny-music/predictions.json");
+    let tested: Vec<&str> =
+        tested.as_array().unwrap().iter().map(|p| p["track"].as_str().unwrap()).collect();
+    assert_eq!(tested, split.test);
+
+    // A second run without a name must not touch the first.
+    let before = bytes(&run.folder().join("metrics.json"));
+    desk.finetune(&[&["--data", "music"], &TINY[..]].concat()).succeeded();
+    assert_eq!(desk.names("runs"), ["tiny-music", "tiny-music-2"]);
+    assert_eq!(bytes(&run.folder().join("metrics.json")), before);
+}
+
+#[test]
+fn a_seed_gives_the_same_run_anywhere_and_another_seed_another_split() {
+    let [here, there] = [Desk::new(), Desk::new()];
+    let more = ["--epochs", "20", "--unfreeze", "2", "--deep-epochs", "2", "--folds", "2"];
+    let [first, second] = [&here, &there].map(|desk| desk.train("a", &more));
+    assert_eq!(results(&first), results(&second));
+    for file in ["predictions.json", "model.onnx", "split.json"] {
+        let [a, b] = [&first, &second].map(|run| bytes(&run.folder().join(file)));
+        assert!(a == b, "{file} differs");
+    }
+    let other = here.train("b", &["--seed", "1"]);
+    assert_ne!(first.split().unwrap().test, other.split().unwrap().test);
+}
+
+/// The cache's files and when they were written.
+fn entries(desk: &Desk) -> BTreeMap<PathBuf, SystemTime> {
+    let files = walkdir::WalkDir::new(desk.path("data/cache")).into_iter().map(|e| e.unwrap());
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .map(|e| (e.path().to_owned(), e.metadata().unwrap().modified().unwrap()))
+        .collect()
+}
+
+#[test]
+fn embeddings_are_computed_once_and_again_where_lost_or_damaged() {
+    let desk = Desk::new();
+    let wanted = results(&desk.train("first", &[]));
+    let whole = entries(&desk);
+    assert_eq!(whole.len(), GENRES.len() * TRACKS);
+
+    assert_eq!(results(&desk.train("second", &[])), wanted);
+    assert_eq!(entries(&desk), whole, "no entry may be written again");
+
+    let (damaged, _) = whole.first_key_value().unwrap();
+    let good = bytes(damaged);
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 0x40;
+    fs::write(damaged, bad).unwrap();
+    assert_eq!(results(&desk.train("third", &[])), wanted);
+    assert!(bytes(damaged) == good, "the damaged entry must be replaced");
+
+    let lost: Vec<&PathBuf> = whole.keys().skip(1).step_by(2).collect();
+    lost.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(results(&desk.train("fourth", &[])), wanted);
+    let after = entries(&desk);
+    assert!(after.keys().eq(whole.keys()), "the lost entries must be back");
+    for (path, written) in whole.iter().filter(|(path, _)| *path != damaged) {
+        assert!(lost.contains(&path) || after[path] == *written, "{path:?} was written again");
+    }
+}
+
+#[test]
+fn folds_test_every_track_once() {
+    let desk = Desk::new();
+    let metrics = desk.train("folds", &["--folds", "3"]).metrics().unwrap();
+    let validation = metrics.cross_validation.unwrap();
+    assert_eq!(validation.folds.len(), 3);
+    let pooled = validation.pooled.tracks;
+    assert_eq!(pooled.count, GENRES.len() * TRACKS);
+    let tested: Vec<usize> = pooled.confusion.iter().map(|row| row.iter().sum()).collect();
+    assert_eq!(tested, [TRACKS; GENRES.len()]);
+    // All folds are of one size, so the mean of their accuracies is that of all tracks.
+    let mean = validation.folds.iter().sum::<f64>() / 3.0;
+    assert!((mean - pooled.accuracy).abs() < 1e-9, "{mean} is not {}", pooled.accuracy);
+}
+
+#[test]
+fn a_split_can_be_used_again() {
+    let desk = Desk::new();
+    let first = desk.train("first", &["--seed", "5"]);
+    let again = desk.train("again", &["--seed", "6", "--split", "runs/first/split.json"]);
+    assert_eq!(desk.text("runs/again/split.json"), desk.text("runs/first/split.json"));
+    assert_eq!(again.split().unwrap(), first.split().unwrap());
+    let tested = |run: &Run| results(run)[2].as_array().unwrap().len();
+    assert_eq!(tested(&again), first.split().unwrap().test.len());
+}
+
+#[test]
+fn a_hidden_layer_has_the_units_asked_for() {
+    let desk = Desk::new();
+    let [linear, hidden] = [desk.train("linear", &[]), desk.train("hidden", &["--hidden", "8"])];
+    assert_eq!(linear.model_spec().unwrap().head.hidden, None);
+    assert_eq!(hidden.model_spec().unwrap().head.hidden, Some(8));
+    let [linear, hidden] = [linear, hidden].map(|run| run.metrics().unwrap());
+    let head = |units: usize| (128 + 1) * units + (units + 1) * 3;
+    assert_eq!(linear.parameters - (128 + 1) * 3 + head(8), hidden.parameters);
+    assert!(hidden.test.tracks.accuracy > 0.6, "{hidden:?}");
+}
+
+/// Weights of the exported model that are not those of `other`'s.
+fn changed(run: &Run, other: &Run) -> usize {
+    let weights = |run: &Run| {
+        let mut model = onnx::read(&run.onnx_path()).unwrap();
+        let weights = std::mem::take(&mut graph(&mut model).initializer);
+        weights.into_iter().map(|t| (t.name.clone(), t)).collect::<BTreeMap<_, _>>()
+    };
+    let (mine, others) = (weights(run), weights(other));
+    assert!(mine.keys().eq(others.keys()), "not the same graph");
+    mine.iter().filter(|(name, tensor)| others[*name] != **tensor).count()
+}
+
+#[test]
+fn unfreezing_trains_the_layers_asked_for_and_no_others() {
+    let desk = Desk::new();
+    // One epoch leaves the head much to learn, so that the unfrozen model is the better one.
+    let head = ["--epochs", "1", "--no-refit"];
+    let frozen = desk.train("frozen", &head);
+    assert_eq!(frozen.metrics().unwrap().kept, "frozen");
+    // The backbone has nine layers; each has a weight and a bias, and the head has both too.
+    for (layers, trained, tensors) in [("1", 1, 4), ("all", 9, 20)] {
+        let deep = ["--unfreeze", layers, "--deep-epochs", "2"];
+        let run = desk.train(layers, &[&head[..], &deep].concat());
+        let metrics = run.metrics().unwrap();
+        assert_eq!((metrics.kept.as_str(), metrics.unfrozen_layers), ("unfrozen", trained));
+        let (before, after) =
+            (metrics.frozen_validation.unwrap(), metrics.unfrozen_validation.unwrap());
+        assert!(after.loss < before.loss, "{metrics:?}");
+        let [_, history, _] = results(&run);
+        let epochs = history.as_array().unwrap().iter().filter(|e| e["stage"] == "unfreeze");
+        assert_eq!(epochs.count(), 2);
+        assert_eq!(desk.names(&format!("runs/{layers}")), FILES);
+        assert_eq!(changed(&run, &frozen), tensors, "{layers}");
+    }
+}
+
+#[test]
+fn an_unfrozen_model_that_is_no_better_is_not_kept() {
+    let desk = Desk::new();
+    // Rates that wreck whatever they touch.
+    let wreck = ["--unfreeze", "all", "--backbone-lr", "10", "--deep-epochs", "1"];
+    let run = desk.train("wrecked", &wreck);
+    let metrics = run.metrics().unwrap();
+    assert_eq!((metrics.kept.as_str(), metrics.unfrozen_layers), ("frozen", 0));
+    let (before, after) =
+        (metrics.frozen_validation.unwrap(), metrics.unfrozen_validation.unwrap());
+    assert!(after.loss > before.loss, "{metrics:?}");
+    assert_eq!(changed(&run, &desk.train("frozen", &[])), 0);
+}
+
+/// A run with many short epochs, to be interrupted.
+const LONG: [&str; 6] = ["--unfreeze", "2", "--patience", "1000", "--deep-batch", "2"];
+
+/// Waits until `latest` is no longer what it `was`; false if `child` ended before that.
+fn wait_for_checkpoint(child: &mut Child, latest: &Path, was: &Option<Vec<u8>>) -> bool {
+    while child.try_wait().unwrap().is_none() {
+        let now = fs::read(latest).ok();
+        if now.is_some() && now != *was {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+/// Starts a run of `epochs` and calls `interrupt` on it at its first checkpoints, resuming
+/// it in between; false if it came to its end before that.
+fn interrupted(desk: &Desk, epochs: &str, times: usize, interrupt: fn(Child)) -> bool {
+    let latest = desk.path("runs/interrupted/checkpoint/latest.json");
+    let more = [&LONG[..], &["--deep-epochs", epochs]].concat();
+    let start = [&training("interrupted", &more)[..], &["--force"]].concat();
+    (0..times).all(|time| {
+        let resume = ["--resume", "runs/interrupted"];
+        let arguments = if time == 0 { &start[..] } else { &resume };
+        // Ctrl-C saves one more checkpoint, so that what stands there is known only now.
+        let was = if time == 0 { None } else { fs::read(&latest).ok() };
+        let mut child = desk.command(env!("CARGO_BIN_EXE_finetune"), arguments).spawn().unwrap();
+        let reached = wait_for_checkpoint(&mut child, &latest, &was);
+        interrupt(child);
+        reached && !desk.path("runs/interrupted/metrics.json").exists()
+    })
+}
+
+/// An interrupted run, once resumed, is the one that was never interrupted.
+fn resumes_to_the_same_end(times: usize, interrupt: fn(Child)) {
+    let desk = Desk::new();
+    let enough = ["8", "32", "128", "512"];
+    let epochs = enough.into_iter().find(|epochs| interrupted(&desk, epochs, times, interrupt));
+    let epochs = epochs.expect("every run ended before it could be interrupted");
+    desk.export(&["runs/interrupted"]).refused(1, &["runs/interrupted", "--resume"]);
+    desk.finetune(&["--resume", "runs/interrupted"]).succeeded();
+    assert_eq!(desk.names("runs/interrupted"), FILES);
+    let whole = desk.train("whole", &[&LONG[..], &["--deep-epochs", epochs]].concat());
+    let resumed = Run::open(&desk.path("runs/interrupted")).unwrap();
+    assert_eq!(results(&resumed), results(&whole));
+    assert!(bytes(&resumed.onnx_path()) == bytes(&whole.onnx_path()), "model.onnx differs");
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_end() {
+    resumes_to_the_same_end(3, |mut child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_the_run_and_says_how_to_go_on() {
+    resumes_to_the_same_end(2, |child| {
+        let status = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -INT {}", child.id())])
+            .status();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        // Where the signal came too late, the run is tried again with more epochs.
+        if ran.code != Some(0) {
+            assert!(status.unwrap().success());
+            ran.refused(130, &["interrupted", "--resume"]);
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_resumed_is_refused() {
+    let desk = Desk::bare();
+    desk.finetune(&["--resume", "runs/nothing"]).refused(1, &["runs/nothing", "no run to resume"]);
+    desk.finetune(&["--resume", "a", "--epochs", "3"]).refused(2, &["--resume"]);
+}
+
+/// `tiny.onnx` and `arguments` are refused with `code` and these words; nothing is left behind.
+#[track_caller]
+fn refused(desk: &Desk, arguments: &[&str], code: i32, words: &[&str]) {
+    desk.finetune(arguments).refused(code, words);
+    assert_eq!(desk.names("runs"), [""; 0], "a run was left behind by {arguments:?}");
+    assert_eq!(desk.scraps(), [PathBuf::new(); 0]);
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let desk = Desk::new();
+    for (option, value, code, advice) in [
+        ("--lr", "0", 1, "positive rate"),
+        ("--lr", "NaN", 1, "positive rate"),
+        ("--backbone-lr", "0", 1, "positive rate"),
+        ("--folds", "1", 1, "at least 2"),
+        ("--folds", "7", 1, "has 6"),
+        ("--epochs", "0", 1, "at least 1"),
+        ("--test-fraction", "1", 1, "between 0 and 1"),
+        ("--unfreeze", "x", 2, "number of layers, or \"all\""),
+        ("--runtime", "tensorrt", 2, "burn, ort or tract"),
+        ("--device", "tpu", 2, "cpu or cuda"),
+        ("--hidden", "0", 2, "--hidden"),
+        ("--output", "nope", 1, "embeddings"),
+        ("--split", "nope.json", 1, "No such file"),
+        ("--name", "a/b", 1, "--runs"),
+    ] {
+        let arguments = [&["--data", "music", option, value], &TINY[..]].concat();
+        refused(&desk, &arguments, code, &[value, advice]);
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_needs_force() {
+    let desk = Desk::new();
+    let first = desk.train("a", &[]);
+    let before = results(&first);
+    let other = training("a", &["--seed", "3"]);
+    desk.finetune(&other).refused(1, &["runs/a", "--force"]);
+    assert_eq!(results(&first), before);
+    desk.finetune(&[&other[..], &["--force"]].concat()).succeeded();
+    assert_ne!(results(&first), before);
+}
+
+#[test]
+fn what_is_no_collection_is_refused() {
+    let desk = Desk::bare();
+    let refuse = |words: &[&str]| {
+        refused(&desk, &[&["--data", "music"], &TINY[..]].concat(), 1, words);
+    };
+    refuse(&["music: no such folder", "give a folder"]);
+    (0..3).for_each(|track| desk.track("low", track, 2.0));
+    refuse(&["music: 1 genre folder(s)", "put the recordings"]);
+    desk.track("high", 0, 2.0);
+    refuse(&["\"high\" has 1 usable", "add recordings"]);
+    // Two, but one of them turns out not to be readable.
+    fs::write(desk.path("music/high/bad.wav"), "text").unwrap();
+    refuse(&["\"high\" has 1 usable", "bad.wav", "add recordings"]);
+}
+
+#[test]
+fn unreadable_recordings_are_skipped_unless_strict() {
+    let desk = Desk::new();
+    let good = bytes(&desk.path("music/low/0.wav"));
+    let bad: [(&str, &[u8]); 3] =
+        [("empty.wav", b""), ("text.wav", b"no sound"), ("short.wav", &good[..good.len() / 2])];
+    for (name, content) in bad {
+        fs::write(desk.path("music/low").join(name), content).unwrap();
+    }
+    let names = bad.map(|(name, _)| name);
+    let strict = [&["--data", "music", "--strict"], &TINY[..]].concat();
+    refused(&desk, &strict, 1, &[&names[..], &["3 files", "--strict"]].concat());
+
+    let ran = desk.finetune(&training("a", &[])).succeeded();
+    for word in [&names[..], &["3 of 21 files were skipped"]].concat() {
+        assert!(ran.err.contains(word), "no {word:?} in {ran:#?}");
+    }
+    let metrics = Run::open(&desk.path("runs/a")).unwrap().metrics().unwrap();
+    assert_eq!((metrics.data.tracks, metrics.data.skipped), (GENRES.len() * TRACKS, 3));
+}
+
+#[test]
+fn a_recording_shorter_than_a_patch_is_padded_with_a_warning() {
+    let desk = Desk::new();
+    desk.track("low", TRACKS, 0.05);
+    let ran = desk.finetune(&training("a", &[])).succeeded();
+    assert!(ran.err.contains("warning: 1 recording"), "{ran:#?}");
+    assert!(ran.err.contains("shorter than a patch (0.96 s)"), "{ran:#?}");
+    let metrics = Run::open(&desk.path("runs/a")).unwrap().metrics().unwrap();
+    assert_eq!(metrics.data.tracks, GENRES.len() * TRACKS + 1);
+}
+
+#[test]
+fn files_that_are_no_backbone_are_refused() {
+    let desk = Desk::new();
+    let whole = bytes(&desk.path("tiny.onnx"));
+    fs::write(desk.path("cut.onnx"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(desk.path("text.onnx"), "This is not a model.").unwrap();
+    fs::write(desk.path("empty.onnx"), "").unwrap();
+    desk.backbone("softplus.onnx", &with_softplus(vggish(Style::TorchScript, 64, 1)));
+    let vggish = ["--front-end", "vggish"];
+    for (file, more, advice) in [
+        ("tiny.onnx", &[][..], &["--front-end vggish|yamnet|musicnn"][..]),
+        ("tiny.onnx", &["--front-end", "musicnn"], &["187 frames", "--front-end"]),
+        ("tiny.onnx", &["--front-end", "mel.json"], &["mel.json"]),
+        ("nowhere.onnx", &vggish, &["no such backbone", "yamnet, musicnn, vggish"]),
+        ("nowhere.onnx", &[], &["no such backbone"]),
+        ("cut.onnx", &vggish, &["truncated"]),
+        ("text.onnx", &vggish, &["not an ONNX model"]),
+        ("empty.onnx", &vggish, &["empty"]),
+        (
+            "softplus.onnx",
+            &["--front-end", "vggish", "--unfreeze", "1"],
+            &["operator Softplus", "\"Softplus_embeddings\"", "leave out --unfreeze"],
+        ),
+    ] {
+        let arguments = [&["--data", "music", "--backbone", file], more].concat();
+        let named = if more.contains(&"mel.json") { "mel.json" } else { file };
+        refused(&desk, &arguments, 1, &[&[named], advice].concat());
+    }
+}
+
+#[test]
+fn a_backbone_that_cannot_be_imported_works_frozen() {
+    let desk = Desk::new();
+    desk.backbone("softplus.onnx", &with_softplus(vggish(Style::TorchScript, 64, 1)));
+    let more = ["--backbone", "softplus.onnx", "--front-end", "vggish", "--json"];
+    let ran = desk.finetune(&training("a", &more)).succeeded();
+    assert!(ran.err.contains("note: softplus.onnx: operator Softplus"), "{ran:#?}");
+    let files = desk.names("runs/a");
+    for file in ["backbone.onnx", "head.bpk", "model.onnx"] {
+        assert!(files.contains(&file.to_owned()), "no {file} in {files:?}");
+    }
+    assert!(!files.contains(&"weights.bpk".to_owned()), "{files:?}");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(report["metrics"]["test"]["tracks"]["accuracy"].as_f64().unwrap() > 0.6, "{report}");
+    let tract = &report["export"]["agreement"][0];
+    assert_eq!(tract["runtime"], "tract");
+    assert!(tract["max_abs_difference"].as_f64().unwrap() < 1e-4, "{report}");
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written_is_refused() {
+    let desk = Desk::new();
+    fs::write(desk.path("file"), "").unwrap();
+    let arguments = [&["--data", "music", "--runs", "file/runs"], &TINY[..]].concat();
+    refused(&desk, &arguments, 1, &["file/runs", "directory"]);
+}
+
+#[test]
+fn without_arguments_the_demo_set_and_yamnet_are_used() {
+    let desk = Desk::bare();
+    let ran = desk.finetune(&[]).succeeded();
+    assert!(ran.err.contains("demo") && ran.err.contains("says nothing"), "{ran:#?}");
+    assert!(ran.out.contains("yamnet on demo: 120 tracks, 10 genres"), "{ran:#?}");
+    assert_eq!(desk.names("runs/yamnet-demo"), FILES);
+    let metrics = Run::open(&desk.path("runs/yamnet-demo")).unwrap().metrics().unwrap();
+    assert_eq!((metrics.backbone.name.as_str(), metrics.data.name.as_str()), ("yamnet", "demo"));
+    // Chance is a tenth.
+    assert!(metrics.test.tracks.accuracy > 0.3, "{metrics:?}");
+}
