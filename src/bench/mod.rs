@@ -281,8 +281,8 @@ fn patch_hop_seconds(model: &Path) -> Option<f64> {
     {
         let model = crate::onnx::read(&target(model, Runtime::Tract).ok()?).ok()?;
         let text = crate::onnx::metadata(&model).remove("front_end")?;
-        let front_end: serde_json::Value = serde_json::from_str(&text).ok()?;
-        ["patch_hop_seconds", "patch_seconds"].iter().find_map(|key| front_end.get(key)?.as_f64())
+        let front_end: crate::features::FrontEnd = serde_json::from_str(&text).ok()?;
+        Some(front_end.patch_hop_seconds())
     }
     #[cfg(not(feature = "tract"))]
     {

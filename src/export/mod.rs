@@ -239,8 +239,7 @@ fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
             largest =
                 if difference > largest || difference.is_nan() { difference } else { largest };
         }
-        // Written so that NaN fails.
-        if !(largest <= TOLERANCE) {
+        if largest.is_nan() || largest > TOLERANCE {
             let reason = format!(
                 "exported, its probabilities in {runtime} differ by {largest:e} from the trained \
                  model's (allowed: {TOLERANCE:e})"

@@ -247,7 +247,7 @@ impl<'a> Session<'a> {
             (_, None) => {
                 let head = refit.folded();
                 let parameters = head.num_params();
-                (Trained::OnnxBackbone(self.backbone.path.clone(), head), parameters)
+                (Trained::OnnxBackbone(self.backbone.path.clone(), Box::new(head)), parameters)
             }
         };
         Ok((model, spec, (Metrics { parameters, ..metrics }, listed)))

@@ -116,7 +116,7 @@ pub enum Trained {
     /// All of it in burn.
     Burn(Box<GenreModel>),
     /// The head in burn, the backbone an ONNX file (here its path).
-    OnnxBackbone(PathBuf, Head),
+    OnnxBackbone(PathBuf, Box<Head>),
 }
 
 impl Run {
@@ -272,7 +272,7 @@ impl Run {
             }
             None => {
                 let head = load_module(&self.path("head.bpk"), spec.head.init(0, device))?;
-                Ok(Trained::OnnxBackbone(self.path("backbone.onnx"), head))
+                Ok(Trained::OnnxBackbone(self.path("backbone.onnx"), Box::new(head)))
             }
         }
     }
@@ -304,7 +304,7 @@ impl Run {
             Trained::OnnxBackbone(backbone, head) => {
                 let copy = self.path("backbone.onnx");
                 fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
-                save_module(&self.path("head.bpk"), head)?;
+                save_module(&self.path("head.bpk"), &**head)?;
             }
         }
         files::write_json(&self.path("model.json"), spec)

@@ -48,10 +48,17 @@ pub fn tiny() -> ModelProto {
         graph: Some(graph),
         metadata_props: vec![StringStringEntryProto {
             key: "front_end".into(),
-            value: r#"{"patch_hop_seconds": 0.5}"#.into(),
+            value: front_end(),
         }],
         ..Default::default()
     }
+}
+
+/// A front end with a patch every half second.
+fn front_end() -> String {
+    let yamnet = genre_transfer::features::FrontEnd::yamnet();
+    let front_end = genre_transfer::features::FrontEnd { patch_hop: 50, ..yamnet };
+    serde_json::to_string(&front_end).unwrap()
 }
 
 /// What the tiny model answers for one row, by plain arithmetic.
