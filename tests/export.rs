@@ -210,7 +210,7 @@ fn exporting_again_gives_the_same_bytes_and_reports_them() {
         assert!(ran.out.contains("tract: agrees with the trained model"), "{ran:#?}");
         assert!(bytes(&path) == bytes(&run.onnx_path()), "{folder}");
     }
-    assert_eq!(desk.scraps(), [PathBuf::new(); 0]);
+    assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn runs_that_are_missing_incomplete_or_damaged_are_refused() {
         desk.export(&["runs/run"]).refused(1, &["runs/run/weights.bpk"]);
     }
     assert!(bytes(&run.onnx_path()) == model, "a failed export must leave the old file alone");
-    assert_eq!(desk.scraps(), [PathBuf::new(); 0]);
+    assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_destination_that_cannot_be_written_is_refused() {
         desk.export(&["runs/run", "-o", destination]).refused(1, &[destination]);
     }
     assert_eq!(desk.names("folder"), [""; 0]);
-    assert_eq!(desk.scraps(), [PathBuf::new(); 0]);
+    assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
 
 /// The ONNX project's own checker, in the Python named by `GENRE_TRANSFER_PYTHON`.

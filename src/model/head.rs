@@ -217,7 +217,10 @@ mod tests {
         let spec = HeadSpec { features: 4, hidden: Some(3), classes: 2 };
         let logits = |seed| {
             let head = spec.init(seed, &device);
-            head.forward(Tensor::ones([1, 4], &device)).into_data().to_vec::<f32>().unwrap()
+            head.forward(Tensor::ones([1, 4], &device))
+                .into_data()
+                .iter::<f32>()
+                .collect::<Vec<_>>()
         };
         assert_eq!(logits(1), logits(1));
         assert_ne!(logits(1), logits(2));

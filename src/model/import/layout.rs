@@ -325,9 +325,7 @@ mod tests {
 
     #[test]
     fn reshapes_that_mix_axes_are_refused() {
-        assert!(
-            image().reshape(&[-1, 512 * 24 / 2, 2], false).is_ok_and(|l| l.rank() == 3) == false
-        );
+        assert!(image().reshape(&[-1, 512 * 24 / 2, 2], false).is_err());
         assert!(image().reshape(&[-1, 5], false).is_err());
         assert!(image().reshape(&[BATCH, 512, 24], false).is_ok());
         assert!(image().reshape(&[BATCH, 256, 48], false).is_err());
