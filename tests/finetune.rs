@@ -298,7 +298,7 @@ fn what_cannot_be_resumed_is_refused() {
 fn refused(desk: &Desk, arguments: &[&str], code: i32, words: &[&str]) {
     desk.finetune(arguments).refused(code, words);
     assert_eq!(desk.names("runs"), [""; 0], "a run was left behind by {arguments:?}");
-    assert_eq!(desk.scraps(), [PathBuf::new(); 0]);
+    assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
 
 #[test]
