@@ -10,8 +10,13 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
-            match error.downcast_ref::<crate::Error>() {
+            // Our own errors already name their cause; `{:#}` would say it twice.
+            let ours = error.downcast_ref::<crate::Error>();
+            match ours {
+                Some(ours) => eprintln!("{name}: {ours}"),
+                None => eprintln!("{name}: {error:#}"),
+            }
+            match ours {
                 Some(crate::Error::Interrupted(_)) => ExitCode::from(130),
                 _ => ExitCode::FAILURE,
             }

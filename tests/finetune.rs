@@ -290,7 +290,7 @@ fn ctrl_c_saves_the_run_and_says_how_to_go_on() {
 fn what_cannot_be_resumed_is_refused() {
     let desk = Desk::bare();
     desk.finetune(&["--resume", "runs/nothing"]).refused(1, &["runs/nothing", "no run to resume"]);
-    desk.finetune(&["--resume", "a", "--epochs", "3"]).refused(2, &["--resume"]);
+    desk.finetune(&["--resume", "a", "--seed", "3"]).refused(2, &["--resume"]);
 }
 
 /// `tiny.onnx` and `arguments` are refused with `code` and these words; nothing is left behind.

@@ -33,7 +33,7 @@ struct Cli {
     #[arg(long, requires = "name")]
     force: bool,
     /// Go on with an interrupted run, with its own options
-    #[arg(long, value_name = "RUN", exclusive = true)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "backbone", "name", "seed", "split"])]
     resume: Option<PathBuf>,
     /// Print the results as JSON on standard output
     #[arg(long)]

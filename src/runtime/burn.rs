@@ -94,8 +94,8 @@ impl Session for Burn {
 /// [`Error::Runtime`] if there is no driver or the cargo feature is off.
 pub fn cuda() -> Result<burn::tensor::Device> {
     super::check_cuda(Runtime::Burn)?;
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "burn-cuda")]
     return Ok(burn::tensor::Device::cuda(0));
-    #[cfg(not(feature = "cuda"))]
-    Err(super::missing_feature(Runtime::Burn, "cuda"))
+    #[cfg(not(feature = "burn-cuda"))]
+    Err(super::missing_feature(Runtime::Burn, "burn-cuda"))
 }

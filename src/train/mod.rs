@@ -55,11 +55,12 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     config.check()?;
     let started = Instant::now();
     let session = Session::prepare(config)?;
+    let resumed = matches!(destination, Destination::Resume(_));
     let run = session.open_run(destination)?;
     let mut history = vec![];
     let trained = session.train(&run, &mut history);
-    if matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
-        run.remove_if_empty_handed()?;
+    if !resumed && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+        run.give_up();
     }
     let (model, spec, mut metrics) = trained?;
     run.save_history(&history)?;
@@ -67,6 +68,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     metrics.0.seconds = started.elapsed().as_secs_f64();
     run.save_results(&metrics.0, &metrics.1)?;
     run.checkpoints().remove()?;
+    run.forget_replaced()?;
     Ok(run)
 }
 

@@ -154,7 +154,8 @@ impl Run {
     pub fn create(folder: &Path, force: bool) -> Result<Self> {
         let run = Self { folder: folder.to_owned() };
         if run.config_path().is_file() && force {
-            fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+            run.forget_replaced()?;
+            fs::rename(folder, Self::replaced(folder)).map_err(Error::io(folder))?;
         } else if folder.exists() {
             return Err(Error::Config(format!(
                 "{}: already there; choose another --name, --resume it, or --force to replace it",
@@ -178,11 +179,29 @@ impl Run {
         &self.folder
     }
 
-    /// Removes the folder of a failed run, unless there is a checkpoint to go on from.
-    pub(super) fn remove_if_empty_handed(&self) -> Result<()> {
-        match self.path("checkpoint").exists() || self.is_complete() {
-            true => Ok(()),
-            false => fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder)),
+    /// Where the run that this one replaces waits until this one is complete.
+    fn replaced(folder: &Path) -> PathBuf {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        folder.with_file_name(format!(".{name}.replaced"))
+    }
+
+    /// Removes what a failed run has written, unless there is a checkpoint to go on
+    /// from, and puts back the run it was to replace.
+    ///
+    /// The failure itself is what the user must read, so nothing is said if this fails too.
+    pub(super) fn give_up(&self) {
+        let replaced = Self::replaced(&self.folder);
+        if !self.path("checkpoint").exists() && fs::remove_dir_all(&self.folder).is_ok() {
+            let _ = fs::rename(replaced, &self.folder);
+        }
+    }
+
+    /// Removes the run that this one has replaced.
+    pub(super) fn forget_replaced(&self) -> Result<()> {
+        let replaced = Self::replaced(&self.folder);
+        match replaced.exists() {
+            true => fs::remove_dir_all(&replaced).map_err(Error::io(&replaced)),
+            false => Ok(()),
         }
     }
 
