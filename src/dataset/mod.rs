@@ -15,6 +15,7 @@ use crate::{Error, Result, files};
 
 pub mod demo;
 mod scan;
+pub mod source;
 mod split;
 
 pub use split::{Fold, Method, Parts, Split};

@@ -123,14 +123,15 @@ pub enum LogKind {
 
 impl FrontEnd {
     /// The names [`FrontEnd::preset`] knows.
-    pub const PRESETS: [&'static str; 3] = ["vggish", "yamnet", "musicnn"];
+    pub const PRESETS: [&'static str; 4] = ["vggish", "yamnet", "musicnn", "spectrogram"];
 
-    /// The front end of a published backbone, by a name of [`FrontEnd::PRESETS`].
+    /// The front end of a published backbone or of our own networks, by a name of [`FrontEnd::PRESETS`].
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "vggish" => Some(Self::vggish()),
             "yamnet" => Some(Self::yamnet()),
             "musicnn" => Some(Self::musicnn()),
+            "spectrogram" => Some(Self::spectrogram()),
             _ => None,
         }
     }
@@ -191,6 +192,26 @@ impl FrontEnd {
             log: Log { kind: LogKind::Log10, scale: 10_000.0, offset: 1.0 },
             patch_frames: 187,
             patch_hop: 187,
+        }
+    }
+
+    /// For networks of our own: patches of 128 frames (5.9 s) by 128 bands up to 11,025 Hz.
+    pub fn spectrogram() -> Self {
+        Self {
+            name: "spectrogram".into(),
+            sample_rate: 22_050,
+            window: 2048,
+            hop: 1024,
+            fft: 2048,
+            centred: true,
+            spectrum: Spectrum::Power,
+            mels: 128,
+            filterbank: Filterbank::Slaney,
+            min_hz: 0.0,
+            max_hz: 11_025.0,
+            log: Log { kind: LogKind::Log10, scale: 10_000.0, offset: 1.0 },
+            patch_frames: 128,
+            patch_hop: 128,
         }
     }
 

@@ -7,6 +7,11 @@
 mod extractor;
 mod filterbank;
 mod front_end;
+mod magma;
+mod picture;
+mod preprocessor;
 
 pub use extractor::{Extractor, LogMel, Patches};
+pub use preprocessor::{Preprocessor, Reader};
+pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};

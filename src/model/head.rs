@@ -63,6 +63,22 @@ impl Standardization {
         }
     }
 
+    /// The one that changes nothing.
+    pub fn none(features: usize) -> Self {
+        Self { mean: vec![0.0; features], deviation: vec![1.0; features] }
+    }
+
+    /// What to subtract from each feature, and what to multiply the rest with.
+    pub fn shift_and_scale(&self) -> (Vec<f32>, Vec<f32>) {
+        (self.mean.clone(), self.deviation.iter().map(|deviation| 1.0 / deviation).collect())
+    }
+
+    /// Mean and standard deviation, each averaged over the features.
+    pub fn level(&self) -> [f32; 2] {
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len().max(1) as f32;
+        [mean(&self.mean), mean(&self.deviation)]
+    }
+
     /// Standardizes one row in place.
     pub fn apply(&self, row: &mut [f32]) {
         for ((value, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {

@@ -2,11 +2,16 @@
 
 mod backbone;
 mod cnn;
+pub mod convolution;
+mod custom_cnn;
 mod genre;
 mod head;
 pub mod import;
 
 pub use backbone::{Backbone, Source};
 pub use cnn::{Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec};
+pub use custom_cnn::{
+    BlockPooling, CnnConfig, CnnEnsemble, CustomCnn, EnsembleSpec, GlobalPooling, Preset,
+};
 pub use genre::{GenreModel, ModelSpec};
 pub use head::{Head, HeadSpec, Standardization};

@@ -8,6 +8,7 @@ use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::deep::State;
@@ -31,8 +32,15 @@ pub(super) struct Progress {
 
 /// `latest.json`: names the folder that holds the newest complete checkpoint.
 #[derive(Serialize, Deserialize)]
-struct Latest {
+struct Latest<T> {
     folder: String,
+    #[serde(flatten)]
+    state: T,
+}
+
+/// What a fine-tuning checkpoint says beside its weights.
+#[derive(Serialize, Deserialize)]
+struct Tuning {
     progress: Progress,
     history: Vec<Epoch>,
 }
@@ -51,48 +59,67 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Writes the state beside the old checkpoint, points to it, then removes the old one.
-    pub(super) fn save(&self, state: &State, history: &[Epoch]) -> Result<()> {
-        let progress = state.progress;
-        let name = format!("{}-{}", progress.epoch, progress.step);
-        let folder = self.folder.join(&name);
+    /// Writes `files` beside the old checkpoint, points to them, then removes the old one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], the old checkpoint being intact.
+    pub(super) fn write(
+        &self,
+        name: &str,
+        files: &[(&str, Bytes)],
+        state: impl Serialize,
+    ) -> Result<()> {
+        let folder = self.folder.join(name);
         files::create_dir(&folder)?;
-        for (file, model) in [("model.bpk", &state.model), ("best.bpk", &state.best)] {
-            save_module(&folder.join(file), model)?;
+        let written = files.iter().try_for_each(|(file, bytes)| {
+            files::write(&folder.join(file), bytes)
+        });
+        if written.is_err() {
+            // What is half there takes space that the disk may have run out of.
+            let _ = fs::remove_dir_all(&folder);
         }
-        for (file, optimizer) in [
-            ("backbone-optimizer.bpk", &state.backbone_optimizer),
-            ("head-optimizer.bpk", &state.head_optimizer),
-        ] {
-            let path = folder.join(file);
-            let bytes = optimizer.to_record().into_bytes().map_err(|e| Error::format(&path, e))?;
-            files::write(&path, &bytes)?;
-        }
-        let latest = Latest { folder: name.clone(), progress, history: history.to_vec() };
-        files::write_json(&self.folder.join(LATEST), &latest)?;
-        self.remove_all_but(&name)
+        written?;
+        files::write_json(&self.folder.join(LATEST), &Latest { folder: name.to_owned(), state })?;
+        self.remove_all_but(name)
     }
 
-    /// Fills `state` from the newest checkpoint and gives back its history, if there is one.
-    pub(super) fn load(&self, state: &mut State) -> Result<Option<Vec<Epoch>>> {
+    /// The newest checkpoint's folder and state, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`] if it is damaged.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<Option<(PathBuf, T)>> {
         let path = self.folder.join(LATEST);
         if !path.exists() {
             return Ok(None);
         }
-        let latest: Latest = files::read_json(&path)?;
-        let folder = self.folder.join(&latest.folder);
+        let latest: Latest<T> = files::read_json(&path)?;
+        Ok(Some((self.folder.join(latest.folder), latest.state)))
+    }
+
+    /// Writes the state of a fine-tuning run.
+    pub(super) fn save(&self, state: &State, history: &[Epoch]) -> Result<()> {
+        let progress = state.progress;
+        let name = format!("{}-{}", progress.epoch, progress.step);
+        let files = [
+            ("model.bpk", module_bytes(&state.model, &self.folder)?),
+            ("best.bpk", module_bytes(&state.best, &self.folder)?),
+            ("backbone-optimizer.bpk", optimizer_bytes(&state.backbone_optimizer, &self.folder)?),
+            ("head-optimizer.bpk", optimizer_bytes(&state.head_optimizer, &self.folder)?),
+        ];
+        self.write(&name, &files, Tuning { progress, history: history.to_vec() })
+    }
+
+    /// Fills `state` from the newest checkpoint and gives back its history, if there is one.
+    pub(super) fn load(&self, state: &mut State) -> Result<Option<Vec<Epoch>>> {
+        let Some((folder, Tuning { progress, history })) = self.read()? else { return Ok(None) };
         state.model = load_module(&folder.join("model.bpk"), state.model.clone())?;
         state.best = load_module(&folder.join("best.bpk"), state.best.clone())?;
-        let optimizer = |file: &str, optimizer: &ModuleOptimizer| {
-            let path = folder.join(file);
-            let record = OptimizerRecord::from_bytes(read(&path)?);
-            let record = record.map_err(|e| Error::format(&path, e))?;
-            Ok::<_, Error>(optimizer.clone().load_record(record))
-        };
+        let optimizer =
+            |file: &str, optimizer: &ModuleOptimizer| load_optimizer(&folder.join(file), optimizer);
         state.backbone_optimizer = optimizer("backbone-optimizer.bpk", &state.backbone_optimizer)?;
         state.head_optimizer = optimizer("head-optimizer.bpk", &state.head_optimizer)?;
-        state.progress = latest.progress;
-        Ok(Some(latest.history))
+        state.progress = progress;
+        Ok(Some(history))
     }
 
     /// Removes all checkpoints, once the run they belong to is complete.
@@ -120,13 +147,28 @@ fn read(path: &Path) -> Result<Bytes> {
     fs::read(path).map(Bytes::from_bytes_vec).map_err(Error::io(path))
 }
 
+/// An optimizer's state in burn's own format; `path` is for the error.
+pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, path: &Path) -> Result<Bytes> {
+    optimizer.to_record().into_bytes().map_err(|e| Error::format(path, e))
+}
+
+/// Reads what [`optimizer_bytes`] made.
+pub(super) fn load_optimizer(path: &Path, optimizer: &ModuleOptimizer) -> Result<ModuleOptimizer> {
+    let record = OptimizerRecord::from_bytes(read(path)?).map_err(|e| Error::format(path, e))?;
+    Ok(optimizer.clone().load_record(record))
+}
+
+/// A module's parameters in burn's own format; `path` is for the error.
+pub(super) fn module_bytes<M: Module>(module: &M, path: &Path) -> Result<Bytes> {
+    module.clone().into_record().into_bytes().map_err(|e| Error::format(path, e))
+}
+
 /// Writes a module's parameters in burn's own format, whole or not at all.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
 pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<()> {
-    let bytes = module.clone().into_record().into_bytes().map_err(|e| Error::format(path, e))?;
-    files::write(path, &bytes)
+    files::write(path, &module_bytes(module, path)?)
 }
 
 /// Reads parameters written by [`save_module`] into `module`, whose shape they must fit.
@@ -135,6 +177,11 @@ pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<()> {
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is damaged or
 /// belongs to a module of another shape.
 pub fn load_module<M: Module>(path: &Path, module: M) -> Result<M> {
-    let record = ModuleRecord::from_bytes(read(path)?).map_err(|e| Error::format(path, e))?;
+    module_from_bytes(read(path)?, module, path)
+}
+
+/// Fills `module` from what [`module_bytes`] made; `path` is for the error.
+pub(super) fn module_from_bytes<M: Module>(bytes: Bytes, module: M, path: &Path) -> Result<M> {
+    let record = ModuleRecord::from_bytes(bytes).map_err(|e| Error::format(path, e))?;
     module.try_load_record(record).map_err(|e| Error::format(path, e))
 }

@@ -1,6 +1,7 @@
 //! Fine-tuning: a genre head on a pretrained backbone, then the backbone's last layers.
 
 mod checkpoint;
+pub mod cnn;
 mod config;
 mod deep;
 mod embeddings;

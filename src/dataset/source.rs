@@ -1,0 +1,95 @@
+//! Collections that exist as pictures of spectrograms, as recordings, or as both.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::Dataset;
+use crate::audio::EXTENSIONS;
+use crate::features::PICTURE_EXTENSIONS;
+use crate::{Error, Result};
+
+/// Where spectrograms come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// GTZAN's pictures (`images_original`), or any folder of such.
+    Pictures,
+    /// Recordings.
+    Audio,
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, true)
+    }
+}
+
+/// The collection of pictures or recordings in `data`, and which of the two it is; the
+/// tracks of pictures are named as their recordings, so that all commands share a split.
+///
+/// # Errors
+/// Those of [`Dataset::resolve`]; [`Error::Data`] if there are no pictures where they
+/// were asked for.
+pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, Source)> {
+    let gtzan = Path::new("data/gtzan");
+    let root = data.or_else(|| gtzan.exists().then_some(gtzan));
+    let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
+    if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
+        let mut dataset = Dataset::scan(&folder, PICTURE_EXTENSIONS)?;
+        if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
+            name_as_recordings(&mut dataset);
+            return Ok((dataset, Source::Pictures));
+        }
+    } else if source == Some(Source::Pictures) {
+        return Err(Error::Data(
+            "--source pictures: no folder of pictures; give it with --data".to_owned(),
+        ));
+    }
+    let dataset = match root {
+        Some(root) => Dataset::scan(root, EXTENSIONS)?,
+        None => Dataset::resolve(None)?,
+    };
+    Ok((dataset, Source::Audio))
+}
+
+fn pictures_in(root: &Path) -> PathBuf {
+    let kaggle = root.join("images_original");
+    if kaggle.is_dir() { kaggle } else { root.to_owned() }
+}
+
+/// GTZAN's `blues/blues00000.png` is the picture of `blues/blues.00000.wav`.
+fn name_as_recordings(dataset: &mut Dataset) {
+    for track in &mut dataset.tracks {
+        if let Some(id) = recording_of(&track.id) {
+            track.id = id;
+        }
+    }
+    // The ids' order is part of what a seed means.
+    dataset.tracks.sort_by(|a, b| a.id.cmp(&b.id));
+}
+
+fn recording_of(picture: &str) -> Option<String> {
+    let (genre, file) = picture.split_once('/')?;
+    let number = file.strip_suffix(".png")?.strip_prefix(genre)?;
+    let is_number = number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| format!("{genre}/{genre}.{number}.wav"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_named_as_their_recordings() {
+        assert_eq!(recording_of("blues/blues00007.png").unwrap(), "blues/blues.00007.wav");
+        for other in ["blues/jazz00007.png", "blues/blues0007.png", "blues/bluesabcde.png", "a.png"]
+        {
+            assert_eq!(recording_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! CNNs of our own, trained from scratch on spectrograms.
+//!
+//! One [`CnnConfig`] describes the whole family: plain blocks in the manner of VGG
+//! (Simonyan & Zisserman 2015), residual ones (He et al. 2016), squeeze-and-excitation
+//! (Hu et al. 2018), and how the map of features becomes one embedding.
+
+use burn::module::{Module, Param};
+use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig};
+use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::ValueEnum;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::convolution::{Geometry, convolution};
+use super::{Head, HeadSpec, Standardization};
+use crate::{Error, Result};
+
+/// How a block's map is halved in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockPooling {
+    /// The largest of four values.
+    Max,
+    /// Their mean.
+    Average,
+}
+
+/// How the last map becomes a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GlobalPooling {
+    /// The mean over time and frequency.
+    Average,
+    /// The largest value.
+    Max,
+    /// Both, one after the other: twice the features.
+    AverageMax,
+}
+
+/// The architecture of a [`CustomCnn`], saved with the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CnnConfig {
+    /// Filters of each block; their number is the number of blocks.
+    pub filters: Vec<usize>,
+    /// Convolutions in each block.
+    pub convolutions: usize,
+    /// Height and width of every kernel; odd.
+    pub kernel: usize,
+    /// Stride of a convolution in front of the blocks, with as many filters as the first
+    /// block; none for no such convolution.
+    pub stem_stride: Option<usize>,
+    /// Batch normalization after every convolution.
+    pub batch_norm: bool,
+    /// Adds a block's input to its output.
+    pub residual: bool,
+    /// Squeeze-and-excitation at the end of every block.
+    pub squeeze_excitation: bool,
+    /// How a block's output is halved.
+    pub pooling: BlockPooling,
+    /// How the last map becomes a vector.
+    pub global_pooling: GlobalPooling,
+    /// Units of a hidden layer before the output; none for a linear output.
+    pub head: Option<usize>,
+    /// Share of the embedding's features dropped while training.
+    pub dropout: f64,
+}
+
+/// A named [`CnnConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Two convolutions, the starting point of the lab.
+    Simple,
+    /// Plain blocks of two convolutions.
+    Vgg,
+    /// Residual blocks with squeeze-and-excitation.
+    Resnet,
+    /// What the search on GTZAN's pictures found.
+    Searched,
+}
+
+impl Default for CnnConfig {
+    fn default() -> Self {
+        Preset::Simple.config()
+    }
+}
+
+impl Preset {
+    /// The architecture.
+    pub fn config(self) -> CnnConfig {
+        let simple = CnnConfig {
+            filters: vec![16, 32],
+            convolutions: 1,
+            kernel: 3,
+            stem_stride: None,
+            batch_norm: true,
+            residual: false,
+            squeeze_excitation: false,
+            pooling: BlockPooling::Max,
+            global_pooling: GlobalPooling::AverageMax,
+            head: None,
+            dropout: 0.2,
+        };
+        match self {
+            Self::Simple => simple,
+            Self::Vgg => {
+                CnnConfig { filters: vec![16, 32, 64, 128], convolutions: 2, dropout: 0.4, ..simple }
+            }
+            Self::Resnet => CnnConfig {
+                filters: vec![32, 64, 128, 128],
+                convolutions: 2,
+                stem_stride: Some(2),
+                residual: true,
+                squeeze_excitation: true,
+                dropout: 0.4,
+                ..simple
+            },
+            Self::Searched => CnnConfig {
+                filters: vec![32, 64, 128, 128],
+                convolutions: 1,
+                stem_stride: Some(2),
+                dropout: 0.4,
+                ..simple
+            },
+        }
+    }
+}
+
+/// Largest number of filters and units that a configuration may ask for.
+const WIDEST: usize = 4096;
+
+impl CnnConfig {
+    /// Checks the values, and that patches of `[frames, mels]` survive all pooling;
+    /// the size of the embedding.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field or the layer.
+    pub fn check(&self, input: [usize; 2]) -> Result<usize> {
+        let wrong = |what: String| Err(Error::Config(format!("CNN configuration: {what}")));
+        if self.filters.is_empty() {
+            return wrong("filters is empty; give the filters of each block".to_owned());
+        }
+        for (block, filters) in self.filters.iter().enumerate() {
+            if !(1..=WIDEST).contains(filters) {
+                return wrong(format!(
+                    "filters of block {} is {filters}; give 1 to {WIDEST}",
+                    block + 1
+                ));
+            }
+        }
+        if !(1..=8).contains(&self.convolutions) {
+            return wrong(format!("convolutions is {}; give 1 to 8", self.convolutions));
+        }
+        if self.kernel % 2 == 0 || self.kernel > 15 {
+            return wrong(format!("kernel is {}; give an odd size up to 15", self.kernel));
+        }
+        if let Some(stride @ (0 | 5..)) = self.stem_stride {
+            return wrong(format!("stem_stride is {stride}; give 1 to 4"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return wrong(format!("dropout is {}; give 0 up to, not including, 1", self.dropout));
+        }
+        if let Some(units) = self.head.filter(|units| !(1..=WIDEST).contains(units)) {
+            return wrong(format!("head is {units}; give 1 to {WIDEST} units"));
+        }
+        let mut map = input.map(|size| size.div_ceil(self.stem_stride.unwrap_or(1)));
+        for block in 1..=self.filters.len() {
+            let [height, width] = map;
+            if height < 2 || width < 2 {
+                return wrong(format!(
+                    "the pooling of block {block} has only {height} x {width} values left of \
+                     patches of {} x {}; use fewer blocks or a smaller stem_stride",
+                    input[0], input[1]
+                ));
+            }
+            map = [height / 2, width / 2];
+        }
+        Ok(self.features())
+    }
+
+    /// Size of the embedding.
+    fn features(&self) -> usize {
+        let last = self.filters.last().copied().unwrap_or(0);
+        match self.global_pooling {
+            GlobalPooling::AverageMax => 2 * last,
+            _ => last,
+        }
+    }
+
+    /// The module with seeded weights, for standardized or raw log-mels of `mels` bands.
+    pub fn init(&self, classes: usize, scale: &Standardization, seed: u64, device: &Device) -> CustomCnn {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut channels = 1;
+        let stem = self.stem_stride.map(|stride| {
+            let unit = Unit::init([1, self.filters[0]], self, stride, &mut random, device);
+            channels = self.filters[0];
+            unit
+        });
+        let mut blocks = vec![];
+        for filters in &self.filters {
+            blocks.push(Block::init([channels, *filters], self, &mut random, device));
+            channels = *filters;
+        }
+        let head = HeadSpec { features: self.features(), hidden: self.head, classes };
+        let row = |values: Vec<f32>| {
+            let shape = [1, 1, values.len()];
+            Param::from_data(TensorData::new(values, shape), device)
+        };
+        let (mean, scale) = scale.shift_and_scale();
+        CustomCnn {
+            mean: row(mean).set_require_grad(false),
+            scale: row(scale).set_require_grad(false),
+            stem,
+            blocks,
+            dropout: DropoutConfig::new(self.dropout).init(),
+            head: head.init(random.random(), device),
+            global_pooling: self.global_pooling,
+        }
+    }
+}
+
+/// Convolution weights after He et al. (2015): normal with a variance of two over the fan-in.
+fn he_normal(shape: [usize; 4], random: &mut ChaCha8Rng, device: &Device) -> Param<Tensor<4>> {
+    let deviation = (2.0 / (shape[1] * shape[2] * shape[3]) as f32).sqrt();
+    let count = shape.iter().product();
+    let normal = rand_distr::StandardNormal;
+    let values: Vec<f32> =
+        (0..count).map(|_| deviation * random.sample::<f32, _>(normal)).collect();
+    Param::from_data(TensorData::new(values, shape), device)
+}
+
+/// A convolution with its normalization; the activation is the block's.
+#[derive(Module, Debug)]
+struct Unit {
+    weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
+    norm: Option<BatchNorm>,
+    stride: usize,
+}
+
+impl Unit {
+    fn init(
+        [from, to]: [usize; 2],
+        config: &CnnConfig,
+        stride: usize,
+        random: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        Self::with_kernel([from, to], config.kernel, config.batch_norm, stride, random, device)
+    }
+
+    fn with_kernel(
+        [from, to]: [usize; 2],
+        kernel: usize,
+        batch_norm: bool,
+        stride: usize,
+        random: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        Self {
+            weight: he_normal([to, from, kernel, kernel], random, device),
+            // A batch normalization has a shift of its own.
+            bias: (!batch_norm).then(|| Param::from_tensor(Tensor::zeros([to], device))),
+            norm: batch_norm.then(|| BatchNormConfig::new(to).init(device)),
+            stride,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [.., kernel] = self.weight.dims();
+        let geometry = Geometry { stride: self.stride, padding: kernel / 2 };
+        let x = convolution(x, self.weight.val(), geometry);
+        let x = match &self.bias {
+            Some(bias) => {
+                let channels = bias.dims()[0];
+                x + bias.val().reshape([1, channels, 1, 1])
+            }
+            None => x,
+        };
+        match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+}
+
+/// Channel weights from the map's own means.
+#[derive(Module, Debug)]
+struct SqueezeExcitation {
+    squeeze: Param<Tensor<4>>,
+    excite: Param<Tensor<4>>,
+}
+
+impl SqueezeExcitation {
+    /// Channels over hidden units; 16 in the paper, whose maps have more channels.
+    const REDUCTION: usize = 8;
+
+    fn init(channels: usize, random: &mut ChaCha8Rng, device: &Device) -> Self {
+        let hidden = (channels / Self::REDUCTION).max(4);
+        Self {
+            squeeze: he_normal([hidden, channels, 1, 1], random, device),
+            excite: he_normal([channels, hidden, 1, 1], random, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let point = Geometry { stride: 1, padding: 0 };
+        let means = whole(&x).average.forward(x.clone());
+        let hidden = relu(convolution(means, self.squeeze.val(), point));
+        x * sigmoid(convolution(hidden, self.excite.val(), point))
+    }
+}
+
+/// Convolutions at one resolution, then the halving.
+#[derive(Module, Debug)]
+struct Block {
+    units: Vec<Unit>,
+    /// Fits the input's channels to the output's, where they differ.
+    shortcut: Option<Unit>,
+    excitation: Option<SqueezeExcitation>,
+    residual: bool,
+    max_pool: Option<MaxPool2d>,
+    average_pool: Option<AvgPool2d>,
+}
+
+impl Block {
+    fn init(
+        [from, to]: [usize; 2],
+        config: &CnnConfig,
+        random: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        let unit = |n: usize| {
+            let from = if n == 0 { from } else { to };
+            Unit::init([from, to], config, 1, random, device)
+        };
+        let units = (0..config.convolutions).map(unit).collect();
+        let shortcut = (config.residual && from != to)
+            .then(|| Unit::with_kernel([from, to], 1, config.batch_norm, 1, random, device));
+        let excitation =
+            config.squeeze_excitation.then(|| SqueezeExcitation::init(to, random, device));
+        let (window, step) = ([2, 2], [2, 2]);
+        let (max_pool, average_pool) = match config.pooling {
+            BlockPooling::Max => {
+                (Some(MaxPool2dConfig::new(window).with_strides(step).init()), None)
+            }
+            BlockPooling::Average => {
+                (None, Some(AvgPool2dConfig::new(window).with_strides(step).init()))
+            }
+        };
+        Self { units, shortcut, excitation, residual: config.residual, max_pool, average_pool }
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut x = input.clone();
+        for (n, unit) in self.units.iter().enumerate() {
+            x = unit.forward(x);
+            if !self.residual || n + 1 < self.units.len() {
+                x = relu(x);
+            }
+        }
+        if let Some(excitation) = &self.excitation {
+            x = excitation.forward(x);
+        }
+        if self.residual {
+            let shortcut = match &self.shortcut {
+                Some(shortcut) => shortcut.forward(input),
+                None => input,
+            };
+            x = relu(x + shortcut);
+        }
+        match (&self.max_pool, &self.average_pool) {
+            (Some(pool), _) => pool.forward(x),
+            (None, Some(pool)) => pool.forward(x),
+            (None, None) => x,
+        }
+    }
+}
+
+/// Pooling over a whole map, as windows of its size: what burn's ONNX exporter knows.
+struct Whole {
+    average: AvgPool2d,
+    max: MaxPool2d,
+}
+
+fn whole(x: &Tensor<4>) -> Whole {
+    let [.., height, width] = x.dims();
+    Whole {
+        average: AvgPool2dConfig::new([height, width]).with_strides([1, 1]).init(),
+        max: MaxPool2dConfig::new([height, width]).with_strides([1, 1]).init(),
+    }
+}
+
+/// A CNN on log-mel patches: `[batch, frames, mels]` to logits `[batch, classes]`.
+#[derive(Module, Debug)]
+pub struct CustomCnn {
+    /// Mean of each mel band over the training part.
+    mean: Param<Tensor<3>>,
+    /// One over its standard deviation.
+    scale: Param<Tensor<3>>,
+    stem: Option<Unit>,
+    blocks: Vec<Block>,
+    dropout: Dropout,
+    head: Head,
+    #[module(skip)]
+    global_pooling: GlobalPooling,
+}
+
+impl CustomCnn {
+    /// Logits `[batch, classes]` and embeddings `[batch, features]` of log-mel patches
+    /// `[batch, frames, mels]`.
+    pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        let [batch, frames, mels] = log_mel.dims();
+        let x = (log_mel - self.mean.val()) * self.scale.val();
+        let x = x.reshape([batch, 1, frames, mels]);
+        let x = match &self.stem {
+            Some(stem) => relu(stem.forward(x)),
+            None => x,
+        };
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        let Whole { average, max } = whole(&x);
+        let x = match self.global_pooling {
+            GlobalPooling::Average => average.forward(x),
+            GlobalPooling::Max => max.forward(x),
+            GlobalPooling::AverageMax => {
+                Tensor::cat(vec![average.forward(x.clone()), max.forward(x)], 1)
+            }
+        };
+        let features = x.dims()[1];
+        let embeddings = x.reshape([batch, features]);
+        (self.head.forward(self.dropout.forward(embeddings.clone())), embeddings)
+    }
+}
+
+/// CNNs whose probabilities are averaged: one, or the folds of a cross-validation.
+#[derive(Module, Debug)]
+pub struct CnnEnsemble {
+    /// The members, at least one.
+    pub members: Vec<CustomCnn>,
+}
+
+/// The shape of a [`CnnEnsemble`], saved as `model.json` beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleSpec {
+    /// Architecture of every member.
+    pub cnn: CnnConfig,
+    /// Members.
+    pub members: usize,
+    /// Frames and mel bands of a patch.
+    pub input: [usize; 2],
+    /// Genres.
+    pub classes: usize,
+}
+
+impl EnsembleSpec {
+    /// The module with this shape, its weights to be filled from a file.
+    ///
+    /// # Errors
+    /// Those of [`CnnConfig::check`].
+    pub fn init(&self, device: &Device) -> Result<CnnEnsemble> {
+        self.cnn.check(self.input)?;
+        let neutral = Standardization::none(self.input[1]);
+        let member = |_| self.cnn.init(self.classes, &neutral, 0, device);
+        Ok(CnnEnsemble { members: (0..self.members).map(member).collect() })
+    }
+}
+
+impl CnnEnsemble {
+    /// Logits of all members side by side `[batch, members * classes]`, and their
+    /// embeddings `[batch, members * features]`.
+    pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        let each: Vec<_> =
+            self.members.iter().map(|member| member.forward(log_mel.clone())).collect();
+        match each.len() {
+            1 => each.into_iter().next().unwrap_or_else(|| unreachable!("one member")),
+            _ => {
+                let (logits, embeddings) = each.into_iter().unzip();
+                (Tensor::cat(logits, 1), Tensor::cat(embeddings, 1))
+            }
+        }
+    }
+
+    /// Probabilities `[batch, classes]`, the mean of the members', and embeddings.
+    pub fn probabilities(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        let members = self.members.len();
+        let (logits, embeddings) = self.forward(log_mel);
+        let [batch, width] = logits.dims();
+        let logits = logits.reshape([batch, members, width / members]);
+        let mean = softmax(logits, 2).mean_dim(1).reshape([batch, width / members]);
+        (mean, embeddings)
+    }
+}

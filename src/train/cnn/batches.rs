@@ -1,0 +1,309 @@
+//! Batches of varied patches, made in a thread of their own while the network computes.
+//!
+//! A batch is a function of the seed, the epoch and its place in it, so that a run
+//! that is killed and resumed sees what the uninterrupted one would have.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
+
+use super::options::Augmentation;
+use crate::features::LogMel;
+use crate::train::fit::shuffled;
+
+/// A track to learn from or to be scored on.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Index of its genre.
+    pub label: usize,
+    /// Its spectrogram, at least a patch long.
+    pub log_mel: LogMel,
+    /// A teacher's probabilities, where there is one that knows the track.
+    pub teacher: Option<Vec<f32>>,
+}
+
+/// Patches `[count, frames, mels]` and what the network should say of them.
+#[derive(Debug)]
+pub struct Batch {
+    /// Row-major.
+    pub patches: Vec<f32>,
+    /// Target probabilities `[count, classes]`.
+    pub targets: Vec<f32>,
+    /// Patches.
+    pub count: usize,
+}
+
+/// What batches are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Batches<'a> {
+    /// Tracks to learn from; each gives one patch an epoch.
+    pub samples: &'a [Sample],
+    /// Patches a batch.
+    pub batch: usize,
+    /// Frames of a patch.
+    pub patch_frames: usize,
+    /// Genres.
+    pub classes: usize,
+    /// How patches are varied.
+    pub augmentation: &'a Augmentation,
+    /// Probability spread over all genres.
+    pub label_smoothing: f32,
+    /// The teacher's share of the target.
+    pub teacher_share: f32,
+    /// Mean and standard deviation over all bands: what masks and levels are measured by.
+    pub level: [f32; 2],
+    /// Seed of order and variation.
+    pub seed: u64,
+}
+
+/// Batches on their way, and how long they were waited for.
+pub struct Stream {
+    receiver: Receiver<Batch>,
+    /// The time [`Stream::next`] stood still.
+    pub waited: Duration,
+}
+
+/// Batches made ahead of the network.
+const AHEAD: usize = 3;
+
+impl<'a> Batches<'a> {
+    /// Steps an epoch takes.
+    pub fn steps(&self) -> usize {
+        self.samples.len().div_ceil(self.batch)
+    }
+
+    /// The batches of `epoch` from step `first` on, made in a thread of `scope`.
+    pub fn stream<'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        epoch: usize,
+        first: usize,
+    ) -> Stream
+    where
+        'a: 'scope,
+    {
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            let order = shuffled(self.samples.len(), self.seed, epoch);
+            for (step, tracks) in order.chunks(self.batch).enumerate().skip(first) {
+                // A receiver that is gone has seen enough: an error or an interruption.
+                if sender.send(self.make(tracks, epoch, step)).is_err() {
+                    return;
+                }
+            }
+        });
+        Stream { receiver, waited: Duration::ZERO }
+    }
+
+    fn make(&self, tracks: &[usize], epoch: usize, step: usize) -> Batch {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed_0f_ba7c_4e5);
+        random.set_stream(((epoch as u64) << 32) | step as u64);
+        let (mut patches, mut targets) = (vec![], vec![]);
+        for track in tracks {
+            let sample = &self.samples[*track];
+            let mut patch = self.patch(&sample.log_mel, &mut random);
+            let mut target = self.target(sample);
+            if self.augmentation.mixup > 0.0 {
+                let other = &self.samples[random.random_range(0..self.samples.len())];
+                let share = self.mixing(&mut random);
+                mix(&mut patch, &self.patch(&other.log_mel, &mut random), share);
+                mix(&mut target, &self.target(other), share);
+            }
+            self.mask(&mut patch, sample.log_mel.mels, &mut random);
+            patches.extend(patch);
+            targets.extend(target);
+        }
+        Batch { patches, targets, count: tracks.len() }
+    }
+
+    /// The share of the first of two mixed patches: at least a half, so that a patch stays itself.
+    fn mixing(&self, random: &mut ChaCha8Rng) -> f32 {
+        let alpha = self.augmentation.mixup as f32;
+        let share: f32 = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(random));
+        share.max(1.0 - share)
+    }
+
+    fn target(&self, sample: &Sample) -> Vec<f32> {
+        let mut target = vec![self.label_smoothing / self.classes as f32; self.classes];
+        target[sample.label] += 1.0 - self.label_smoothing;
+        if let Some(teacher) = &sample.teacher {
+            mix(&mut target, teacher, 1.0 - self.teacher_share);
+        }
+        target
+    }
+
+    /// A patch from a random place: stretched, shifted, louder or softer.
+    fn patch(&self, log_mel: &LogMel, random: &mut ChaCha8Rng) -> Vec<f32> {
+        let LogMel { data, frames, mels } = log_mel;
+        let Augmentation { stretch, shift, gain, .. } = *self.augmentation;
+        let around = |random: &mut ChaCha8Rng, by: f64| random.random_range(-by..=by) as f32;
+        let length = self.patch_frames as f32;
+        let room = (*frames as f32 - 1.0) / (length - 1.0).max(1.0);
+        let speed = (1.0 + around(random, stretch)).min(room);
+        let first = random.random_range(0.0..=(*frames as f32 - 1.0 - speed * (length - 1.0)).max(0.0));
+        let shift = random.random_range(-(shift as i32)..=shift as i32) as isize;
+        let louder = around(random, gain) * self.level[1];
+        let mut patch = Vec::with_capacity(self.patch_frames * mels);
+        for frame in 0..self.patch_frames {
+            let at = first + frame as f32 * speed;
+            let below = (at as usize).min(frames - 1);
+            let above = (below + 1).min(frames - 1);
+            let share = at - below as f32;
+            let (below, above) = (&data[below * mels..][..*mels], &data[above * mels..][..*mels]);
+            let value = |band: usize| {
+                let from = band.saturating_add_signed(shift).min(mels - 1);
+                below[from] + share * (above[from] - below[from]) + louder
+            };
+            patch.extend((0..*mels).map(value));
+        }
+        patch
+    }
+
+    /// Covers random frames and bands with the mean.
+    fn mask(&self, patch: &mut [f32], mels: usize, random: &mut ChaCha8Rng) {
+        let frames = self.patch_frames;
+        for _ in 0..self.augmentation.masks {
+            let masked = self.masked(frames, random);
+            patch[masked.start * mels..masked.end * mels].fill(self.level[0]);
+            let masked = self.masked(mels, random);
+            for frame in patch.chunks_exact_mut(mels) {
+                frame[masked.clone()].fill(self.level[0]);
+            }
+        }
+    }
+
+    fn masked(&self, size: usize, random: &mut ChaCha8Rng) -> Range<usize> {
+        let widest = (self.augmentation.mask_width * size as f64) as usize;
+        let width = random.random_range(0..=widest);
+        let first = random.random_range(0..=size - width);
+        first..first + width
+    }
+}
+
+fn mix(values: &mut [f32], others: &[f32], share: f32) {
+    for (value, other) in values.iter_mut().zip(others) {
+        *value = share * *value + (1.0 - share) * other;
+    }
+}
+
+impl Stream {
+    /// The next batch; none at the end of the epoch.
+    pub fn next(&mut self) -> Option<Batch> {
+        let started = Instant::now();
+        let batch = self.receiver.recv().ok();
+        self.waited += started.elapsed();
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> Vec<Sample> {
+        let one = |label: usize| {
+            let data = (0..40 * 8).map(|i| (label * 1000 + i) as f32).collect();
+            Sample { label, log_mel: LogMel { data, frames: 40, mels: 8 }, teacher: None }
+        };
+        (0..5).map(one).collect()
+    }
+
+    fn plain() -> Augmentation {
+        Augmentation { mixup: 0.0, masks: 0, mask_width: 0.0, stretch: 0.0, shift: 0, gain: 0.0 }
+    }
+
+    fn batches<'a>(samples: &'a [Sample], augmentation: &'a Augmentation) -> Batches<'a> {
+        Batches {
+            samples,
+            batch: 2,
+            patch_frames: 16,
+            classes: 5,
+            augmentation,
+            label_smoothing: 0.0,
+            teacher_share: 0.5,
+            level: [0.0, 1.0],
+            seed: 3,
+        }
+    }
+
+    fn collect(batches: Batches, epoch: usize, first: usize) -> Vec<Batch> {
+        std::thread::scope(|scope| {
+            let mut stream = batches.stream(scope, epoch, first);
+            std::iter::from_fn(|| stream.next()).collect()
+        })
+    }
+
+    #[test]
+    fn without_variation_patches_are_cut_out_as_they_are() {
+        let (samples, plain) = (samples(), plain());
+        let mut seen = vec![];
+        for batch in collect(batches(&samples, &plain), 1, 0) {
+            assert_eq!(batch.patches.len(), batch.count * 16 * 8);
+            for (patch, target) in batch.patches.chunks(16 * 8).zip(batch.targets.chunks(5)) {
+                let label = target.iter().position(|p| *p == 1.0).unwrap();
+                let source = &samples[label].log_mel.data;
+                // Positions are whole frames only by chance: neighbours blend linearly.
+                assert!(patch[0] >= source[0] && patch[127] <= source[319] + 1e-3);
+                assert!((patch[8] - patch[0] - 8.0).abs() < 1e-2);
+                seen.push(label);
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_stream_that_starts_later_gives_the_same_batches() {
+        let samples = samples();
+        let vary = Augmentation {
+            mixup: 0.4,
+            masks: 2,
+            mask_width: 0.3,
+            stretch: 0.2,
+            shift: 2,
+            gain: 0.1,
+        };
+        let all = collect(batches(&samples, &vary), 4, 0);
+        let late = collect(batches(&samples, &vary), 4, 1);
+        assert_eq!((all.len(), late.len()), (3, 2));
+        assert_eq!(all[1].patches, late[0].patches);
+        assert_eq!(all[2].targets, late[1].targets);
+        assert_ne!(all[1].patches, collect(batches(&samples, &vary), 5, 1)[0].patches);
+    }
+
+    #[test]
+    fn targets_are_probabilities_however_they_are_mixed() {
+        let mut samples = samples();
+        samples[2].teacher = Some(vec![0.1, 0.2, 0.3, 0.2, 0.2]);
+        let vary = Augmentation { mixup: 1.0, ..plain() };
+        let smooth = Batches { label_smoothing: 0.1, ..batches(&samples, &vary) };
+        for batch in collect(smooth, 1, 0) {
+            for target in batch.targets.chunks(5) {
+                assert!((target.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                assert!(target.iter().all(|p| *p > 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_mask_covers_whole_frames_and_bands_with_the_mean() {
+        let samples = samples();
+        let vary = Augmentation { masks: 3, mask_width: 0.5, ..plain() };
+        let masked = Batches { level: [-7.0, 1.0], ..batches(&samples, &vary) };
+        let batch = collect(masked, 1, 0).swap_remove(0);
+        let patch = &batch.patches[..16 * 8];
+        let covered = |values: &mut dyn Iterator<Item = f32>| values.all(|v| v == -7.0);
+        let frames =
+            (0..16).filter(|f| covered(&mut patch[f * 8..][..8].iter().copied())).count();
+        let bands =
+            (0..8).filter(|b| covered(&mut patch.iter().skip(*b).step_by(8).copied())).count();
+        assert!(frames + bands > 0 && frames < 16 && bands < 8, "{frames} {bands}");
+        let outside = patch.iter().filter(|v| **v != -7.0).count();
+        assert_eq!(outside, (16 - frames) * (8 - bands));
+    }
+}

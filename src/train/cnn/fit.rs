@@ -1,0 +1,422 @@
+//! Fitting one CNN from scratch.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use super::batches::{Batch, Batches, Sample};
+use super::options::{Augmentation, FitOptions, Schedule};
+use crate::features::LogMel;
+use crate::model::{CnnConfig, CustomCnn, Standardization};
+use crate::train::checkpoint::{
+    Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
+};
+use crate::train::fit::{Epoch, Score, TrackPrediction};
+use crate::train::interrupt;
+use crate::{Error, Result, progress};
+
+/// Patches computed at once where nothing is learned.
+const EVALUATED_AT_ONCE: usize = 64;
+
+/// What does not change while a CNN is fitted.
+#[derive(Clone, Copy, Debug)]
+pub struct CnnTask<'a> {
+    /// The architecture.
+    pub cnn: &'a CnnConfig,
+    /// Frames of a patch, and from one patch to the next when tracks are scored.
+    pub patch: [usize; 2],
+    /// Genres.
+    pub classes: usize,
+    /// How the weights are fitted.
+    pub options: &'a FitOptions,
+    /// How patches are varied.
+    pub augmentation: &'a Augmentation,
+    /// The teacher's share of the target.
+    pub teacher_share: f64,
+    /// Seed of weights, order and variation.
+    pub seed: u64,
+    /// Where to compute, without autodiff.
+    pub device: &'a Device,
+}
+
+/// A fitted CNN.
+#[derive(Clone, Debug)]
+pub struct FittedCnn {
+    /// The moving average of the weights at the best epoch.
+    pub model: CustomCnn,
+    /// Its score on the validation tracks, where there are any.
+    pub validation: Option<Score>,
+    /// The epoch it was taken from, counted from one.
+    pub epoch: usize,
+    /// How fast it learned.
+    pub speed: Speed,
+}
+
+/// Where the time of training went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// Patches learned from.
+    pub examples: usize,
+    /// Seconds of training steps, without validation.
+    pub seconds: f64,
+    /// Of those, seconds spent waiting for data.
+    pub waiting: f64,
+}
+
+impl Speed {
+    /// Patches learned from in a second.
+    pub fn examples_per_second(&self) -> f64 {
+        self.examples as f64 / self.seconds.max(1e-9)
+    }
+
+    /// The share of the time spent waiting for data.
+    pub fn waiting_share(&self) -> f64 {
+        self.waiting / self.seconds.max(1e-9)
+    }
+
+    fn add(&mut self, examples: usize, time: Duration, waiting: Duration) {
+        self.examples += examples;
+        self.seconds += time.as_secs_f64();
+        self.waiting += waiting.as_secs_f64();
+    }
+}
+
+/// How far a fit has come: what a checkpoint says beside its weights.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Progress {
+    epoch: usize,
+    best_epoch: usize,
+    best: Option<Score>,
+    speed: Speed,
+    history: Vec<Epoch>,
+}
+
+/// The network as it learns.
+struct State {
+    model: CustomCnn,
+    /// Moving average of the weights, without autodiff.
+    average: CustomCnn,
+    /// The average of the best epoch, in burn's own format.
+    best: Option<Bytes>,
+    optimizer: ModuleOptimizer,
+    progress: Progress,
+}
+
+impl CnnTask<'_> {
+    /// Fits the network on `train`.
+    ///
+    /// With validation tracks, the epoch with their lowest loss is kept, else the last.
+    /// Every epoch leaves a checkpoint, from which a killed run goes on to the same end,
+    /// and calls `watch` with all epochs so far.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] on Ctrl-C, [`Error::Config`] if the loss stops being a
+    /// number, errors of the checkpoint folder.
+    pub fn fit(
+        &self,
+        stage: &str,
+        train: &[Sample],
+        validation: &[Sample],
+        checkpoints: Option<&Checkpoints>,
+        watch: &mut dyn FnMut(&[Epoch]) -> Result<()>,
+    ) -> Result<FittedCnn> {
+        let mels = train.first().map_or(0, |sample| sample.log_mel.mels);
+        self.cnn.check([self.patch[0], mels])?;
+        let frames = train.iter().flat_map(|s| s.log_mel.data.chunks_exact(mels.max(1)));
+        let scale = Standardization::of(frames, mels);
+        let mut state = self.start(&scale, checkpoints)?;
+        let bar = progress::bar(
+            (self.options.epochs * train.len()) as u64,
+            format!("training {stage}"),
+            "examples",
+        );
+        while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
+            bar.set_position((state.progress.epoch * train.len()) as u64);
+            let started = Instant::now();
+            let loss = self.epoch(&mut state, train, scale.level(), &bar)?;
+            self.close_epoch(&mut state, stage, loss, validation, started)?;
+            if let Some(checkpoints) = checkpoints {
+                state.save(checkpoints)?;
+            }
+            watch(&state.progress.history)?;
+        }
+        bar.finish_and_clear();
+        self.finish(state)
+    }
+
+    /// Probabilities of tracks, the means over an even grid of patches.
+    pub fn predict(&self, model: &CustomCnn, tracks: &[Sample]) -> Vec<TrackPrediction> {
+        let log_mels: Vec<&LogMel> = tracks.iter().map(|track| &track.log_mel).collect();
+        predict(&log_mels, self.patch, self.classes, self.device, |x| softmax(model.forward(x).0, 1))
+    }
+
+    fn start(&self, scale: &Standardization, checkpoints: Option<&Checkpoints>) -> Result<State> {
+        let learning = self.device.clone().autodiff();
+        let init = |device: &Device| self.cnn.init(self.classes, scale, self.seed, device);
+        let optimizer = AdamWConfig::new()
+            .with_weight_decay(self.options.weight_decay as f32)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(self.options.clip as f32)))
+            .init();
+        let mut state = State {
+            model: init(&learning),
+            average: init(self.device),
+            best: None,
+            optimizer,
+            progress: Progress::default(),
+        };
+        if let Some(checkpoints) = checkpoints {
+            state.load(checkpoints)?;
+        }
+        Ok(state)
+    }
+
+    fn is_patient_enough(&self, state: &State) -> bool {
+        let without = state.progress.epoch - state.progress.best_epoch;
+        self.options.patience.is_some_and(|patience| without >= patience)
+    }
+
+    fn batches<'b>(&'b self, train: &'b [Sample], level: [f32; 2]) -> Batches<'b> {
+        Batches {
+            samples: train,
+            batch: self.options.batch,
+            patch_frames: self.patch[0],
+            classes: self.classes,
+            augmentation: self.augmentation,
+            label_smoothing: self.options.label_smoothing as f32,
+            teacher_share: self.teacher_share as f32,
+            level,
+            seed: self.seed,
+        }
+    }
+
+    /// One pass over the tracks; the mean loss.
+    fn epoch(
+        &self,
+        state: &mut State,
+        train: &[Sample],
+        level: [f32; 2],
+        bar: &ProgressBar,
+    ) -> Result<f64> {
+        let epoch = state.progress.epoch + 1;
+        let batches = self.batches(train, level);
+        let steps = batches.steps();
+        let started = Instant::now();
+        let mut total = 0.0;
+        let waited = std::thread::scope(|scope| {
+            let mut stream = batches.stream(scope, epoch, 0);
+            let mut step = (epoch - 1) * steps;
+            while let Some(batch) = stream.next() {
+                interrupt::check("the epochs so far are saved; go on with --resume")?;
+                let count = batch.count;
+                let loss = self.step(state, batch, step, steps * self.options.epochs)?;
+                total += loss * count as f64;
+                step += 1;
+                bar.inc(count as u64);
+                let validation = state.progress.history.last().and_then(|e| e.validation_accuracy);
+                let validation =
+                    validation.map_or(String::new(), |v| format!(", validation accuracy {v:.3}"));
+                bar.set_prefix(format!("epoch {epoch}, loss {loss:.3}{validation}"));
+            }
+            Ok::<_, Error>(stream.waited)
+        })?;
+        state.progress.speed.add(train.len(), started.elapsed(), waited);
+        Ok(total / train.len() as f64)
+    }
+
+    /// Learns from one batch; its loss.
+    fn step(&self, state: &mut State, batch: Batch, step: usize, steps: usize) -> Result<f64> {
+        let learning = self.device.clone().autodiff();
+        // Dropout draws from the device.
+        learning.seed(self.seed.wrapping_mul(1_000_003).wrapping_add(step as u64));
+        let mels = batch.patches.len() / batch.count / self.patch[0];
+        let count = batch.count;
+        let x = TensorData::new(batch.patches, [count, self.patch[0], mels]);
+        let targets = TensorData::new(batch.targets, [count, self.classes]);
+        let (logits, _) = state.model.forward(Tensor::from_data(x, &learning));
+        let targets = Tensor::<2>::from_data(targets, &learning);
+        let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
+        let value = loss.clone().into_scalar::<f64>();
+        if !value.is_finite() {
+            return Err(Error::Config(format!(
+                "the loss became {value} at step {step}; use a smaller --lr than {}",
+                self.options.learning_rate
+            )));
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
+        state.learn(self.rate(step, steps), gradients);
+        // The average starts as the weights themselves and forgets its beginning.
+        let decay = self.options.ema.min((1.0 + step as f64) / (10.0 + step as f64));
+        state.average(if self.options.ema > 0.0 { decay as f32 } else { 0.0 });
+        Ok(value)
+    }
+
+    fn close_epoch(
+        &self,
+        state: &mut State,
+        stage: &str,
+        train_loss: f64,
+        validation: &[Sample],
+        started: Instant,
+    ) -> Result<()> {
+        let labels: Vec<usize> = validation.iter().map(|track| track.label).collect();
+        let score = Score::of(&self.predict(&state.average, validation), &labels);
+        let progress = &mut state.progress;
+        progress.epoch += 1;
+        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
+        if labels.is_empty() || progress.best.is_none() || loss(score) < loss(progress.best) {
+            state.best = Some(module_bytes(&state.average, Path::new("network"))?);
+            progress.best = score;
+            progress.best_epoch = progress.epoch;
+        }
+        progress.history.push(Epoch {
+            stage: stage.to_owned(),
+            epoch: progress.epoch,
+            train_loss,
+            validation_loss: score.map(|score| score.loss),
+            validation_accuracy: score.map(|score| score.accuracy),
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    fn finish(&self, state: State) -> Result<FittedCnn> {
+        let best = state.best.ok_or_else(|| {
+            Error::Config("--epochs must be at least 1".to_owned())
+        })?;
+        Ok(FittedCnn {
+            model: module_from_bytes(best, state.average, Path::new("network"))?,
+            validation: state.progress.best,
+            epoch: state.progress.best_epoch,
+            speed: state.progress.speed,
+        })
+    }
+
+    /// The learning rate at `step` of `steps`.
+    fn rate(&self, step: usize, steps: usize) -> f64 {
+        self.options.learning_rate * factor(self.options, step as f64 / steps.max(1) as f64)
+    }
+}
+
+impl State {
+    fn learn(&mut self, rate: f64, gradients: GradientsParams) {
+        // Out of the state, so that the optimizer may write into the weights where they are.
+        let model = std::mem::replace(&mut self.model, self.average.clone());
+        self.model = self.optimizer.step(rate, model, gradients);
+    }
+
+    /// Moves the average towards the weights.
+    fn average(&mut self, decay: f32) {
+        let mut weights = Weights::default();
+        self.model.visit(&mut weights);
+        let average = std::mem::replace(&mut self.average, self.model.clone());
+        self.average = average.map(&mut Averager { weights: weights.0.into_iter(), decay });
+    }
+
+    fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
+        let path = Path::new("checkpoint");
+        let mut files = vec![
+            ("model.bpk", module_bytes(&self.model, path)?),
+            ("average.bpk", module_bytes(&self.average, path)?),
+            ("optimizer.bpk", optimizer_bytes(&self.optimizer, path)?),
+        ];
+        files.extend(self.best.clone().map(|best| ("best.bpk", best)));
+        checkpoints.write(&self.progress.epoch.to_string(), &files, &self.progress)
+    }
+
+    fn load(&mut self, checkpoints: &Checkpoints) -> Result<()> {
+        let Some((folder, progress)) = checkpoints.read::<Progress>()? else { return Ok(()) };
+        self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
+        self.average = load_module(&folder.join("average.bpk"), self.average.clone())?;
+        self.optimizer = load_optimizer(&folder.join("optimizer.bpk"), &self.optimizer)?;
+        let best = folder.join("best.bpk");
+        self.best = match best.exists() {
+            true => Some(Bytes::from_bytes_vec(std::fs::read(&best).map_err(Error::io(&best))?)),
+            false => None,
+        };
+        self.progress = progress;
+        Ok(())
+    }
+}
+
+/// Collects a module's weights and running statistics, one after another.
+#[derive(Default)]
+struct Weights(Vec<Vec<f32>>);
+
+impl ModuleVisitor for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().into_data().iter::<f32>().collect());
+    }
+}
+
+/// Moves a module of the same shape towards collected weights.
+struct Averager {
+    weights: std::vec::IntoIter<Vec<f32>>,
+    decay: f32,
+}
+
+impl ModuleMapper for Averager {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(weights) = self.weights.next() else { return param };
+        let decay = self.decay;
+        param.map(|tensor| {
+            let (shape, device) = (tensor.dims(), tensor.device());
+            let old = tensor.into_data();
+            let mixed = old.iter::<f32>().zip(weights).map(|(a, b)| decay * a + (1.0 - decay) * b);
+            Tensor::from_data(TensorData::new(mixed.collect::<Vec<f32>>(), shape), &device)
+        })
+    }
+}
+
+/// The factor on the learning rate after `done` of the steps, from 0 to 1.
+fn factor(options: &FitOptions, done: f64) -> f64 {
+    let half_cosine = |from: f64, to: f64| {
+        let along = ((done - from) / (to - from).max(1e-9)).clamp(0.0, 1.0);
+        0.5 * (1.0 + (std::f64::consts::PI * along).cos())
+    };
+    let (rising, linear) = match options.schedule {
+        Schedule::Cosine => (options.warm_up, true),
+        Schedule::OneCycle => (0.3, false),
+    };
+    match done < rising {
+        true if linear => (done / rising).max(0.01),
+        true => (1.0 - half_cosine(0.0, rising)).max(0.04),
+        false => half_cosine(rising, 1.0),
+    }
+}
+
+/// Probabilities of each of `tracks` over an even grid of patches `[frames, hop]`.
+pub fn predict(
+    tracks: &[&LogMel],
+    [length, hop]: [usize; 2],
+    classes: usize,
+    device: &Device,
+    probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
+) -> Vec<TrackPrediction> {
+    let firsts = |track: &LogMel| (0..=track.frames.saturating_sub(length)).step_by(hop);
+    let patches: Vec<(&LogMel, usize)> = tracks
+        .iter()
+        .flat_map(|track| firsts(track).map(move |first| (*track, first)))
+        .collect();
+    let mut found = Vec::with_capacity(patches.len() * classes);
+    for patches in patches.chunks(EVALUATED_AT_ONCE) {
+        let mels = patches[0].0.mels;
+        let cut =
+            |(track, first): &(&LogMel, usize)| track.data[first * mels..][..length * mels].to_vec();
+        let data: Vec<f32> = patches.iter().flat_map(cut).collect();
+        let x = TensorData::new(data, [patches.len(), length, mels]);
+        found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());
+    }
+    let mut found = found.into_iter();
+    let mut take = |track: &&LogMel| {
+        let count = firsts(track).count() * classes;
+        TrackPrediction::new(found.by_ref().take(count).collect(), classes)
+    };
+    tracks.iter().map(&mut take).collect()
+}

@@ -1,0 +1,204 @@
+//! What a CNN's training is told to do: command-line options, saved with the run.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::source::Source;
+use crate::model::{CnnConfig, Preset};
+use crate::runtime::Device;
+use crate::{Error, Result};
+
+/// How the learning rate moves over the steps of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Up linearly over the warm-up, then down to nothing as a half cosine.
+    Cosine,
+    /// Up and down as half cosines, over 30 % and 70 % of the steps (Smith & Topin 2018).
+    OneCycle,
+}
+
+/// How the weights are fitted.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitOptions {
+    /// Passes over the training tracks
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub epochs: usize,
+    /// Patches a step
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub batch: usize,
+    /// Largest learning rate
+    #[arg(long = "lr", default_value_t = 3e-3, value_name = "RATE", allow_negative_numbers = true)]
+    pub learning_rate: f64,
+    /// How the learning rate moves
+    #[arg(long, value_enum, default_value_t = Schedule::Cosine)]
+    pub schedule: Schedule,
+    /// Share of the steps over which the rate rises, for the cosine schedule
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    pub warm_up: f64,
+    /// AdamW's decoupled weight decay
+    #[arg(long, default_value_t = 0.05, value_name = "RATE", allow_negative_numbers = true)]
+    pub weight_decay: f64,
+    /// Probability taken from the right genre and given to all alike
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    pub label_smoothing: f64,
+    /// Largest norm of a parameter's gradient
+    #[arg(long, default_value_t = 1.0, value_name = "NORM", allow_negative_numbers = true)]
+    pub clip: f64,
+    /// Decay of the moving average of the weights, which is what is kept; 0 for none
+    #[arg(long, default_value_t = 0.99, value_name = "DECAY", allow_negative_numbers = true)]
+    pub ema: f64,
+    /// Stop after so many epochs without a lower validation loss [default: never]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
+}
+
+/// How patches are varied while training.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Augmentation {
+    /// Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 for none
+    #[arg(long, default_value_t = 0.4, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub mixup: f64,
+    /// Masks over time and over frequency in each patch (SpecAugment, Park et al. 2019)
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub masks: usize,
+    /// Widest mask, as a share of the patch in its direction
+    #[arg(long, default_value_t = 0.15, value_name = "SHARE", allow_negative_numbers = true)]
+    pub mask_width: f64,
+    /// Stretch time by up to this share, slower or faster
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    pub stretch: f64,
+    /// Shift the pitch by up to so many mel bands, up or down
+    #[arg(long, default_value_t = 2, value_name = "BANDS")]
+    pub shift: usize,
+    /// Change the level by up to so many standard deviations of the data
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    pub gain: f64,
+}
+
+/// Everything a CNN's run depends on besides the files it reads.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CnnRunConfig {
+    /// Folder with one folder of recordings or pictures a genre, or GTZAN's with
+    /// images_original and genres_original; without it data/gtzan if present, else the
+    /// synthesized demo set
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Learn from pictures or from audio [default: pictures if there are any]
+    #[arg(long, value_enum)]
+    pub source: Option<Source>,
+    /// Front end for audio: a preset's name or a JSON file
+    #[arg(long, default_value = "spectrogram", value_name = "PRESET|FILE")]
+    pub front_end: String,
+    /// Mel bands that a picture's rows are averaged down to
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub mels: usize,
+    /// Frames of a patch
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub patch_frames: usize,
+    /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
+    /// lists, in DATA/splits) or a split.json
+    #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
+    pub split: String,
+    /// Share of the tracks in the test part
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    pub test_fraction: f64,
+    /// Share of the rest that is held out while training
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    pub validation_fraction: f64,
+    /// Train K networks, each without one of K folds of the 80 %, and average them
+    #[arg(long, value_name = "K")]
+    pub folds: Option<usize>,
+    /// Architecture
+    #[arg(long, value_enum, default_value_t = Preset::Searched)]
+    pub preset: Preset,
+    /// The architecture in full, from --config FILE.
+    #[arg(skip)]
+    pub cnn: Option<CnnConfig>,
+    /// Learn from this run's probabilities too, where it knows a track
+    #[arg(long, value_name = "RUN")]
+    pub teacher: Option<PathBuf>,
+    /// The teacher's share of the target
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE", allow_negative_numbers = true)]
+    pub teacher_share: f64,
+    /// Seed of split, weights, order and augmentation
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Make an unreadable file an error instead of skipping it
+    #[arg(long)]
+    pub strict: bool,
+    /// Device for training: cpu or cuda
+    #[arg(long, default_value = "cpu", value_name = "NAME")]
+    pub device: Device,
+    /// How the weights are fitted.
+    #[command(flatten)]
+    pub fit: FitOptions,
+    /// How patches are varied.
+    #[command(flatten)]
+    pub augmentation: Augmentation,
+}
+
+impl CnnRunConfig {
+    /// The architecture.
+    pub fn architecture(&self) -> CnnConfig {
+        self.cnn.clone().unwrap_or_else(|| self.preset.config())
+    }
+
+    /// Checks every value before any work is done.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the option and the value.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |option: &str, value: &dyn std::fmt::Display, wanted: &str| {
+            Err(Error::Config(format!("--{option} {value}: {wanted}")))
+        };
+        let (fit, vary) = (&self.fit, &self.augmentation);
+        for (option, share) in [
+            ("test-fraction", self.test_fraction),
+            ("validation-fraction", self.validation_fraction),
+        ] {
+            if !(share > 0.0 && share < 1.0) {
+                return wrong(option, &share, "give a share between 0 and 1");
+            }
+        }
+        for (option, share) in [
+            ("warm-up", fit.warm_up),
+            ("label-smoothing", fit.label_smoothing),
+            ("ema", fit.ema),
+            ("mask-width", vary.mask_width),
+            ("stretch", vary.stretch),
+            ("teacher-share", self.teacher_share),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                return wrong(option, &share, "give 0 up to, not including, 1");
+            }
+        }
+        for (option, rate, least) in [
+            ("lr", fit.learning_rate, f64::MIN_POSITIVE),
+            ("clip", fit.clip, f64::MIN_POSITIVE),
+            ("weight-decay", fit.weight_decay, 0.0),
+            ("mixup", vary.mixup, 0.0),
+            ("gain", vary.gain, 0.0),
+        ] {
+            if !(rate >= least && rate < 1e3) {
+                return wrong(option, &rate, "give a positive number");
+            }
+        }
+        for (option, count) in [
+            ("epochs", fit.epochs),
+            ("batch", fit.batch),
+            ("mels", self.mels),
+            ("patch-frames", self.patch_frames),
+        ] {
+            if count == 0 {
+                return wrong(option, &count, "give at least 1");
+            }
+        }
+        match self.folds {
+            Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Spectrograms of a collection's tracks, from pictures or from audio.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::batches::Sample;
+use super::options::CnnRunConfig;
+use crate::dataset::source::{Source, resolve};
+use crate::dataset::{Dataset, Skipped, Track};
+use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor};
+use crate::{Error, Result, progress};
+
+/// A collection with the spectrogram of every track.
+#[derive(Debug)]
+pub struct Spectrograms {
+    /// The tracks, named as their recordings are, so that every command shares a split.
+    pub dataset: Dataset,
+    /// One a track.
+    pub samples: Vec<Sample>,
+    /// How they were made.
+    pub preprocessor: Preprocessor,
+}
+
+impl Spectrograms {
+    /// Reads all of the collection that `config` names.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is nothing to learn from; errors of the front end.
+    pub fn open(config: &CnnRunConfig) -> Result<Self> {
+        let (mut dataset, source) = resolve(config.data.as_deref(), config.source)?;
+        let preprocessor = preprocessor(config, &dataset, source)?;
+        let (mut samples, mut skipped) = (vec![], vec![]);
+        for (track, read) in dataset.tracks.iter().zip(read(&dataset.tracks, &preprocessor)?) {
+            match read {
+                Ok(log_mel) => samples.push(Sample { label: track.label, log_mel, teacher: None }),
+                Err(error) => skipped.push(Skipped {
+                    path: track.path.clone(),
+                    reason: reason(&error, &track.path),
+                }),
+            }
+        }
+        dataset.exclude(skipped);
+        dataset.check()?;
+        Ok(Self { dataset, samples, preprocessor })
+    }
+}
+
+/// Spectrograms of `tracks`, in parallel.
+fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogMel>>> {
+    let reader = preprocessor.reader()?;
+    let bar = progress::bar(tracks.len() as u64, "spectrograms", "tracks");
+    let one = |track: &Track| {
+        let read = reader.read(&track.path);
+        bar.inc(1);
+        read
+    };
+    let read = tracks.par_iter().map(one).collect();
+    bar.finish_and_clear();
+    Ok(read)
+}
+
+/// The error without the path, which is said beside it.
+fn reason(error: &Error, path: &Path) -> String {
+    let text = error.to_string();
+    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
+}
+
+fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Result<Preprocessor> {
+    if source == Source::Pictures {
+        let mut first = Err(Error::Data(format!("{}: no pictures", dataset.root.display())));
+        // The first may be damaged; what is wrong with it is said when all are read.
+        for track in &dataset.tracks {
+            first = PictureFrontEnd::like(&track.path, config.mels, config.patch_frames);
+            if first.is_ok() {
+                break;
+            }
+        }
+        return first.map(Preprocessor::Picture);
+    }
+    let front_end = FrontEnd::resolve(&config.front_end)?;
+    let patch_frames = config.patch_frames;
+    let front_end = FrontEnd { patch_frames, patch_hop: patch_frames, ..front_end };
+    front_end.validate()?;
+    Ok(Preprocessor::Audio(front_end))
+}
