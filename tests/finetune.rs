@@ -286,6 +286,50 @@ fn ctrl_c_saves_the_run_and_says_how_to_go_on() {
     });
 }
 
+/// Makes a finished run one that was cut off before its end.
+fn cut_off(run: &Run) {
+    fs::remove_file(run.folder().join("metrics.json")).unwrap();
+}
+
+#[test]
+fn a_run_resumes_from_another_folder() {
+    let desk = Desk::new();
+    let run = desk.train("a", &["--split", "stratified"]);
+    let again = desk.train("b", &["--split", "runs/a/split.json", "--seed", "1"]);
+    for run in [run, again] {
+        let wanted = results(&run);
+        cut_off(&run);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let folder = run.folder().to_str().unwrap();
+        let mut finetune = desk.command(env!("CARGO_BIN_EXE_finetune"), &["--resume", folder]);
+        let output = finetune.current_dir(elsewhere.path()).output().unwrap();
+        Ran::from(output).succeeded();
+        assert_eq!(results(&run), wanted);
+    }
+    let config = desk.json("runs/a/config.json");
+    assert_eq!((&config["split"], &config["front_end"]), (&"stratified".into(), &"vggish".into()));
+}
+
+#[test]
+fn a_resumed_run_keeps_its_split() {
+    let desk = Desk::new();
+    let run = desk.train("a", &["--seed", "5"]);
+    let split = run.split().unwrap();
+    cut_off(&run);
+    let config = run.folder().join("config.json");
+    let mut options = desk.json("runs/a/config.json");
+    options["seed"] = 6.into();
+    fs::write(config, options.to_string()).unwrap();
+    // What has come since is in no part.
+    desk.track("low", TRACKS, 2.0);
+    let ran = desk.finetune(&["--resume", "runs/a"]).succeeded();
+    assert!(ran.err.contains("1 tracks of the data are not in the split"), "{ran:#?}");
+    assert_eq!(run.split().unwrap(), split);
+    let [_, _, predictions] = results(&run);
+    let tested = predictions.as_array().unwrap().iter().map(|p| p["track"].as_str().unwrap());
+    assert!(tested.eq(&split.test));
+}
+
 #[test]
 fn what_cannot_be_resumed_is_refused() {
     let desk = Desk::bare();
@@ -378,9 +422,12 @@ fn unreadable_recordings_are_skipped_unless_strict() {
 fn a_recording_shorter_than_a_patch_is_padded_with_a_warning() {
     let desk = Desk::new();
     desk.track("low", TRACKS, 0.05);
-    let ran = desk.finetune(&training("a", &[])).succeeded();
-    assert!(ran.err.contains("warning: 1 recording"), "{ran:#?}");
-    assert!(ran.err.contains("shorter than a patch (0.96 s)"), "{ran:#?}");
+    // The second time, the embeddings come from the cache.
+    for name in ["a", "b"] {
+        let ran = desk.finetune(&training(name, &[])).succeeded();
+        assert!(ran.err.contains("warning: 1 recording"), "{ran:#?}");
+        assert!(ran.err.contains("shorter than a patch (0.96 s)"), "{ran:#?}");
+    }
     let metrics = Run::open(&desk.path("runs/a")).unwrap().metrics().unwrap();
     assert_eq!(metrics.data.tracks, GENRES.len() * TRACKS + 1);
 }

@@ -54,12 +54,16 @@ pub enum Destination {
 pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     config.check()?;
     let started = Instant::now();
-    let session = Session::prepare(config)?;
-    let resumed = matches!(destination, Destination::Resume(_));
+    let resumed = match &destination {
+        Destination::Resume(run) => Some(run.split()?),
+        _ => None,
+    };
+    let is_new = resumed.is_none();
+    let session = Session::prepare(config, resumed)?;
     let run = session.open_run(destination)?;
     let mut history = vec![];
     let trained = session.train(&run, &mut history);
-    if !resumed && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+    if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
     let (model, spec, mut metrics) = trained?;
@@ -95,7 +99,8 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn prepare(config: &'a Config) -> Result<Self> {
+    /// With `split` where a run that is resumed already has one.
+    fn prepare(config: &'a Config, split: Option<Split>) -> Result<Self> {
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
         let runtime = config.runtime.unwrap_or_else(runtime::preferred);
@@ -120,7 +125,7 @@ impl<'a> Session<'a> {
             );
         }
         dataset.check()?;
-        let split = make_split(config, &dataset)?;
+        let split = split.map_or_else(|| make_split(config, &dataset), Ok)?;
         let parts = split.assign(&dataset)?;
         report_parts(&parts);
         Ok(Self { config, device, dataset, backbone, embeddings, split, parts })
@@ -133,7 +138,8 @@ impl<'a> Session<'a> {
             Destination::Named(folder, force) => Run::create(&folder, force)?,
             Destination::Resume(run) => return Ok(run),
         };
-        run.save_start(self.config, &self.split, &self.backbone.front_end)?;
+        let config = self.config.absolute(&self.dataset.root);
+        run.save_start(&config, &self.split, &self.backbone.front_end)?;
         Ok(run)
     }
 
