@@ -101,6 +101,19 @@ fn links_are_followed_but_not_in_circles_and_dead_ones_are_reported() {
     set.check().unwrap();
 }
 
+/// A line break in a label would make two of it wherever labels are kept one a line.
+#[cfg(unix)]
+#[test]
+fn genres_with_control_characters_in_their_names_are_refused() {
+    for (name, shown) in [("ro\nck", r#""ro\nck""#), ("ro\rck", r"'\r'"), ("\u{7f}", r"'\u{7f}'")] {
+        let dir = tree(&["a/1.wav", &format!("{name}/1.wav")]);
+        let text = Dataset::scan(dir.path(), EXTENSIONS).unwrap_err().to_string();
+        let words = [dir.path().to_str().unwrap(), shown, "rename the folder"];
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        assert!(!text.contains(|c: char| c.is_control()), "{text}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn names_that_are_not_unicode_are_reported() {
