@@ -352,6 +352,11 @@ fn options_out_of_range_are_refused() {
         ("--lr", "0", 1, "positive rate"),
         ("--lr", "NaN", 1, "positive rate"),
         ("--backbone-lr", "0", 1, "positive rate"),
+        ("--backbone-lr", "-1", 1, "--backbone-lr -1: give a positive rate"),
+        ("--weight-decay", "-0.5", 1, "--weight-decay -0.5"),
+        ("--test-fraction", "-0.25", 1, "--test-fraction -0.25"),
+        ("--seed", "-1", 2, "--seed"),
+        ("--unfreeze", "-1", 2, "--unfreeze"),
         ("--folds", "1", 1, "at least 2"),
         ("--folds", "7", 1, "has 6"),
         ("--epochs", "0", 1, "at least 1"),
@@ -477,6 +482,8 @@ fn a_backbone_that_cannot_be_imported_works_frozen() {
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert!(report["metrics"]["test"]["tracks"]["accuracy"].as_f64().unwrap() > 0.6, "{report}");
     let tract = &report["export"]["agreement"][0];
+    let digits = tract["max_abs_difference"].to_string();
+    assert!(digits.len() < 16, "more digits than an f32 has: {digits}");
     assert_eq!(tract["runtime"], "tract");
     assert!(tract["max_abs_difference"].as_f64().unwrap() < 1e-4, "{report}");
 }
