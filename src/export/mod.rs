@@ -157,19 +157,20 @@ fn name_destination(error: Error, part: &Path, destination: &Path) -> Error {
 /// Errors of the run's files.
 pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
     let (metrics, split) = (run.metrics()?, run.split()?);
-    let json = |value: &serde_json::Value| value.to_string();
+    let json = |value: serde_json::Value| value.to_string();
+    // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
     let front_end =
-        serde_json::to_value(run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
+        serde_json::to_string(&run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
     let interval = metrics.test.tracks.interval;
     Ok(BTreeMap::from([
-        ("labels", json(&json!(run.labels()?))),
-        ("front_end", json(&front_end)),
+        ("labels", json(json!(run.labels()?))),
+        ("front_end", front_end),
         ("license", metrics.backbone.license.clone()),
-        ("backbone", json(&json!(metrics.backbone))),
-        ("training_data", json(&json!(metrics.data))),
+        ("backbone", json(json!(metrics.backbone))),
+        ("training_data", json(json!(metrics.data))),
         (
             "split",
-            json(&json!({
+            json(json!({
                 "method": split.method,
                 "seed": split.seed,
                 "train_tracks": split.train.len(),
@@ -179,7 +180,7 @@ pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
         ),
         (
             "metrics",
-            json(&json!({
+            json(json!({
                 "test_track_accuracy": metrics.test.tracks.accuracy,
                 "test_track_accuracy_95": interval,
                 "test_macro_f1": metrics.test.tracks.macro_f1,
