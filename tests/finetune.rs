@@ -15,7 +15,9 @@ use common::graph;
 use common::vggish::{Style, vggish};
 use genre_transfer::onnx;
 use genre_transfer::train::{Metrics, Run};
-use runs::{Desk, GENRES, Ran, TINY, TRACKS, bytes, timeless, training, with_softplus};
+use runs::{
+    Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -131,7 +133,7 @@ fn folds_test_every_track_once() {
     let desk = Desk::new();
     let metrics = desk.train("folds", &["--folds", "3"]).metrics().unwrap();
     let validation = metrics.cross_validation.unwrap();
-    assert_eq!(validation.folds.len(), 3);
+    assert_eq!((validation.model.as_str(), validation.folds.len()), ("frozen", 3));
     let pooled = validation.pooled.tracks;
     assert_eq!(pooled.count, GENRES.len() * TRACKS);
     let tested: Vec<usize> = pooled.confusion.iter().map(|row| row.iter().sum()).collect();
@@ -139,6 +141,18 @@ fn folds_test_every_track_once() {
     // All folds are of one size, so the mean of their accuracies is that of all tracks.
     let mean = validation.folds.iter().sum::<f64>() / 3.0;
     assert!((mean - pooled.accuracy).abs() < 1e-9, "{mean} is not {}", pooled.accuracy);
+}
+
+#[test]
+fn folds_of_an_unfrozen_run_are_said_to_be_frozen() {
+    let desk = Desk::new();
+    let folds = desk.train("frozen", &["--folds", "2"]).metrics().unwrap().cross_validation;
+    let more = ["--folds", "2", "--unfreeze", "1", "--deep-epochs", "1"];
+    let ran = desk.finetune(&training("unfrozen", &more)).succeeded();
+    assert!(ran.err.contains("note: the folds are those of the frozen head"), "{ran:#?}");
+    assert!(ran.out.contains("cross-validation, frozen: accuracy"), "{ran:#?}");
+    let run = Run::open(&desk.path("runs/unfrozen")).unwrap();
+    assert_eq!(run.metrics().unwrap().cross_validation, folds);
 }
 
 #[test]
@@ -503,6 +517,7 @@ fn without_arguments_the_demo_set_and_yamnet_are_used() {
     assert!(ran.err.contains("demo") && ran.err.contains("says nothing"), "{ran:#?}");
     assert!(ran.out.contains("yamnet on demo: 120 tracks, 10 genres"), "{ran:#?}");
     assert_eq!(desk.names("runs/yamnet-demo"), FILES);
+    assert_eq!(shape_operators(&desk.path("runs/yamnet-demo/model.onnx")), [""; 0]);
     let metrics = Run::open(&desk.path("runs/yamnet-demo")).unwrap().metrics().unwrap();
     assert_eq!((metrics.backbone.name.as_str(), metrics.data.name.as_str()), ("yamnet", "demo"));
     // Chance is a tenth.

@@ -138,7 +138,8 @@ pub struct Config {
     /// Share of the rest that early stopping looks at
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub validation_fraction: f64,
-    /// Also cross-validate over K folds, every track tested once
+    /// Also cross-validate the head on the frozen backbone (without --unfreeze) over K
+    /// folds, every track tested once
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
     /// Seed of split, weights and shuffling

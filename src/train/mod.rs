@@ -330,6 +330,11 @@ impl<'a> Session<'a> {
     /// Trains and tests a frozen head on every fold.
     fn cross_validation(&self, run: &Run) -> Result<Option<CrossValidation>> {
         let Some(count) = self.config.folds else { return Ok(None) };
+        if self.config.deep.unfreeze != Unfreeze::None {
+            eprintln!(
+                "note: the folds are those of the frozen head; --unfreeze is left out of them"
+            );
+        }
         let share = self.config.validation_fraction;
         let mut tested = vec![];
         let mut predictions = vec![];
@@ -346,7 +351,7 @@ impl<'a> Session<'a> {
         }
         run.save_folds(&listed)?;
         let pooled = self.part_metrics(&predictions, &tested);
-        Ok(Some(CrossValidation { folds: accuracies, pooled }))
+        Ok(Some(CrossValidation { model: "frozen".to_owned(), folds: accuracies, pooled }))
     }
 
     fn part_metrics(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {

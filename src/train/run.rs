@@ -65,6 +65,9 @@ pub struct PartMetrics {
 /// Results of a cross-validation, every track tested once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrossValidation {
+    /// What was trained on each fold: `frozen`, a head on the backbone as it came, even
+    /// where the run's own model has unfrozen layers.
+    pub model: String,
     /// Track accuracy of each fold.
     pub folds: Vec<f64>,
     /// All folds' test tracks together.

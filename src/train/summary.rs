@@ -31,8 +31,9 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
     if let Some(folds) = &metrics.cross_validation {
         let [low, high] = folds.pooled.tracks.interval;
         line(format!(
-            "cross-validation: accuracy {:.3} over {} folds (95 % interval {low:.3} to {high:.3}), \
-             macro-F1 {:.3}",
+            "cross-validation, {}: accuracy {:.3} over {} folds (95 % interval {low:.3} to \
+             {high:.3}), macro-F1 {:.3}",
+            folds.model,
             folds.pooled.tracks.accuracy,
             folds.folds.len(),
             folds.pooled.tracks.macro_f1
