@@ -1,8 +1,12 @@
 //! Scanning and splitting real folders, good and bad.
 
+#[path = "common/data.rs"]
+mod data;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data::test_data;
 use genre_transfer::Error;
 use genre_transfer::audio::EXTENSIONS;
 use genre_transfer::dataset::{Dataset, Method, Origin, Split};
@@ -246,18 +250,9 @@ fn fault_filtered_lists_are_read_and_their_absence_explained() {
     assert!(error.contains("test_filtered.txt: line 2: \"no id\""), "{error}");
 }
 
-/// The folder `gtzan` in `GENRE_TRANSFER_TEST_DATA`, where someone has it.
-fn gtzan() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA").map(|f| Path::new(&f).join("gtzan"));
-    if folder.is_none() {
-        eprintln!("skipped: set GENRE_TRANSFER_TEST_DATA to a folder that holds gtzan/");
-    }
-    folder
-}
-
 #[test]
 fn gtzan_is_found_and_split() {
-    let Some(folder) = gtzan() else { return };
+    let Some(folder) = test_data().map(|data| data.join("gtzan")) else { return };
     let set = Dataset::resolve(Some(&folder)).unwrap();
     set.check().unwrap();
     assert_eq!(set.genres.len(), 10);
