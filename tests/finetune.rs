@@ -83,7 +83,7 @@ fn a_seed_gives_the_same_run_anywhere_and_another_seed_another_split() {
     let more = ["--epochs", "20", "--unfreeze", "2", "--deep-epochs", "2", "--folds", "2"];
     let [first, second] = [&here, &there].map(|desk| desk.train("a", &more));
     assert_eq!(results(&first), results(&second));
-    for file in ["predictions.json", "model.onnx", "split.json"] {
+    for file in ["model.json", "model.onnx", "predictions.json", "split.json", "weights.bpk"] {
         let [a, b] = [&first, &second].map(|run| bytes(&run.folder().join(file)));
         assert!(a == b, "{file} differs");
     }

@@ -9,7 +9,7 @@ pub mod interrupt;
 mod run;
 mod summary;
 
-pub use checkpoint::{Checkpoints, load_module, save_module};
+pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};
 pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
 pub use deep::{DeepTask, Recording, Tuned};
 pub use embeddings::{Embedded, Embeddings, embed};

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoints, load_module, save_module};
+use super::checkpoint::{Checkpoints, load_module, save_weights};
 use super::config::Config;
 use super::fit::{Epoch, Score};
 use crate::dataset::Split;
@@ -106,7 +106,7 @@ pub struct Metrics {
 struct SavedModel {
     #[serde(flatten)]
     spec: ModelSpec,
-    /// SHA-256 of the model's files, by name; none in runs of before they were kept.
+    /// SHA-256 of the model's files, by name; none in runs older than this field.
     #[serde(default)]
     sha256: BTreeMap<String, String>,
 }
@@ -342,13 +342,13 @@ impl Run {
     pub(super) fn save_model(&self, spec: &ModelSpec, model: &Trained) -> Result<()> {
         let written: &[&str] = match model {
             Trained::Burn(model) => {
-                save_module(&self.path("weights.bpk"), &**model)?;
+                save_weights(&self.path("weights.bpk"), &**model)?;
                 &["weights.bpk"]
             }
             Trained::OnnxBackbone(backbone, head) => {
                 let copy = self.path("backbone.onnx");
                 fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
-                save_module(&self.path("head.bpk"), &**head)?;
+                save_weights(&self.path("head.bpk"), &**head)?;
                 &["backbone.onnx", "head.bpk"]
             }
         };
