@@ -1,6 +1,18 @@
-//! What every binary does the same way: errors on standard error, exit codes.
+//! What every binary does the same way: arguments, errors on standard error, exit codes.
 
 use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The program's arguments, as [`Parser::parse`] has them, except that a negative number
+/// is the value of the option before it: the option's own check then says what is wrong.
+pub fn parse<T: Parser>() -> T {
+    let command = T::command().mut_args(|arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    });
+    T::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
 
 /// Runs a program's body. Exit code 0 on success, 1 on failure with one line
 /// `name: error` on standard error, 130 when interrupted; clap itself exits with 2

@@ -1,9 +1,13 @@
 //! Audio files of every kind, good and bad.
 
+#[path = "common/data.rs"]
+mod data;
+
 use std::f64::consts::TAU;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use data::test_data;
 use genre_transfer::audio::{Audio, Container, sniff};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use proptest::prelude::*;
@@ -140,11 +144,31 @@ fn a_header_that_claims_gigabytes_costs_none() {
 
 #[test]
 fn truncated_compressed_files_are_refused() {
-    for name in ["sine1k.flac", "sine1k.aiff", "sine1k_mulaw.wav", "sine1k.m4a"] {
+    for name in
+        ["sine1k.flac", "sine1k.aiff", "sine1k_mulaw.wav", "sine1k.m4a", "sine1k.mp3", "sine1k.ogg"]
+    {
         let bytes = std::fs::read(fixture(name)).unwrap();
         let text = decode(&bytes[..bytes.len() * 2 / 3]).expect_err(name);
         assert!(text.contains("songs/a.wav") && text.contains("re-copy"), "{name}: {text}");
     }
+}
+
+#[test]
+fn an_ogg_without_its_last_page_is_refused() {
+    let bytes = std::fs::read(fixture("sine1k.ogg")).unwrap();
+    let last = bytes.windows(4).rposition(|window| window == b"OggS").unwrap();
+    refused(&bytes[..last], &["Ogg file ends in the middle", "re-copy"]);
+}
+
+/// Without its tag an MP3 does not say how long it is, so what is there is taken.
+#[test]
+fn an_mp3_is_held_to_the_length_in_its_tag_only() {
+    let whole = std::fs::read(fixture("sine1k.mp3")).unwrap();
+    let half = &whole[..whole.len() / 2];
+    refused(half, &["promises 13230 samples", "holds 4655"]);
+    let tag = half.windows(4).position(|window| window == b"Info").unwrap();
+    let untagged = [&half[..tag], &[0; 4], &half[tag + 4..]].concat();
+    assert!((4_000..7_000).contains(&decode(&untagged).unwrap().samples.len()));
 }
 
 #[test]
@@ -228,15 +252,6 @@ proptest! {
             prop_assert!(!audio.samples.is_empty() && audio.samples.iter().all(|x| x.is_finite()));
         }
     }
-}
-
-/// The folder of test data that cannot be shipped, if there is one.
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA");
-    if folder.is_none() {
-        eprintln!("skipped: GENRE_TRANSFER_TEST_DATA is not set");
-    }
-    folder.map(PathBuf::from)
 }
 
 #[test]

@@ -142,6 +142,8 @@ fn nothing_that_runs_is_a_failure_and_a_wrong_command_line_is_another() {
     for wrong in [&["tiny.onnx", "--runtimes", "onnx"][..], &[], &["tiny.onnx", "--batch", "x"]] {
         assert_eq!(program(wrong, folder.path()).status.code(), Some(2), "{wrong:?}");
     }
+    let negative = program(&["tiny.onnx", "--batch", "-1"], folder.path());
+    assert!(stderr(&negative).contains("--batch"), "{negative:?}");
     let zero = program(&["tiny.onnx", "--batch", "0"], folder.path());
     assert_eq!(zero.status.code(), Some(1), "{}", stderr(&zero));
 }

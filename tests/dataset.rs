@@ -1,8 +1,12 @@
 //! Scanning and splitting real folders, good and bad.
 
+#[path = "common/data.rs"]
+mod data;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data::test_data;
 use genre_transfer::Error;
 use genre_transfer::audio::EXTENSIONS;
 use genre_transfer::dataset::{Dataset, Method, Origin, Split};
@@ -99,6 +103,19 @@ fn links_are_followed_but_not_in_circles_and_dead_ones_are_reported() {
     assert!(reason("a/loop").starts_with("a symbolic link back to"), "{}", reason("a/loop"));
     assert!(reason("a/dead.wav").contains("No such file"), "{}", reason("a/dead.wav"));
     set.check().unwrap();
+}
+
+/// A line break in a label would make two of it wherever labels are kept one a line.
+#[cfg(unix)]
+#[test]
+fn genres_with_control_characters_in_their_names_are_refused() {
+    for (name, shown) in [("ro\nck", r#""ro\nck""#), ("ro\rck", r"'\r'"), ("\u{7f}", r"'\u{7f}'")] {
+        let dir = tree(&["a/1.wav", &format!("{name}/1.wav")]);
+        let text = Dataset::scan(dir.path(), EXTENSIONS).unwrap_err().to_string();
+        let words = [dir.path().to_str().unwrap(), shown, "rename the folder"];
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        assert!(!text.contains(|c: char| c.is_control()), "{text}");
+    }
 }
 
 #[cfg(unix)]
@@ -233,18 +250,9 @@ fn fault_filtered_lists_are_read_and_their_absence_explained() {
     assert!(error.contains("test_filtered.txt: line 2: \"no id\""), "{error}");
 }
 
-/// The folder `gtzan` in `GENRE_TRANSFER_TEST_DATA`, where someone has it.
-fn gtzan() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA").map(|f| Path::new(&f).join("gtzan"));
-    if folder.is_none() {
-        eprintln!("skipped: set GENRE_TRANSFER_TEST_DATA to a folder that holds gtzan/");
-    }
-    folder
-}
-
 #[test]
 fn gtzan_is_found_and_split() {
-    let Some(folder) = gtzan() else { return };
+    let Some(folder) = test_data().map(|data| data.join("gtzan")) else { return };
     let set = Dataset::resolve(Some(&folder)).unwrap();
     set.check().unwrap();
     assert_eq!(set.genres.len(), 10);

@@ -1,31 +1,17 @@
 //! Log-mels against independent implementations.
 
-use std::f64::consts::TAU;
-use std::path::{Path, PathBuf};
+#[path = "common/data.rs"]
+mod data;
 
+use std::f64::consts::TAU;
+use std::path::Path;
+
+use data::{npz, test_data};
 use genre_transfer::audio::Audio;
 use genre_transfer::features::{Extractor, FrontEnd};
-use npyz::npz::NpzArchive;
 
 fn extractor(preset: &str) -> Extractor {
     Extractor::new(&FrontEnd::preset(preset).unwrap()).unwrap()
-}
-
-/// An array of an `.npz`, whose element type is `T`, row-major.
-fn array<T: npyz::Deserialize + Copy>(path: &Path, name: &str) -> Vec<T> {
-    let mut archive = NpzArchive::open(path).unwrap();
-    let array = archive.by_name(name).unwrap().expect(name);
-    let (order, shape) = (array.order(), array.shape().to_vec());
-    let data: Vec<T> = array.into_vec().unwrap();
-    match order {
-        npyz::Order::C => data,
-        // What numpy makes of a transposed matrix.
-        npyz::Order::Fortran => {
-            let [rows, columns] = shape[..] else { panic!("{name}: {shape:?}") };
-            let at = |i| data[(i / columns + i % columns * rows) as usize];
-            (0..rows * columns).map(at).collect()
-        }
-    }
 }
 
 /// The greatest absolute difference, after the lengths were found equal.
@@ -39,22 +25,13 @@ fn worst(ours: &[f32], expected: &[f32]) -> f32 {
 fn presets_match_the_definitions() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/front_ends.npz");
     let samples: Vec<f32> =
-        array::<i16>(&path, "signal").iter().map(|&x| f32::from(x) / 32_768.0).collect();
+        npz::<i16>(&path, "signal").1.iter().map(|&x| f32::from(x) / 32_768.0).collect();
     for preset in FrontEnd::PRESETS {
         let log_mel = extractor(preset).log_mel(&samples);
-        let worst = worst(&log_mel.data, &array(&path, preset));
+        let worst = worst(&log_mel.data, &npz(&path, preset).1);
         println!("{preset}: max difference {worst:.2e}");
         assert!(worst < 2e-4, "{preset}: {worst}");
     }
-}
-
-/// The folder of test data that cannot be shipped, if there is one.
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA");
-    if folder.is_none() {
-        eprintln!("skipped: GENRE_TRANSFER_TEST_DATA is not set");
-    }
-    folder.map(PathBuf::from)
 }
 
 #[test]
@@ -70,7 +47,7 @@ fn presets_match_the_reference_log_mels() {
                 "musicnn" => extractor.log_mel(&audio.samples).data,
                 _ => extractor.patches(&audio.samples).data,
             };
-            let worst = worst(&ours, &array(&expected, &format!("{song}_{preset}")));
+            let worst = worst(&ours, &npz(&expected, &format!("{song}_{preset}")).1);
             println!("{song}, {preset}: max difference {worst:.2e}");
             assert!(worst < 1e-3, "{song}, {preset}: {worst}");
         }
@@ -78,7 +55,7 @@ fn presets_match_the_reference_log_mels() {
     let sine: Vec<f32> =
         (0..48_000).map(|i| (TAU * 1_000.0 * f64::from(i) / 16_000.0).sin() as f32).collect();
     let ours = extractor("vggish").patches(&sine);
-    let worst = worst(&ours.data, &array(&expected, "sine1k_16k_vggish"));
+    let worst = worst(&ours.data, &npz(&expected, "sine1k_16k_vggish").1);
     println!("sine: max difference {worst:.2e}");
     assert!(worst < 1e-3, "{worst}");
 }

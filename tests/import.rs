@@ -7,8 +7,9 @@ mod common;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use common::data::{npz, test_data};
 use common::vggish::{Builder, Style, text, vggish};
-use common::{integer, integers, npz, write};
+use common::{integer, integers, write};
 use genre_transfer::Error;
 use genre_transfer::model::import::{Imported, TOLERANCE, import};
 use proptest::prelude::*;
@@ -46,7 +47,7 @@ fn vggish_is_the_same_from_every_exporter() {
 
 #[test]
 fn recorded_answers_of_onnx_runtime_are_met() {
-    let Some(data) = common::test_data() else { return };
+    let Some(data) = test_data() else { return };
     for name in ["torchscript_opset14", "torch_export_opset18", "tf_style_opset12"] {
         let folder = data.join("vggish_fixtures");
         let imported =
@@ -78,7 +79,7 @@ fn shipped_backbones_answer_as_recorded() {
         assert_eq!(imported.spec.features().unwrap(), features);
         println!("{file}: {:?}", imported.proof);
         assert!(imported.proof.relative() < TOLERANCE / 10.0);
-        let Some(data) = common::test_data() else { continue };
+        let Some(data) = test_data() else { continue };
         let fixtures = data.join("frontend_fixtures");
         let (front_end, frames) =
             if features == 1024 { ("yamnet", 9 * 96) } else { ("musicnn", 187) };

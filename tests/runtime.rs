@@ -5,8 +5,9 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use common::data::{npz, test_data};
 use genre_transfer::features::FrontEnd;
 use genre_transfer::runtime::{self, Device, Options, Runtime, Tensor};
 use genre_transfer::{Error, onnx};
@@ -271,25 +272,8 @@ fn what_is_not_there_says_so() {
     );
 }
 
-/// The folder with `backbones/` and `frontend_fixtures/`, where the environment names one.
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: GENRE_TRANSFER_TEST_DATA is not set");
-    }
-    folder
-}
-
 fn array(file: &Path, key: &str) -> Tensor {
-    let mut archive = npyz::npz::NpzArchive::open(file).unwrap();
-    let array = archive.by_name(key).unwrap().unwrap_or_else(|| panic!("no {key}"));
-    let shape: Vec<usize> = array.shape().iter().map(|&size| size as usize).collect();
-    let column_major = array.order() == npyz::Order::Fortran;
-    let mut data = array.into_vec::<f32>().unwrap();
-    if column_major {
-        let [rows, columns] = shape[..] else { panic!("{key} is not a matrix") };
-        data = (0..rows * columns).map(|i| data[i / columns + i % columns * rows]).collect();
-    }
+    let (shape, data) = npz(file, key);
     Tensor { shape, data }
 }
 

@@ -1,4 +1,9 @@
 //! Everything that is not plain WAV, through `symphonia`.
+//!
+//! What is cut short is refused where the file says how long it should be: FLAC, AIFF and
+//! MP4 do, Ogg marks its last page, and most encoders of MP3 leave a tag with the number of
+//! frames (Xing, Info or VBRI). An MP3 without one, and ADTS cut exactly between two
+//! frames, are whole files as far as anyone can tell.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -26,13 +31,19 @@ pub(super) fn decode(bytes: &[u8], container: Container) -> Result<Audio, String
             "this {kind} file's codec cannot be decoded ({e}); convert it (ffmpeg -i IN OUT.wav)"
         )
     })?;
-    let audio = read_track(&mut *format, &mut *decoder, track.id).map_err(|e| match e {
-        Stop::Reason(reason) => reason,
-        Stop::Symphonia(e) => damaged(kind, &e),
-    })?;
+    let (audio, malformed) =
+        read_track(&mut *format, &mut *decoder, track.id).map_err(|e| match e {
+            Stop::Reason(reason) => reason,
+            Stop::Symphonia(e) => damaged(kind, &e),
+        })?;
     let found = audio.samples.len() as u64;
-    match promised(&track, container) {
-        Some(promised) if found < promised => Err(cut_short(promised, found)),
+    let slack = match container {
+        // Some encoders count the frame that holds the tag.
+        Container::Mp3 => (malformed + 2) * MP3_FRAME,
+        _ => 0,
+    };
+    match promised(&track, container, bytes) {
+        Some(promised) if found + slack < promised => Err(cut_short(promised, found)),
         _ => Ok(audio),
     }
 }
@@ -46,12 +57,34 @@ fn decoder_for(track: &Track) -> Result<Box<dyn AudioDecoder>, Symphonia> {
     }
 }
 
+/// The most samples in a frame of MP3.
+const MP3_FRAME: u64 = 1152;
+
 /// The number of samples the header states, for the kinds whose statement is
-/// exact: MP3's is an estimate where it has no Xing tag, and MP4's edit lists
+/// exact: MP3's is an estimate where it has no tag, and MP4's edit lists
 /// count in other units.
-fn promised(track: &Track, container: Container) -> Option<u64> {
-    use Container::{Aiff, Flac, Wav};
-    track.num_frames.filter(|_| matches!(container, Aiff | Flac | Wav))
+fn promised(track: &Track, container: Container, bytes: &[u8]) -> Option<u64> {
+    use Container::{Aiff, Flac, Mp3, Wav};
+    track.num_frames.filter(|_| match container {
+        Aiff | Flac | Wav => true,
+        Mp3 => has_length_tag(bytes),
+        _ => false,
+    })
+}
+
+/// Whether the first frame of an MP3 is a tag that states the number of frames.
+fn has_length_tag(bytes: &[u8]) -> bool {
+    let id3 = match bytes {
+        // Its length is in four bytes of seven bits each.
+        [b'I', b'D', b'3', _, _, _, length @ ..] if length.len() >= 4 => {
+            10 + length[..4].iter().fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7f))
+        }
+        _ => 0,
+    };
+    // The tag lies within the first 60 bytes of a frame; before it there may be padding.
+    let head = bytes.get(id3..).unwrap_or_default();
+    let head = &head[..head.len().min(4096)];
+    head.windows(4).any(|window| [b"Xing", b"Info", b"VBRI"].iter().any(|tag| window == *tag))
 }
 
 /// Why decoding stopped.
@@ -60,7 +93,7 @@ enum Stop {
     Reason(String),
 }
 
-/// Decodes every packet of one track into mono.
+/// Decodes every packet of one track into mono, and counts those that do not decode.
 ///
 /// Packets that do not decode are left out, as players do: an MP3 cut out of a
 /// longer one begins with frames that refer to data before the cut. A stream
@@ -69,7 +102,7 @@ fn read_track(
     format: &mut dyn FormatReader,
     decoder: &mut dyn AudioDecoder,
     track: u32,
-) -> Result<Audio, Stop> {
+) -> Result<(Audio, u64), Stop> {
     let mut audio = Audio { samples: Vec::new(), rate: 0 };
     let mut interleaved: Vec<f32> = Vec::new();
     let (mut packets, mut malformed) = (0u64, 0u64);
@@ -107,7 +140,7 @@ fn read_track(
     if audio.samples.is_empty() {
         return Err(Stop::Reason("the file holds 0 samples; re-copy or remove it".into()));
     }
-    Ok(audio)
+    Ok((audio, malformed))
 }
 
 /// What a demuxer or decoder complained of, and what to do.

@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         if std::env::args().skip(1).eq(["--case"]) {
             return Ok(bench::serve()?);
         }
-        run(&Arguments::parse())
+        run(&cli::parse::<Arguments>())
     })
 }
 

@@ -32,7 +32,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("export-onnx", || run(Cli::parse()))
+    cli::main("export-onnx", || run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {

@@ -41,7 +41,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("finetune", || run(Cli::parse()))
+    cli::main("finetune", || run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {

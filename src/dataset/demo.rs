@@ -16,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::audio::Audio;
 use crate::{Error, Result, files, progress};
 
 /// The seed that [`Dataset::resolve`](super::Dataset::resolve) makes the set with.
@@ -186,14 +187,24 @@ pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
     let clips = STYLES.len() * CLIPS;
     let bar = progress::bar(clips as u64, "Making demo set", "clips");
     (0..clips).into_par_iter().progress_with(bar).try_for_each(|clip| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(clip as u64);
-        let style = &STYLES[clip / CLIPS];
-        let genre = style.genre;
+        let genre = STYLES[clip / CLIPS].genre;
         let name = format!("{genre}/{genre}.{:05}.wav", clip % CLIPS);
-        write_wav(&draft.path().join(name), &render(style, &mut rng))
+        write_wav(&draft.path().join(name), &samples(clip, seed))
     })?;
     fs::rename(draft.path(), folder).map_err(Error::io(folder))
+}
+
+/// A clip of the set that [`SEED`] makes, of another style for each of the first ten numbers.
+pub fn clip(number: usize) -> Audio {
+    let clip = number % STYLES.len() * CLIPS + number / STYLES.len() % CLIPS;
+    Audio { samples: samples(clip, SEED), rate: RATE }
+}
+
+/// The clip with this number, counted style by style.
+fn samples(clip: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(clip as u64);
+    render(&STYLES[clip / CLIPS], &mut rng)
 }
 
 fn write_wav(path: &Path, samples: &[f32]) -> Result<()> {

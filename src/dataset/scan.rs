@@ -32,7 +32,8 @@ impl Dataset {
     /// empty or unreadable go to [`Dataset::skipped`].
     ///
     /// # Errors
-    /// [`Error::Data`] if `root` is not a folder, [`Error::Io`] if it cannot be listed.
+    /// [`Error::Data`] if `root` is not a folder or a genre's name has a line break or
+    /// another control character in it, [`Error::Io`] if it cannot be listed.
     pub fn scan(root: &Path, extensions: &[&str]) -> Result<Self> {
         if !root.is_dir() {
             let what = if root.exists() { "not a folder" } else { "no such folder" };
@@ -45,6 +46,7 @@ impl Dataset {
         let base = if kaggle.is_dir() { &kaggle } else { root };
         fs::read_dir(base).map_err(Error::io(base))?;
         let Listing { genres, files, mut skipped } = list(base, extensions);
+        genres.iter().try_for_each(|genre| check_name(base, genre))?;
 
         let bar = progress::bar(files.len() as u64, "Scanning", "files");
         let hashed: Vec<_> =
@@ -60,6 +62,18 @@ impl Dataset {
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
         let origin = if demo::is_demo(root) { Origin::Demo } else { Origin::Folder };
         Ok(Self { root: root.to_path_buf(), origin, genres, tracks, skipped })
+    }
+}
+
+/// Names are printed and kept one a line.
+fn check_name(base: &Path, genre: &str) -> Result<()> {
+    match genre.chars().find(|c| c.is_control()) {
+        None => Ok(()),
+        Some(character) => Err(Error::Data(format!(
+            "{}: the name of the genre folder {genre:?} holds the control character \
+             {character:?}; rename the folder",
+            base.display()
+        ))),
     }
 }
 

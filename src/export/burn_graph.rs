@@ -1,17 +1,18 @@
 //! A burn model's graph, through burn-onnx's exporter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 use prost::Message;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::splice::{int, node};
+use super::splice::{int, int64s, keep_what_leads_to, node};
 use super::{INPUT, OUTPUTS, rename};
 use crate::features::FrontEnd;
 use crate::model::GenreModel;
+use crate::model::import::ints;
 use crate::{Error, Result};
 
 const LOGITS: &str = "logits";
@@ -27,6 +28,7 @@ pub(super) fn of(model: &GenreModel, front_end: &FrontEnd, path: &Path) -> Resul
         .map_err(|e| Error::onnx(path, format!("burn-onnx cannot export the model: {e}")))?;
     let proto = ModelProto::decode(exported.as_bytes());
     let mut proto = proto.map_err(|e| Error::onnx(path, e))?;
+    make_shapes_constant(path, &mut proto);
     name_ports(&mut proto);
     append_softmax(&mut proto);
     Ok(proto)
@@ -36,6 +38,46 @@ pub(super) fn of(model: &GenreModel, front_end: &FrontEnd, path: &Path) -> Resul
 fn logits_and_embeddings(model: &GenreModel, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
     let embeddings = model.backbone.forward(log_mel);
     (model.head.forward(embeddings.clone()), embeddings)
+}
+
+/// Makes the shape of every reshape a constant with a free batch. burn-onnx computes it
+/// from the input by Shape, Gather and Concat, which GPUs leave to the processor.
+fn make_shapes_constant(path: &Path, proto: &mut ModelProto) {
+    let Some(graph) = &mut proto.graph else { return };
+    let shapes = constant_shapes(path, graph);
+    graph.node.retain(|node| !shapes.iter().any(|shape| node.output.contains(&shape.name)));
+    graph.initializer.extend(shapes);
+    let outputs = graph.output.iter().map(|output| output.name.clone()).collect();
+    keep_what_leads_to(graph, outputs);
+}
+
+/// What the graph's Concat nodes of one gathered size and constants come to.
+fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
+    let gathers = graph.node.iter().filter(|node| node.op_type == "Gather");
+    let gathered: HashSet<&String> = gathers.flat_map(|node| &node.output).collect();
+    let constants: HashMap<&String, i64> = graph
+        .initializer
+        .iter()
+        .filter(|tensor| tensor.dims == [1])
+        .filter_map(|tensor| Some((&tensor.name, *ints(path, tensor).ok()?.first()?)))
+        .collect();
+    let shape = |node: &NodeProto| {
+        let free: Vec<usize> =
+            (0..node.input.len()).filter(|at| gathered.contains(&node.input[*at])).collect();
+        let [free] = free[..] else { return None };
+        let sizes = node.input.iter().enumerate();
+        let mut sizes = sizes
+            .map(|(at, name)| if at == free { Some(-1) } else { constants.get(name).copied() })
+            .collect::<Option<Vec<i64>>>()?;
+        // One size may be left to be inferred; the first may be copied from the input instead.
+        match (sizes.iter().filter(|size| **size < 0).count(), free) {
+            (1, _) => {}
+            (2, 0) => sizes[0] = 0,
+            _ => return None,
+        }
+        Some(int64s(node.output.first()?, sizes))
+    };
+    graph.node.iter().filter(|node| node.op_type == "Concat").filter_map(shape).collect()
 }
 
 fn append_softmax(proto: &mut ModelProto) {

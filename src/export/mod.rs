@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use prost::Message;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
+use crate::dataset::demo;
+use crate::features::{Extractor, FrontEnd};
 use crate::model::Head;
-use crate::model::import::{data_input, output_name};
+use crate::model::import::{self, data_input, output_name};
 use crate::runtime::{self, PatchInput, Runtime, Session};
 use crate::train::{Run, Trained};
 use crate::{Error, Result, files, onnx};
@@ -34,6 +34,10 @@ pub const OUTPUTS: [&str; 2] = ["probabilities", "embeddings"];
 /// The largest difference of a probability between a runtime and the trained model.
 pub const TOLERANCE: f32 = 1e-4;
 
+/// The largest difference of an embedding or a logit, relative to the largest of them: that
+/// of an import. It shows what a probability near 0 or 1 hides.
+pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
+
 /// The newest opset that an exported file may need.
 const NEWEST_OPSET: i64 = 18;
 
@@ -44,6 +48,8 @@ pub struct Agreement {
     pub runtime: Runtime,
     /// The largest difference of a probability; none if it could not be run.
     pub max_abs_difference: Option<f32>,
+    /// The largest difference of an embedding or a logit, relative to the largest of them.
+    pub max_relative_difference: Option<f32>,
     /// Why it could not be run.
     pub reason: Option<String>,
 }
@@ -67,20 +73,21 @@ impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mb = self.bytes as f64 / 1e6;
         writeln!(f, "{} ({mb:.1} MB, opset {})", self.path.display(), self.opset)?;
-        for Agreement { runtime, max_abs_difference, reason } in &self.agreement {
-            match (max_abs_difference, reason) {
-                (Some(difference), _) => {
-                    writeln!(
-                        f,
-                        "  {runtime}: agrees with the trained model within {difference:.1e}"
-                    )?;
-                }
-                (None, reason) => {
-                    writeln!(f, "  not checked in {}", reason.as_deref().unwrap_or("it"))?;
-                }
-            }
+        self.agreement.iter().try_for_each(|agreement| writeln!(f, "  {agreement}"))
+    }
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.max_abs_difference, self.max_relative_difference) {
+            (Some(absolute), Some(relative)) => write!(
+                f,
+                "{}: agrees with the trained model within {absolute:.1e} (embeddings and logits: \
+                 {relative:.1e} of the largest)",
+                self.runtime
+            ),
+            _ => write!(f, "not checked in {}", self.reason.as_deref().unwrap_or("it")),
         }
-        Ok(())
     }
 }
 
@@ -88,15 +95,16 @@ impl fmt::Display for Exported {
 /// where that is installed, and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Onnx`] if a runtime differs by more than [`TOLERANCE`]; errors of the
-/// run's files and of `destination`'s folder. Nothing is left behind then.
+/// [`Error::Onnx`] if a runtime differs by more than [`TOLERANCE`] or
+/// [`RELATIVE_TOLERANCE`]; errors of the run's files and of `destination`'s folder.
+/// Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
     let device = Device::flex();
     let front_end = run.front_end()?;
     let trained = run.model(&device)?;
     // Before the export, which moves a batch normalization's statistics, shared between
     // clones of a module, to a device that cannot compute.
-    let probes = Probe::all(&trained, run, [front_end.patch_frames, front_end.mels])?;
+    let probes = Probe::all(&trained, run, &front_end)?;
     let mut model = match &trained {
         Trained::Burn(model) => burn_graph::of(model, &front_end, destination)?,
         Trained::OnnxBackbone(path, head) => {
@@ -149,19 +157,20 @@ fn name_destination(error: Error, part: &Path, destination: &Path) -> Error {
 /// Errors of the run's files.
 pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
     let (metrics, split) = (run.metrics()?, run.split()?);
-    let json = |value: &serde_json::Value| value.to_string();
+    let json = |value: serde_json::Value| value.to_string();
+    // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
     let front_end =
-        serde_json::to_value(run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
+        serde_json::to_string(&run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
     let interval = metrics.test.tracks.interval;
     Ok(BTreeMap::from([
-        ("labels", json(&json!(run.labels()?))),
-        ("front_end", json(&front_end)),
+        ("labels", json(json!(run.labels()?))),
+        ("front_end", front_end),
         ("license", metrics.backbone.license.clone()),
-        ("backbone", json(&json!(metrics.backbone))),
-        ("training_data", json(&json!(metrics.data))),
+        ("backbone", json(json!(metrics.backbone))),
+        ("training_data", json(json!(metrics.data))),
         (
             "split",
-            json(&json!({
+            json(json!({
                 "method": split.method,
                 "seed": split.seed,
                 "train_tracks": split.train.len(),
@@ -171,7 +180,7 @@ pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
         ),
         (
             "metrics",
-            json(&json!({
+            json(json!({
                 "test_track_accuracy": metrics.test.tracks.accuracy,
                 "test_track_accuracy_95": interval,
                 "test_macro_f1": metrics.test.tracks.macro_f1,
@@ -191,18 +200,25 @@ fn entries(metadata: BTreeMap<&'static str, String>) -> Vec<StringStringEntryPro
     metadata.into_iter().map(entry).collect()
 }
 
-/// A seeded batch of patches and what the trained model itself answers.
+/// A batch of patches and what the trained model itself answers.
 struct Probe {
     patch: [usize; 2],
     count: usize,
     patches: Vec<f32>,
-    wanted: Vec<f32>,
+    wanted: Answers,
+}
+
+/// Values of the two [`OUTPUTS`].
+struct Answers {
+    probabilities: Vec<f32>,
+    embeddings: Vec<f32>,
 }
 
 impl Probe {
     /// Two batch sizes, so that a batch frozen into the graph shows; one where the
     /// backbone itself takes no other.
-    fn all(trained: &Trained, run: &Run, patch: [usize; 2]) -> Result<Vec<Self>> {
+    fn all(trained: &Trained, run: &Run, front_end: &FrontEnd) -> Result<Vec<Self>> {
+        let patch = [front_end.patch_frames, front_end.mels];
         let fixed = match trained {
             Trained::Burn(_) => None,
             Trained::OnnxBackbone(path, _) => {
@@ -210,11 +226,11 @@ impl Probe {
             }
         };
         let one = |count: usize| {
-            let patches = probes(count, patch);
+            let patches = probes(count, front_end)?;
             let wanted = reference(trained, run, &patches, count, patch)?;
             Ok(Self { patch, count, patches, wanted })
         };
-        fixed.map_or(vec![1, 3], |batch| vec![batch]).into_iter().map(one).collect()
+        fixed.map_or(vec![1, 4], |batch| vec![batch]).into_iter().map(one).collect()
     }
 }
 
@@ -226,34 +242,80 @@ fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
             Ok(session) => session,
             Err(error @ Error::Runtime { .. }) if runtime == Runtime::Ort => {
                 let reason = Some(error.to_string());
-                agreement.push(Agreement { runtime, max_abs_difference: None, reason });
+                agreement.push(Agreement {
+                    runtime,
+                    max_abs_difference: None,
+                    max_relative_difference: None,
+                    reason,
+                });
                 continue;
             }
             Err(error) => return Err(error),
         };
-        let mut largest = 0f32;
+        let (mut absolute, mut relative) = (0f32, 0f32);
         for probe in probes {
-            let given = probabilities(&mut *session, path, probe)?;
-            // Not `f32::max`, which would swallow a NaN.
-            let difference = difference(&given, &probe.wanted);
-            largest =
-                if difference > largest || difference.is_nan() { difference } else { largest };
+            let (given, wanted) = (answers(&mut *session, path, probe)?, &probe.wanted);
+            let [one, other] = given.differences(wanted);
+            (absolute, relative) = (worse(absolute, one), worse(relative, other));
         }
-        if largest.is_nan() || largest > TOLERANCE {
+        // Written so that NaN fails.
+        if !(absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE) {
             let reason = format!(
-                "exported, its probabilities in {runtime} differ by {largest:e} from the trained \
-                 model's (allowed: {TOLERANCE:e})"
+                "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
+                 model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
+                 largest (allowed: {RELATIVE_TOLERANCE:e})"
             );
             return Err(Error::onnx(path, reason));
         }
-        agreement.push(Agreement { runtime, max_abs_difference: Some(largest), reason: None });
+        agreement.push(Agreement {
+            runtime,
+            max_abs_difference: Some(absolute),
+            max_relative_difference: Some(relative),
+            reason: None,
+        });
     }
     Ok(agreement)
 }
 
-fn probes(count: usize, [frames, mels]: [usize; 2]) -> Vec<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(count as u64);
-    (0..count * frames * mels).map(|_| random.random_range(-4.0..3.0)).collect()
+/// Patches as the model is made for: from the middle of synthesized music of different
+/// styles, through its own front end. So the proof needs no data and is always the same.
+fn probes(count: usize, front_end: &FrontEnd) -> Result<Vec<f32>> {
+    let extractor = Extractor::new(front_end)?;
+    let mut probes = vec![];
+    for number in 0..count {
+        let audio = demo::clip(number).resampled(front_end.sample_rate)?;
+        let patches = extractor.patches(&audio.samples);
+        let size = patches.frames * patches.mels;
+        probes.extend_from_slice(&patches.data[patches.count / 2 * size..][..size]);
+    }
+    Ok(probes)
+}
+
+impl Answers {
+    /// The largest difference of a probability, and that of an embedding or a logit relative
+    /// to the largest of them.
+    fn differences(&self, wanted: &Self) -> [f32; 2] {
+        let embeddings = relative_difference(&self.embeddings, &wanted.embeddings);
+        let logits = relative_difference(&self.logits(), &wanted.logits());
+        [difference(&self.probabilities, &wanted.probabilities), worse(embeddings, logits)]
+    }
+
+    /// Logarithms of the probabilities: the logits, but for one number added to a row of
+    /// them. Below 1e-30, where f32 ends, all are one.
+    fn logits(&self) -> Vec<f32> {
+        self.probabilities.iter().map(|p| if *p < 1e-30 { 1e-30f32.ln() } else { p.ln() }).collect()
+    }
+}
+
+/// The greater of both, or NaN, which `f32::max` would swallow.
+fn worse(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// The largest difference, relative to the largest wanted value.
+fn relative_difference(given: &[f32], wanted: &[f32]) -> f32 {
+    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    difference(given, wanted) / largest
 }
 
 /// The largest difference; NaN if any value is not a number or the lengths differ.
@@ -261,17 +323,20 @@ fn difference(given: &[f32], wanted: &[f32]) -> f32 {
     if given.len() != wanted.len() {
         return f32::NAN;
     }
-    let pairs = given.iter().zip(wanted).map(|(a, b)| (a - b).abs());
-    pairs.fold(0.0, |largest, d| if d > largest || d.is_nan() { d } else { largest })
+    given.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, worse)
 }
 
-fn probabilities(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Vec<f32>> {
+fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answers> {
     let [frames, mels] = probe.patch;
     let input = PatchInput::new(&session.input().dims, frames, mels)
         .map_err(|reason| Error::onnx(path, reason))?;
-    let at = session.outputs().iter().position(|name| name == OUTPUTS[0]);
-    let at = at.ok_or_else(|| Error::onnx(path, format!("it has no output {}", OUTPUTS[0])))?;
-    Ok(session.run(&input.arrange(&probe.patches, probe.count))?.swap_remove(at).data)
+    let at = OUTPUTS.map(|name| session.outputs().iter().position(|output| output == name));
+    let [Some(probabilities), Some(embeddings)] = at else {
+        return Err(Error::onnx(path, format!("it does not have the outputs {OUTPUTS:?}")));
+    };
+    let mut outputs = session.run(&input.arrange(&probe.patches, probe.count))?;
+    let mut take = |at: usize| std::mem::take(&mut outputs[at].data);
+    Ok(Answers { probabilities: take(probabilities), embeddings: take(embeddings) })
 }
 
 /// What the trained model itself answers.
@@ -281,13 +346,14 @@ fn reference(
     patches: &[f32],
     count: usize,
     [frames, mels]: [usize; 2],
-) -> Result<Vec<f32>> {
+) -> Result<Answers> {
     let device = Device::flex();
     let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
     match trained {
         Trained::Burn(model) => {
             let x = TensorData::new(patches.to_vec(), [count, frames, mels]);
-            Ok(values(model.forward(Tensor::from_data(x, &device)).0))
+            let (probabilities, embeddings) = model.forward(Tensor::from_data(x, &device));
+            Ok(Answers { probabilities: values(probabilities), embeddings: values(embeddings) })
         }
         Trained::OnnxBackbone(path, head) => {
             let proto = onnx::read(path)?;
@@ -295,8 +361,9 @@ fn reference(
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
             let input = data_input(path, &proto, frames, mels)?;
             let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(&input.arrange(patches, count))?.swap_remove(at);
-            Ok(values(head_probabilities(head, embeddings.data, count, &device)))
+            let embeddings = session.run(&input.arrange(patches, count))?.swap_remove(at).data;
+            let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
+            Ok(Answers { probabilities: values(probabilities), embeddings })
         }
     }
 }
@@ -320,4 +387,40 @@ fn rename(model: &mut ModelProto, names: &BTreeMap<String, String>) {
     }
     graph.input.iter_mut().chain(&mut graph.output).for_each(|value| change(&mut value.name));
     graph.initializer.iter_mut().for_each(|tensor| change(&mut tensor.name));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(probabilities: &[f32], embeddings: &[f32]) -> Answers {
+        Answers { probabilities: probabilities.to_vec(), embeddings: embeddings.to_vec() }
+    }
+
+    #[test]
+    fn what_a_confident_head_hides_is_found() {
+        let wanted = answers(&[1.0, 1e-9], &[5.0, -50.0]);
+        assert_eq!(wanted.differences(&wanted), [0.0, 0.0]);
+        let logit = answers(&[1.0, 1.1e-9], &[5.0, -50.0]);
+        let embedding = answers(&[1.0, 1e-9], &[5.1, -50.0]);
+        for given in [logit, embedding] {
+            let [absolute, relative] = given.differences(&wanted);
+            assert!(absolute <= TOLERANCE && relative > RELATIVE_TOLERANCE, "{relative}");
+        }
+        for given in [answers(&[1.0, f32::NAN], &[5.0, -50.0]), answers(&[1.0, 1e-9], &[5.0])] {
+            assert!(given.differences(&wanted).iter().any(|difference| difference.is_nan()));
+        }
+    }
+
+    #[test]
+    fn probes_are_music_as_the_front_end_hears_it() {
+        for name in FrontEnd::PRESETS {
+            let front_end = FrontEnd::preset(name).unwrap();
+            let size = front_end.patch_frames * front_end.mels;
+            let patches = probes(12, &front_end).unwrap();
+            assert_eq!(patches.len(), 12 * size);
+            assert_eq!(patches, probes(12, &front_end).unwrap());
+            assert_ne!(patches[..size], patches[10 * size..11 * size], "one style, another clip");
+        }
+    }
 }

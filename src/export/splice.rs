@@ -44,7 +44,7 @@ pub(super) fn append_head(
     names.insert(output, "backbone.output".to_owned());
     rename(&mut model, &names);
     let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
-    keep_what_leads_to(graph, "backbone.output");
+    keep_what_leads_to(graph, HashSet::from(["backbone.output".to_owned()]));
     for tensor in &mut graph.initializer {
         inline(path, tensor)?;
     }
@@ -61,8 +61,8 @@ pub(super) fn append_head(
     Ok(model)
 }
 
-fn keep_what_leads_to(graph: &mut GraphProto, output: &str) {
-    let mut needed = HashSet::from([output.to_owned()]);
+/// Removes the nodes and weights that none of the tensors `needed` comes from.
+pub(super) fn keep_what_leads_to(graph: &mut GraphProto, mut needed: HashSet<String>) {
     let mut nodes = vec![];
     for node in graph.node.drain(..).rev() {
         // A node with a subgraph may read tensors it does not list; keep all before it.
@@ -94,13 +94,7 @@ fn inline(path: &Path, tensor: &mut TensorProto) -> Result<()> {
 fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
     let mut shape = vec![input.batch.map_or(-1, |batch| batch as i64)];
     shape.extend(input.shape.iter().map(|size| *size as i64));
-    graph.initializer.push(TensorProto {
-        name: "feed.shape".to_owned(),
-        dims: vec![shape.len() as i64],
-        data_type: DataType::Int64 as i32,
-        int64_data: shape,
-        ..Default::default()
-    });
+    graph.initializer.push(int64s("feed.shape", shape));
     let reshape = |from| node("Reshape", &[from, "feed.shape"], "backbone.input", vec![]);
     match input.transposed {
         false => vec![reshape(INPUT)],
@@ -158,6 +152,16 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
 fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Ints as i32;
     AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..Default::default() }
+}
+
+pub(super) fn int64s(name: &str, values: Vec<i64>) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: values,
+        ..Default::default()
+    }
 }
 
 fn floats(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {

@@ -37,6 +37,9 @@ const KNOWN: [(&str, &str, &str); 3] = [
 ];
 
 impl Backbone {
+    /// The names [`Backbone::resolve`] knows.
+    pub const NAMES: [&'static str; 3] = [KNOWN[0].0, KNOWN[1].0, KNOWN[2].0];
+
     /// The backbone called `name`, or the ONNX file at that path.
     ///
     /// `front_end` is a preset's name or a JSON file; a path needs one, a known
@@ -86,7 +89,7 @@ fn missing(name: &str, path: &Path) -> String {
             path.display()
         ),
         _ => {
-            let known = KNOWN.map(|(name, ..)| name).join(", ");
+            let known = Backbone::NAMES.join(", ");
             format!(
                 "{}: no such backbone; use {known}, or the path of an ONNX file",
                 path.display()

@@ -36,8 +36,10 @@ pub struct Standardization {
 impl Standardization {
     /// The statistics of `rows` of `features` values each.
     ///
-    /// A feature that never varies keeps a deviation of one, so that it becomes
-    /// zero and not a division by zero.
+    /// A feature that hardly varies keeps a deviation of one, so that it becomes about
+    /// zero. Divided by less than a thousandth of its mean, it would be rounding errors as
+    /// much as signal, and a head that has the division folded in would lose more digits
+    /// than f32 has to spare.
     pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, features: usize) -> Self {
         let mut mean = vec![0f64; features];
         let mut count = 0usize;
@@ -53,12 +55,12 @@ impl Standardization {
                 *v += (f64::from(*value) - m).powi(2);
             }
         }
-        let deviation = |v: &f64| {
-            let deviation = (v / count).sqrt() as f32;
-            if deviation > 1e-6 { deviation } else { 1.0 }
+        let deviation = |(v, mean): (&f64, &f64)| {
+            let deviation = (v / count).sqrt();
+            if deviation > (1e-3 * mean.abs()).max(1e-6) { deviation as f32 } else { 1.0 }
         };
         Self {
-            deviation: variance.iter().map(deviation).collect(),
+            deviation: variance.iter().zip(&mean).map(deviation).collect(),
             mean: mean.into_iter().map(|m| m as f32).collect(),
         }
     }
@@ -219,12 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_feature_becomes_zero() {
-        let rows = [[2.0f32, 1.0], [2.0, 3.0]];
-        let standardization = Standardization::of(rows.iter().map(|row| row.as_slice()), 2);
-        let mut row = [2.0, 3.0];
+    fn a_constant_feature_becomes_zero_and_a_nearly_constant_one_is_not_blown_up() {
+        let rows = [[2.0f32, 1.0, 2.0], [2.0, 3.0, 2.0 + 1e-5]];
+        let standardization = Standardization::of(rows.iter().map(|row| row.as_slice()), 3);
+        let mut row = rows[1];
         standardization.apply(&mut row);
-        assert_eq!(row, [0.0, 1.0]);
+        assert_eq!(row[..2], [0.0, 1.0]);
+        assert!(row[2].abs() < 1e-5, "{row:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
+use burn_pack::{Reader, Writer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -171,7 +172,20 @@ pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<()> {
     files::write(path, &module_bytes(module, path)?)
 }
 
-/// Reads parameters written by [`save_module`] into `module`, whose shape they must fit.
+/// The same without the parameters' random identities, which only an optimizer needs:
+/// equal weights give equal files.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written.
+pub fn save_weights<M: Module>(path: &Path, module: &M) -> Result<()> {
+    let wrong = |e: burn_pack::Error| Error::format(path, e);
+    let bytes = module.clone().into_record().into_bytes().map_err(|e| Error::format(path, e))?;
+    let mut tensors = Reader::from_bytes(bytes).and_then(Reader::into_tensors).map_err(wrong)?;
+    tensors.iter_mut().for_each(|tensor| tensor.param_id = None);
+    files::write(path, &Writer::new(tensors).into_bytes().map_err(wrong)?)
+}
+
+/// Reads parameters written by [`save_module`] or [`save_weights`] into `module`, whose shape they must fit.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is damaged or

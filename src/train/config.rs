@@ -1,12 +1,14 @@
 //! What a fine-tuning run is told to do: command-line options, saved with the run.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::features::FrontEnd;
+use crate::model::Backbone;
 use crate::runtime::{Device, Runtime};
 use crate::{Error, Result};
 
@@ -104,6 +106,9 @@ impl Default for DeepOptions {
     }
 }
 
+/// Names that `--split` takes instead of a file.
+const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -133,7 +138,8 @@ pub struct Config {
     /// Share of the rest that early stopping looks at
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub validation_fraction: f64,
-    /// Also cross-validate over K folds, every track tested once
+    /// Also cross-validate the head on the frozen backbone (without --unfreeze) over K
+    /// folds, every track tested once
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
     /// Seed of split, weights and shuffling
@@ -157,7 +163,33 @@ pub struct Config {
     pub deep: DeepOptions,
 }
 
+/// `path` from the root on, if it is there and no reader of JSON would choke on it.
+fn absolute(path: &Path) -> PathBuf {
+    let found = path::absolute(path).ok().filter(|found| found.exists());
+    found.filter(|found| found.to_str().is_some()).unwrap_or_else(|| path.to_owned())
+}
+
+/// The same of what may also be one of `names`, which stays as it is.
+fn name_or_absolute(given: &str, names: &[&str]) -> String {
+    match names.contains(&given) {
+        true => given.to_owned(),
+        false => absolute(Path::new(given)).to_string_lossy().into_owned(),
+    }
+}
+
 impl Config {
+    /// The same options with absolute paths, so that a run can be resumed from any
+    /// folder; `data` is the collection that was found, whether given or not.
+    pub fn absolute(&self, data: &Path) -> Self {
+        Self {
+            data: Some(absolute(data)),
+            backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
+            front_end: self.front_end.as_deref().map(|f| name_or_absolute(f, &FrontEnd::PRESETS)),
+            split: name_or_absolute(&self.split, &SPLITS),
+            ..self.clone()
+        }
+    }
+
     /// Checks every value before any work is done.
     ///
     /// # Errors

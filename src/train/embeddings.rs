@@ -23,7 +23,7 @@ use crate::runtime::{self, PatchInput, Runtime, Session};
 use crate::{Error, Result, files, onnx, progress};
 
 /// Changed whenever decoding, resampling or the file's form changes.
-const CACHE_VERSION: u32 = 1;
+const CACHE_VERSION: u32 = 2;
 
 /// Patches the backbone is given at a time where it takes any number.
 const BATCH: usize = 32;
@@ -41,6 +41,8 @@ pub struct Embeddings {
     pub data: Vec<f32>,
     /// Values in a row.
     pub features: usize,
+    /// Whether the track was shorter than one patch and padded with silence.
+    pub padded: bool,
 }
 
 impl Embeddings {
@@ -95,12 +97,15 @@ pub fn embed(
     let mut embedded = Embedded {
         tracks: vec![],
         skipped: vec![],
-        padded: embedder.padded.into_inner(),
+        padded: 0,
         cached: embedder.cached.into_inner(),
     };
     for result in results {
         match result {
-            Ok(found) => embedded.tracks.push(Some(found)),
+            Ok(found) => {
+                embedded.padded += usize::from(found.padded);
+                embedded.tracks.push(Some(found));
+            }
             Err(skipped) => {
                 embedded.tracks.push(None);
                 embedded.skipped.push(skipped);
@@ -122,7 +127,6 @@ struct Embedder {
     fixed_sizes: bool,
     folder: PathBuf,
     warned: AtomicBool,
-    padded: Counter,
     cached: Counter,
 }
 
@@ -160,7 +164,6 @@ impl Embedder {
             sessions: sessions.into_iter().map(Mutex::new).collect(),
             folder,
             warned: AtomicBool::new(false),
-            padded: Counter::new(0),
             cached: Counter::new(0),
         })
     }
@@ -173,9 +176,6 @@ impl Embedder {
         }
         let audio = Audio::open(&track.path)?.resampled(self.extractor.front_end().sample_rate)?;
         let patches = self.extractor.patches(&audio.samples);
-        if patches.padded {
-            self.padded.fetch_add(1, Ordering::Relaxed);
-        }
         let embeddings = self.run(&patches)?;
         // A full disk must not stop a run that can do without its cache.
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
@@ -205,7 +205,7 @@ impl Embedder {
         }
         let features = data.len() / patches.count;
         match data.iter().all(|value| value.is_finite()) {
-            true => Ok(Embeddings { data, features }),
+            true => Ok(Embeddings { data, features, padded: patches.padded }),
             false => Err(Error::runtime("backbone", "its embeddings are not finite numbers")),
         }
     }
@@ -227,10 +227,12 @@ fn key(backbone: &Backbone, output: &str) -> Result<String> {
     Ok(format!("{}-{}", backbone.source.name, &digest[..16]))
 }
 
-// An entry: SHA-256 of the rest, features as a little-endian u64, then the values.
+// An entry: SHA-256 of the rest, features as a little-endian u64, one byte that is 1 for
+// a padded track, then the values.
 
 fn entry_bytes(embeddings: &Embeddings) -> Vec<u8> {
     let mut body = (embeddings.features as u64).to_le_bytes().to_vec();
+    body.push(embeddings.padded.into());
     body.extend(embeddings.data.iter().flat_map(|value| value.to_le_bytes()));
     let mut bytes = Sha256::digest(&body).to_vec();
     bytes.append(&mut body);
@@ -245,9 +247,10 @@ fn read_entry(path: &Path) -> Option<Embeddings> {
     }
     let (features, values) = body.split_first_chunk::<8>()?;
     let features = usize::try_from(u64::from_le_bytes(*features)).ok()?;
+    let (padded, values) = values.split_first()?;
     let data: Vec<f32> = values.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     (features > 0 && !data.is_empty() && data.len().is_multiple_of(features))
-        .then_some(Embeddings { data, features })
+        .then_some(Embeddings { data, features, padded: *padded == 1 })
 }
 
 #[cfg(test)]
@@ -259,7 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("entry");
         assert_eq!(read_entry(&path), None);
-        let embeddings = Embeddings { data: vec![1.0, -2.0, 3.5, 0.0], features: 2 };
+        let embeddings = Embeddings { data: vec![1.0, -2.0, 3.5, 0.0], features: 2, padded: true };
         let whole = entry_bytes(&embeddings);
         fs::write(&path, &whole).unwrap();
         assert_eq!(read_entry(&path), Some(embeddings));

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn embeddings(rows: &[[f32; 2]]) -> Embeddings {
-        Embeddings { data: rows.concat(), features: 2 }
+        Embeddings { data: rows.concat(), features: 2, padded: false }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod interrupt;
 mod run;
 mod summary;
 
-pub use checkpoint::{Checkpoints, load_module, save_module};
+pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};
 pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
 pub use deep::{DeepTask, Recording, Tuned};
 pub use embeddings::{Embedded, Embeddings, embed};
@@ -55,12 +55,16 @@ pub enum Destination {
 pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     config.check()?;
     let started = Instant::now();
-    let session = Session::prepare(config)?;
-    let resumed = matches!(destination, Destination::Resume(_));
+    let resumed = match &destination {
+        Destination::Resume(run) => Some(run.split()?),
+        _ => None,
+    };
+    let is_new = resumed.is_none();
+    let session = Session::prepare(config, resumed)?;
     let run = session.open_run(destination)?;
     let mut history = vec![];
     let trained = session.train(&run, &mut history);
-    if !resumed && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+    if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
     let (model, spec, mut metrics) = trained?;
@@ -96,7 +100,8 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn prepare(config: &'a Config) -> Result<Self> {
+    /// With `split` where a run that is resumed already has one.
+    fn prepare(config: &'a Config, split: Option<Split>) -> Result<Self> {
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
         let runtime = config.runtime.unwrap_or_else(runtime::preferred);
@@ -121,7 +126,7 @@ impl<'a> Session<'a> {
             );
         }
         dataset.check()?;
-        let split = make_split(config, &dataset)?;
+        let split = split.map_or_else(|| make_split(config, &dataset), Ok)?;
         let parts = split.assign(&dataset)?;
         report_parts(&parts);
         Ok(Self { config, device, dataset, backbone, embeddings, split, parts })
@@ -134,7 +139,8 @@ impl<'a> Session<'a> {
             Destination::Named(folder, force) => Run::create(&folder, force)?,
             Destination::Resume(run) => return Ok(run),
         };
-        run.save_start(self.config, &self.split, &self.backbone.front_end)?;
+        let config = self.config.absolute(&self.dataset.root);
+        run.save_start(&config, &self.split, &self.backbone.front_end)?;
         Ok(run)
     }
 
@@ -325,6 +331,11 @@ impl<'a> Session<'a> {
     /// Trains and tests a frozen head on every fold.
     fn cross_validation(&self, run: &Run) -> Result<Option<CrossValidation>> {
         let Some(count) = self.config.folds else { return Ok(None) };
+        if self.config.deep.unfreeze != Unfreeze::None {
+            eprintln!(
+                "note: the folds are those of the frozen head; --unfreeze is left out of them"
+            );
+        }
         let share = self.config.validation_fraction;
         let mut tested = vec![];
         let mut predictions = vec![];
@@ -341,7 +352,7 @@ impl<'a> Session<'a> {
         }
         run.save_folds(&listed)?;
         let pooled = self.part_metrics(&predictions, &tested);
-        Ok(Some(CrossValidation { folds: accuracies, pooled }))
+        Ok(Some(CrossValidation { model: "frozen".to_owned(), folds: accuracies, pooled }))
     }
 
     fn part_metrics(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {

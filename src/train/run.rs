@@ -6,7 +6,7 @@
 //! | `split.json` | which track is in which part |
 //! | `preprocessor.json` | the front end |
 //! | `labels.txt` | one genre a line, in the order of the model's outputs |
-//! | `model.json`, `weights.bpk` | the burn model and its weights |
+//! | `model.json`, `weights.bpk` | the burn model, digests of its files, and its weights |
 //! | `backbone.onnx`, `head.bpk` | instead of `weights.bpk`, where the backbone cannot be imported |
 //! | `history.json` | losses and accuracies, epoch by epoch |
 //! | `metrics.json` | results; written last, so its presence says that training is complete |
@@ -15,13 +15,14 @@
 //! | `model.onnx` | the exported model |
 //! | `checkpoint/` | only while layers of the backbone are being trained |
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoints, load_module, save_module};
+use super::checkpoint::{Checkpoints, load_module, save_weights};
 use super::config::Config;
 use super::fit::{Epoch, Score};
 use crate::dataset::Split;
@@ -64,6 +65,9 @@ pub struct PartMetrics {
 /// Results of a cross-validation, every track tested once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrossValidation {
+    /// What was trained on each fold: `frozen`, a head on the backbone as it came, even
+    /// where the run's own model has unfrozen layers.
+    pub model: String,
     /// Track accuracy of each fold.
     pub folds: Vec<f64>,
     /// All folds' test tracks together.
@@ -95,6 +99,16 @@ pub struct Metrics {
     pub cross_validation: Option<CrossValidation>,
     /// Wall-clock seconds from the first file to the trained model.
     pub seconds: f64,
+}
+
+/// `model.json`.
+#[derive(Serialize, Deserialize)]
+struct SavedModel {
+    #[serde(flatten)]
+    spec: ModelSpec,
+    /// SHA-256 of the model's files, by name; none in runs older than this field.
+    #[serde(default)]
+    sha256: BTreeMap<String, String>,
 }
 
 /// One test track's prediction.
@@ -275,15 +289,23 @@ impl Run {
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
     pub fn model_spec(&self) -> Result<ModelSpec> {
+        Ok(self.saved_model()?.spec)
+    }
+
+    fn saved_model(&self) -> Result<SavedModel> {
         files::read_json(&self.path("model.json"))
     }
 
     /// The trained model.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`] if a file is missing or damaged.
+    /// [`Error::Io`], [`Error::Format`] if a file is missing, damaged or not the one that
+    /// was saved with the model.
     pub fn model(&self, device: &Device) -> Result<Trained> {
-        let spec = self.model_spec()?;
+        let SavedModel { spec, sha256 } = self.saved_model()?;
+        for (file, saved) in &sha256 {
+            check_digest(&self.path(file), saved)?;
+        }
         match &spec.backbone {
             Some(backbone) => {
                 let model = GenreModel::init(backbone, &spec.head, device);
@@ -318,19 +340,39 @@ impl Run {
     }
 
     pub(super) fn save_model(&self, spec: &ModelSpec, model: &Trained) -> Result<()> {
-        match model {
-            Trained::Burn(model) => save_module(&self.path("weights.bpk"), &**model)?,
+        let written: &[&str] = match model {
+            Trained::Burn(model) => {
+                save_weights(&self.path("weights.bpk"), &**model)?;
+                &["weights.bpk"]
+            }
             Trained::OnnxBackbone(backbone, head) => {
                 let copy = self.path("backbone.onnx");
                 fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
-                save_module(&self.path("head.bpk"), &**head)?;
+                save_weights(&self.path("head.bpk"), &**head)?;
+                &["backbone.onnx", "head.bpk"]
             }
-        }
-        files::write_json(&self.path("model.json"), spec)
+        };
+        let digest = |file: &&str| Ok(((*file).to_owned(), files::sha256(&self.path(file))?));
+        let sha256 = written.iter().map(digest).collect::<Result<_>>()?;
+        files::write_json(&self.path("model.json"), &SavedModel { spec: spec.clone(), sha256 })
     }
 
     pub(super) fn save_results(&self, metrics: &Metrics, predictions: &[Prediction]) -> Result<()> {
         files::write_json(&self.path("predictions.json"), &predictions)?;
         files::write_json(&self.path("metrics.json"), metrics)
+    }
+}
+
+fn check_digest(path: &Path, saved: &str) -> Result<()> {
+    let found = files::sha256(path)?;
+    match found == saved {
+        true => Ok(()),
+        false => Err(Error::format(
+            path,
+            format!(
+                "damaged or changed: its SHA-256 is {found}, that of the trained model is {saved}; \
+                 copy it from a good copy of the run, or train again"
+            ),
+        )),
     }
 }

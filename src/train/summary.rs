@@ -1,6 +1,10 @@
 //! A finished run in a few lines.
 
-use super::Run;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Metrics, Run};
 use crate::export::Exported;
 use crate::{Error, Result};
 
@@ -27,8 +31,9 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
     if let Some(folds) = &metrics.cross_validation {
         let [low, high] = folds.pooled.tracks.interval;
         line(format!(
-            "cross-validation: accuracy {:.3} over {} folds (95 % interval {low:.3} to {high:.3}), \
-             macro-F1 {:.3}",
+            "cross-validation, {}: accuracy {:.3} over {} folds (95 % interval {low:.3} to \
+             {high:.3}), macro-F1 {:.3}",
+            folds.model,
             folds.pooled.tracks.accuracy,
             folds.folds.len(),
             folds.pooled.tracks.macro_f1
@@ -62,10 +67,13 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
 /// # Errors
 /// Errors of the run's files.
 pub fn summary_json(run: &Run, exported: &Exported) -> Result<String> {
-    let json = serde_json::json!({
-        "run": run.folder(),
-        "metrics": run.metrics()?,
-        "export": exported,
-    });
-    serde_json::to_string_pretty(&json).map_err(|e| Error::format(run.folder(), e))
+    // A struct and not a `Value`, which would print an f32 with the digits of an f64.
+    #[derive(Serialize)]
+    struct Summary<'a> {
+        run: &'a Path,
+        metrics: Metrics,
+        export: &'a Exported,
+    }
+    let summary = Summary { run: run.folder(), metrics: run.metrics()?, export: exported };
+    serde_json::to_string_pretty(&summary).map_err(|e| Error::format(run.folder(), e))
 }

@@ -1,7 +1,8 @@
-//! ONNX models written with tract's protobuf types, and the optional folder of real data.
+//! ONNX models written with tract's protobuf types.
 
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod data;
 pub mod vggish;
 
 use std::fs;
@@ -133,34 +134,5 @@ pub fn value(name: &str, dims: &[Option<usize>]) -> ValueInfoProto {
             ..Default::default()
         }),
         ..Default::default()
-    }
-}
-
-/// The folder of optional test data (`gtzan/`, `backbones/`, `vggish_fixtures/`,
-/// `frontend_fixtures/`), from `GENRE_TRANSFER_TEST_DATA`; says so when it is not set.
-pub fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("GENRE_TRANSFER_TEST_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: GENRE_TRANSFER_TEST_DATA is not set");
-    }
-    folder
-}
-
-/// A named array of an `.npz` file, as float32.
-pub fn npz(path: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let mut archive = npyz::npz::NpzArchive::open(path).unwrap();
-    let array = archive.by_name(name).unwrap().unwrap_or_else(|| panic!("{name} in {path:?}"));
-    let shape: Vec<usize> = array.shape().iter().map(|d| *d as usize).collect();
-    let order = array.order();
-    let values = array.into_vec::<f32>().unwrap();
-    match (order, shape.as_slice()) {
-        (npyz::Order::C, _) => (shape, values),
-        // numpy keeps a transposed array transposed in the file.
-        (npyz::Order::Fortran, &[rows, columns]) => {
-            let at = |i: usize| values[i % columns * rows + i / columns];
-            let values = (0..rows * columns).map(at).collect();
-            (shape, values)
-        }
-        _ => panic!("{name}: Fortran order of rank {}", shape.len()),
     }
 }

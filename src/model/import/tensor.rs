@@ -71,7 +71,7 @@ pub(super) fn floats(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, V
 ///
 /// # Errors
 /// As [`floats`].
-pub(super) fn ints(path: &Path, tensor: &TensorProto) -> Result<Vec<i64>> {
+pub(crate) fn ints(path: &Path, tensor: &TensorProto) -> Result<Vec<i64>> {
     let (_, expected) = count(path, tensor)?;
     let raw = bytes(path, tensor)?;
     let values: Vec<i64> = match DataType::try_from(tensor.data_type) {
