@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::{EvaluationSet, RUN_MODEL};
-use crate::audio::Audio;
+use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split, Track};
-use crate::features::{Extractor, FrontEnd, Patches};
+use crate::features::{LogMel, Preprocessor};
 use crate::runtime::Tensor;
 use crate::{Error, Result, files, onnx};
 
@@ -34,7 +34,7 @@ impl EvaluationSet {
         let Some(split) = split.filter(|_| model.is_dir() || data.is_some()) else {
             return Ok(None);
         };
-        let Some((front_end, labels)) = description(&file)? else { return Ok(None) };
+        let Some((preprocessor, labels)) = description(&file)? else { return Ok(None) };
         let split_genres = Split::load(&split)?;
         if split_genres.genres != labels {
             return Err(Error::Data(format!(
@@ -44,7 +44,7 @@ impl EvaluationSet {
                 labels.join(", ")
             )));
         }
-        let dataset = match Dataset::resolve(data.as_deref()) {
+        let dataset = match collection(data.as_deref(), &preprocessor) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
                 eprintln!("warning: accuracy stays unknown: {error}");
@@ -54,26 +54,34 @@ impl EvaluationSet {
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
-        Self::of_tracks(&tracks, &front_end).map(Some)
+        Self::of_tracks(&tracks, &preprocessor).map(Some)
     }
 
-    fn of_tracks(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
-        let extractor = Extractor::new(front_end)?;
-        let one = |track: &&Track| -> Result<Patches> {
-            let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
-            Ok(extractor.patches(&audio.samples))
-        };
-        let patches: Vec<Patches> = tracks.par_iter().map(one).collect::<Result<_>>()?;
-        let of_track =
-            |(track, patches): (usize, &Patches)| std::iter::repeat_n(track, patches.count);
-        let track_of_patch: Vec<usize> = patches.iter().enumerate().flat_map(of_track).collect();
-        let shape = vec![track_of_patch.len(), front_end.patch_frames, front_end.mels];
+    fn of_tracks(tracks: &[&Track], preprocessor: &Preprocessor) -> Result<Self> {
+        let reader = preprocessor.reader()?;
+        let log_mels: Vec<LogMel> =
+            tracks.par_iter().map(|track| reader.read(&track.path)).collect::<Result<_>>()?;
+        let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
+        let (mut data, mut track_of_patch) = (vec![], vec![]);
+        for (track, log_mel) in log_mels.iter().enumerate() {
+            for first in (0..=log_mel.frames.saturating_sub(frames)).step_by(hop) {
+                data.extend_from_slice(&log_mel.data[first * mels..][..frames * mels]);
+                track_of_patch.push(track);
+            }
+        }
         Ok(Self {
-            patches: Tensor { shape, data: patches.into_iter().flat_map(|p| p.data).collect() },
+            patches: Tensor { shape: vec![track_of_patch.len(), frames, mels], data },
             track_of_patch,
             labels: tracks.iter().map(|track| track.label).collect(),
-            patch_hop_seconds: front_end.patch_hop_seconds(),
+            patch_hop_seconds: preprocessor.hop_seconds(),
         })
+    }
+}
+
+fn collection(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<Dataset> {
+    match preprocessor {
+        Preprocessor::Audio(_) => Dataset::resolve(data),
+        Preprocessor::Picture(_) => Ok(source::resolve(data, Some(Source::Pictures))?.0),
     }
 }
 
@@ -84,15 +92,14 @@ fn recorded_data(run: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Front end and labels in the metadata of an exported file.
-fn description(model: &Path) -> Result<Option<(FrontEnd, Vec<String>)>> {
+fn description(model: &Path) -> Result<Option<(Preprocessor, Vec<String>)>> {
     let metadata = onnx::metadata(&onnx::read(model)?);
     let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
     else {
         return Ok(None);
     };
     let wrong = |key: &str, error| Error::onnx(model, format!("metadata \"{key}\": {error}"));
-    let front_end: FrontEnd = serde_json::from_str(front_end).map_err(|e| wrong("front_end", e))?;
-    front_end.validate()?;
+    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
     let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e))?;
-    Ok(Some((front_end, labels)))
+    Ok(Some((preprocessor, labels)))
 }

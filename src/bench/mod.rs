@@ -64,7 +64,7 @@ pub struct EvaluationSet {
     /// For each track, its class: a column of the model's primary output.
     pub labels: Vec<usize>,
     /// Seconds of audio from one patch to the next.
-    pub patch_hop_seconds: f64,
+    pub patch_hop_seconds: Option<f64>,
 }
 
 /// One case and what was found.
@@ -181,7 +181,7 @@ pub fn run(
         bar.set_prefix(table::model_name(model));
         let set = evaluation(model)?;
         let hop = match &set {
-            Some(set) => Some(set.patch_hop_seconds),
+            Some(set) => set.patch_hop_seconds,
             None => patch_hop_seconds(model),
         };
         let judged = judge(plan, model, set)?;
@@ -281,8 +281,7 @@ fn patch_hop_seconds(model: &Path) -> Option<f64> {
     {
         let model = crate::onnx::read(&target(model, Runtime::Tract).ok()?).ok()?;
         let text = crate::onnx::metadata(&model).remove("front_end")?;
-        let front_end: crate::features::FrontEnd = serde_json::from_str(&text).ok()?;
-        Some(front_end.patch_hop_seconds())
+        crate::features::Preprocessor::parse(&text).ok()?.hop_seconds()
     }
     #[cfg(not(feature = "tract"))]
     {
@@ -579,7 +578,7 @@ mod tests {
             patches,
             track_of_patch: vec![0, 0, 1],
             labels: vec![1, 0],
-            patch_hop_seconds: 1.0,
+            patch_hop_seconds: Some(1.0),
         };
         // Track 0: one patch is sure of class 1, one weakly of class 0. Track 1: wrong.
         let (_, answers) = output("probabilities", [3, 2], &[0.1, 0.9, 0.6, 0.4, 0.3, 0.7]);

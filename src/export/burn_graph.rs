@@ -3,41 +3,73 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 use prost::Message;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::tensor_shape_proto::Dimension;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
+};
 
-use super::splice::{int, int64s, keep_what_leads_to, node};
+use super::splice::{int, int64s, ints, keep_what_leads_to, node};
 use super::{INPUT, OUTPUTS, rename};
-use crate::features::FrontEnd;
-use crate::model::GenreModel;
-use crate::model::import::ints;
+use crate::model::{CnnEnsemble, GenreModel};
+use crate::model::import;
 use crate::{Error, Result};
 
 const LOGITS: &str = "logits";
 
 /// The model as ONNX, with our names for its input and outputs.
-pub(super) fn of(model: &GenreModel, front_end: &FrontEnd, path: &Path) -> Result<ModelProto> {
+pub(super) fn of<M: Exportable>(
+    model: &M,
+    [frames, mels]: [usize; 2],
+    path: &Path,
+) -> Result<ModelProto> {
     let device = Device::flex();
-    let patches =
-        |count| Tensor::<3>::zeros([count, front_end.patch_frames, front_end.mels], &device);
+    let patches = |count| Tensor::<3>::zeros([count, frames, mels], &device);
     let specs = [InputSpec::new([AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static])];
     let exported = OnnxExporter::new()
-        .export_dynamic(model, patches(2), patches(3), &specs, logits_and_embeddings)
+        .export_dynamic(model, patches(2), patches(3), &specs, M::logits_and_embeddings)
         .map_err(|e| Error::onnx(path, format!("burn-onnx cannot export the model: {e}")))?;
     let proto = ModelProto::decode(exported.as_bytes());
     let mut proto = proto.map_err(|e| Error::onnx(path, e))?;
     make_shapes_constant(path, &mut proto);
     name_ports(&mut proto);
-    append_softmax(&mut proto);
+    append_softmax(&mut proto, model.members());
     Ok(proto)
 }
 
-/// burn-onnx cannot lower a softmax, so the graph ends in logits and gets one of ONNX's own.
-fn logits_and_embeddings(model: &GenreModel, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
-    let embeddings = model.backbone.forward(log_mel);
-    (model.head.forward(embeddings.clone()), embeddings)
+/// A model whose graph ends in logits: burn-onnx cannot lower a softmax, so it gets one of
+/// ONNX's own.
+pub(super) trait Exportable: Module {
+    /// Networks whose logits stand side by side, and whose probabilities are averaged.
+    fn members(&self) -> usize;
+
+    /// Logits `[batch, members * classes]` and embeddings of patches `[batch, frames, mels]`.
+    fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>);
+}
+
+impl Exportable for GenreModel {
+    fn members(&self) -> usize {
+        1
+    }
+
+    fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        let embeddings = self.backbone.forward(log_mel);
+        (self.head.forward(embeddings.clone()), embeddings)
+    }
+}
+
+impl Exportable for CnnEnsemble {
+    fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        self.forward(log_mel)
+    }
 }
 
 /// Makes the shape of every reshape a constant with a free batch. burn-onnx computes it
@@ -59,7 +91,7 @@ fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
         .initializer
         .iter()
         .filter(|tensor| tensor.dims == [1])
-        .filter_map(|tensor| Some((&tensor.name, *ints(path, tensor).ok()?.first()?)))
+        .filter_map(|tensor| Some((&tensor.name, *import::ints(path, tensor).ok()?.first()?)))
         .collect();
     let shape = |node: &NodeProto| {
         let free: Vec<usize> =
@@ -80,10 +112,33 @@ fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
     graph.node.iter().filter(|node| node.op_type == "Concat").filter_map(shape).collect()
 }
 
-fn append_softmax(proto: &mut ModelProto) {
+fn append_softmax(proto: &mut ModelProto, members: usize) {
     let Some(graph) = &mut proto.graph else { return };
-    graph.node.push(node("Softmax", &[LOGITS], OUTPUTS[0], vec![int("axis", 1)]));
+    if members == 1 {
+        graph.node.push(node("Softmax", &[LOGITS], OUTPUTS[0], vec![int("axis", 1)]));
+    } else {
+        // [batch, members * classes] to [batch, members, classes], and the mean over members.
+        let shape = int64s("logits.shape", vec![0, members as i64, -1]);
+        let average = vec![ints("axes", &[1]), int("keepdims", 0)];
+        graph.node.extend([
+            node("Reshape", &[LOGITS, &shape.name], "logits.members", vec![]),
+            node("Softmax", &["logits.members"], "probabilities.members", vec![int("axis", 2)]),
+            node("ReduceMean", &["probabilities.members"], OUTPUTS[0], average),
+        ]);
+        graph.initializer.push(shape);
+        shrink_last_axis(&mut graph.output[0], members as i64);
+    }
     graph.output[0].name = OUTPUTS[0].to_owned();
+}
+
+/// The output's shape as burn-onnx wrote it is that of the logits of all members.
+fn shrink_last_axis(output: &mut ValueInfoProto, members: i64) {
+    let value = output.r#type.as_mut().and_then(|r#type| r#type.value.as_mut());
+    let Some(type_proto::Value::TensorType(tensor)) = value else { return };
+    let axis = tensor.shape.as_mut().and_then(|shape| shape.dim.last_mut());
+    if let Some(Dimension { value: Some(DimensionValue::DimValue(size)), .. }) = axis {
+        *size /= members;
+    }
 }
 
 fn name_ports(proto: &mut ModelProto) {

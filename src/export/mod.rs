@@ -19,7 +19,7 @@ use serde_json::json;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 use crate::dataset::demo;
-use crate::features::{Extractor, FrontEnd};
+use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::Head;
 use crate::model::import::{self, data_input, output_name};
 use crate::runtime::{self, PatchInput, Runtime, Session};
@@ -100,16 +100,18 @@ impl fmt::Display for Agreement {
 /// Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
     let device = Device::flex();
-    let front_end = run.front_end()?;
+    let preprocessor = run.preprocessor()?;
+    let patch = preprocessor.patch();
     let trained = run.model(&device)?;
     // Before the export, which moves a batch normalization's statistics, shared between
     // clones of a module, to a device that cannot compute.
-    let probes = Probe::all(&trained, run, &front_end)?;
+    let probes = Probe::all(&trained, run, &preprocessor)?;
     let mut model = match &trained {
-        Trained::Burn(model) => burn_graph::of(model, &front_end, destination)?,
+        Trained::Burn(model) => burn_graph::of(&**model, patch, destination)?,
+        Trained::Custom(model) => burn_graph::of(model, patch, destination)?,
         Trained::OnnxBackbone(path, head) => {
             let output = run.config()?.output;
-            splice::append_head(path, output.as_deref(), head, &front_end)?
+            splice::append_head(path, output.as_deref(), head, patch)?
         }
     };
     model.producer_name = env!("CARGO_PKG_NAME").to_owned();
@@ -160,13 +162,11 @@ pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
     let json = |value: serde_json::Value| value.to_string();
     // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
     let front_end =
-        serde_json::to_string(&run.front_end()?).map_err(|e| Error::format(run.folder(), e))?;
+        serde_json::to_string(&run.preprocessor()?).map_err(|e| Error::format(run.folder(), e))?;
     let interval = metrics.test.tracks.interval;
-    Ok(BTreeMap::from([
+    let mut entries = BTreeMap::from([
         ("labels", json(json!(run.labels()?))),
         ("front_end", front_end),
-        ("license", metrics.backbone.license.clone()),
-        ("backbone", json(json!(metrics.backbone))),
         ("training_data", json(json!(metrics.data))),
         (
             "split",
@@ -191,7 +191,15 @@ pub fn metadata(run: &Run) -> Result<BTreeMap<&'static str, String>> {
             })),
         ),
         ("software", concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
-    ]))
+    ]);
+    if let Some(backbone) = &metrics.backbone {
+        entries.insert("license", backbone.license.clone());
+        entries.insert("backbone", json(json!(backbone)));
+    }
+    if let Some(cnn) = &metrics.cnn {
+        entries.insert("architecture", json(json!(cnn.architecture)));
+    }
+    Ok(entries)
 }
 
 fn entries(metadata: BTreeMap<&'static str, String>) -> Vec<StringStringEntryProto> {
@@ -217,16 +225,16 @@ struct Answers {
 impl Probe {
     /// Two batch sizes, so that a batch frozen into the graph shows; one where the
     /// backbone itself takes no other.
-    fn all(trained: &Trained, run: &Run, front_end: &FrontEnd) -> Result<Vec<Self>> {
-        let patch = [front_end.patch_frames, front_end.mels];
+    fn all(trained: &Trained, run: &Run, preprocessor: &Preprocessor) -> Result<Vec<Self>> {
+        let patch = preprocessor.patch();
         let fixed = match trained {
-            Trained::Burn(_) => None,
+            Trained::Burn(_) | Trained::Custom(_) => None,
             Trained::OnnxBackbone(path, _) => {
                 data_input(path, &onnx::read(path)?, patch[0], patch[1])?.batch
             }
         };
         let one = |count: usize| {
-            let patches = probes(count, front_end)?;
+            let patches = probes(count, preprocessor)?;
             let wanted = reference(trained, run, &patches, count, patch)?;
             Ok(Self { patch, count, patches, wanted })
         };
@@ -279,7 +287,16 @@ fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
 
 /// Patches as the model is made for: from the middle of synthesized music of different
 /// styles, through its own front end. So the proof needs no data and is always the same.
-fn probes(count: usize, front_end: &FrontEnd) -> Result<Vec<f32>> {
+fn probes(count: usize, preprocessor: &Preprocessor) -> Result<Vec<f32>> {
+    let front_end = match preprocessor {
+        Preprocessor::Audio(front_end) => front_end,
+        Preprocessor::Picture(picture) => &FrontEnd {
+            mels: picture.mels,
+            patch_frames: picture.patch_frames,
+            patch_hop: picture.patch_hop,
+            ..FrontEnd::spectrogram()
+        },
+    };
     let extractor = Extractor::new(front_end)?;
     let mut probes = vec![];
     for number in 0..count {
@@ -287,6 +304,11 @@ fn probes(count: usize, front_end: &FrontEnd) -> Result<Vec<f32>> {
         let patches = extractor.patches(&audio.samples);
         let size = patches.frames * patches.mels;
         probes.extend_from_slice(&patches.data[patches.count / 2 * size..][..size]);
+    }
+    if let Preprocessor::Picture(_) = preprocessor {
+        // Intensities go from 0 to 1.
+        let largest = probes.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        probes.iter_mut().for_each(|value| *value = (*value / largest).max(0.0));
     }
     Ok(probes)
 }
@@ -349,12 +371,15 @@ fn reference(
 ) -> Result<Answers> {
     let device = Device::flex();
     let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let x = TensorData::new(patches.to_vec(), [count, frames, mels]);
+    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device)) {
+        return Ok(Answers {
+            probabilities: values(probabilities),
+            embeddings: values(embeddings),
+        });
+    }
     match trained {
-        Trained::Burn(model) => {
-            let x = TensorData::new(patches.to_vec(), [count, frames, mels]);
-            let (probabilities, embeddings) = model.forward(Tensor::from_data(x, &device));
-            Ok(Answers { probabilities: values(probabilities), embeddings: values(embeddings) })
-        }
+        Trained::Burn(_) | Trained::Custom(_) => unreachable!("answered above"),
         Trained::OnnxBackbone(path, head) => {
             let proto = onnx::read(path)?;
             let name = output_name(path, &proto, run.config()?.output.as_deref())?.to_owned();
@@ -417,9 +442,10 @@ mod tests {
         for name in FrontEnd::PRESETS {
             let front_end = FrontEnd::preset(name).unwrap();
             let size = front_end.patch_frames * front_end.mels;
-            let patches = probes(12, &front_end).unwrap();
+            let preprocessor = Preprocessor::Audio(front_end);
+            let patches = probes(12, &preprocessor).unwrap();
             assert_eq!(patches.len(), 12 * size);
-            assert_eq!(patches, probes(12, &front_end).unwrap());
+            assert_eq!(patches, probes(12, &preprocessor).unwrap());
             assert_ne!(patches[..size], patches[10 * size..11 * size], "one style, another clip");
         }
     }

@@ -11,7 +11,6 @@ use tract_onnx::pb::{
 };
 
 use super::{INPUT, OUTPUTS, rename};
-use crate::features::FrontEnd;
 use crate::model::Head;
 use crate::model::import::{data_input, output_name};
 use crate::runtime::PatchInput;
@@ -25,7 +24,7 @@ pub(super) fn append_head(
     path: &Path,
     output: Option<&str>,
     head: &Head,
-    front_end: &FrontEnd,
+    [frames, mels]: [usize; 2],
 ) -> Result<ModelProto> {
     let mut model = onnx::read(path)?;
     if model.opset_import.iter().any(|set| set.domain.is_empty() && set.version < OLDEST.0) {
@@ -33,7 +32,7 @@ pub(super) fn append_head(
         return Err(Error::onnx(path, reason));
     }
     model.ir_version = model.ir_version.max(OLDEST.1);
-    let input = data_input(path, &model, front_end.patch_frames, front_end.mels)?;
+    let input = data_input(path, &model, frames, mels)?;
     let output = output_name(path, &model, output)?.to_owned();
     let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
@@ -52,7 +51,7 @@ pub(super) fn append_head(
     let feed = feed(graph, &input);
     let tail = tail(graph, head);
     graph.node = feed.into_iter().chain(backbone).chain(tail).collect();
-    graph.input = vec![port(INPUT, input.batch, &[front_end.patch_frames, front_end.mels])];
+    graph.input = vec![port(INPUT, input.batch, &[frames, mels])];
     graph.output = vec![
         port(OUTPUTS[0], input.batch, &[head.classes()]),
         port(OUTPUTS[1], input.batch, &[head.features()]),
@@ -149,7 +148,7 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type, i: value, ..Default::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Ints as i32;
     AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..Default::default() }
 }

@@ -1,12 +1,13 @@
 //! How a model's input is made from a file: from audio or from a picture.
 
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Extractor, FrontEnd, LogMel, PictureFrontEnd};
 use crate::audio::Audio;
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 
 /// What `preprocessor.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,13 +31,23 @@ impl Preprocessor {
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] if it is neither kind of front end.
     pub fn load(path: &Path) -> Result<Self> {
-        let value: serde_json::Value = files::read_json(path)?;
-        match value.get("kind").is_some() {
-            true => serde_json::from_value(value).map(Self::Picture),
-            // By its own reader, for its own error messages.
-            false => return FrontEnd::load(path).map(Self::Audio),
+        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::parse(&text).map_err(|reason| Error::format(path, reason))
+    }
+
+    /// Reads a description from JSON.
+    ///
+    /// # Errors
+    /// What is wrong, with line and column where the JSON is at fault.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let value: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+        // Not left to serde's `untagged`, which would not say what is wrong.
+        if value.get("kind").is_some() {
+            return serde_json::from_str(json).map(Self::Picture).map_err(|e| e.to_string());
         }
-        .map_err(|e| Error::format(path, e))
+        let front_end: FrontEnd = serde_json::from_str(json).map_err(|e| e.to_string())?;
+        front_end.validate().map_err(|e| e.to_string())?;
+        Ok(Self::Audio(front_end))
     }
 
     /// Frames and mel bands of a patch.

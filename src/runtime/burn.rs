@@ -5,8 +5,6 @@ use std::path::Path;
 use burn::tensor::{Tensor as BurnTensor, TensorData};
 
 use super::{Device, Options, Port, Runtime, Session, Tensor};
-use crate::features::FrontEnd;
-use crate::model::GenreModel;
 use crate::train::{Run, Trained};
 use crate::{Error, Result};
 
@@ -14,7 +12,7 @@ pub(super) const VERSION: &str = "0.22.1";
 
 /// A run's model in burn, with the ports of the exported file.
 pub(super) struct Burn {
-    model: GenreModel,
+    model: Trained,
     device: burn::tensor::Device,
     input: Port,
     outputs: Vec<String>,
@@ -35,13 +33,14 @@ impl Burn {
             Device::Cuda => cuda()?,
         };
         let run = Run::open(folder)?;
-        let Trained::Burn(model) = run.model(&device)? else {
+        let model = run.model(&device)?;
+        if let Trained::OnnxBackbone(..) = model {
             let reason = "this run's backbone could not be imported and stays an ONNX file";
             return Err(Error::runtime("burn", reason));
-        };
-        let FrontEnd { patch_frames, mels, .. } = run.front_end()?;
+        }
+        let [patch_frames, mels] = run.preprocessor()?.patch();
         Ok(Self {
-            model: *model,
+            model,
             device,
             input: Port {
                 name: crate::export::INPUT.to_owned(),
@@ -78,8 +77,10 @@ impl Session for Burn {
             return Err(Error::runtime("burn", "the input must have three axes"));
         };
         let data = TensorData::new(input.data.clone(), [batch, frames, mels]);
-        let (probabilities, embeddings) =
-            self.model.forward(BurnTensor::from_data(data, &self.device));
+        let answers = self.model.forward(BurnTensor::from_data(data, &self.device));
+        let Some((probabilities, embeddings)) = answers else {
+            return Err(Error::runtime("burn", "the backbone is an ONNX file"));
+        };
         let values = |tensor: BurnTensor<2>| Tensor {
             shape: tensor.dims().to_vec(),
             data: tensor.into_data().iter::<f32>().collect(),

@@ -15,7 +15,9 @@ pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
 pub use deep::{DeepTask, Recording, Tuned};
 pub use embeddings::{Embedded, Embeddings, embed};
 pub use fit::{Epoch, Example, Fitted, Score, TrackPrediction, class_weights, fit_head};
-pub use run::{CrossValidation, Metrics, PartMetrics, Prediction, Run, Trained, TrainingData};
+pub use run::{
+    CrossValidation, Metrics, PartMetrics, Prediction, Run, Spec, Trained, TrainingData,
+};
 pub use summary::{summary, summary_json};
 
 use std::path::{Path, PathBuf};
@@ -69,7 +71,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     }
     let (model, spec, mut metrics) = trained?;
     run.save_history(&history)?;
-    run.save_model(&spec, &model)?;
+    run.save_model(Spec::Backbone(spec), &model)?;
     metrics.0.seconds = started.elapsed().as_secs_f64();
     run.save_results(&metrics.0, &metrics.1)?;
     run.checkpoints().remove()?;
@@ -236,7 +238,8 @@ impl<'a> Session<'a> {
                 tracks: self.dataset.tracks.len(),
                 skipped: self.dataset.skipped.len(),
             },
-            backbone: self.backbone.source.clone(),
+            backbone: Some(self.backbone.source.clone()),
+            cnn: None,
             unfrozen_layers: if kept.is_some() { layers } else { 0 },
             parameters: 0,
             import: proof,

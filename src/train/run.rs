@@ -19,17 +19,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, save_weights};
+use super::cnn::{CnnMetrics, CnnRunConfig};
 use super::config::Config;
 use super::fit::{Epoch, Score};
 use crate::dataset::Split;
-use crate::features::FrontEnd;
+use crate::features::Preprocessor;
 use crate::metrics::Evaluation;
 use crate::model::import::Proof;
-use crate::model::{GenreModel, Head, ModelSpec, Source};
+use crate::model::{CnnEnsemble, EnsembleSpec, GenreModel, Head, ModelSpec, Source};
 use crate::{Error, Result, files};
 
 /// A run's folder.
@@ -79,8 +80,11 @@ pub struct CrossValidation {
 pub struct Metrics {
     /// The collection.
     pub data: TrainingData,
-    /// The backbone.
-    pub backbone: Source,
+    /// The backbone; none for CNNs of our own.
+    pub backbone: Option<Source>,
+    /// What is to be said of CNNs of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnn: Option<CnnMetrics>,
     /// Layers of the backbone that were trained; none for a frozen one.
     pub unfrozen_layers: usize,
     /// Parameters of backbone and head (of the head alone where the backbone stays an ONNX file).
@@ -101,14 +105,35 @@ pub struct Metrics {
     pub seconds: f64,
 }
 
+impl Metrics {
+    /// What the model is called in reports: its backbone, or `cnn` with the preset's name.
+    pub fn name(&self) -> &str {
+        match (&self.backbone, &self.cnn) {
+            (Some(backbone), _) => &backbone.name,
+            (None, Some(cnn)) => &cnn.name,
+            (None, None) => "model",
+        }
+    }
+}
+
 /// `model.json`.
 #[derive(Serialize, Deserialize)]
 struct SavedModel {
     #[serde(flatten)]
-    spec: ModelSpec,
+    spec: Spec,
     /// SHA-256 of the model's files, by name; none in runs older than this field.
     #[serde(default)]
     sha256: BTreeMap<String, String>,
+}
+
+/// The shape of a run's model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Spec {
+    /// CNNs of our own.
+    Custom(EnsembleSpec),
+    /// A head on a backbone.
+    Backbone(ModelSpec),
 }
 
 /// One test track's prediction.
@@ -127,10 +152,24 @@ pub struct Prediction {
 /// The trained model as it is kept in a run's folder.
 #[derive(Debug)]
 pub enum Trained {
-    /// All of it in burn.
+    /// A backbone and its head, all of it in burn.
     Burn(Box<GenreModel>),
+    /// CNNs of our own.
+    Custom(CnnEnsemble),
     /// The head in burn, the backbone an ONNX file (here its path).
     OnnxBackbone(PathBuf, Box<Head>),
+}
+
+impl Trained {
+    /// Probabilities `[batch, classes]` and embeddings `[batch, features]` of log-mel
+    /// patches `[batch, frames, mels]`; none where the backbone is an ONNX file.
+    pub fn forward(&self, log_mel: Tensor<3>) -> Option<(Tensor<2>, Tensor<2>)> {
+        match self {
+            Self::Burn(model) => Some(model.forward(log_mel)),
+            Self::Custom(model) => Some(model.probabilities(log_mel)),
+            Self::OnnxBackbone(..) => None,
+        }
+    }
 }
 
 impl Run {
@@ -242,11 +281,19 @@ impl Run {
         self.path("config.json")
     }
 
-    /// Options of the run.
+    /// Options of a fine-tuning run.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
     pub fn config(&self) -> Result<Config> {
+        files::read_json(&self.config_path())
+    }
+
+    /// Options of a run of `train-cnn`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn cnn_config(&self) -> Result<CnnRunConfig> {
         files::read_json(&self.config_path())
     }
 
@@ -266,12 +313,12 @@ impl Run {
         files::read_json(&self.path("metrics.json"))
     }
 
-    /// The front end.
+    /// How the model's input is made.
     ///
     /// # Errors
-    /// Those of [`FrontEnd::load`].
-    pub fn front_end(&self) -> Result<FrontEnd> {
-        FrontEnd::load(&self.path("preprocessor.json"))
+    /// Those of [`Preprocessor::load`].
+    pub fn preprocessor(&self) -> Result<Preprocessor> {
+        Preprocessor::load(&self.path("preprocessor.json"))
     }
 
     /// The genres in the order of the model's outputs.
@@ -288,7 +335,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
-    pub fn model_spec(&self) -> Result<ModelSpec> {
+    pub fn model_spec(&self) -> Result<Spec> {
         Ok(self.saved_model()?.spec)
     }
 
@@ -306,6 +353,13 @@ impl Run {
         for (file, saved) in &sha256 {
             check_digest(&self.path(file), saved)?;
         }
+        let spec = match spec {
+            Spec::Custom(spec) => {
+                let model = spec.init(device)?;
+                return Ok(Trained::Custom(load_module(&self.path("weights.bpk"), model)?));
+            }
+            Spec::Backbone(spec) => spec,
+        };
         match &spec.backbone {
             Some(backbone) => {
                 let model = GenreModel::init(backbone, &spec.head, device);
@@ -320,12 +374,12 @@ impl Run {
 
     pub(super) fn save_start(
         &self,
-        config: &Config,
+        config: &impl Serialize,
         split: &Split,
-        front_end: &FrontEnd,
+        preprocessor: &impl Serialize,
     ) -> Result<()> {
         split.save(&self.path("split.json"))?;
-        files::write_json(&self.path("preprocessor.json"), front_end)?;
+        files::write_json(&self.path("preprocessor.json"), preprocessor)?;
         let labels: String = split.genres.iter().map(|genre| format!("{genre}\n")).collect();
         files::write(&self.path("labels.txt"), labels.as_bytes())?;
         files::write_json(&self.config_path(), config)
@@ -339,10 +393,14 @@ impl Run {
         files::write_json(&self.path("folds.json"), &folds)
     }
 
-    pub(super) fn save_model(&self, spec: &ModelSpec, model: &Trained) -> Result<()> {
+    pub(super) fn save_model(&self, spec: Spec, model: &Trained) -> Result<()> {
         let written: &[&str] = match model {
             Trained::Burn(model) => {
                 save_weights(&self.path("weights.bpk"), &**model)?;
+                &["weights.bpk"]
+            }
+            Trained::Custom(model) => {
+                save_weights(&self.path("weights.bpk"), model)?;
                 &["weights.bpk"]
             }
             Trained::OnnxBackbone(backbone, head) => {
@@ -354,7 +412,7 @@ impl Run {
         };
         let digest = |file: &&str| Ok(((*file).to_owned(), files::sha256(&self.path(file))?));
         let sha256 = written.iter().map(digest).collect::<Result<_>>()?;
-        files::write_json(&self.path("model.json"), &SavedModel { spec: spec.clone(), sha256 })
+        files::write_json(&self.path("model.json"), &SavedModel { spec, sha256 })
     }
 
     pub(super) fn save_results(&self, metrics: &Metrics, predictions: &[Prediction]) -> Result<()> {

@@ -18,7 +18,7 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
     let mut line = |content: String| text += &format!("{content}\n");
     line(format!(
         "{} on {}: {} tracks, {} genres, split {} with seed {}",
-        metrics.backbone.name,
+        metrics.name(),
         metrics.data.name,
         metrics.data.tracks,
         split.genres.len(),
