@@ -98,8 +98,9 @@ fn description(model: &Path) -> Result<Option<(Preprocessor, Vec<String>)>> {
     else {
         return Ok(None);
     };
-    let wrong = |key: &str, error| Error::onnx(model, format!("metadata \"{key}\": {error}"));
+    let wrong =
+        |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
     let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
-    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e))?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
     Ok(Some((preprocessor, labels)))
 }

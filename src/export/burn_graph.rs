@@ -9,14 +9,12 @@ use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 use prost::Message;
 use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
-use tract_onnx::pb::{
-    GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
-};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use super::splice::{int, int64s, ints, keep_what_leads_to, node};
 use super::{INPUT, OUTPUTS, rename};
-use crate::model::{CnnEnsemble, GenreModel};
 use crate::model::import;
+use crate::model::{CnnEnsemble, GenreModel};
 use crate::{Error, Result};
 
 const LOGITS: &str = "logits";

@@ -12,6 +12,6 @@ mod picture;
 mod preprocessor;
 
 pub use extractor::{Extractor, LogMel, Patches};
-pub use preprocessor::{Preprocessor, Reader};
-pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};
+pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};
+pub use preprocessor::{Preprocessor, Reader};

@@ -60,12 +60,15 @@ impl PictureFrontEnd {
     pub fn like(path: &Path, mels: usize, patch_frames: usize) -> Result<Self> {
         let plot = Plot::read(path)?;
         if !(1..=plot.rows).contains(&mels) {
-            let reason = format!("the plot has {} rows; {mels} mel bands are not possible", plot.rows);
+            let reason =
+                format!("the plot has {} rows; {mels} mel bands are not possible", plot.rows);
             return Err(Error::format(path, reason));
         }
         if !(1..=plot.columns).contains(&patch_frames) {
-            let reason =
-                format!("the plot has {} columns; patches of {patch_frames} do not fit", plot.columns);
+            let reason = format!(
+                "the plot has {} columns; patches of {patch_frames} do not fit",
+                plot.columns
+            );
             return Err(Error::format(path, reason));
         }
         Ok(Self {
@@ -114,9 +117,11 @@ impl Plot {
     fn read(path: &Path) -> Result<Self> {
         let picture = Picture::read(path)?;
         let say = |reason: &str| Error::format(path, reason);
-        let (top, bottom) = picture.extent(Picture::is_row_blank, picture.height)
+        let (top, bottom) = picture
+            .extent(Picture::is_row_blank, picture.height)
             .ok_or_else(|| say("the picture is all white"))?;
-        let (left, right) = picture.extent(Picture::is_column_blank, picture.width)
+        let (left, right) = picture
+            .extent(Picture::is_column_blank, picture.width)
             .ok_or_else(|| say("the picture is all white"))?;
         // The frame is one pixel wide on every side.
         if right - left < 4 || bottom - top < 4 {
@@ -146,7 +151,8 @@ impl Plot {
             let (from, to) = (mel as f32 * height, (mel + 1) as f32 * height);
             for row in from as usize..(to.ceil() as usize).min(self.rows) {
                 let covered = (to.min((row + 1) as f32) - from.max(row as f32)) / height;
-                let line = &self.intensities[(self.rows - 1 - row) * self.columns..][..self.columns];
+                let line =
+                    &self.intensities[(self.rows - 1 - row) * self.columns..][..self.columns];
                 for (column, intensity) in line.iter().enumerate() {
                     bands[column * mels + mel] += covered * f32::from(*intensity) / 255.0;
                 }
@@ -218,9 +224,7 @@ fn magma(intensity: u8) -> [u8; 3] {
 /// Place of `colour` in the colour map magma.
 fn intensity(colour: [u8; 3]) -> Option<u8> {
     static MAP: LazyLock<Vec<([u8; 3], u8)>> = LazyLock::new(|| {
-        let one = |at: u8| {
-            (magma(at), at)
-        };
+        let one = |at: u8| (magma(at), at);
         let mut map: Vec<_> = (0..=255).map(one).collect();
         map.sort_unstable();
         map

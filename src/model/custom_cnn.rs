@@ -107,9 +107,12 @@ impl Preset {
         };
         match self {
             Self::Simple => simple,
-            Self::Vgg => {
-                CnnConfig { filters: vec![16, 32, 64, 128], convolutions: 2, dropout: 0.4, ..simple }
-            }
+            Self::Vgg => CnnConfig {
+                filters: vec![16, 32, 64, 128],
+                convolutions: 2,
+                dropout: 0.4,
+                ..simple
+            },
             Self::Resnet => CnnConfig {
                 filters: vec![32, 64, 128, 128],
                 convolutions: 2,
@@ -192,7 +195,13 @@ impl CnnConfig {
     }
 
     /// The module with seeded weights, for standardized or raw log-mels of `mels` bands.
-    pub fn init(&self, classes: usize, scale: &Standardization, seed: u64, device: &Device) -> CustomCnn {
+    pub fn init(
+        &self,
+        classes: usize,
+        scale: &Standardization,
+        seed: u64,
+        device: &Device,
+    ) -> CustomCnn {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut channels = 1;
         let stem = self.stem_stride.map(|stride| {

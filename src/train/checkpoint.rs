@@ -72,9 +72,8 @@ impl Checkpoints {
     ) -> Result<()> {
         let folder = self.folder.join(name);
         files::create_dir(&folder)?;
-        let written = files.iter().try_for_each(|(file, bytes)| {
-            files::write(&folder.join(file), bytes)
-        });
+        let written =
+            files.iter().try_for_each(|(file, bytes)| files::write(&folder.join(file), bytes));
         if written.is_err() {
             // What is half there takes space that the disk may have run out of.
             let _ = fs::remove_dir_all(&folder);

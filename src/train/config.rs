@@ -107,7 +107,7 @@ impl Default for DeepOptions {
 }
 
 /// Names that `--split` takes instead of a file.
-const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+pub(super) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
 
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,13 +164,13 @@ pub struct Config {
 }
 
 /// `path` from the root on, if it is there and no reader of JSON would choke on it.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     let found = path::absolute(path).ok().filter(|found| found.exists());
     found.filter(|found| found.to_str().is_some()).unwrap_or_else(|| path.to_owned())
 }
 
 /// The same of what may also be one of `names`, which stays as it is.
-fn name_or_absolute(given: &str, names: &[&str]) -> String {
+pub(super) fn name_or_absolute(given: &str, names: &[&str]) -> String {
     match names.contains(&given) {
         true => given.to_owned(),
         false => absolute(Path::new(given)).to_string_lossy().into_owned(),

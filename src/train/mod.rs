@@ -2,6 +2,7 @@
 
 mod checkpoint;
 pub mod cnn;
+mod collection;
 mod config;
 mod deep;
 mod embeddings;
@@ -27,9 +28,8 @@ use burn::module::Module;
 use rayon::prelude::*;
 
 use crate::audio::Audio;
-use crate::dataset::{Dataset, Origin, Parts, Split};
+use crate::dataset::{Dataset, Parts, Split};
 use crate::features::Extractor;
-use crate::metrics::{argmax, evaluate};
 use crate::model::import::{Imported, import};
 use crate::model::{Backbone, GenreModel, HeadSpec, ModelSpec};
 use crate::runtime::{self, Device};
@@ -108,18 +108,12 @@ impl<'a> Session<'a> {
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
         let runtime = config.runtime.unwrap_or_else(runtime::preferred);
         let mut dataset = Dataset::resolve(config.data.as_deref())?;
-        if dataset.origin == Origin::Demo {
-            eprintln!(
-                "no data given and no data/gtzan: using the synthesized demo set in {}; \
-                 its accuracy says nothing about real music",
-                dataset.root.display()
-            );
-        }
+        collection::report_origin(&dataset);
         let embedded =
             embed(&dataset, &backbone, config.output.as_deref(), runtime, Path::new(CACHE))?;
         let embeddings = embedded.tracks.into_iter().flatten().collect();
         dataset.exclude(embedded.skipped);
-        report_skipped(&dataset, config.strict)?;
+        collection::report_skipped(&dataset, config.strict)?;
         if embedded.padded > 0 {
             eprintln!(
                 "warning: {} recordings are shorter than a patch ({:.2} s) and were padded with silence",
@@ -128,14 +122,24 @@ impl<'a> Session<'a> {
             );
         }
         dataset.check()?;
-        let split = split.map_or_else(|| make_split(config, &dataset), Ok)?;
+        let split = split.map_or_else(
+            || {
+                collection::split(
+                    &config.split,
+                    [config.test_fraction, config.validation_fraction],
+                    config.seed,
+                    &dataset,
+                )
+            },
+            Ok,
+        )?;
         let parts = split.assign(&dataset)?;
-        report_parts(&parts);
+        collection::report_parts(&parts);
         Ok(Self { config, device, dataset, backbone, embeddings, split, parts })
     }
 
     fn open_run(&self, destination: Destination) -> Result<Run> {
-        let stem = format!("{}-{}", self.backbone.source.name, self.data_name());
+        let stem = format!("{}-{}", self.backbone.source.name, collection::name(&self.dataset));
         let run = match destination {
             Destination::Free(runs) => Run::create(&Run::free_folder(&runs, &stem), false)?,
             Destination::Named(folder, force) => Run::create(&folder, force)?,
@@ -144,16 +148,6 @@ impl<'a> Session<'a> {
         let config = self.config.absolute(&self.dataset.root);
         run.save_start(&config, &self.split, &self.backbone.front_end)?;
         Ok(run)
-    }
-
-    fn data_name(&self) -> String {
-        match self.dataset.origin {
-            Origin::Demo => "demo".to_owned(),
-            Origin::Folder => {
-                let name = self.dataset.root.file_name();
-                name.map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
-            }
-        }
     }
 
     fn classes(&self) -> usize {
@@ -232,12 +226,7 @@ impl<'a> Session<'a> {
             None => refit.predict(&self.examples(&self.parts.test), &self.device),
         };
         let metrics = Metrics {
-            data: TrainingData {
-                name: self.data_name(),
-                fingerprint: self.dataset.fingerprint(),
-                tracks: self.dataset.tracks.len(),
-                skipped: self.dataset.skipped.len(),
-            },
+            data: collection::training_data(&self.dataset),
             backbone: Some(self.backbone.source.clone()),
             cnn: None,
             unfrozen_layers: if kept.is_some() { layers } else { 0 },
@@ -246,11 +235,16 @@ impl<'a> Session<'a> {
             frozen_validation: stopped.validation,
             unfrozen_validation,
             kept: if kept.is_some() { "unfrozen" } else { "frozen" }.to_owned(),
-            test: self.part_metrics(&predictions, &self.parts.test),
+            test: collection::part_metrics(
+                &self.dataset,
+                &predictions,
+                &self.parts.test,
+                self.config.seed,
+            ),
             cross_validation,
             seconds: 0.0,
         };
-        let listed = self.predictions(&predictions, &self.parts.test);
+        let listed = collection::predictions(&self.dataset, &predictions, &self.parts.test);
         let (model, parameters) = match (tuned, imported) {
             (Some((tuned, _)), _) if metrics.unfrozen_layers > 0 => burn_model(tuned.model),
             (_, Some(Imported { cnn, .. })) => {
@@ -348,94 +342,23 @@ impl<'a> Session<'a> {
             let parts = split.assign(&self.dataset)?;
             let (_, head) = self.heads(&parts, &mut vec![])?;
             let found = head.predict(&self.examples(&parts.test), &self.device);
-            accuracies.push(self.part_metrics(&found, &parts.test).tracks.accuracy);
-            listed.push(self.predictions(&found, &parts.test));
+            accuracies.push(
+                collection::part_metrics(&self.dataset, &found, &parts.test, self.config.seed)
+                    .tracks
+                    .accuracy,
+            );
+            listed.push(collection::predictions(&self.dataset, &found, &parts.test));
             tested.extend(parts.test);
             predictions.extend(found);
         }
         run.save_folds(&listed)?;
-        let pooled = self.part_metrics(&predictions, &tested);
+        let pooled =
+            collection::part_metrics(&self.dataset, &predictions, &tested, self.config.seed);
         Ok(Some(CrossValidation { model: "frozen".to_owned(), folds: accuracies, pooled }))
-    }
-
-    fn part_metrics(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {
-        let labels: Vec<usize> = tracks.iter().map(|t| self.dataset.tracks[*t].label).collect();
-        let genres: Vec<usize> = predictions.iter().map(|p| argmax(&p.mean)).collect();
-        let (mut right, mut patches) = (0, 0);
-        for (prediction, label) in predictions.iter().zip(&labels) {
-            for patch in prediction.patches.chunks_exact(self.classes()) {
-                right += usize::from(argmax(patch) == *label);
-                patches += 1;
-            }
-        }
-        PartMetrics {
-            tracks: evaluate(&labels, &genres, self.classes(), self.config.seed),
-            patch_accuracy: right as f64 / patches.max(1) as f64,
-            patches,
-        }
-    }
-
-    fn predictions(&self, predictions: &[TrackPrediction], tracks: &[usize]) -> Vec<Prediction> {
-        let one = |(track, prediction): (&usize, &TrackPrediction)| {
-            let track = &self.dataset.tracks[*track];
-            Prediction {
-                track: track.id.clone(),
-                genre: self.dataset.genres[track.label].clone(),
-                predicted: self.dataset.genres[argmax(&prediction.mean)].clone(),
-                probabilities: prediction.mean.clone(),
-            }
-        };
-        tracks.iter().zip(predictions).map(one).collect()
     }
 }
 
 fn burn_model(model: GenreModel) -> (Trained, usize) {
     let parameters = model.num_params();
     (Trained::Burn(Box::new(model)), parameters)
-}
-
-fn make_split(config: &Config, dataset: &Dataset) -> Result<Split> {
-    match config.split.as_str() {
-        "stratified" => Split::stratified(
-            dataset,
-            config.seed,
-            config.test_fraction,
-            config.validation_fraction,
-        ),
-        "fault-filtered" => Split::fault_filtered(dataset, &dataset.root.join("splits")),
-        file => Split::load(Path::new(file)),
-    }
-}
-
-fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
-    let count = dataset.skipped.len();
-    for skipped in dataset.skipped.iter().take(20) {
-        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
-    }
-    match (count, strict) {
-        (0, _) => Ok(()),
-        (_, false) => {
-            eprintln!("{count} of {} files were skipped", count + dataset.tracks.len());
-            Ok(())
-        }
-        (_, true) => Err(Error::Data(format!(
-            "{}: {count} files cannot be read (--strict); leave out --strict to skip them",
-            dataset.root.display()
-        ))),
-    }
-}
-
-fn report_parts(parts: &Parts) {
-    eprintln!(
-        "split by track: {} to train, {} to validate, {} to test",
-        parts.train.len(),
-        parts.validation.len(),
-        parts.test.len()
-    );
-    if parts.missing > 0 || parts.unlisted > 0 {
-        eprintln!(
-            "note: {} tracks of the split are not in the data, {} tracks of the data are not in the split",
-            parts.missing, parts.unlisted
-        );
-    }
 }

@@ -148,10 +148,7 @@ impl<B: Convolution + ConvolutionGradients, C: CheckpointStrategy> Convolution f
                 let states = (prep.checkpoint(&x), prep.checkpoint(&weight));
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
                 let problem = problem(&x, &weight, Geometry { stride, padding });
-                prep.finish(
-                    (states.0, states.1, problem),
-                    B::convolve(x, weight, stride, padding),
-                )
+                prep.finish((states.0, states.1, problem), B::convolve(x, weight, stride, padding))
             }
             OpsKind::UnTracked(prep) => {
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());

@@ -145,7 +145,8 @@ impl<'a> Batches<'a> {
         let length = self.patch_frames as f32;
         let room = (*frames as f32 - 1.0) / (length - 1.0).max(1.0);
         let speed = (1.0 + around(random, stretch)).min(room);
-        let first = random.random_range(0.0..=(*frames as f32 - 1.0 - speed * (length - 1.0)).max(0.0));
+        let first =
+            random.random_range(0.0..=(*frames as f32 - 1.0 - speed * (length - 1.0)).max(0.0));
         let shift = random.random_range(-(shift as i32)..=shift as i32) as isize;
         let louder = around(random, gain) * self.level[1];
         let mut patch = Vec::with_capacity(self.patch_frames * mels);
@@ -298,8 +299,7 @@ mod tests {
         let batch = collect(masked, 1, 0).swap_remove(0);
         let patch = &batch.patches[..16 * 8];
         let covered = |values: &mut dyn Iterator<Item = f32>| values.all(|v| v == -7.0);
-        let frames =
-            (0..16).filter(|f| covered(&mut patch[f * 8..][..8].iter().copied())).count();
+        let frames = (0..16).filter(|f| covered(&mut patch[f * 8..][..8].iter().copied())).count();
         let bands =
             (0..8).filter(|b| covered(&mut patch.iter().skip(*b).step_by(8).copied())).count();
         assert!(frames + bands > 0 && frames < 16 && bands < 8, "{frames} {bands}");

@@ -154,7 +154,9 @@ impl CnnTask<'_> {
     /// Probabilities of tracks, the means over an even grid of patches.
     pub fn predict(&self, model: &CustomCnn, tracks: &[Sample]) -> Vec<TrackPrediction> {
         let log_mels: Vec<&LogMel> = tracks.iter().map(|track| &track.log_mel).collect();
-        predict(&log_mels, self.patch, self.classes, self.device, |x| softmax(model.forward(x).0, 1))
+        predict(&log_mels, self.patch, self.classes, self.device, |x| {
+            softmax(model.forward(x).0, 1)
+        })
     }
 
     fn start(&self, scale: &Standardization, checkpoints: Option<&Checkpoints>) -> Result<State> {
@@ -287,9 +289,8 @@ impl CnnTask<'_> {
     }
 
     fn finish(&self, state: State) -> Result<FittedCnn> {
-        let best = state.best.ok_or_else(|| {
-            Error::Config("--epochs must be at least 1".to_owned())
-        })?;
+        let best =
+            state.best.ok_or_else(|| Error::Config("--epochs must be at least 1".to_owned()))?;
         Ok(FittedCnn {
             model: module_from_bytes(best, state.average, Path::new("network"))?,
             validation: state.progress.best,
@@ -400,15 +401,14 @@ pub fn predict(
     probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
 ) -> Vec<TrackPrediction> {
     let firsts = |track: &LogMel| (0..=track.frames.saturating_sub(length)).step_by(hop);
-    let patches: Vec<(&LogMel, usize)> = tracks
-        .iter()
-        .flat_map(|track| firsts(track).map(move |first| (*track, first)))
-        .collect();
+    let patches: Vec<(&LogMel, usize)> =
+        tracks.iter().flat_map(|track| firsts(track).map(move |first| (*track, first))).collect();
     let mut found = Vec::with_capacity(patches.len() * classes);
     for patches in patches.chunks(EVALUATED_AT_ONCE) {
         let mels = patches[0].0.mels;
-        let cut =
-            |(track, first): &(&LogMel, usize)| track.data[first * mels..][..length * mels].to_vec();
+        let cut = |(track, first): &(&LogMel, usize)| {
+            track.data[first * mels..][..length * mels].to_vec()
+        };
         let data: Vec<f32> = patches.iter().flat_map(cut).collect();
         let x = TensorData::new(data, [patches.len(), length, mels]);
         found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());

@@ -1,13 +1,15 @@
 //! What a CNN's training is told to do: command-line options, saved with the run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::source::Source;
+use crate::features::FrontEnd;
 use crate::model::{CnnConfig, Preset};
 use crate::runtime::Device;
+use crate::train::config::{SPLITS, absolute, name_or_absolute};
 use crate::{Error, Result};
 
 /// How the learning rate moves over the steps of a run.
@@ -144,6 +146,18 @@ impl CnnRunConfig {
     /// The architecture.
     pub fn architecture(&self) -> CnnConfig {
         self.cnn.clone().unwrap_or_else(|| self.preset.config())
+    }
+
+    /// The same options with absolute paths, so that a run can be resumed from any
+    /// folder; `data` is the collection that was found, whether given or not.
+    pub fn absolute(&self, data: &Path) -> Self {
+        Self {
+            data: Some(absolute(data)),
+            front_end: name_or_absolute(&self.front_end, &FrontEnd::PRESETS),
+            split: name_or_absolute(&self.split, &SPLITS),
+            teacher: self.teacher.as_deref().map(absolute),
+            ..self.clone()
+        }
     }
 
     /// Checks every value before any work is done.

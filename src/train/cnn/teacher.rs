@@ -1,0 +1,92 @@
+//! Probabilities of an already trained run, as targets to learn from (Hinton et al. 2015).
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::batches::Sample;
+use crate::dataset::source::{self, Source};
+use crate::dataset::{Dataset, Split};
+use crate::features::Preprocessor;
+use crate::metrics::mean_probabilities;
+use crate::runtime::{self, Options, PatchInput};
+use crate::train::Run;
+use crate::{Error, Result, files, progress};
+
+/// Patches the teacher is given at a time.
+const BATCH: usize = 32;
+
+/// Fills in the teacher's probabilities of the tracks `learned` that its collection holds.
+///
+/// # Errors
+/// [`Error::Config`] if the run has other genres, or has learned from tracks of the test
+/// part, which would reach the pupil through it; errors of the run and its data.
+pub fn ask(
+    folder: &Path,
+    split: &Split,
+    dataset: &Dataset,
+    learned: &[usize],
+    samples: &mut [Sample],
+) -> Result<()> {
+    let run = Run::open(folder)?;
+    let refuse =
+        |what: String| Err(Error::Config(format!("--teacher {}: {what}", folder.display())));
+    if run.labels()? != split.genres {
+        return refuse("it knows other genres than the collection has".to_owned());
+    }
+    let theirs = run.split()?;
+    let test: HashSet<&String> = split.test.iter().collect();
+    if let Some(seen) = theirs.train.iter().chain(&theirs.validation).find(|id| test.contains(id)) {
+        return refuse(format!(
+            "it has learned from {seen}, which is in the test part; train it with --split on \
+             this run's split.json first"
+        ));
+    }
+    let preprocessor = run.preprocessor()?;
+    let config: serde_json::Value = files::read_json(&run.folder().join("config.json"))?;
+    let data = config["data"].as_str().map(Path::new);
+    let their_source = match preprocessor {
+        Preprocessor::Picture(_) => Source::Pictures,
+        Preprocessor::Audio(_) => Source::Audio,
+    };
+    let (their_data, _) = source::resolve(data, Some(their_source))?;
+    let reader = preprocessor.reader()?;
+    let known: Vec<(usize, &Path)> = learned
+        .iter()
+        .filter_map(|at| {
+            let id = &dataset.tracks[*at].id;
+            let track = their_data.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
+            Some((*at, their_data.tracks[track].path.as_path()))
+        })
+        .collect();
+    if known.is_empty() {
+        return refuse("its collection has none of the tracks to learn from".to_owned());
+    }
+    eprintln!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
+    let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
+    let model = run.onnx_path();
+    let bar = progress::bar(known.len() as u64, "teacher", "tracks");
+    let mut session = runtime::open(runtime::preferred(), &model, &Options::default())?;
+    let input = PatchInput::new(&session.input().dims, frames, mels)
+        .map_err(|reason| Error::onnx(&model, reason))?;
+    for some in known.chunks(BATCH) {
+        // Reading in parallel, the network one after another.
+        let log_mels: Vec<_> =
+            some.par_iter().map(|(_, path)| reader.read(path)).collect::<Result<_>>()?;
+        for ((at, _), log_mel) in some.iter().zip(log_mels) {
+            let firsts: Vec<usize> = (0..=log_mel.frames - frames).step_by(hop).collect();
+            let mut probabilities = vec![];
+            for firsts in firsts.chunks(input.batch.unwrap_or(BATCH)) {
+                let cut = |first: &usize| &log_mel.data[first * mels..][..frames * mels];
+                let patches: Vec<f32> = firsts.iter().flat_map(cut).copied().collect();
+                let mut outputs = session.run(&input.arrange(&patches, firsts.len()))?;
+                probabilities.extend(outputs.swap_remove(0).data);
+            }
+            samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}

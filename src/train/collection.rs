@@ -1,0 +1,139 @@
+//! What every kind of training does with a collection: split it, say what it found, score it.
+
+use std::path::Path;
+
+use super::fit::TrackPrediction;
+use super::run::{PartMetrics, Prediction, TrainingData};
+use crate::dataset::{Dataset, Origin, Parts, Split};
+use crate::metrics::{argmax, evaluate};
+use crate::{Error, Result};
+
+/// What the collection is called in reports and in the names of runs.
+pub(super) fn name(dataset: &Dataset) -> String {
+    match dataset.origin {
+        Origin::Demo => "demo".to_owned(),
+        Origin::Folder => {
+            let name = dataset.root.file_name();
+            name.map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
+        }
+    }
+}
+
+/// The collection as a run's metrics name it.
+pub(super) fn training_data(dataset: &Dataset) -> TrainingData {
+    TrainingData {
+        name: name(dataset),
+        fingerprint: dataset.fingerprint(),
+        tracks: dataset.tracks.len(),
+        skipped: dataset.skipped.len(),
+    }
+}
+
+/// The split that `kind` names: `stratified`, `fault-filtered` or a file. `shares` are
+/// those of the test part, and of the validation part in the rest.
+pub(super) fn split(
+    kind: &str,
+    [test, validation]: [f64; 2],
+    seed: u64,
+    dataset: &Dataset,
+) -> Result<Split> {
+    match kind {
+        "stratified" => Split::stratified(dataset, seed, test, validation),
+        "fault-filtered" => {
+            // Beside the folder of pictures or recordings, where the data was given as that.
+            let inside = dataset.root.join("splits");
+            let beside = dataset.root.parent().map(|parent| parent.join("splits"));
+            let lists = beside.filter(|beside| !inside.is_dir() && beside.is_dir());
+            Split::fault_filtered(dataset, &lists.unwrap_or(inside))
+        }
+        file => Split::load(Path::new(file)),
+    }
+}
+
+/// Says so if the collection is the synthesized one.
+pub(super) fn report_origin(dataset: &Dataset) {
+    if dataset.origin == Origin::Demo {
+        eprintln!(
+            "no data given and no data/gtzan: using the synthesized demo set in {}; \
+             its accuracy says nothing about real music",
+            dataset.root.display()
+        );
+    }
+}
+
+/// Says which files were left out; an error if `strict`.
+pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
+    let count = dataset.skipped.len();
+    for skipped in dataset.skipped.iter().take(20) {
+        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+    }
+    match (count, strict) {
+        (0, _) => Ok(()),
+        (_, false) => {
+            eprintln!("{count} of {} files were skipped", count + dataset.tracks.len());
+            Ok(())
+        }
+        (_, true) => Err(Error::Data(format!(
+            "{}: {count} files cannot be read (--strict); leave out --strict to skip them",
+            dataset.root.display()
+        ))),
+    }
+}
+
+/// Says how many tracks each part has.
+pub(super) fn report_parts(parts: &Parts) {
+    eprintln!(
+        "split by track: {} to train, {} to validate, {} to test",
+        parts.train.len(),
+        parts.validation.len(),
+        parts.test.len()
+    );
+    if parts.missing > 0 || parts.unlisted > 0 {
+        eprintln!(
+            "note: {} tracks of the split are not in the data, {} tracks of the data are not in the split",
+            parts.missing, parts.unlisted
+        );
+    }
+}
+
+/// Figures of the predictions for `tracks`, indices into the collection.
+pub(super) fn part_metrics(
+    dataset: &Dataset,
+    predictions: &[TrackPrediction],
+    tracks: &[usize],
+    seed: u64,
+) -> PartMetrics {
+    let classes = dataset.genres.len();
+    let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label).collect();
+    let genres: Vec<usize> = predictions.iter().map(|p| argmax(&p.mean)).collect();
+    let (mut right, mut patches) = (0, 0);
+    for (prediction, label) in predictions.iter().zip(&labels) {
+        for patch in prediction.patches.chunks_exact(classes) {
+            right += usize::from(argmax(patch) == *label);
+            patches += 1;
+        }
+    }
+    PartMetrics {
+        tracks: evaluate(&labels, &genres, classes, seed),
+        patch_accuracy: right as f64 / patches.max(1) as f64,
+        patches,
+    }
+}
+
+/// The predictions for `tracks` as a run lists them.
+pub(super) fn predictions(
+    dataset: &Dataset,
+    predictions: &[TrackPrediction],
+    tracks: &[usize],
+) -> Vec<Prediction> {
+    let one = |(track, prediction): (&usize, &TrackPrediction)| {
+        let track = &dataset.tracks[*track];
+        Prediction {
+            track: track.id.clone(),
+            genre: dataset.genres[track.label].clone(),
+            predicted: dataset.genres[argmax(&prediction.mean)].clone(),
+            probabilities: prediction.mean.clone(),
+        }
+    };
+    tracks.iter().zip(predictions).map(one).collect()
+}
