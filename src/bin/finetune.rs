@@ -1,6 +1,6 @@
 //! Trains a genre head on a pretrained backbone, and the backbone's last layers if asked to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -51,7 +51,7 @@ fn run(cli: Cli) -> Result<()> {
             let run = Run::resume(folder)?;
             (run.config()?, Destination::Resume(run))
         }
-        None => (cli.config, destination(&cli.runs, cli.name.as_deref(), cli.force)?),
+        None => (cli.config, Destination::of(&cli.runs, cli.name.as_deref(), cli.force)?),
     };
     let run = finetune(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path())?;
@@ -60,15 +60,4 @@ fn run(cli: Cli) -> Result<()> {
         false => print!("{}", train::summary(&run, &exported)?),
     }
     Ok(())
-}
-
-fn destination(runs: &Path, name: Option<&str>, force: bool) -> Result<Destination> {
-    Ok(match name {
-        None => Destination::Free(runs.to_owned()),
-        Some(name) => {
-            let plain = Path::new(name).file_name() == Some(name.as_ref());
-            anyhow::ensure!(plain, "--name {name}: give a plain name; --runs sets the folder");
-            Destination::Named(runs.join(name), force)
-        }
-    })
 }

@@ -4,9 +4,11 @@
 //! (Simonyan & Zisserman 2015), residual ones (He et al. 2016), squeeze-and-excitation
 //! (Hu et al. 2018), and how the map of features becomes one embedding.
 
+use std::fmt;
+
 use burn::module::{Module, Param};
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig};
+use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::ValueEnum;
@@ -185,8 +187,26 @@ impl CnnConfig {
         Ok(self.features())
     }
 
+    /// Multiplications with a weight that a patch of `[frames, mels]` takes.
+    pub fn multiply_adds(&self, input: [usize; 2]) -> usize {
+        let (mut channels, mut total) = (1, 0);
+        let [mut height, mut width] = input.map(|s| s.div_ceil(self.stem_stride.unwrap_or(1)));
+        let area = self.kernel * self.kernel;
+        if self.stem_stride.is_some() {
+            channels = self.filters.first().copied().unwrap_or(0);
+            total += area * channels * height * width;
+        }
+        for filters in &self.filters {
+            let later = (self.convolutions - 1) * filters * filters * area;
+            let shortcut = if self.residual && channels != *filters { channels * filters } else { 0 };
+            total += (channels * filters * area + later + shortcut) * height * width;
+            (channels, height, width) = (*filters, height / 2, width / 2);
+        }
+        total
+    }
+
     /// Size of the embedding.
-    fn features(&self) -> usize {
+    pub fn features(&self) -> usize {
         let last = self.filters.last().copied().unwrap_or(0);
         match self.global_pooling {
             GlobalPooling::AverageMax => 2 * last,
@@ -225,10 +245,39 @@ impl CnnConfig {
             scale: row(scale).set_require_grad(false),
             stem,
             blocks,
-            dropout: DropoutConfig::new(self.dropout).init(),
             head: head.init(random.random(), device),
             global_pooling: self.global_pooling,
         }
+    }
+}
+
+impl fmt::Display for CnnConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
+        write!(f, "{} x {} conv {}x{}", filters.join("-"), self.convolutions, self.kernel, self.kernel)?;
+        if let Some(stride) = self.stem_stride {
+            write!(f, ", stem /{stride}")?;
+        }
+        for (is, name) in [
+            (self.residual, "residual"),
+            (self.squeeze_excitation, "squeeze-excitation"),
+            (!self.batch_norm, "no batch norm"),
+            (self.pooling == BlockPooling::Average, "average pooling"),
+        ] {
+            if is {
+                write!(f, ", {name}")?;
+            }
+        }
+        let global = match self.global_pooling {
+            GlobalPooling::Average => "average",
+            GlobalPooling::Max => "max",
+            GlobalPooling::AverageMax => "average+max",
+        };
+        write!(f, ", global {global}")?;
+        if let Some(units) = self.head {
+            write!(f, ", head {units}")?;
+        }
+        write!(f, ", dropout {}", self.dropout)
     }
 }
 
@@ -413,7 +462,6 @@ pub struct CustomCnn {
     scale: Param<Tensor<3>>,
     stem: Option<Unit>,
     blocks: Vec<Block>,
-    dropout: Dropout,
     head: Head,
     #[module(skip)]
     global_pooling: GlobalPooling,
@@ -423,6 +471,18 @@ impl CustomCnn {
     /// Logits `[batch, classes]` and embeddings `[batch, features]` of log-mel patches
     /// `[batch, frames, mels]`.
     pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
+        let embeddings = self.embeddings(log_mel);
+        (self.head.forward(embeddings.clone()), embeddings)
+    }
+
+    /// The logits to learn from: of embeddings multiplied with `kept` `[batch, features]`,
+    /// zero where a feature is dropped. The caller draws it, since burn's own dropout draws
+    /// from a generator that all threads share.
+    pub fn learn(&self, log_mel: Tensor<3>, kept: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.embeddings(log_mel) * kept)
+    }
+
+    fn embeddings(&self, log_mel: Tensor<3>) -> Tensor<2> {
         let [batch, frames, mels] = log_mel.dims();
         let x = (log_mel - self.mean.val()) * self.scale.val();
         let x = x.reshape([batch, 1, frames, mels]);
@@ -440,8 +500,7 @@ impl CustomCnn {
             }
         };
         let features = x.dims()[1];
-        let embeddings = x.reshape([batch, features]);
-        (self.head.forward(self.dropout.forward(embeddings.clone())), embeddings)
+        x.reshape([batch, features])
     }
 }
 

@@ -49,6 +49,33 @@ pub enum Destination {
     Resume(Run),
 }
 
+impl Destination {
+    /// Where `--runs`, `--name` and `--force` say.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the name is a path.
+    pub fn of(runs: &Path, name: Option<&str>, force: bool) -> Result<Self> {
+        match name {
+            None => Ok(Self::Free(runs.to_owned())),
+            Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => {
+                Ok(Self::Named(runs.join(name), force))
+            }
+            Some(name) => Err(Error::Config(format!(
+                "--name {name}: give a plain name; --runs sets the folder"
+            ))),
+        }
+    }
+
+    /// The folder with all runs.
+    pub fn runs(&self) -> &Path {
+        match self {
+            Self::Free(runs) => runs,
+            Self::Named(run, _) => run.parent().unwrap_or(Path::new("")),
+            Self::Resume(run) => run.folder().parent().unwrap_or(Path::new("")),
+        }
+    }
+}
+
 /// Trains as `config` says; the finished run.
 ///
 /// # Errors

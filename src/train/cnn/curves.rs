@@ -3,6 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::search::{Leaderboard, Rung, Trial};
 use crate::train::fit::Epoch;
 use crate::{Error, Result};
 
@@ -44,6 +45,70 @@ fn draw_into(epochs: &[Epoch], svg: &mut String) -> Drawn<()> {
     let accuracy = at(|epoch| epoch.validation_accuracy);
     panel(&right, "accuracy on validation tracks", &[("validation", VALIDATION, accuracy)])?;
     area.present()?;
+    Ok(())
+}
+
+/// Accuracy of a search's trials against their parameters and their training time, as SVG;
+/// the further a trial came, the larger its mark.
+///
+/// # Errors
+/// [`Error::Data`] if plotters cannot draw it.
+pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
+    let mut svg = String::new();
+    draw_leaderboard(board, &mut svg)
+        .map_err(|e| Error::Data(format!("search.svg: {e}")))?;
+    Ok(svg)
+}
+
+fn draw_leaderboard(board: &Leaderboard, svg: &mut String) -> Drawn<()> {
+    let area = SVGBackend::with_string(svg, (860, 360)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let (left, right) = area.split_horizontally(430);
+    let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
+    scatter(&left, board, "thousand parameters (log scale)", parameters)?;
+    // By the epoch, since the trials that came further were trained longer.
+    let seconds = |_: &Trial, rung: &Rung| rung.seconds / rung.epochs as f64;
+    scatter(&right, board, "seconds an epoch (log scale)", seconds)?;
+    area.present()?;
+    Ok(())
+}
+
+fn scatter(
+    area: &Area,
+    board: &Leaderboard,
+    what: &str,
+    x: impl Fn(&Trial, &Rung) -> f64,
+) -> Drawn<()> {
+    let point = |trial: &Trial| {
+        let rung = *trial.last()?;
+        Some((x(trial, &rung).max(1e-3), rung.validation.accuracy, trial.rungs.len(), trial.number))
+    };
+    let points: Vec<_> = board.trials.iter().filter_map(point).collect();
+    let low = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
+    let high = points.iter().map(|p| p.0).fold(1e-3, f64::max);
+    if points.is_empty() {
+        return Ok(());
+    }
+    let mut chart = ChartBuilder::on(area)
+        .caption("accuracy on validation tracks", ("sans-serif", 16))
+        .margin(10)
+        .margin_right(20)
+        .x_label_area_size(40)
+        .y_label_area_size(50)
+        .build_cartesian_2d((low / 1.3..high * 1.3).log_scale(), 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc(what)
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    chart.draw_series(points.iter().map(|(x, y, rungs, _)| {
+        Circle::new((*x, *y), 2 + 2 * *rungs as i32, TRAINING.stroke_width(2))
+    }))?;
+    let best = points.iter().filter(|point| Some(point.3) == board.winner);
+    chart.draw_series(best.map(|(x, y, rungs, _)| {
+        Circle::new((*x, *y), 2 + 2 * *rungs as i32, VALIDATION.filled())
+    }))?;
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use indicatif::ProgressBar;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
@@ -44,6 +46,8 @@ pub struct CnnTask<'a> {
     pub seed: u64,
     /// Where to compute, without autodiff.
     pub device: &'a Device,
+    /// Shows no progress bar.
+    pub quiet: bool,
 }
 
 /// A fitted CNN.
@@ -132,11 +136,11 @@ impl CnnTask<'_> {
         let frames = train.iter().flat_map(|s| s.log_mel.data.chunks_exact(mels.max(1)));
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, checkpoints)?;
-        let bar = progress::bar(
-            (self.options.epochs * train.len()) as u64,
-            format!("training {stage}"),
-            "examples",
-        );
+        let length = (self.options.epochs * train.len()) as u64;
+        let bar = match self.quiet {
+            true => ProgressBar::hidden(),
+            false => progress::bar(length, format!("training {stage}"), "examples"),
+        };
         while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
             bar.set_position((state.progress.epoch * train.len()) as u64);
             let started = Instant::now();
@@ -235,13 +239,12 @@ impl CnnTask<'_> {
     /// Learns from one batch; its loss.
     fn step(&self, state: &mut State, batch: Batch, step: usize, steps: usize) -> Result<f64> {
         let learning = self.device.clone().autodiff();
-        // Dropout draws from the device.
-        learning.seed(self.seed.wrapping_mul(1_000_003).wrapping_add(step as u64));
         let mels = batch.patches.len() / batch.count / self.patch[0];
         let count = batch.count;
         let x = TensorData::new(batch.patches, [count, self.patch[0], mels]);
         let targets = TensorData::new(batch.targets, [count, self.classes]);
-        let (logits, _) = state.model.forward(Tensor::from_data(x, &learning));
+        let kept = Tensor::from_data(self.kept(count, step), &learning);
+        let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
         let value = loss.clone().into_scalar::<f64>();
@@ -257,6 +260,17 @@ impl CnnTask<'_> {
         let decay = self.options.ema.min((1.0 + step as f64) / (10.0 + step as f64));
         state.average(if self.options.ema > 0.0 { decay as f32 } else { 0.0 });
         Ok(value)
+    }
+
+    /// Which features of a batch's embeddings are kept at `step`, and by how much they are
+    /// raised for it.
+    fn kept(&self, count: usize, step: usize) -> TensorData {
+        let features = self.cnn.features();
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(step as u64);
+        let raised = (1.0 / (1.0 - self.cnn.dropout)) as f32;
+        let one = |_| if random.random_bool(self.cnn.dropout) { 0.0 } else { raised };
+        TensorData::new((0..count * features).map(one).collect::<Vec<f32>>(), [count, features])
     }
 
     fn close_epoch(

@@ -32,25 +32,25 @@ pub struct FitOptions {
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub batch: usize,
     /// Largest learning rate
-    #[arg(long = "lr", default_value_t = 3e-3, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long = "lr", default_value_t = 3e-3, value_name = "RATE")]
     pub learning_rate: f64,
     /// How the learning rate moves
     #[arg(long, value_enum, default_value_t = Schedule::Cosine)]
     pub schedule: Schedule,
     /// Share of the steps over which the rate rises, for the cosine schedule
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     pub warm_up: f64,
     /// AdamW's decoupled weight decay
-    #[arg(long, default_value_t = 0.05, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.05, value_name = "RATE")]
     pub weight_decay: f64,
     /// Probability taken from the right genre and given to all alike
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     pub label_smoothing: f64,
     /// Largest norm of a parameter's gradient
-    #[arg(long, default_value_t = 1.0, value_name = "NORM", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0, value_name = "NORM")]
     pub clip: f64,
     /// Decay of the moving average of the weights, which is what is kept; 0 for none
-    #[arg(long, default_value_t = 0.99, value_name = "DECAY", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.99, value_name = "DECAY")]
     pub ema: f64,
     /// Stop after so many epochs without a lower validation loss [default: never]
     #[arg(long, value_name = "N")]
@@ -61,23 +61,44 @@ pub struct FitOptions {
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Augmentation {
     /// Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 for none
-    #[arg(long, default_value_t = 0.4, value_name = "ALPHA", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.4, value_name = "ALPHA")]
     pub mixup: f64,
     /// Masks over time and over frequency in each patch (SpecAugment, Park et al. 2019)
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub masks: usize,
     /// Widest mask, as a share of the patch in its direction
-    #[arg(long, default_value_t = 0.15, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
     pub mask_width: f64,
     /// Stretch time by up to this share, slower or faster
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     pub stretch: f64,
     /// Shift the pitch by up to so many mel bands, up or down
     #[arg(long, default_value_t = 2, value_name = "BANDS")]
     pub shift: usize,
     /// Change the level by up to so many standard deviations of the data
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub gain: f64,
+}
+
+/// How architectures are searched for.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchOptions {
+    /// Search for an architecture on training and validation part, then train the winner and
+    /// test it once
+    #[arg(long)]
+    pub search: bool,
+    /// A search of a few minutes, to see that everything works
+    #[arg(long, requires = "search")]
+    pub quick: bool,
+    /// Architectures to begin with [default: 27, with --quick 8]
+    #[arg(long, value_name = "N", requires = "search")]
+    pub configurations: Option<usize>,
+    /// Architectures tried at the same time
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub jobs: usize,
+    /// Use a test part that an earlier search was tested on once more, and count it
+    #[arg(long, requires = "search")]
+    pub again: bool,
 }
 
 /// Everything a CNN's run depends on besides the files it reads.
@@ -105,10 +126,10 @@ pub struct CnnRunConfig {
     #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
     pub split: String,
     /// Share of the tracks in the test part
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub test_fraction: f64,
     /// Share of the rest that is held out while training
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub validation_fraction: f64,
     /// Train K networks, each without one of K folds of the 80 %, and average them
     #[arg(long, value_name = "K")]
@@ -123,7 +144,7 @@ pub struct CnnRunConfig {
     #[arg(long, value_name = "RUN")]
     pub teacher: Option<PathBuf>,
     /// The teacher's share of the target
-    #[arg(long, default_value_t = 0.5, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub teacher_share: f64,
     /// Seed of split, weights, order and augmentation
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -134,6 +155,9 @@ pub struct CnnRunConfig {
     /// Device for training: cpu or cuda
     #[arg(long, default_value = "cpu", value_name = "NAME")]
     pub device: Device,
+    /// How architectures are searched for.
+    #[command(flatten)]
+    pub search: SearchOptions,
     /// How the weights are fitted.
     #[command(flatten)]
     pub fit: FitOptions,
@@ -205,6 +229,8 @@ impl CnnRunConfig {
             ("batch", fit.batch),
             ("mels", self.mels),
             ("patch-frames", self.patch_frames),
+            ("jobs", self.search.jobs),
+            ("configurations", self.search.configurations.unwrap_or(1)),
         ] {
             if count == 0 {
                 return wrong(option, &count, "give at least 1");

@@ -14,7 +14,7 @@ use super::fit::{CnnTask, FittedCnn, Speed, predict};
 use super::ledger::Ledger;
 use super::options::CnnRunConfig;
 use super::source::Spectrograms;
-use super::teacher;
+use super::{search, teacher};
 use crate::dataset::{Dataset, Parts, Split};
 use crate::features::{LogMel, Preprocessor};
 use crate::model::{CnnConfig, CnnEnsemble, EnsembleSpec};
@@ -55,37 +55,50 @@ pub struct MemberMetrics {
     pub speed: Speed,
 }
 
-/// Trains as `config` says; the finished run. `search` says that the configuration is the
-/// winner of a search, whose one look at the test part this is.
+/// Trains as `config` says, after a search if it says so; the finished run.
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Data`] before anything is written;
 /// [`Error::Interrupted`] on Ctrl-C, after which the run can be resumed.
-pub fn train_cnn(config: &CnnRunConfig, destination: Destination, search: bool) -> Result<Run> {
+pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run> {
     let started = Instant::now();
     let resumed = match &destination {
         Destination::Resume(run) => Some(run.split()?),
         _ => None,
     };
     let is_new = resumed.is_none();
-    let session = CnnSession::prepare(config, resumed)?;
+    let mut session = CnnSession::prepare(config.clone(), resumed)?;
+    if is_new && config.search.search {
+        Ledger::open(destination.runs())?.check_search(&session.split, config.search.again)?;
+    }
     let run = session.open_run(destination)?;
-    let trained = session.train(&run);
+    let trained = session.search_and_train(&run);
     if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
-    session.finish(&run, trained?, started, search)?;
+    session.finish(&run, trained?, started)?;
     Ok(run)
+}
+
+/// Trains as `config` says and scores the validation tracks; the test part is not looked
+/// at, and nothing is written.
+///
+/// # Errors
+/// Those of [`train_cnn`].
+pub fn validate_cnn(config: &CnnRunConfig) -> Result<(Vec<MemberMetrics>, Option<Score>)> {
+    let session = CnnSession::prepare(config.clone(), None)?;
+    let (members, validation) = session.train(None)?;
+    Ok((members.iter().map(FittedCnn::metrics).collect(), validation))
 }
 
 /// A collection with its split, ready to learn from.
 #[derive(Debug)]
-pub struct CnnSession<'a> {
-    config: &'a CnnRunConfig,
-    device: Device,
+pub struct CnnSession {
+    pub(super) config: CnnRunConfig,
+    pub(super) device: Device,
     pub(super) dataset: Dataset,
     samples: Vec<Sample>,
-    preprocessor: Preprocessor,
+    pub(super) preprocessor: Preprocessor,
     pub(super) split: Split,
     parts: Parts,
 }
@@ -96,15 +109,15 @@ struct Fold {
     validation: Vec<usize>,
 }
 
-impl<'a> CnnSession<'a> {
+impl CnnSession {
     /// Reads the collection; `split` where there already is one.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Data`].
-    pub fn prepare(config: &'a CnnRunConfig, split: Option<Split>) -> Result<Self> {
+    pub fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
         let device = burn_device(config.device)?;
-        let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(config)?;
+        let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
         collection::report_origin(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
         config.architecture().check(preprocessor.patch())?;
@@ -134,6 +147,7 @@ impl<'a> CnnSession<'a> {
 
     fn name(&self) -> String {
         let name = match self.config.cnn {
+            _ if self.config.search.search => "searched".to_owned(),
             Some(_) => "cnn".to_owned(),
             None => format!("{:?}", self.config.preset).to_lowercase(),
         };
@@ -162,7 +176,16 @@ impl<'a> CnnSession<'a> {
             teacher_share: self.config.teacher_share,
             seed,
             device: &self.device,
+            quiet: false,
         }
+    }
+
+    fn search_and_train(&mut self, run: &Run) -> Result<(Vec<FittedCnn>, Option<Score>)> {
+        if self.config.search.search {
+            let winner = search::run(self, run)?;
+            self.config = winner.apply(&self.config);
+        }
+        self.train(Some(run))
     }
 
     /// Training and validation tracks of the split: what a search may look at.
@@ -194,7 +217,7 @@ impl<'a> CnnSession<'a> {
     }
 
     /// Trains every member that is not yet trained.
-    fn train(&self, run: &Run) -> Result<(Vec<FittedCnn>, Option<Score>)> {
+    fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
         let (mut members, mut history) = (vec![], vec![]);
         let (mut validated, mut labels) = (vec![], vec![]);
         let folds = self.folds()?;
@@ -228,12 +251,15 @@ impl<'a> CnnSession<'a> {
         &self,
         task: &CnnTask,
         stage: &str,
-        run: &Run,
+        run: Option<&Run>,
         number: usize,
         train: &[Sample],
         validation: &[Sample],
         history: &mut Vec<Epoch>,
     ) -> Result<FittedCnn> {
+        let Some(run) = run else {
+            return task.fit(stage, train, validation, None, &mut |_| Ok(()));
+        };
         let folder = run.folder().join("checkpoint").join(format!("member-{number}"));
         let (done, weights) = (folder.join("done.json"), folder.join("done.bpk"));
         if done.is_file() {
@@ -271,7 +297,6 @@ impl<'a> CnnSession<'a> {
         run: &Run,
         (members, validation): (Vec<FittedCnn>, Option<Score>),
         started: Instant,
-        search: bool,
     ) -> Result<()> {
         let cnn = self.config.architecture();
         let metrics: Vec<MemberMetrics> = members.iter().map(FittedCnn::metrics).collect();
@@ -286,7 +311,7 @@ impl<'a> CnnSession<'a> {
         let parameters = ensemble.num_params();
         let found = self.predict(&ensemble, &self.parts.test);
         let runs = run.folder().parent().unwrap_or(Path::new("."));
-        let test_uses = Ledger::open(runs)?.record(&self.split, run.folder(), search)?;
+        let test_uses = Ledger::open(runs)?.record(&self.split, run.folder(), self.config.search.search)?;
         run.save_model(Spec::Custom(spec), &Trained::Custom(ensemble))?;
         let teacher = self.config.teacher.as_ref().map(|run| run.display().to_string());
         let cnn = CnnMetrics {

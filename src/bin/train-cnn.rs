@@ -1,0 +1,111 @@
+//! Trains a CNN from scratch on spectrograms, or searches for the best one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
+use genre_transfer::train::{self, Destination, Run, interrupt};
+use genre_transfer::{cli, export};
+
+const EXAMPLES: &str = "Examples:
+  train-cnn --data gtzan --preset simple        two convolutions on GTZAN's pictures
+  train-cnn --data gtzan --folds 5              five networks, averaged
+  train-cnn --data ~/music --source audio       on log-mels of recordings
+  train-cnn --data gtzan --config cnn.toml      an architecture of your own
+  train-cnn --data gtzan --validate --lr 0.002  look at the validation part only
+  train-cnn --data gtzan --search               27 architectures, then the winner's test
+  train-cnn --resume runs/searched-gtzan        go on after Ctrl-C or a crash
+
+An architecture in TOML (fields left out are those of the preset simple):
+  filters = [32, 64, 128]   # of each block
+  convolutions = 2          # in each block
+  residual = true
+
+The trained model is exported to RUN/model.onnx and checked in ort and tract.";
+
+/// Train a CNN from scratch to tell music genres apart.
+#[derive(Parser)]
+#[command(name = "train-cnn", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    config: CnnRunConfig,
+    /// TOML file with the architecture, instead of a preset
+    #[arg(long = "config", value_name = "FILE", conflicts_with = "preset")]
+    architecture: Option<PathBuf>,
+    /// Train and score the validation part only: no look at the test part, no run
+    #[arg(long, conflicts_with_all = ["search", "name", "resume"])]
+    validate: bool,
+    /// Folder for the runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+    /// Name of the run [default: architecture and data, numbered if taken]
+    #[arg(long)]
+    name: Option<String>,
+    /// Replace a run of that name
+    #[arg(long, requires = "name")]
+    force: bool,
+    /// Go on with an interrupted run or search, with its own options
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "name", "seed", "split", "search"])]
+    resume: Option<PathBuf>,
+    /// Print the results as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    cli::main("train-cnn", || run(cli::parse()))
+}
+
+fn run(mut cli: Cli) -> Result<()> {
+    interrupt::install()?;
+    if let Some(path) = &cli.architecture {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let cnn = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        cli.config.cnn = Some(cnn);
+    }
+    if cli.validate {
+        return validate(&cli);
+    }
+    let (config, destination) = match &cli.resume {
+        Some(folder) => {
+            let run = Run::resume(folder)?;
+            (run.cnn_config()?, Destination::Resume(run))
+        }
+        None => {
+            let destination = Destination::of(&cli.runs, cli.name.as_deref(), cli.force)?;
+            (cli.config, destination)
+        }
+    };
+    let run = train_cnn(&config, destination)?;
+    let exported = export::export(&run, &run.onnx_path())?;
+    match cli.json {
+        true => println!("{}", train::summary_json(&run, &exported)?),
+        false => print!("{}", train::summary(&run, &exported)?),
+    }
+    Ok(())
+}
+
+fn validate(cli: &Cli) -> Result<()> {
+    let (members, score) = validate_cnn(&cli.config)?;
+    if cli.json {
+        let json = serde_json::json!({ "validation": score, "members": members });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(());
+    }
+    for (number, member) in members.iter().enumerate() {
+        let speed = &member.speed;
+        println!(
+            "network {}: epoch {}, {:.0} examples a second, {:.1} % of the time waiting for data",
+            number + 1,
+            member.epoch,
+            speed.examples_per_second(),
+            100.0 * speed.waiting_share()
+        );
+    }
+    if let Some(score) = score {
+        println!("validation: loss {:.3}, accuracy {:.3}", score.loss, score.accuracy);
+    }
+    Ok(())
+}
