@@ -90,7 +90,11 @@ fn run(mut cli: Cli) -> Result<()> {
 fn validate(cli: &Cli) -> Result<()> {
     let (members, score) = validate_cnn(&cli.config)?;
     if cli.json {
-        let json = serde_json::json!({ "validation": score, "members": members });
+        let json = serde_json::json!({
+            "validation": score,
+            "members": members,
+            "architecture": cli.config.architecture(),
+        });
         println!("{}", serde_json::to_string_pretty(&json)?);
         return Ok(());
     }

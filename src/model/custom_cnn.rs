@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::convolution::{Geometry, convolution};
+use super::layers::{Geometry, convolve, halve, normalize};
 use super::{Head, HeadSpec, Standardization};
 use crate::{Error, Result};
 
@@ -116,7 +116,7 @@ impl Preset {
                 ..simple
             },
             Self::Resnet => CnnConfig {
-                filters: vec![32, 64, 128, 128],
+                filters: vec![16, 32, 64, 128],
                 convolutions: 2,
                 stem_stride: Some(2),
                 residual: true,
@@ -328,10 +328,11 @@ impl Unit {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// The convolution, its normalization, and ReLU if `rectify`.
+    fn forward(&self, x: Tensor<4>, rectify: bool) -> Tensor<4> {
         let [.., kernel] = self.weight.dims();
         let geometry = Geometry { stride: self.stride, padding: kernel / 2 };
-        let x = convolution(x, self.weight.val(), geometry);
+        let x = convolve(x, self.weight.val(), geometry);
         let x = match &self.bias {
             Some(bias) => {
                 let channels = bias.dims()[0];
@@ -340,7 +341,8 @@ impl Unit {
             None => x,
         };
         match &self.norm {
-            Some(norm) => norm.forward(x),
+            Some(norm) => normalize(norm, x, rectify),
+            None if rectify => relu(x),
             None => x,
         }
     }
@@ -368,8 +370,8 @@ impl SqueezeExcitation {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let point = Geometry { stride: 1, padding: 0 };
         let means = whole(&x).average.forward(x.clone());
-        let hidden = relu(convolution(means, self.squeeze.val(), point));
-        x * sigmoid(convolution(hidden, self.excite.val(), point))
+        let hidden = relu(convolve(means, self.squeeze.val(), point));
+        x * sigmoid(convolve(hidden, self.excite.val(), point))
     }
 }
 
@@ -381,8 +383,8 @@ struct Block {
     shortcut: Option<Unit>,
     excitation: Option<SqueezeExcitation>,
     residual: bool,
-    max_pool: Option<MaxPool2d>,
-    average_pool: Option<AvgPool2d>,
+    #[module(skip)]
+    pooling: BlockPooling,
 }
 
 impl Block {
@@ -401,40 +403,35 @@ impl Block {
             .then(|| Unit::with_kernel([from, to], 1, config.batch_norm, 1, random, device));
         let excitation =
             config.squeeze_excitation.then(|| SqueezeExcitation::init(to, random, device));
-        let (window, step) = ([2, 2], [2, 2]);
-        let (max_pool, average_pool) = match config.pooling {
-            BlockPooling::Max => {
-                (Some(MaxPool2dConfig::new(window).with_strides(step).init()), None)
-            }
-            BlockPooling::Average => {
-                (None, Some(AvgPool2dConfig::new(window).with_strides(step).init()))
-            }
-        };
-        Self { units, shortcut, excitation, residual: config.residual, max_pool, average_pool }
+        Self {
+            units,
+            shortcut,
+            excitation,
+            residual: config.residual,
+            pooling: config.pooling,
+        }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let mut x = input.clone();
         for (n, unit) in self.units.iter().enumerate() {
-            x = unit.forward(x);
-            if !self.residual || n + 1 < self.units.len() {
-                x = relu(x);
-            }
+            x = unit.forward(x, !self.residual || n + 1 < self.units.len());
         }
         if let Some(excitation) = &self.excitation {
             x = excitation.forward(x);
         }
         if self.residual {
             let shortcut = match &self.shortcut {
-                Some(shortcut) => shortcut.forward(input),
+                Some(shortcut) => shortcut.forward(input, false),
                 None => input,
             };
             x = relu(x + shortcut);
         }
-        match (&self.max_pool, &self.average_pool) {
-            (Some(pool), _) => pool.forward(x),
-            (None, Some(pool)) => pool.forward(x),
-            (None, None) => x,
+        match self.pooling {
+            BlockPooling::Max => halve(x),
+            BlockPooling::Average => {
+                AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
+            },
         }
     }
 }
@@ -487,7 +484,7 @@ impl CustomCnn {
         let x = (log_mel - self.mean.val()) * self.scale.val();
         let x = x.reshape([batch, 1, frames, mels]);
         let x = match &self.stem {
-            Some(stem) => relu(stem.forward(x)),
+            Some(stem) => stem.forward(x, true),
             None => x,
         };
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));

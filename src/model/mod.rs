@@ -2,11 +2,11 @@
 
 mod backbone;
 mod cnn;
-pub mod convolution;
 mod custom_cnn;
 mod genre;
 mod head;
 pub mod import;
+pub mod layers;
 
 pub use backbone::{Backbone, Source};
 pub use cnn::{Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec};

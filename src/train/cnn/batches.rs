@@ -298,10 +298,10 @@ mod tests {
         let masked = Batches { level: [-7.0, 1.0], ..batches(&samples, &vary) };
         let batch = collect(masked, 1, 0).swap_remove(0);
         let patch = &batch.patches[..16 * 8];
-        let covered = |values: &mut dyn Iterator<Item = f32>| values.all(|v| v == -7.0);
-        let frames = (0..16).filter(|f| covered(&mut patch[f * 8..][..8].iter().copied())).count();
-        let bands =
-            (0..8).filter(|b| covered(&mut patch.iter().skip(*b).step_by(8).copied())).count();
+        let line = |values: Vec<f32>| values.iter().all(|v| *v == -7.0);
+        let frames = (0..16).filter(|f| line(patch[f * 8..][..8].to_vec())).count();
+        let band = |b: &usize| line(patch.iter().skip(*b).step_by(8).copied().collect());
+        let bands = (0..8).filter(band).count();
         assert!(frames + bands > 0 && frames < 16 && bands < 8, "{frames} {bands}");
         let outside = patch.iter().filter(|v| **v != -7.0).count();
         assert_eq!(outside, (16 - frames) * (8 - bands));

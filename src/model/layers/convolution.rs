@@ -1,4 +1,5 @@
-//! Convolution and its gradients as matrix products, in parallel over images.
+//! Convolution and its gradients as matrix products, in parallel over images, after
+//! cuDNN's paper (Chetlur et al. 2014).
 //!
 //! The columns of an image, `[in * kernel * kernel, positions]`, are what each position
 //! of the output sees; they are made for a few rows of the output at a time, so that they

@@ -1,0 +1,162 @@
+//! Batch normalization (Ioffe & Szegedy 2015) with ReLU in the same pass.
+
+use rayon::prelude::*;
+
+/// What is read of a map `[batch, channels, height, width]` that lies in order.
+fn planes(x: &[f32], [_, channels, height, width]: [usize; 4], channel: usize) -> impl Iterator<Item = &[f32]> {
+    x.chunks_exact((height * width).max(1)).skip(channel).step_by(channels.max(1))
+}
+
+/// The sum of some values, exact enough for a million of them.
+fn sum(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(f64::from).sum()
+}
+
+/// Mean and (biased) variance of each channel.
+pub(super) fn statistics(x: &[f32], shape: [usize; 4]) -> Vec<(f32, f32)> {
+    let [batch, channels, height, width] = shape;
+    let count = (batch * height * width).max(1) as f64;
+    let of_channel = |channel: usize| {
+        let mean = planes(x, shape, channel).map(|p| lanes(p, |v| v)).sum::<f64>() / count;
+        let mean = mean as f32;
+        let square = |v: f32| (v - mean) * (v - mean);
+        let variance = planes(x, shape, channel).map(|p| lanes(p, square)).sum::<f64>() / count;
+        (mean, variance as f32)
+    };
+    (0..channels).into_par_iter().map(of_channel).collect()
+}
+
+/// The sum of `value` over a plane, in 16 lanes that the compiler turns into vectors.
+fn lanes(plane: &[f32], value: impl Fn(f32) -> f32) -> f64 {
+    let mut sums = [0f32; 16];
+    let chunks = plane.chunks_exact(16);
+    let rest = sum(chunks.remainder().iter().map(|v| value(*v)));
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, v)| *sum += value(*v));
+    }
+    sum(sums.into_iter()) + rest
+}
+
+/// The same of pairs of values.
+fn lanes_of_pairs(a: &[f32], b: &[f32], value: impl Fn(f32, f32) -> [f32; 2]) -> [f64; 2] {
+    let mut sums = [[0f32; 16]; 2];
+    let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
+    let mut total = [0f64; 2];
+    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
+        let [first, second] = value(*a, *b);
+        total = [total[0] + f64::from(first), total[1] + f64::from(second)];
+    }
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for lane in 0..16 {
+            let [first, second] = value(a[lane], b[lane]);
+            sums[0][lane] += first;
+            sums[1][lane] += second;
+        }
+    }
+    [total[0] + sum(sums[0].into_iter()), total[1] + sum(sums[1].into_iter())]
+}
+
+/// Slope and offset that normalize each channel.
+pub(super) fn affine(
+    statistics: &[(f32, f32)],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+) -> Vec<(f32, f32)> {
+    let one = |(((mean, variance), gamma), beta): (((&f32, &f32), &f32), &f32)| {
+        let slope = gamma / (variance + epsilon).sqrt();
+        (slope, beta - slope * mean)
+    };
+    statistics.iter().map(|(m, v)| (m, v)).zip(gamma).zip(beta).map(one).collect()
+}
+
+/// Normalizes `x` into `out`.
+pub(super) fn forward(
+    x: &[f32],
+    [_, channels, height, width]: [usize; 4],
+    affine: &[(f32, f32)],
+    rectify: bool,
+    out: &mut [f32],
+) {
+    let plane = (height * width).max(1);
+    let least = if rectify { 0.0 } else { f32::NEG_INFINITY };
+    out.par_chunks_mut(plane).zip(x.par_chunks(plane)).enumerate().for_each(|(at, (out, x))| {
+        let (slope, offset) = affine[at % channels];
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = (slope * x + offset).max(least));
+    });
+}
+
+/// What the gradients of one normalization have in common.
+pub(super) struct Backward<'a> {
+    x: &'a [f32],
+    shape: [usize; 4],
+    statistics: &'a [(f32, f32)],
+    /// Slope and offset of each channel.
+    affine: Vec<(f32, f32)>,
+    epsilon: f32,
+    rectify: bool,
+}
+
+impl<'a> Backward<'a> {
+    pub(super) fn new(
+        x: &'a [f32],
+        shape: [usize; 4],
+        statistics: &'a [(f32, f32)],
+        [gamma, beta]: [&[f32]; 2],
+        epsilon: f32,
+        rectify: bool,
+    ) -> Self {
+        let affine = affine(statistics, gamma, beta, epsilon);
+        Self { x, shape, statistics, affine, epsilon, rectify }
+    }
+
+    /// The gradient that comes through the ReLU.
+    fn through(&self, gradient: f32, x: f32, (slope, offset): (f32, f32)) -> f32 {
+        if self.rectify && slope * x + offset <= 0.0 { 0.0 } else { gradient }
+    }
+
+    /// `[mean, one over the deviation]` of a channel.
+    fn standard(&self, channel: usize) -> (f32, f32) {
+        let (mean, variance) = self.statistics[channel];
+        (mean, 1.0 / (variance + self.epsilon).sqrt())
+    }
+
+    /// For each channel the sums of the gradient (that of beta) and of the gradient times
+    /// the normalized value (that of gamma).
+    pub(super) fn sums(&self, gradient: &[f32]) -> Vec<(f32, f32)> {
+        let of_channel = |channel: usize| {
+            let (mean, over) = self.standard(channel);
+            let affine = self.affine[channel];
+            let pair = |x: f32, gradient: f32| {
+                let gradient = self.through(gradient, x, affine);
+                [gradient, gradient * (x - mean) * over]
+            };
+            let pairs = planes(self.x, self.shape, channel)
+                .zip(planes(gradient, self.shape, channel));
+            let totals = pairs.map(|(x, g)| lanes_of_pairs(x, g, pair));
+            let [beta, gamma] =
+                totals.fold([0.0, 0.0], |sum, more| [sum[0] + more[0], sum[1] + more[1]]);
+            (beta as f32, gamma as f32)
+        };
+        (0..self.shape[1]).into_par_iter().map(of_channel).collect()
+    }
+
+    /// The gradient of the input.
+    pub(super) fn input(&self, gradient: &[f32], sums: &[(f32, f32)], out: &mut [f32]) {
+        let [batch, channels, height, width] = self.shape;
+        let plane = (height * width).max(1);
+        let count = (batch * plane) as f32;
+        let planes = out.par_chunks_mut(plane).zip(self.x.par_chunks(plane));
+        let planes = planes.zip(gradient.par_chunks(plane)).enumerate();
+        planes.for_each(|(at, ((out, x), gradient))| {
+            let channel = at % channels;
+            let (mean, over) = self.standard(channel);
+            let affine = self.affine[channel];
+            let (of_beta, of_gamma) = (sums[channel].0 / count, sums[channel].1 / count);
+            for ((out, x), gradient) in out.iter_mut().zip(x).zip(gradient) {
+                let gradient = self.through(*gradient, *x, affine);
+                *out = affine.0 * (gradient - of_beta - (x - mean) * over * of_gamma);
+            }
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! The largest of every 2 x 2 values.
+
+use rayon::prelude::*;
+
+/// The shape of a halved map.
+pub(super) fn halved([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
+    [batch, channels, height / 2, width / 2]
+}
+
+/// The two rows that row `row` of the result comes from, cut to an even width.
+fn rows(plane: &[f32], width: usize, row: usize) -> (&[f32], &[f32]) {
+    let even = width / 2 * 2;
+    let (upper, lower) = (&plane[2 * row * width..], &plane[(2 * row + 1) * width..]);
+    (&upper[..even], &lower[..even])
+}
+
+/// Fills `out` with the largest of every 2 x 2 values of `x`.
+pub(super) fn forward(x: &[f32], shape: [usize; 4], out: &mut [f32]) {
+    let [.., height, width] = shape;
+    let [.., down, across] = halved(shape);
+    if down * across == 0 {
+        return;
+    }
+    let planes = out.par_chunks_mut(down * across).zip(x.par_chunks(height * width));
+    planes.for_each(|(out, x)| {
+        for (row, out) in out.chunks_exact_mut(across).enumerate() {
+            let (upper, lower) = rows(x, width, row);
+            let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+            for (out, (upper, lower)) in out.iter_mut().zip(pairs) {
+                *out = upper[0].max(upper[1]).max(lower[0].max(lower[1]));
+            }
+        }
+    });
+}
+
+/// Gives the gradient of every result to the first of its largest values; `out` is zero.
+pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut [f32]) {
+    let [.., height, width] = shape;
+    let [.., down, across] = halved(shape);
+    if down * across == 0 {
+        return;
+    }
+    let planes = out.par_chunks_mut(height * width).zip(x.par_chunks(height * width));
+    planes.zip(gradient.par_chunks(down * across)).for_each(|((out, x), gradient)| {
+        for (row, gradient) in gradient.chunks_exact(across).enumerate() {
+            let (upper, lower) = rows(x, width, row);
+            for (column, gradient) in gradient.iter().enumerate() {
+                let at = 2 * column;
+                let values = [upper[at], upper[at + 1], lower[at], lower[at + 1]];
+                let mut first = 0;
+                for other in 1..4 {
+                    if values[other] > values[first] {
+                        first = other;
+                    }
+                }
+                out[(2 * row + first / 2) * width + at + first % 2] = *gradient;
+            }
+        }
+    });
+}
