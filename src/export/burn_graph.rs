@@ -11,7 +11,7 @@ use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
-use super::splice::{int, int64s, ints, keep_what_leads_to, node};
+use super::splice::{int, int64s, keep_what_leads_to, node};
 use super::{INPUT, OUTPUTS, rename};
 use crate::model::import;
 use crate::model::{CnnEnsemble, GenreModel};
@@ -117,12 +117,15 @@ fn append_softmax(proto: &mut ModelProto, members: usize) {
     } else {
         // [batch, members * classes] to [batch, members, classes], and the mean over members.
         let shape = int64s("logits.shape", vec![0, members as i64, -1]);
-        let average = vec![ints("axes", &[1]), int("keepdims", 0)];
+        // burn-onnx writes opset 18, where a mean's axes are an input.
+        let axis = int64s("logits.axis", vec![1]);
+        let averaged = ["probabilities.members", &axis.name];
         graph.node.extend([
             node("Reshape", &[LOGITS, &shape.name], "logits.members", vec![]),
             node("Softmax", &["logits.members"], "probabilities.members", vec![int("axis", 2)]),
-            node("ReduceMean", &["probabilities.members"], OUTPUTS[0], average),
+            node("ReduceMean", &averaged, OUTPUTS[0], vec![int("keepdims", 0)]),
         ]);
+        graph.initializer.push(axis);
         graph.initializer.push(shape);
         shrink_last_axis(&mut graph.output[0], members as i64);
     }

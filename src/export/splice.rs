@@ -148,7 +148,7 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type, i: value, ..Default::default() }
 }
 
-pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Ints as i32;
     AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..Default::default() }
 }

@@ -65,6 +65,9 @@ pub struct CnnConfig {
     pub pooling: BlockPooling,
     /// How the last map becomes a vector.
     pub global_pooling: GlobalPooling,
+    /// Pools over time only, so that every band of the last map keeps features of its own:
+    /// `input` decides how many.
+    pub keep_bands: bool,
     /// Units of a hidden layer before the output; none for a linear output.
     pub head: Option<usize>,
     /// Share of the embedding's features dropped while training.
@@ -104,6 +107,7 @@ impl Preset {
             squeeze_excitation: false,
             pooling: BlockPooling::Max,
             global_pooling: GlobalPooling::AverageMax,
+            keep_bands: false,
             head: None,
             dropout: 0.2,
         };
@@ -112,22 +116,21 @@ impl Preset {
             Self::Vgg => CnnConfig {
                 filters: vec![16, 32, 64, 128],
                 convolutions: 2,
+                stem_stride: Some(2),
                 dropout: 0.4,
                 ..simple
             },
             Self::Resnet => CnnConfig {
-                filters: vec![16, 32, 64, 128],
-                convolutions: 2,
-                stem_stride: Some(2),
                 residual: true,
                 squeeze_excitation: true,
-                dropout: 0.4,
-                ..simple
+                keep_bands: true,
+                ..Self::Vgg.config()
             },
             Self::Searched => CnnConfig {
-                filters: vec![32, 64, 128, 128],
+                filters: vec![16, 32, 64, 128],
                 convolutions: 1,
                 stem_stride: Some(2),
+                keep_bands: true,
                 dropout: 0.4,
                 ..simple
             },
@@ -172,7 +175,7 @@ impl CnnConfig {
         if let Some(units) = self.head.filter(|units| !(1..=WIDEST).contains(units)) {
             return wrong(format!("head is {units}; give 1 to {WIDEST} units"));
         }
-        let mut map = input.map(|size| size.div_ceil(self.stem_stride.unwrap_or(1)));
+        let mut map = self.stem_output(input);
         for block in 1..=self.filters.len() {
             let [height, width] = map;
             if height < 2 || width < 2 {
@@ -184,7 +187,7 @@ impl CnnConfig {
             }
             map = [height / 2, width / 2];
         }
-        Ok(self.features())
+        Ok(self.features(input))
     }
 
     /// Multiplications with a weight that a patch of `[frames, mels]` takes.
@@ -198,25 +201,35 @@ impl CnnConfig {
         }
         for filters in &self.filters {
             let later = (self.convolutions - 1) * filters * filters * area;
-            let shortcut = if self.residual && channels != *filters { channels * filters } else { 0 };
+            let shortcut =
+                if self.residual && channels != *filters { channels * filters } else { 0 };
             total += (channels * filters * area + later + shortcut) * height * width;
             (channels, height, width) = (*filters, height / 2, width / 2);
         }
         total
     }
 
-    /// Size of the embedding.
-    pub fn features(&self) -> usize {
+    fn stem_output(&self, input: [usize; 2]) -> [usize; 2] {
+        input.map(|size| size.div_ceil(self.stem_stride.unwrap_or(1)))
+    }
+
+    /// Size of the embedding for patches of `[frames, mels]`.
+    pub fn features(&self, input: [usize; 2]) -> usize {
         let last = self.filters.last().copied().unwrap_or(0);
+        let bands = match self.keep_bands {
+            true => self.stem_output(input)[1] >> self.filters.len(),
+            false => 1,
+        };
         match self.global_pooling {
-            GlobalPooling::AverageMax => 2 * last,
-            _ => last,
+            GlobalPooling::AverageMax => 2 * last * bands,
+            _ => last * bands,
         }
     }
 
-    /// The module with seeded weights, for standardized or raw log-mels of `mels` bands.
+    /// The module with seeded weights for patches of `[frames, mels]`.
     pub fn init(
         &self,
+        input: [usize; 2],
         classes: usize,
         scale: &Standardization,
         seed: u64,
@@ -234,7 +247,7 @@ impl CnnConfig {
             blocks.push(Block::init([channels, *filters], self, &mut random, device));
             channels = *filters;
         }
-        let head = HeadSpec { features: self.features(), hidden: self.head, classes };
+        let head = HeadSpec { features: self.features(input), hidden: self.head, classes };
         let row = |values: Vec<f32>| {
             let shape = [1, 1, values.len()];
             Param::from_data(TensorData::new(values, shape), device)
@@ -247,6 +260,7 @@ impl CnnConfig {
             blocks,
             head: head.init(random.random(), device),
             global_pooling: self.global_pooling,
+            keep_bands: self.keep_bands,
         }
     }
 }
@@ -254,7 +268,14 @@ impl CnnConfig {
 impl fmt::Display for CnnConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let filters: Vec<String> = self.filters.iter().map(ToString::to_string).collect();
-        write!(f, "{} x {} conv {}x{}", filters.join("-"), self.convolutions, self.kernel, self.kernel)?;
+        write!(
+            f,
+            "{} x {} conv {}x{}",
+            filters.join("-"),
+            self.convolutions,
+            self.kernel,
+            self.kernel
+        )?;
         if let Some(stride) = self.stem_stride {
             write!(f, ", stem /{stride}")?;
         }
@@ -274,6 +295,9 @@ impl fmt::Display for CnnConfig {
             GlobalPooling::AverageMax => "average+max",
         };
         write!(f, ", global {global}")?;
+        if self.keep_bands {
+            write!(f, " by band")?;
+        }
         if let Some(units) = self.head {
             write!(f, ", head {units}")?;
         }
@@ -369,7 +393,7 @@ impl SqueezeExcitation {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let point = Geometry { stride: 1, padding: 0 };
-        let means = whole(&x).average.forward(x.clone());
+        let means = whole(&x, false).average.forward(x.clone());
         let hidden = relu(convolve(means, self.squeeze.val(), point));
         x * sigmoid(convolve(hidden, self.excite.val(), point))
     }
@@ -403,13 +427,7 @@ impl Block {
             .then(|| Unit::with_kernel([from, to], 1, config.batch_norm, 1, random, device));
         let excitation =
             config.squeeze_excitation.then(|| SqueezeExcitation::init(to, random, device));
-        Self {
-            units,
-            shortcut,
-            excitation,
-            residual: config.residual,
-            pooling: config.pooling,
-        }
+        Self { units, shortcut, excitation, residual: config.residual, pooling: config.pooling }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
@@ -431,7 +449,7 @@ impl Block {
             BlockPooling::Max => halve(x),
             BlockPooling::Average => {
                 AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
-            },
+            }
         }
     }
 }
@@ -442,8 +460,10 @@ struct Whole {
     max: MaxPool2d,
 }
 
-fn whole(x: &Tensor<4>) -> Whole {
+/// Over time and frequency, or over time only.
+fn whole(x: &Tensor<4>, keep_bands: bool) -> Whole {
     let [.., height, width] = x.dims();
+    let width = if keep_bands { 1 } else { width };
     Whole {
         average: AvgPool2dConfig::new([height, width]).with_strides([1, 1]).init(),
         max: MaxPool2dConfig::new([height, width]).with_strides([1, 1]).init(),
@@ -462,6 +482,7 @@ pub struct CustomCnn {
     head: Head,
     #[module(skip)]
     global_pooling: GlobalPooling,
+    keep_bands: bool,
 }
 
 impl CustomCnn {
@@ -488,7 +509,7 @@ impl CustomCnn {
             None => x,
         };
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        let Whole { average, max } = whole(&x);
+        let Whole { average, max } = whole(&x, self.keep_bands);
         let x = match self.global_pooling {
             GlobalPooling::Average => average.forward(x),
             GlobalPooling::Max => max.forward(x),
@@ -496,8 +517,8 @@ impl CustomCnn {
                 Tensor::cat(vec![average.forward(x.clone()), max.forward(x)], 1)
             }
         };
-        let features = x.dims()[1];
-        x.reshape([batch, features])
+        let [_, channels, _, bands] = x.dims();
+        x.reshape([batch, channels * bands])
     }
 }
 
@@ -529,7 +550,7 @@ impl EnsembleSpec {
     pub fn init(&self, device: &Device) -> Result<CnnEnsemble> {
         self.cnn.check(self.input)?;
         let neutral = Standardization::none(self.input[1]);
-        let member = |_| self.cnn.init(self.classes, &neutral, 0, device);
+        let member = |_| self.cnn.init(self.input, self.classes, &neutral, 0, device);
         Ok(CnnEnsemble { members: (0..self.members).map(member).collect() })
     }
 }
@@ -557,5 +578,96 @@ impl CnnEnsemble {
         let logits = logits.reshape([batch, members, width / members]);
         let mean = softmax(logits, 2).mean_dim(1).reshape([batch, width / members]);
         (mean, embeddings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: [usize; 2] = [128, 128];
+
+    fn patches(count: usize) -> Tensor<3> {
+        let values: Vec<f32> = (0..count * 128 * 128).map(|i| (i % 97) as f32 / 97.0).collect();
+        Tensor::from_data(TensorData::new(values, [count, 128, 128]), &Device::flex())
+    }
+
+    #[test]
+    fn every_kind_of_network_answers_with_the_sizes_it_says() {
+        let device = Device::flex();
+        let kinds = [
+            Preset::Simple.config(),
+            Preset::Vgg.config(),
+            Preset::Resnet.config(),
+            Preset::Searched.config(),
+            CnnConfig {
+                batch_norm: false,
+                pooling: BlockPooling::Average,
+                global_pooling: GlobalPooling::Max,
+                head: Some(8),
+                kernel: 5,
+                ..Preset::Resnet.config()
+            },
+        ];
+        for cnn in kinds {
+            let features = cnn.check(PATCH).unwrap();
+            let scale = Standardization::none(128);
+            let network = cnn.init(PATCH, 3, &scale, 1, &device);
+            let (logits, embeddings) = network.forward(patches(2));
+            assert_eq!((logits.dims(), embeddings.dims()), ([2, 3], [2, features]), "{cnn}");
+            let again = cnn.init(PATCH, 3, &scale, 1, &device).forward(patches(2)).1;
+            let difference = (again - embeddings.clone()).abs().max().into_scalar::<f32>();
+            assert_eq!(difference, 0.0);
+            assert!(embeddings.abs().max().into_scalar::<f32>() > 0.0);
+        }
+    }
+
+    #[test]
+    fn an_ensemble_averages_probabilities() {
+        let device = Device::flex();
+        let cnn = Preset::Simple.config();
+        let member = |seed| {
+            let mut network = cnn.init(PATCH, 3, &Standardization::none(128), seed, &device);
+            // A linear output starts at zero, where all members agree.
+            let head = HeadSpec { features: 64, hidden: Some(4), classes: 3 };
+            network.head = head.init(seed, &device);
+            network
+        };
+        let members = vec![member(1), member(2)];
+        let alone: Vec<Tensor<2>> =
+            members.iter().map(|m| softmax(m.forward(patches(2)).0, 1)).collect();
+        let together = CnnEnsemble { members }.probabilities(patches(2)).0;
+        let mean = (alone[0].clone() + alone[1].clone()) / 2.0;
+        let difference = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
+        assert!(difference(together.clone(), mean) < 1e-6);
+        assert!(difference(together, alone[0].clone()) > 1e-4);
+    }
+
+    #[test]
+    fn impossible_networks_are_refused_by_name() {
+        let simple = Preset::Simple.config();
+        for (cnn, named) in [
+            (CnnConfig { filters: vec![], ..simple.clone() }, "filters"),
+            (CnnConfig { filters: vec![16, 0], ..simple.clone() }, "block 2"),
+            (CnnConfig { filters: vec![16; 8], ..simple.clone() }, "pooling of block 8"),
+            (CnnConfig { kernel: 4, ..simple.clone() }, "kernel is 4"),
+            (CnnConfig { convolutions: 0, ..simple.clone() }, "convolutions is 0"),
+            (CnnConfig { stem_stride: Some(0), ..simple.clone() }, "stem_stride is 0"),
+            (CnnConfig { dropout: 1.0, ..simple.clone() }, "dropout is 1"),
+            (CnnConfig { head: Some(0), ..simple.clone() }, "head is 0"),
+        ] {
+            let error = cnn.check(PATCH).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn multiplications_are_counted_layer_by_layer() {
+        let simple = Preset::Simple.config();
+        // 9 * 1 * 16 at 128 x 128, then 9 * 16 * 32 at 64 x 64.
+        assert_eq!(simple.multiply_adds(PATCH), 144 * 16_384 + 4_608 * 4_096);
+        let stem = CnnConfig { stem_stride: Some(2), ..simple };
+        let blocks = 9 * 16 * 16 * 4_096 + 4_608 * 1_024;
+        assert_eq!(stem.multiply_adds(PATCH), 144 * 4_096 + blocks);
     }
 }

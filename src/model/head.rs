@@ -70,6 +70,11 @@ impl Standardization {
         Self { mean: vec![0.0; features], deviation: vec![1.0; features] }
     }
 
+    /// The number of features.
+    pub fn features(&self) -> usize {
+        self.mean.len()
+    }
+
     /// What to subtract from each feature, and what to multiply the rest with.
     pub fn shift_and_scale(&self) -> (Vec<f32>, Vec<f32>) {
         (self.mean.clone(), self.deviation.iter().map(|deviation| 1.0 / deviation).collect())

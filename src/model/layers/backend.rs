@@ -104,8 +104,7 @@ impl Layers for Flex {
         let x = x.to_contiguous();
         let [gamma, beta] = [gamma, beta].map(|tensor| tensor.to_contiguous());
         let statistics = normalization::statistics(values(&x), shape);
-        let affine =
-            normalization::affine(&statistics, values(&gamma), values(&beta), epsilon);
+        let affine = normalization::affine(&statistics, values(&gamma), values(&beta), epsilon);
         let y = compute([x], shape, |[x], out| {
             normalization::forward(x, shape, &affine, rectify, out);
         });

@@ -3,7 +3,11 @@
 use rayon::prelude::*;
 
 /// What is read of a map `[batch, channels, height, width]` that lies in order.
-fn planes(x: &[f32], [_, channels, height, width]: [usize; 4], channel: usize) -> impl Iterator<Item = &[f32]> {
+fn planes(
+    x: &[f32],
+    [_, channels, height, width]: [usize; 4],
+    channel: usize,
+) -> impl Iterator<Item = &[f32]> {
     x.chunks_exact((height * width).max(1)).skip(channel).step_by(channels.max(1))
 }
 
@@ -131,8 +135,8 @@ impl<'a> Backward<'a> {
                 let gradient = self.through(gradient, x, affine);
                 [gradient, gradient * (x - mean) * over]
             };
-            let pairs = planes(self.x, self.shape, channel)
-                .zip(planes(gradient, self.shape, channel));
+            let pairs =
+                planes(self.x, self.shape, channel).zip(planes(gradient, self.shape, channel));
             let totals = pairs.map(|(x, g)| lanes_of_pairs(x, g, pair));
             let [beta, gamma] =
                 totals.fold([0.0, 0.0], |sum, more| [sum[0] + more[0], sum[1] + more[1]]);

@@ -55,8 +55,7 @@ fn draw_into(epochs: &[Epoch], svg: &mut String) -> Drawn<()> {
 /// [`Error::Data`] if plotters cannot draw it.
 pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
     let mut svg = String::new();
-    draw_leaderboard(board, &mut svg)
-        .map_err(|e| Error::Data(format!("search.svg: {e}")))?;
+    draw_leaderboard(board, &mut svg).map_err(|e| Error::Data(format!("search.svg: {e}")))?;
     Ok(svg)
 }
 

@@ -165,7 +165,8 @@ impl CnnTask<'_> {
 
     fn start(&self, scale: &Standardization, checkpoints: Option<&Checkpoints>) -> Result<State> {
         let learning = self.device.clone().autodiff();
-        let init = |device: &Device| self.cnn.init(self.classes, scale, self.seed, device);
+        let input = [self.patch[0], scale.features()];
+        let init = |device: &Device| self.cnn.init(input, self.classes, scale, self.seed, device);
         let optimizer = AdamWConfig::new()
             .with_weight_decay(self.options.weight_decay as f32)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(self.options.clip as f32)))
@@ -243,7 +244,8 @@ impl CnnTask<'_> {
         let count = batch.count;
         let x = TensorData::new(batch.patches, [count, self.patch[0], mels]);
         let targets = TensorData::new(batch.targets, [count, self.classes]);
-        let kept = Tensor::from_data(self.kept(count, step), &learning);
+        let kept = self.kept(count, self.cnn.features([self.patch[0], mels]), step);
+        let kept = Tensor::from_data(kept, &learning);
         let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
@@ -264,8 +266,7 @@ impl CnnTask<'_> {
 
     /// Which features of a batch's embeddings are kept at `step`, and by how much they are
     /// raised for it.
-    fn kept(&self, count: usize, step: usize) -> TensorData {
-        let features = self.cnn.features();
+    fn kept(&self, count: usize, features: usize, step: usize) -> TensorData {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(step as u64);
         let raised = (1.0 / (1.0 - self.cnn.dropout)) as f32;

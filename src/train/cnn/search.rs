@@ -29,9 +29,9 @@ use crate::train::interrupt;
 use crate::train::run::Run;
 use crate::{Error, Result, files, progress};
 
-/// Multiplications that a sampled architecture may take for a patch, so that a search
-/// ends: a patch of 128 x 128 through the preset `resnet` takes 27 million.
-const DEAREST: usize = 45_000_000;
+/// Multiplications that an architecture of the search may take for a patch, so that the
+/// search ends: two cores learn from 240 patches a second at 24 million.
+const DEAREST: usize = 30_000_000;
 
 /// Of the architectures of one rung, one in so many goes on to the next.
 const KEPT: usize = 3;
@@ -111,7 +111,7 @@ const QUICK_EPOCHS: usize = 10;
 fn plan(config: &CnnRunConfig) -> Vec<(usize, usize)> {
     let (first, epochs): (usize, &[usize]) = match config.search.quick {
         true => (8, &[1, 4]),
-        false => (27, &[5, 12, 30]),
+        false => (27, &[3, 8, 20]),
     };
     let mut count = config.search.configurations.unwrap_or(first);
     let mut plan = vec![];
@@ -130,17 +130,15 @@ fn trials(count: usize, seed: u64, config: &CnnRunConfig, input: [usize; 2]) -> 
     let mut found: Vec<(CnnConfig, f64, f64)> =
         presets.map(|preset| (preset.config(), rate, mixup)).to_vec();
     let mut seen: HashSet<String> = HashSet::new();
-    found.retain(|(cnn, ..)| {
-        cnn.check(input).is_ok() && seen.insert(format!("{cnn:?}"))
-    });
+    let fits = |cnn: &CnnConfig| cnn.check(input).is_ok() && cnn.multiply_adds(input) <= DEAREST;
+    found.retain(|(cnn, ..)| fits(cnn) && seen.insert(format!("{cnn:?}")));
     // Patches may be so small that few architectures fit them.
     for _ in 0..count * 1000 {
         if found.len() >= count {
             break;
         }
         let sampled = sample(&mut random);
-        let fits = sampled.0.check(input).is_ok() && sampled.0.multiply_adds(input) <= DEAREST;
-        if fits && seen.insert(format!("{:?}", sampled.0)) {
+        if fits(&sampled.0) && seen.insert(format!("{:?}", sampled.0)) {
             found.push(sampled);
         }
     }
@@ -148,7 +146,7 @@ fn trials(count: usize, seed: u64, config: &CnnRunConfig, input: [usize; 2]) -> 
         number: at + 1,
         learning_rate,
         mixup,
-        parameters: parameters(&cnn),
+        parameters: parameters(&cnn, input),
         multiply_adds: cnn.multiply_adds(input),
         cnn,
         rungs: vec![],
@@ -157,9 +155,9 @@ fn trials(count: usize, seed: u64, config: &CnnRunConfig, input: [usize; 2]) -> 
 }
 
 /// Parameters but for those of the output, which depend on the number of genres.
-fn parameters(cnn: &CnnConfig) -> usize {
+fn parameters(cnn: &CnnConfig, input: [usize; 2]) -> usize {
     let device = burn::tensor::Device::flex();
-    cnn.init(1, &Standardization::none(1), 0, &device).num_params()
+    cnn.init(input, 1, &Standardization::none(input[1]), 0, &device).num_params()
 }
 
 fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
@@ -183,6 +181,7 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
             random,
             &[GlobalPooling::Average, GlobalPooling::Max, GlobalPooling::AverageMax],
         ),
+        keep_bands: random.random_bool(0.7),
         head: one(random, &[None, None, Some(64), Some(128)]),
         dropout: one(random, &[0.2, 0.4, 0.6]),
     };
@@ -370,14 +369,14 @@ mod tests {
         assert_eq!(found.len(), 27);
         for trial in &found {
             trial.cnn.check([128, 128]).unwrap();
-            assert!(trial.multiply_adds <= DEAREST || trial.number <= 4, "{trial:?}");
+            assert!(trial.multiply_adds <= DEAREST, "{trial:?}");
         }
     }
 
     #[test]
     fn a_third_goes_on_and_what_is_done_is_not_done_again() {
         let config = config(&["--configurations", "9"]);
-        assert_eq!(plan(&config), [(9, 5), (3, 12), (1, 30)]);
+        assert_eq!(plan(&config), [(9, 3), (3, 8), (1, 20)]);
         let mut board = Leaderboard {
             seed: 0,
             plan: plan(&config),
@@ -385,11 +384,8 @@ mod tests {
             winner: None,
             seconds: 0.0,
         };
-        let rung = |loss: f64| Rung {
-            epochs: 5,
-            validation: Score { loss, accuracy: 0.5 },
-            seconds: 1.0,
-        };
+        let rung =
+            |loss: f64| Rung { epochs: 5, validation: Score { loss, accuracy: 0.5 }, seconds: 1.0 };
         for (at, trial) in board.trials.iter_mut().enumerate().skip(1) {
             trial.rungs.push(rung(at as f64));
         }

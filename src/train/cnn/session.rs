@@ -266,7 +266,8 @@ impl CnnSession {
             let saved: Done = files::read_json(&done)?;
             history.extend(saved.history);
             let neutral = crate::model::Standardization::none(self.preprocessor.patch()[1]);
-            let model = task.cnn.init(task.classes, &neutral, 0, &self.device);
+            let input = self.preprocessor.patch();
+            let model = task.cnn.init(input, task.classes, &neutral, 0, &self.device);
             let MemberMetrics { validation, epoch, speed } = saved.metrics;
             return Ok(FittedCnn {
                 model: load_module(&weights, model)?,
@@ -311,7 +312,8 @@ impl CnnSession {
         let parameters = ensemble.num_params();
         let found = self.predict(&ensemble, &self.parts.test);
         let runs = run.folder().parent().unwrap_or(Path::new("."));
-        let test_uses = Ledger::open(runs)?.record(&self.split, run.folder(), self.config.search.search)?;
+        let test_uses =
+            Ledger::open(runs)?.record(&self.split, run.folder(), self.config.search.search)?;
         run.save_model(Spec::Custom(spec), &Trained::Custom(ensemble))?;
         let teacher = self.config.teacher.as_ref().map(|run| run.display().to_string());
         let cnn = CnnMetrics {

@@ -1,0 +1,357 @@
+//! `train-cnn` from the command line, on pictures and on audio: what it learns, keeps,
+//! repeats, resumes, searches and refuses.
+#![cfg(feature = "train")]
+
+mod common;
+#[path = "fixtures/runs.rs"]
+mod runs;
+
+use std::fs;
+use std::io::BufWriter;
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use genre_transfer::train::Run;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use runs::{Desk, GENRES, Ran, bytes};
+use serde_json::Value;
+
+/// Lowest, middle and highest intensity of the colour map magma.
+const COLOURS: [[u8; 3]; 3] = [[0, 0, 4], [183, 55, 121], [252, 253, 191]];
+
+const COLUMNS: usize = 40;
+const ROWS: usize = 32;
+
+/// A picture as matplotlib draws one: white margins, a dark frame, the plot.
+fn draw(path: &Path, colour: impl Fn(usize, usize) -> [u8; 3]) {
+    let (width, height) = (COLUMNS + 12, ROWS + 8);
+    let mut pixels = vec![255u8; width * height * 3];
+    for y in 0..ROWS + 2 {
+        for x in 0..COLUMNS + 2 {
+            let inside = (1..=COLUMNS).contains(&x) && (1..=ROWS).contains(&y);
+            let colour = if inside { colour(x - 1, y - 1) } else { [51; 3] };
+            pixels[((y + 3) * width + x + 5) * 3..][..3].copy_from_slice(&colour);
+        }
+    }
+    encode(path, &pixels, [width, height], png::ColorType::Rgb, png::BitDepth::Eight);
+}
+
+fn encode(
+    path: &Path,
+    data: &[u8],
+    size: [usize; 2],
+    colour: png::ColorType,
+    depth: png::BitDepth,
+) {
+    let file = BufWriter::new(fs::File::create(path).unwrap());
+    let mut encoder = png::Encoder::new(file, size[0] as u32, size[1] as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    encoder.write_header().unwrap().write_image_data(data).unwrap();
+}
+
+/// A collection in `pictures`, eight tracks in each of three genres that differ in where
+/// the picture is bright.
+fn pictures(desk: &Desk) {
+    for (label, genre) in GENRES.iter().enumerate() {
+        let folder = desk.path("pictures").join(genre);
+        fs::create_dir_all(&folder).unwrap();
+        for track in 0..8 {
+            let mut random = ChaCha8Rng::seed_from_u64((label * 100 + track) as u64);
+            let noise: Vec<bool> = (0..COLUMNS * ROWS).map(|_| random.random_bool(0.2)).collect();
+            draw(&folder.join(format!("{track}.png")), |x, y| {
+                let bright = y * GENRES.len() / ROWS == label;
+                COLOURS[usize::from(bright) + usize::from(noise[y * COLUMNS + x])]
+            });
+        }
+    }
+}
+
+/// A network that learns the pictures in seconds.
+const TINY: &str = "filters = [4, 8]\nkeep_bands = true\ndropout = 0.1\n";
+
+const SMALL: [&str; 8] = [
+    "--data",
+    "pictures",
+    "--config",
+    "tiny.toml",
+    "--mels=16",
+    "--patch-frames=16",
+    "--batch=8",
+    "--lr=0.02",
+];
+
+fn desk() -> Desk {
+    let desk = Desk::bare();
+    pictures(&desk);
+    fs::write(desk.path("tiny.toml"), TINY).unwrap();
+    desk
+}
+
+/// Trains on the pictures; an option in `more` takes the place of the same one in [`SMALL`].
+fn train_cnn(desk: &Desk, more: &[&str]) -> Ran {
+    let replaced = |given: &&str| {
+        given.split_once('=').is_some_and(|(option, _)| more.contains(&option))
+    };
+    let kept: Vec<&str> = SMALL.into_iter().filter(|given| !replaced(given)).collect();
+    let arguments = [&kept[..], more].concat();
+    Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).output().unwrap())
+}
+
+/// The JSON without what differs between two equal runs: times.
+fn timeless(mut json: Value) -> Value {
+    fn strip(json: &mut Value) {
+        match json {
+            Value::Object(entries) => {
+                ["seconds", "waiting"].iter().for_each(|key| drop(entries.remove(*key)));
+                entries.values_mut().for_each(strip);
+            }
+            Value::Array(entries) => entries.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    strip(&mut json);
+    json
+}
+
+fn results(desk: &Desk, run: &str) -> [Value; 3] {
+    ["metrics.json", "history.json", "predictions.json"]
+        .map(|file| timeless(desk.json(&format!("runs/{run}/{file}"))))
+}
+
+#[test]
+fn pictures_are_learned_exported_and_benchmarked() {
+    let desk = desk();
+    let ran = train_cnn(&desk, &["--epochs", "12", "--name", "a", "--json"]).succeeded();
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        desk.names("runs/a"),
+        [
+            "config.json",
+            "curves.svg",
+            "history.json",
+            "labels.txt",
+            "metrics.json",
+            "model.json",
+            "model.onnx",
+            "predictions.json",
+            "preprocessor.json",
+            "split.json",
+            "weights.bpk"
+        ]
+    );
+    let metrics = Run::open(&desk.path("runs/a")).unwrap().metrics().unwrap();
+    // Chance is a third.
+    assert!(metrics.test.tracks.accuracy > 0.6, "{metrics:?}");
+    let cnn = metrics.cnn.unwrap();
+    assert_eq!((cnn.members.len(), cnn.test_uses, &*cnn.source), (1, 1, "pictures"));
+    assert!(cnn.members[0].speed.examples >= 12 * 12);
+    for agreement in report["export"]["agreement"].as_array().unwrap() {
+        assert!(agreement["max_abs_difference"].as_f64().unwrap_or(0.0) < 1e-4, "{agreement}");
+    }
+    // The accuracy of the exported file, measured by another program, is the run's own.
+    let bench = ["runs/a", "--runtimes", "burn,tract", "--batch", "4", "--threads", "1"];
+    let bench = [&bench[..], &["--seconds", "0.1", "--output", "bench"]].concat();
+    let program = env!("CARGO_BIN_EXE_bench-runtimes");
+    Ran::from(desk.command(program, &bench).output().unwrap()).succeeded();
+    for row in desk.json("bench/bench.json")["rows"].as_array().unwrap() {
+        let accuracy = row["accuracy"].as_f64().unwrap_or_else(|| panic!("{row}"));
+        assert!((accuracy - metrics.test.tracks.accuracy).abs() < 1e-9, "{row}");
+    }
+}
+
+#[test]
+fn folds_become_one_model_whose_members_were_each_validated_on_their_fold() {
+    let desk = desk();
+    train_cnn(&desk, &["--epochs", "6", "--name", "a", "--folds", "3"]).succeeded();
+    let run = Run::open(&desk.path("runs/a")).unwrap();
+    let cnn = run.metrics().unwrap().cnn.unwrap();
+    assert_eq!(cnn.members.len(), 3);
+    let mean = cnn.members.iter().map(|m| m.validation.unwrap().accuracy).sum::<f64>() / 3.0;
+    assert!((cnn.validation.unwrap().accuracy - mean).abs() < 0.1, "{cnn:?}");
+    let stages: Vec<String> = desk
+        .json("runs/a/history.json")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["stage"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((&*stages[0], &*stages[17]), ("network 1", "network 3"));
+}
+
+#[test]
+fn audio_is_learned_too_and_the_same_seed_gives_the_same_files() {
+    let desk = Desk::new();
+    fs::write(desk.path("tiny.toml"), TINY).unwrap();
+    let audio = ["--data", "music", "--config", "tiny.toml", "--patch-frames", "32", "--batch"];
+    let audio = [&audio[..], &["8", "--epochs", "3", "--source", "audio", "--name"]].concat();
+    let train = |name| {
+        let arguments = [&audio[..], &[name]].concat();
+        let program = env!("CARGO_BIN_EXE_train-cnn");
+        Ran::from(desk.command(program, &arguments).output().unwrap()).succeeded();
+    };
+    train("a");
+    train("b");
+    for file in ["weights.bpk", "model.onnx", "predictions.json", "split.json"] {
+        let [a, b] = ["a", "b"].map(|run| bytes(&desk.path("runs").join(run).join(file)));
+        // The second look at the test part is counted in the metadata's metrics only.
+        assert!(a == b, "{file} differs");
+    }
+    assert_eq!(desk.json("runs/b/metrics.json")["cnn"]["test_uses"], 2);
+}
+
+/// Kills `child` once its first checkpoint is there; false if it ended before.
+fn kill_after_checkpoint(desk: &Desk, run: &str, mut child: Child) -> bool {
+    let latest = desk.path("runs").join(run).join("checkpoint/member-0/latest.json");
+    while !latest.exists() {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    let ended = child.try_wait().unwrap().is_some();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    !ended
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_end() {
+    let desk = desk();
+    let killed = ["20", "80", "320"].into_iter().find(|epochs| {
+        let _ = fs::remove_dir_all(desk.path("runs"));
+        let arguments = [&SMALL[..], &["--name", "killed", "--epochs", epochs]].concat();
+        let child = desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).spawn().unwrap();
+        kill_after_checkpoint(&desk, "killed", child)
+    });
+    let epochs = killed.expect("every run ended before it could be killed");
+    let resume = ["--resume", "runs/killed"];
+    Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &resume).output().unwrap()).succeeded();
+    let _ = fs::remove_file(desk.path("runs/test-uses.json"));
+    train_cnn(&desk, &["--name", "whole", "--epochs", epochs]).succeeded();
+    assert_eq!(results(&desk, "killed"), results(&desk, "whole"));
+    let [killed, whole] =
+        ["killed", "whole"].map(|run| bytes(&desk.path("runs").join(run).join("model.onnx")));
+    assert!(killed == whole, "model.onnx differs");
+}
+
+#[test]
+fn a_search_tests_its_winner_once() {
+    let desk = Desk::bare();
+    pictures(&desk);
+    let search = |more: &[&str]| {
+        let arguments = ["--data", "pictures", "--mels", "16", "--patch-frames", "16", "--search"];
+        let quick = ["--quick", "--configurations", "4", "--epochs", "2", "--batch", "8"];
+        let arguments = [&arguments[..], &quick, more].concat();
+        Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).output().unwrap())
+    };
+    let ran = search(&["--name", "first"]).succeeded();
+    assert!(ran.err.contains("architecture"), "{ran:#?}");
+    let board = desk.json("runs/first/search.json");
+    let winner = board["winner"].as_u64().unwrap() as usize;
+    let metrics = desk.json("runs/first/metrics.json");
+    assert_eq!(board["trials"].as_array().unwrap().len(), 4);
+    assert_eq!(board["trials"][winner - 1]["cnn"], metrics["cnn"]["architecture"]);
+    assert_eq!(metrics["cnn"]["test_uses"], 1);
+    search(&["--name", "second"]).refused(1, &["first", "--again"]);
+    assert!(!desk.path("runs/second").exists());
+    search(&["--name", "second", "--again"]).succeeded();
+    assert_eq!(desk.json("runs/second/metrics.json")["cnn"]["test_uses"], 2);
+    search(&["--name", "third", "--seed", "1"]).succeeded();
+    assert_eq!(desk.json("runs/third/metrics.json")["cnn"]["test_uses"], 1);
+}
+
+#[test]
+fn a_teacher_is_learned_from_unless_it_has_seen_the_test_part() {
+    let desk = desk();
+    train_cnn(&desk, &["--name", "teacher", "--epochs", "4"]).succeeded();
+    let ran = train_cnn(&desk, &["--name", "pupil", "--epochs", "2", "--teacher", "runs/teacher"]);
+    assert!(ran.succeeded().err.contains("the teacher knows"), "it must say what it knows");
+    let refused = ["--name", "other", "--seed", "3", "--teacher", "runs/teacher"];
+    train_cnn(&desk, &refused).refused(1, &["test part", "--split"]);
+    assert!(!desk.path("runs/other").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_used_are_skipped_with_the_reason() {
+    let desk = desk();
+    let low = desk.path("pictures/low");
+    let white = vec![255u8; 52 * 40 * 3];
+    let eight = png::BitDepth::Eight;
+    encode(&low.join("white.png"), &white, [52, 40], png::ColorType::Rgb, eight);
+    encode(&low.join("grey.png"), &white[..52 * 40], [52, 40], png::ColorType::Grayscale, eight);
+    fs::write(low.join("text.png"), "no picture").unwrap();
+    let whole = bytes(&low.join("0.png"));
+    fs::write(low.join("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    draw(&low.join("colours.png"), |x, _| [x as u8, 200, 3]);
+    // 16-bit samples and palettes are other ways to write the same picture.
+    let mut wide = vec![];
+    let reader = png::Decoder::new(std::io::Cursor::new(&whole)).read_info();
+    let mut reader = reader.unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut data).unwrap();
+    data.iter().for_each(|value| wide.extend([*value, *value]));
+    let sixteen = png::BitDepth::Sixteen;
+    encode(&low.join("sixteen.png"), &wide, [52, 40], png::ColorType::Rgb, sixteen);
+    let ran = train_cnn(&desk, &["--name", "a", "--epochs", "1"]).succeeded();
+    for (file, reason) in [
+        ("white.png", "all white"),
+        ("grey.png", "magma"),
+        ("text.png", ""),
+        ("cut.png", ""),
+        ("colours.png", "not in the colour map magma"),
+    ] {
+        let line = ran.err.lines().find(|line| line.contains(file));
+        let line = line.unwrap_or_else(|| panic!("nothing said of {file}: {ran:#?}"));
+        assert!(line.contains("skipped") && line.contains(reason), "{line}");
+    }
+    assert!(!ran.err.contains("sixteen.png"), "{ran:#?}");
+    train_cnn(&desk, &["--strict", "--name", "b"]).refused(1, &["--strict"]);
+}
+
+#[test]
+fn a_picture_of_another_size_is_skipped_by_name() {
+    let desk = desk();
+    let path = desk.path("pictures/low/small.png");
+    let mut pixels = vec![255u8; 30 * 30 * 3];
+    for y in 5..25 {
+        for x in 5..25 {
+            pixels[(y * 30 + x) * 3..][..3].copy_from_slice(&COLOURS[0]);
+        }
+    }
+    encode(&path, &pixels, [30, 30], png::ColorType::Rgb, png::BitDepth::Eight);
+    let ran = train_cnn(&desk, &["--name", "a", "--epochs", "1"]).succeeded();
+    assert!(ran.err.contains("small.png") && ran.err.contains("18 x 18"), "{ran:#?}");
+}
+
+#[test]
+fn wrong_options_are_refused_before_anything_is_written() {
+    let desk = desk();
+    let refused = |more: &[&str], code, words: &[&str]| {
+        train_cnn(&desk, more).refused(code, words);
+        assert_eq!(desk.names("runs"), [""; 0], "{more:?}");
+    };
+    refused(&["--lr", "-1"], 1, &["--lr -1"]);
+    refused(&["--warm-up", "1.5"], 1, &["--warm-up"]);
+    refused(&["--folds", "1"], 1, &["--folds", "at least 2"]);
+    refused(&["--batch", "0"], 1, &["--batch", "at least 1"]);
+    refused(&["--patch-frames", "41"], 1, &["40 columns"]);
+    refused(&["--mels", "33"], 1, &["32 rows"]);
+    refused(&["--quick"], 2, &["--search"]);
+    refused(&["--teacher", "runs/none"], 1, &["runs/none"]);
+    for (toml, words) in [
+        ("filters = [0]", &["block 1", "filters"][..]),
+        ("filters = [4, 4, 4, 4, 4]", &["pooling of block 5"]),
+        ("kernel = 2", &["kernel"]),
+        ("filter = [4]", &["tiny.toml", "filter"]),
+        ("filters = ", &["tiny.toml"]),
+    ] {
+        fs::write(desk.path("tiny.toml"), toml).unwrap();
+        refused(&[], 1, words);
+    }
+    fs::remove_file(desk.path("tiny.toml")).unwrap();
+    refused(&[], 1, &["tiny.toml"]);
+}
