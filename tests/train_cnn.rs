@@ -92,9 +92,8 @@ fn desk() -> Desk {
 
 /// Trains on the pictures; an option in `more` takes the place of the same one in [`SMALL`].
 fn train_cnn(desk: &Desk, more: &[&str]) -> Ran {
-    let replaced = |given: &&str| {
-        given.split_once('=').is_some_and(|(option, _)| more.contains(&option))
-    };
+    let replaced =
+        |given: &&str| given.split_once('=').is_some_and(|(option, _)| more.contains(&option));
     let kept: Vec<&str> = SMALL.into_iter().filter(|given| !replaced(given)).collect();
     let arguments = [&kept[..], more].concat();
     Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).output().unwrap())

@@ -62,6 +62,8 @@ pub fn normalize(norm: &BatchNorm, x: Tensor<4>, rectify: bool) -> Tensor<4> {
         let old = running.value_sync().to_device(&now.device());
         let moved = old * (1.0 - norm.momentum) + now * norm.momentum;
         running.update(moved.detach());
+        // An update waits until the value is asked for; a checkpoint must not miss it.
+        running.value_sync();
     }
     Tensor::from_dispatch(y)
 }

@@ -120,7 +120,9 @@ impl CnnSession {
         let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
         collection::report_origin(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
-        config.architecture().check(preprocessor.patch())?;
+        if !config.search.search {
+            config.architecture().check(preprocessor.patch())?;
+        }
         let shares = [config.test_fraction, config.validation_fraction];
         let make = || collection::split(&config.split, shares, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;

@@ -1,0 +1,51 @@
+//! The layers of our CNNs beside burn's own, forward and backward, on the maps of a batch
+//! of 16 patches of 128 x 128.
+
+use std::hint::black_box;
+
+use burn::nn::pool::MaxPool2dConfig;
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor};
+use criterion::{Criterion, criterion_group, criterion_main};
+use genre_transfer::model::layers::{Geometry, convolve, halve, normalize};
+
+const BATCH: usize = 16;
+
+/// Input and output channels, and the side of the map.
+const MAPS: [[usize; 3]; 4] = [[1, 16, 128], [16, 32, 64], [32, 64, 32], [64, 128, 16]];
+
+fn layers(criterion: &mut Criterion) {
+    let device = Device::flex().autodiff();
+    for [from, to, side] in MAPS {
+        let random = |shape| {
+            Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+        };
+        let x = random([BATCH, from, side, side]);
+        let weight = random([to, from, 3, 3]);
+        let map = random([BATCH, to, side, side]);
+        let norm: BatchNorm = BatchNormConfig::new(to).init(&device);
+        let geometry = Geometry { stride: 1, padding: 1 };
+        let options = || ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let pool = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+        let mut group = criterion.benchmark_group(format!("{from}-{to} channels, {side} x {side}"));
+        group.sample_size(10);
+        let mut time = |name: &str, layer: &dyn Fn() -> Tensor<4>| {
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| black_box(layer().sum().backward()));
+            });
+        };
+        time("convolution, ours", &|| convolve(x.clone(), weight.clone(), geometry));
+        time("convolution, burn's", &|| conv2d(x.clone(), weight.clone(), None, options()));
+        time("normalization and ReLU, ours", &|| normalize(&norm, map.clone(), true));
+        time("normalization and ReLU, burn's", &|| relu(norm.forward(map.clone())));
+        time("pooling, ours", &|| halve(map.clone()));
+        time("pooling, burn's", &|| pool.forward(map.clone()));
+        group.finish();
+    }
+}
+
+criterion_group!(benches, layers);
+criterion_main!(benches);
