@@ -198,3 +198,30 @@ pub(super) fn module_from_bytes<M: Module>(bytes: Bytes, module: M, path: &Path)
     let record = ModuleRecord::from_bytes(bytes).map_err(|e| Error::format(path, e))?;
     module.try_load_record(record).map_err(|e| Error::format(path, e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
+        let bytes = |text: &str| Bytes::from_bytes_vec(text.as_bytes().to_vec());
+        checkpoints.write("1", &[("a.bpk", bytes("old"))], Extra { epoch: 1 }).unwrap();
+        // The second file cannot be written, as on a full disk.
+        let files = [("a.bpk", bytes("new")), ("no/such/folder.bpk", bytes("new"))];
+        checkpoints.write("2", &files, Extra { epoch: 2 }).unwrap_err();
+        let (newest, state) = checkpoints.read::<Extra>().unwrap().unwrap();
+        assert_eq!((fs::read(newest.join("a.bpk")).unwrap(), state.epoch), (b"old".to_vec(), 1));
+        let left: Vec<_> = fs::read_dir(folder.path().join("checkpoint")).unwrap().collect();
+        assert_eq!(left.len(), 2, "the old one and latest.json: {left:?}");
+        checkpoints.write("2", &files[..1], Extra { epoch: 2 }).unwrap();
+        assert_eq!(checkpoints.read::<Extra>().unwrap().unwrap().1.epoch, 2);
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Extra {
+        epoch: usize,
+    }
+}
