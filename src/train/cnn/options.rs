@@ -26,7 +26,7 @@ pub enum Schedule {
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
     /// Passes over the training tracks
-    #[arg(long, default_value_t = 40, value_name = "N")]
+    #[arg(long, default_value_t = 45, value_name = "N")]
     pub epochs: usize,
     /// Patches a step
     #[arg(long, default_value_t = 32, value_name = "N")]
@@ -61,10 +61,10 @@ pub struct FitOptions {
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Augmentation {
     /// Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 for none
-    #[arg(long, default_value_t = 0.2, value_name = "ALPHA")]
+    #[arg(long, default_value_t = 0.0, value_name = "ALPHA")]
     pub mixup: f64,
     /// Masks over time and over frequency in each patch (SpecAugment, Park et al. 2019)
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub masks: usize,
     /// Widest mask, as a share of the patch in its direction
     #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
