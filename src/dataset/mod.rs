@@ -16,8 +16,10 @@ use crate::{Error, Result, files};
 pub mod demo;
 mod scan;
 mod split;
+mod table;
 
 pub use split::{Fold, Method, Parts, Split};
+pub use table::{FeatureRow, FeatureTable};
 
 /// One recording and its genre.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

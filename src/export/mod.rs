@@ -6,7 +6,7 @@
 //! [`metadata`].
 
 mod burn_graph;
-mod splice;
+pub(crate) mod splice;
 
 use std::collections::BTreeMap;
 use std::fmt;

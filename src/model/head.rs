@@ -63,6 +63,16 @@ impl Standardization {
         }
     }
 
+    /// The mean of each feature.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// The standard deviation of each feature, one for those that never vary.
+    pub fn deviation(&self) -> &[f32] {
+        &self.deviation
+    }
+
     /// Standardizes one row in place.
     pub fn apply(&self, row: &mut [f32]) {
         for ((value, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
