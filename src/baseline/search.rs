@@ -31,15 +31,18 @@ pub struct Found {
     pub model: Box<dyn Classifier>,
 }
 
-/// Tries every hyper-parameter of `kind` (only the default if `quick`) on the problem's
-/// folds, and fits the best, of equals the first, to all of its rows.
+/// Tries every hyper-parameter of `kind` on the problem's folds, and fits the best, of
+/// equals the first, to all of its rows. If `quick`, takes the defaults; only the epochs
+/// of a perceptron still need the folds.
 ///
 /// # Errors
 /// Errors of the fits; [`crate::Error::Interrupted`] on Ctrl-C.
 pub fn search(kind: Kind, problem: &Problem, seed: u64, quick: bool) -> Result<Found> {
     let mut grid = kind.grid();
+    // No grid is empty.
+    let default = grid[0];
     if quick {
-        grid.truncate(1);
+        grid.truncate(usize::from(kind == Kind::Mlp));
     }
     let bar = progress::bar((grid.len() * problem.folds.len()) as u64, kind.name(), "fits");
     let candidates = grid
@@ -47,14 +50,12 @@ pub fn search(kind: Kind, problem: &Problem, seed: u64, quick: bool) -> Result<F
         .map(|settings| try_out(settings, problem, seed, &bar))
         .collect::<Result<Vec<Candidate>>>()?;
     bar.finish_and_clear();
-    let better = |best: Candidate, next: &Candidate| {
-        if next.accuracy > best.accuracy { *next } else { best }
-    };
-    // No grid is empty.
-    let best = candidates[1..].iter().fold(candidates[0], better);
+    let better = |a: Candidate, b: Candidate| if b.accuracy > a.accuracy { b } else { a };
+    let best = candidates.iter().copied().reduce(better);
+    let settings = best.map_or(default, |best| best.settings);
     check()?;
-    let model = best.settings.fit(&problem.train, &problem.folds, seed)?;
-    Ok(Found { kind, settings: best.settings, candidates, model })
+    let model = settings.fit(&problem.train, &problem.folds, seed)?;
+    Ok(Found { kind, settings, candidates, model })
 }
 
 fn check() -> Result<()> {
