@@ -14,10 +14,12 @@ use crate::audio::EXTENSIONS;
 use crate::{Error, Result, files};
 
 pub mod demo;
+mod extract;
 mod scan;
 mod split;
 mod table;
 
+pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};
 pub use table::{FeatureRow, FeatureTable};
 
