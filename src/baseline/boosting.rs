@@ -3,6 +3,9 @@
 //!
 //! The trees are smartcore's; it has no boosting for more than one output.
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Deserialize;
 use smartcore::linalg::basic::matrix::DenseMatrix;
@@ -32,20 +35,22 @@ pub(super) fn fit(
     rounds: usize,
     depth: usize,
     learning_rate: f64,
+    seed: u64,
 ) -> Result<Boosting> {
-    let matrix = samples.matrix()?;
     let classes = samples.classes;
     let base = log_shares(samples);
     let mut scores: Vec<Vec<f64>> =
         vec![base.iter().copied().map(f64::from).collect(); samples.labels.len()];
     let mut trees = vec![];
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let probabilities: Vec<Vec<f32>> = scores.iter().map(|row| softmax(row)).collect();
         let one = |class: usize| {
             let truth = |row: usize| f64::from(u8::from(samples.labels[row] == class));
             let residual = |(row, p): (usize, &Vec<f32>)| truth(row) - f64::from(p[class]);
             let residuals = probabilities.iter().enumerate().map(residual).collect();
-            step(samples, &matrix, residuals, class, depth, learning_rate)
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream((round * classes + class) as u64);
+            step(samples, residuals, class, depth, learning_rate, &mut random)
         };
         let round: Vec<Tree> = (0..classes).into_par_iter().map(one).collect::<Result<_>>()?;
         for (scores, row) in scores.iter_mut().zip(samples.rows()) {
@@ -68,19 +73,32 @@ fn log_shares(samples: &Samples) -> Vec<f32> {
 }
 
 /// A tree fitted to the residuals of one class; its leaves then take one Newton step.
+///
+/// Of splits that are equally good smartcore takes that of the first feature. Features
+/// come in a random order, so that no feature wins all ties.
 fn step(
     samples: &Samples,
-    matrix: &DenseMatrix<f64>,
     residuals: Vec<f64>,
     class: usize,
     depth: usize,
     learning_rate: f64,
+    random: &mut ChaCha8Rng,
 ) -> Result<Tree> {
+    let mut order: Vec<usize> = (0..samples.features).collect();
+    order.shuffle(random);
+    let shuffled = samples.rows().flat_map(|row| order.iter().map(|&i| f64::from(row[i])));
+    let (rows, columns) = (samples.labels.len(), samples.features);
+    let matrix = DenseMatrix::new(rows, columns, shuffled.collect(), false).map_err(failed)?;
     // smartcore counts levels of nodes.
     let levels = u16::try_from(depth + 1).unwrap_or(u16::MAX);
     let parameters = DecisionTreeRegressorParameters::default().with_max_depth(levels);
-    let grown = DecisionTreeRegressor::fit(matrix, &residuals, parameters).map_err(failed)?;
+    let grown = DecisionTreeRegressor::fit(&matrix, &residuals, parameters).map_err(failed)?;
     let mut tree = Grown::read::<GrownTree>(&grown)?.tree_regressor.tree(|_| (class, 0.0));
+    for node in &mut tree.0 {
+        if let Node::Split { feature, .. } = node {
+            *feature = order[*feature];
+        }
+    }
     let mut sums = vec![(0.0, 0.0); tree.0.len()];
     for (row, residual) in samples.rows().zip(&residuals) {
         let (gradient, curvature) = &mut sums[tree.leaf(row)];

@@ -165,7 +165,7 @@ impl Settings {
                 Box::new(forest::fit(train, trees, *features_per_split, seed)?)
             }
             Self::Boosting { rounds, depth, learning_rate } => {
-                Box::new(boosting::fit(train, *rounds, *depth, *learning_rate)?)
+                Box::new(boosting::fit(train, *rounds, *depth, *learning_rate, seed)?)
             }
             Self::Mlp { hidden, weight_decay, epochs } => {
                 let (model, best) =

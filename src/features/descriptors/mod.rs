@@ -176,7 +176,8 @@ mod tests {
         near("rms_mean", 0.5 / 2f64.sqrt(), 0.01);
         near("spectral_centroid_mean", 1000.0, 0.01);
         near("rolloff_mean", 1000.0, 0.02);
-        near("zero_crossing_rate_mean", 2000.0 / 22050.0, 0.01);
+        // The ends of the padded signal cross nowhere.
+        near("zero_crossing_rate_mean", 2000.0 / 22050.0, 0.02);
         near("harmony_var", 0.125, 0.05);
         assert!(value(&values, "perceptr_var") < 1e-3);
     }
