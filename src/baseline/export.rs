@@ -11,7 +11,7 @@ use super::evaluation::values;
 use super::graph::{OPSET, OUTPUT};
 use super::run::Metrics;
 use super::{Classifier, Problem};
-use crate::export::{Agreement, Exported, TOLERANCE};
+use crate::export::{Agreement, Exported, name_destination};
 use crate::features::descriptors;
 use crate::runtime::{self, Options, Runtime, Tensor};
 use crate::{Error, Result, files};
@@ -24,7 +24,7 @@ const PROBES: usize = 64;
 /// (where it has the operators), and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Onnx`] if a runtime differs by more than [`TOLERANCE`], [`Error::Runtime`] if
+/// [`Error::Onnx`] if a runtime differs by more than [`Classifier::tolerance`], [`Error::Runtime`] if
 /// ort is installed and cannot run the file. Nothing is left behind then.
 pub(super) fn export(
     model: &dyn Classifier,
@@ -39,7 +39,8 @@ pub(super) fn export(
         .collect();
     let part = files::part_beside(destination, ".onnx")?;
     std::fs::write(part.path(), proto.encode_to_vec()).map_err(Error::io(destination))?;
-    let agreement = verify(part.path(), &Probe::of(model, problem))?;
+    let agreement = verify(part.path(), &Probe::of(model, problem), model.tolerance())
+        .map_err(|error| name_destination(error, part.path(), destination))?;
     let bytes = std::fs::metadata(part.path()).map_err(Error::io(destination))?.len();
     let sha256 = files::sha256(part.path())?;
     part.as_file().sync_all().map_err(Error::io(destination))?;
@@ -128,18 +129,18 @@ impl Probe {
     }
 }
 
-fn verify(path: &Path, probe: &Probe) -> Result<Vec<Agreement>> {
+fn verify(path: &Path, probe: &Probe, tolerance: f32) -> Result<Vec<Agreement>> {
     let mut agreement = vec![];
     for runtime in [Runtime::Tract, Runtime::Ort] {
         let opened = runtime::open(runtime, path, &Options::default());
         let difference = opened.and_then(|mut session| probe.difference(&mut *session));
         let may_fail = runtime == Runtime::Tract || runtime.version().is_none();
         let (max_abs_difference, reason) = match difference {
-            Ok(difference) if difference <= TOLERANCE => (Some(difference), None),
+            Ok(difference) if difference <= tolerance => (Some(difference), None),
             Ok(difference) => {
                 let reason = format!(
                     "exported, its probabilities in {runtime} differ by {difference:e} from the \
-                     fitted model's (allowed: {TOLERANCE:e})"
+                     fitted model's (allowed: {tolerance:e})"
                 );
                 return Err(Error::onnx(path, reason));
             }

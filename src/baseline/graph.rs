@@ -65,6 +65,16 @@ impl Graph {
         self.weights.push(floats(name, shape, values));
     }
 
+    fn integers(&mut self, name: &str, values: Vec<i64>) {
+        self.weights.push(TensorProto {
+            name: name.to_owned(),
+            dims: vec![values.len() as i64],
+            data_type: DataType::Int64 as i32,
+            int64_data: values,
+            ..Default::default()
+        });
+    }
+
     /// The input, standardized.
     pub(super) fn standardize(&mut self, standardization: &Standardization) -> String {
         let shape = [self.features];
@@ -95,13 +105,7 @@ impl Graph {
 
     /// The places of the `count` largest values in each row.
     pub(super) fn top(&mut self, x: &str, count: usize) -> String {
-        self.weights.push(TensorProto {
-            name: "neighbors".to_owned(),
-            dims: vec![1],
-            data_type: DataType::Int64 as i32,
-            int64_data: vec![count as i64],
-            ..Default::default()
-        });
+        self.integers("neighbors", vec![count as i64]);
         let mut top = node("TopK", &[x, "neighbors"], "nearest", vec![int("axis", 1)]);
         top.output.insert(0, "nearest.values".to_owned());
         self.push(top)
@@ -116,14 +120,27 @@ impl Graph {
     }
 
     /// Trees on the raw features; their scores are logits if `softmax`, else probabilities.
+    ///
+    /// ONNX Runtime takes two classes for one score and its complement, and base values
+    /// along with it. Therefore a third class without trees stands beside two, until the
+    /// scores are there, and base values are added by an operator of their own.
     pub(super) fn trees(&mut self, ensemble: &Ensemble, softmax: bool) {
-        let scores = if softmax { "scores" } else { OUTPUT };
-        let mut trees = node("TreeEnsembleClassifier", &[INPUT], scores, attributes(ensemble));
+        let attributes = attributes(ensemble, self.classes.max(3));
+        let mut trees = node("TreeEnsembleClassifier", &[INPUT], "trees", attributes);
         trees.domain = ML.to_owned();
         trees.output.insert(0, "label".to_owned());
-        self.push(trees);
+        let mut scores = self.push(trees);
+        if self.classes < 3 {
+            self.integers("classes", labels(self.classes));
+            let columns = node("Gather", &[&scores, "classes"], "scores", vec![int("axis", 1)]);
+            scores = self.push(columns);
+        }
         if softmax {
-            self.softmax(scores);
+            self.weight("base", &[1, self.classes], &ensemble.base);
+            let logits = self.push(node("Add", &[&scores, "base"], "logits", vec![]));
+            self.softmax(&logits);
+        } else {
+            self.push(node("Identity", &[&scores], OUTPUT, vec![]));
         }
     }
 
@@ -184,7 +201,7 @@ fn labels(classes: usize) -> Vec<i64> {
 }
 
 /// The trees as the operator wants them: all nodes of all trees in parallel lists.
-fn attributes(ensemble: &Ensemble) -> Vec<AttributeProto> {
+fn attributes(ensemble: &Ensemble, classes: usize) -> Vec<AttributeProto> {
     const NAMES: [&str; 5] = [
         "nodes_treeids",
         "nodes_nodeids",
@@ -224,8 +241,7 @@ fn attributes(ensemble: &Ensemble) -> Vec<AttributeProto> {
         ints("class_nodeids", &leaf_nodes),
         ints("class_ids", &leaf_classes),
         many("class_weights", weights),
-        ints("classlabels_int64s", &labels(ensemble.base.len())),
-        many("base_values", ensemble.base.clone()),
+        ints("classlabels_int64s", &labels(classes)),
         text("post_transform", "NONE"),
     ]);
     attributes

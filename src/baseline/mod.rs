@@ -34,8 +34,10 @@ pub use search::{Candidate, Found, search};
 pub use settings::{Kind, Settings};
 pub use summary::{summary, summary_json};
 
-use crate::Result;
 use graph::Graph;
+
+use crate::Result;
+use crate::export::TOLERANCE;
 
 /// A fitted model.
 pub trait Classifier: Send + Sync {
@@ -52,6 +54,11 @@ pub trait Classifier: Send + Sync {
     /// single precision; a neighbour among others at the same distance may not.
     fn is_decided(&self, _row: &[f32]) -> bool {
         true
+    }
+
+    /// The largest difference of a probability that an exported file may show.
+    fn tolerance(&self) -> f32 {
+        TOLERANCE
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Config, Found, Kind, Problem, Settings, evaluation, export};
 use crate::dataset::{FeatureTable, Split};
-use crate::export::Exported;
+use crate::export::{Exported, name_destination};
 use crate::train::{PartMetrics, TrainingData};
 use crate::{Error, Result, files};
 
@@ -133,8 +133,10 @@ pub(super) fn write(
     };
     let part = part_folder(folder)?;
     let at = |file: &str| part.path().join(file);
-    let mut exported = export::export(&*found.model, problem, &metrics, &at("model.onnx"))?;
-    exported.path = folder.join("model.onnx");
+    let (model, shown) = (at("model.onnx"), folder.join("model.onnx"));
+    let mut exported = export::export(&*found.model, problem, &metrics, &model)
+        .map_err(|error| name_destination(error, &model, &shown))?;
+    exported.path = shown;
     metrics.export = Some(exported);
     let config = Config { model: vec![kind.name().to_owned()], ..config.clone() };
     files::write_json(&at("config.json"), &config)?;

@@ -1,8 +1,11 @@
 //! Finished baselines in a few lines.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use super::BaselineRun;
+use serde::Serialize;
+
+use super::{BaselineRun, Metrics};
 use crate::Result;
 use crate::export::Agreement;
 use crate::runtime::Runtime;
@@ -63,7 +66,7 @@ pub fn summary(runs: &[BaselineRun]) -> String {
     text
 }
 
-fn run_agreement(metrics: &super::Metrics, runtime: Runtime) -> Option<f32> {
+fn run_agreement(metrics: &Metrics, runtime: Runtime) -> Option<f32> {
     let agreement = metrics.export.iter().flat_map(|exported| &exported.agreement);
     agreement.filter(|a| a.runtime == runtime).find_map(|a| a.max_abs_difference)
 }
@@ -77,7 +80,12 @@ fn runs_in(difference: Option<f32>) -> String {
 /// # Errors
 /// None that a finished run can cause.
 pub fn summary_json(runs: &[BaselineRun]) -> Result<String> {
-    let one = |run: &BaselineRun| serde_json::json!({"run": run.folder, "metrics": run.metrics});
-    let all: Vec<serde_json::Value> = runs.iter().map(one).collect();
+    #[derive(Serialize)]
+    struct Finished<'a> {
+        run: &'a Path,
+        metrics: &'a Metrics,
+    }
+    let all: Vec<Finished> =
+        runs.iter().map(|run| Finished { run: &run.folder, metrics: &run.metrics }).collect();
     serde_json::to_string_pretty(&all).map_err(|e| crate::Error::format("standard output", e))
 }

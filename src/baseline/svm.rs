@@ -125,4 +125,11 @@ impl Classifier for Svm {
         graph.svm(&x, &self.model);
         graph
     }
+
+    /// The iteration that couples pairwise probabilities stops once no condition is off by
+    /// more than 0.005 over the number of classes. Runtimes may stop a step earlier or
+    /// later, and iterate for two classes, where LIBSVM has the answer.
+    fn tolerance(&self) -> f32 {
+        0.005 / self.classes as f32
+    }
 }
