@@ -2,12 +2,15 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`bench`]; [`metrics`] is what they are judged by.
+//! [`runtime`] → [`bench`]; [`metrics`] is what they are judged by. `baseline` is a
+//! way of its own from hand-made features to ONNX.
 //!
 //! Without default features the crate is an inference library; the feature `train`
-//! adds burn and with it `model`, `train` and `export`.
+//! adds burn and with it `model`, `train`, `export` and `baseline`.
 
 pub mod audio;
+#[cfg(feature = "train")]
+pub mod baseline;
 pub mod bench;
 pub mod cli;
 pub mod dataset;

@@ -22,6 +22,10 @@ impl EvaluationSet {
     /// Errors of the model, the split and the collection; [`Error::Data`] if the
     /// model's genres are not the split's.
     pub fn of(model: &Path, data: Option<&Path>, split: Option<&Path>) -> Result<Option<Self>> {
+        #[cfg(feature = "train")]
+        if let Some(set) = crate::baseline::evaluation_set(model)? {
+            return Ok(Some(set));
+        }
         let given = data.is_some();
         let (file, data, split) = match model.is_dir() {
             true => (

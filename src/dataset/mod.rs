@@ -14,11 +14,15 @@ use crate::audio::EXTENSIONS;
 use crate::{Error, Result, files};
 
 pub mod demo;
+mod extract;
 mod scan;
 pub mod source;
 mod split;
+mod table;
 
+pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};
+pub use table::{FeatureRow, FeatureTable};
 
 /// One recording and its genre.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

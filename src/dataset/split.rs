@@ -28,6 +28,9 @@ pub enum Method {
     FaultFiltered,
     /// One of the folds of a cross-validation, stratified.
     Fold,
+    /// Windows of songs shuffled as if they were songs: a common mistake, made on purpose
+    /// to show what it does to the figures.
+    LeakyWindows,
 }
 
 impl fmt::Display for Method {
@@ -36,6 +39,7 @@ impl fmt::Display for Method {
             Self::Stratified => "stratified",
             Self::FaultFiltered => "fault-filtered",
             Self::Fold => "fold",
+            Self::LeakyWindows => "leaky-windows",
         })
     }
 }
@@ -322,7 +326,7 @@ impl Split {
         }
         match (self.method, self.fold) {
             (Method::Fold, Some(Fold { index, of })) if index < of => {}
-            (Method::Stratified | Method::FaultFiltered, None) => {}
+            (Method::Stratified | Method::FaultFiltered | Method::LeakyWindows, None) => {}
             _ => return Err("\"method\" and \"fold\" contradict each other".into()),
         }
         let mut seen: HashMap<&str, &str> = HashMap::new();

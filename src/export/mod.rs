@@ -6,7 +6,7 @@
 //! [`metadata`].
 
 mod burn_graph;
-mod splice;
+pub(crate) mod splice;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -141,7 +141,7 @@ pub fn export(run: &Run, destination: &Path) -> Result<Exported> {
 }
 
 /// Errors about the temporary file are about the destination, for the user.
-fn name_destination(error: Error, part: &Path, destination: &Path) -> Error {
+pub(crate) fn name_destination(error: Error, part: &Path, destination: &Path) -> Error {
     match error {
         Error::Onnx { path, reason } if path == part => Error::onnx(destination, reason),
         other => other,

@@ -127,7 +127,7 @@ fn tail(graph: &mut GraphProto, head: &Head) -> Vec<NodeProto> {
     nodes
 }
 
-pub(super) fn node(
+pub(crate) fn node(
     operator: &str,
     input: &[&str],
     output: &str,
@@ -143,12 +143,12 @@ pub(super) fn node(
     }
 }
 
-pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Int as i32;
     AttributeProto { name: name.to_owned(), r#type, i: value, ..Default::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Ints as i32;
     AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..Default::default() }
 }
@@ -163,7 +163,7 @@ pub(super) fn int64s(name: &str, values: Vec<i64>) -> TensorProto {
     }
 }
 
-fn floats(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
+pub(crate) fn floats(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: shape.iter().map(|size| *size as i64).collect(),
@@ -173,7 +173,7 @@ fn floats(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
     }
 }
 
-fn port(name: &str, batch: Option<usize>, shape: &[usize]) -> ValueInfoProto {
+pub(crate) fn port(name: &str, batch: Option<usize>, shape: &[usize]) -> ValueInfoProto {
     use tensor_shape_proto::dimension::Value::{DimParam, DimValue};
     let batch = batch.map_or(DimParam("batch".to_owned()), |batch| DimValue(batch as i64));
     let sizes = shape.iter().map(|size| DimValue(*size as i64));

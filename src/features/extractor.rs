@@ -150,7 +150,7 @@ impl Extractor {
 }
 
 /// `0.5 - 0.5 cos(2 pi i / n)`: the Hann window whose next period begins at `n`.
-fn periodic_hann(n: usize) -> Vec<f32> {
+pub(super) fn periodic_hann(n: usize) -> Vec<f32> {
     (0..n).map(|i| (0.5 - 0.5 * (TAU * i as f64 / n as f64).cos()) as f32).collect()
 }
 

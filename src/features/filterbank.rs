@@ -32,6 +32,13 @@ impl Bands {
         }
     }
 
+    /// librosa's default: `mels` bands from 0 Hz to half the sample rate, straight in Hz and
+    /// each of the same area.
+    pub(super) fn slaney(rate: u32, fft: usize, mels: usize) -> Self {
+        let rows = mel(rate.into(), fft, mels, None, None, false, true);
+        Self::from_rows(rows.rows().into_iter().map(|row| row.to_vec()))
+    }
+
     /// Keeps of each row the run from its first to its last weight that is not zero.
     fn from_rows(rows: impl Iterator<Item = Vec<f64>>) -> Self {
         let (mut bands, mut weights) = (Vec::new(), Vec::new());

@@ -1,9 +1,11 @@
-//! Samples to log-mel patches.
+//! Samples to log-mel patches, or to hand-made descriptors.
 //!
 //! A [`FrontEnd`] is data: the numbers that define a log-mel spectrogram and how
 //! it is cut into patches, saved as JSON beside every model. An [`Extractor`] is
-//! a front end made ready: window, planned FFT and sparse filterbank.
+//! a front end made ready: window, planned FFT and sparse filterbank. [`descriptors`]
+//! are the hand-made features of the classical baselines.
 
+pub mod descriptors;
 mod extractor;
 mod filterbank;
 mod front_end;

@@ -84,6 +84,15 @@ impl Standardization {
     pub fn level(&self) -> [f32; 2] {
         let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len().max(1) as f32;
         [mean(&self.mean), mean(&self.deviation)]
+
+    /// The mean of each feature.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// The standard deviation of each feature, one for those that never vary.
+    pub fn deviation(&self) -> &[f32] {
+        &self.deviation
     }
 
     /// Standardizes one row in place.

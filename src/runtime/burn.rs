@@ -27,6 +27,9 @@ impl Burn {
         if !folder.is_dir() {
             return Err(Error::runtime("burn", "it runs run folders, not ONNX files"));
         }
+        if crate::baseline::BaselineRun::find(folder)?.is_some() {
+            return Err(Error::runtime("burn", "it runs fine-tuned models, not baselines"));
+        }
         set_threads(options.threads)?;
         let device = match options.device {
             Device::Cpu => burn::tensor::Device::flex(),

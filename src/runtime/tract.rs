@@ -70,6 +70,9 @@ impl Tract {
             let names = parsed.unresolved_inputs;
             return Err(Error::onnx(path, format!("no node makes the inputs {names:?}")));
         }
+        if let Some(operator) = unknown_operator(&parsed.model) {
+            return Err(error(format!("{}: it has no operator {operator}", path.display())));
+        }
         let threads = (options.threads > 1).then_some(options.threads);
         let pool = |count| ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
         let by_row = |port: &Port| port.dims.first() == Some(&None);
@@ -221,6 +224,12 @@ fn join(answers: Vec<Answer>) -> Option<Vec<super::Tensor>> {
         }
         all
     })
+}
+
+/// The first operator that tract does not know: it parses a model around it.
+fn unknown_operator(model: &InferenceModel) -> Option<String> {
+    let name = |op: String| Some(op.strip_prefix("Unimplemented(")?.strip_suffix(')')?.to_owned());
+    model.nodes().iter().find_map(|node| name(node.op.name().into_owned()))
 }
 
 /// Fails if tract left any operator on the processor.

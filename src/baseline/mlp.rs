@@ -1,0 +1,92 @@
+//! A multi-layer perceptron: the genre head of the fine-tuned models, on hand-made
+//! features instead of embeddings.
+
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::graph::Graph;
+use super::{Classifier, Samples};
+use crate::Result;
+use crate::model::{Head, HeadSpec};
+use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};
+
+/// The most passes over the rows.
+pub(super) const EPOCHS: usize = 200;
+
+/// A fitted perceptron for raw features.
+pub(super) struct Mlp(Head);
+
+/// Rows of the same unit together, as the head's training wants them.
+struct Units(Vec<(usize, Embeddings)>);
+
+impl Units {
+    fn of(samples: &Samples) -> Self {
+        let mut order: Vec<usize> = (0..samples.labels.len()).collect();
+        order.sort_by_key(|&row| samples.units[row]);
+        let unit = |rows: &[usize]| {
+            let data = rows.iter().flat_map(|&row| samples.row(row)).copied().collect();
+            (samples.labels[rows[0]], Embeddings { data, features: samples.features })
+        };
+        Self(order.chunk_by(|&a, &b| samples.units[a] == samples.units[b]).map(unit).collect())
+    }
+
+    fn examples(&self) -> Vec<Example<'_>> {
+        self.0.iter().map(|(label, embeddings)| Example { label: *label, embeddings }).collect()
+    }
+}
+
+/// Trains for exactly so many epochs.
+pub(super) fn fit(
+    samples: &Samples,
+    hidden: usize,
+    weight_decay: f64,
+    epochs: usize,
+    seed: u64,
+) -> Result<Mlp> {
+    let fitted = fitted(samples, &Samples::default(), hidden, weight_decay, epochs, seed)?;
+    Ok(Mlp(fitted.folded()))
+}
+
+/// Trains on `train` until `held_out` gets no better; the model and its epoch.
+pub(super) fn fit_until_best(
+    train: &Samples,
+    held_out: &Samples,
+    hidden: usize,
+    weight_decay: f64,
+    seed: u64,
+) -> Result<(Mlp, usize)> {
+    let fitted = fitted(train, held_out, hidden, weight_decay, EPOCHS, seed)?;
+    Ok((Mlp(fitted.folded()), fitted.epoch))
+}
+
+fn fitted(
+    train: &Samples,
+    held_out: &Samples,
+    hidden: usize,
+    weight_decay: f64,
+    epochs: usize,
+    seed: u64,
+) -> Result<Fitted> {
+    let spec = HeadSpec { features: train.features, hidden: Some(hidden), classes: train.classes };
+    let options = HeadOptions { epochs, weight_decay, batch: 64, ..HeadOptions::default() };
+    let (train, held_out) = (Units::of(train), Units::of(held_out));
+    let (train, held_out) = (train.examples(), held_out.examples());
+    fit_head("mlp", spec, &train, &held_out, &options, seed, &Device::flex(), &mut vec![])
+}
+
+impl Classifier for Mlp {
+    fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
+        let shape = [rows.len() / self.0.features(), self.0.features()];
+        let rows = Tensor::from_data(TensorData::new(rows.to_vec(), shape), &Device::flex());
+        softmax(self.0.forward(rows), 1).into_data().iter().collect()
+    }
+
+    fn parameters(&self) -> usize {
+        self.0.num_params()
+    }
+
+    fn graph(&self) -> Graph {
+        Graph::network(&self.0.layers())
+    }
+}

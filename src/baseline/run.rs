@@ -1,0 +1,166 @@
+//! A baseline's run folder.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.json` | options of the run |
+//! | `split.json` | which song (or window, if leaky) is in which part |
+//! | `labels.txt` | one genre a line, in the order of the model's outputs |
+//! | `metrics.json` | results, the chosen hyper-parameters and how the runtimes agree |
+//! | `predictions.json` | probabilities of every test song |
+//! | `model.onnx` | the model |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candidate, Config, Found, Kind, Problem, Settings, evaluation, export};
+use crate::dataset::{FeatureTable, Split};
+use crate::export::{Exported, name_destination};
+use crate::train::{PartMetrics, TrainingData};
+use crate::{Error, Result, files};
+
+/// What `kind` says in `metrics.json`.
+const KIND: &str = "baseline";
+
+/// `metrics.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// `baseline`.
+    pub kind: String,
+    /// The kind of model.
+    pub model: Kind,
+    /// The table: `30s`, `3s` or a file's name.
+    pub features: String,
+    /// Whether a row is a window of a song.
+    pub windows: bool,
+    /// Whether windows of one song are in training and test, so that the figures are
+    /// better than the model.
+    pub leaky: bool,
+    /// The chosen hyper-parameters.
+    pub hyper_parameters: Settings,
+    /// All hyper-parameters that were tried, with their cross-validated accuracy.
+    pub search: Vec<Candidate>,
+    /// Folds of that cross-validation.
+    pub folds: usize,
+    /// The table's songs.
+    pub data: TrainingData,
+    /// Rows trained on.
+    pub train_rows: usize,
+    /// Rows left out since the split does not list their songs.
+    pub skipped_rows: usize,
+    /// Numbers that make up the model.
+    pub parameters: usize,
+    /// The test part: by song, and by row.
+    pub test: PartMetrics,
+    /// Wall-clock seconds of search and fit.
+    pub seconds: f64,
+    /// The exported file, as it was checked.
+    pub export: Option<Exported>,
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct BaselineRun {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its results.
+    pub metrics: Metrics,
+}
+
+impl BaselineRun {
+    /// The baseline run in `folder`; none if it is no folder, or holds another kind of run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Format`] if its results cannot be read.
+    pub fn find(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join("metrics.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let json: serde_json::Value = files::read_json(&path)?;
+        if json["kind"] != KIND {
+            return Ok(None);
+        }
+        let metrics = serde_json::from_value(json).map_err(|e| Error::format(&path, e))?;
+        Ok(Some(Self { folder: folder.to_owned(), metrics }))
+    }
+
+    /// The run's table and split.
+    ///
+    /// # Errors
+    /// Errors of the run's files and of the table.
+    pub fn problem(&self) -> Result<Problem> {
+        let config: Config = files::read_json(&self.folder.join("config.json"))?;
+        let split = Split::load(&self.folder.join("split.json"))?;
+        let table = FeatureTable::read(&config.table()?, Some(&split.genres))?;
+        Problem::new(table, split, &config)
+    }
+}
+
+/// Tests and exports what was found; the run's folder appears when it is complete.
+pub(super) fn write(
+    config: &Config,
+    problem: &Problem,
+    found: &Found,
+    seconds: f64,
+    (folder, force): &(PathBuf, bool),
+) -> Result<BaselineRun> {
+    let kind = found.kind;
+    let (test, predictions) = evaluation::test(&*found.model, problem, config.seed);
+    let name = problem.table.path.file_name().unwrap_or_default();
+    let mut metrics = Metrics {
+        kind: KIND.to_owned(),
+        model: kind,
+        features: config.features_name(),
+        windows: problem.table.windows,
+        leaky: problem.is_leaky(),
+        hyper_parameters: found.settings,
+        search: found.candidates.clone(),
+        folds: problem.folds.len(),
+        data: TrainingData {
+            name: name.to_string_lossy().into_owned(),
+            fingerprint: problem.units.fingerprint(),
+            tracks: problem.table.songs().tracks.len(),
+            skipped: 0,
+        },
+        train_rows: problem.train.labels.len(),
+        skipped_rows: problem.skipped_rows,
+        parameters: found.model.parameters(),
+        test,
+        seconds,
+        export: None,
+    };
+    let part = part_folder(folder)?;
+    let at = |file: &str| part.path().join(file);
+    let (model, shown) = (at("model.onnx"), folder.join("model.onnx"));
+    let mut exported = export::export(&*found.model, problem, &metrics, &model)
+        .map_err(|error| name_destination(error, &model, &shown))?;
+    exported.path = shown;
+    metrics.export = Some(exported);
+    let config = Config { model: vec![kind.name().to_owned()], ..config.clone() };
+    files::write_json(&at("config.json"), &config)?;
+    problem.split.save(&at("split.json"))?;
+    let labels: String = problem.table.genres.iter().map(|genre| format!("{genre}\n")).collect();
+    files::write(&at("labels.txt"), labels.as_bytes())?;
+    files::write_json(&at("predictions.json"), &predictions)?;
+    files::write_json(&at("metrics.json"), &metrics)?;
+    if *force && folder.exists() {
+        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    fs::rename(part.path(), folder).map_err(Error::io(folder))?;
+    Ok(BaselineRun { folder: folder.clone(), metrics })
+}
+
+/// A folder beside `folder`, removed unless it is renamed.
+fn part_folder(folder: &Path) -> Result<tempfile::TempDir> {
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    files::create_dir(parent)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.prefix(".part-").tempdir_in(parent).map_err(Error::io(folder))
+}

@@ -1,0 +1,112 @@
+//! The choice of hyper-parameters, by cross-validation within the part to train on.
+
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::by_group;
+use super::{Classifier, Fold, Kind, Problem, Samples, Settings};
+use crate::metrics::argmax;
+use crate::train::interrupt;
+use crate::{Result, progress};
+
+/// Hyper-parameters and how they did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The hyper-parameters.
+    pub settings: Settings,
+    /// Share of the songs given the right genre while held out.
+    pub accuracy: f64,
+}
+
+/// The chosen hyper-parameters and the model fitted with them on all rows to train on.
+pub struct Found {
+    /// The kind of model.
+    pub kind: Kind,
+    /// The hyper-parameters.
+    pub settings: Settings,
+    /// All that were tried.
+    pub candidates: Vec<Candidate>,
+    /// The model.
+    pub model: Box<dyn Classifier>,
+}
+
+/// Tries every hyper-parameter of `kind` on the problem's folds, and fits the best, of
+/// equals the first, to all of its rows. If `quick`, takes the defaults; only the epochs
+/// of a perceptron still need the folds.
+///
+/// # Errors
+/// Errors of the fits; [`crate::Error::Interrupted`] on Ctrl-C.
+pub fn search(kind: Kind, problem: &Problem, seed: u64, quick: bool) -> Result<Found> {
+    let mut grid = kind.grid();
+    // No grid is empty.
+    let default = grid[0];
+    if quick {
+        grid.truncate(usize::from(kind == Kind::Mlp));
+    }
+    let bar = progress::bar((grid.len() * problem.folds.len()) as u64, kind.name(), "fits");
+    let candidates = grid
+        .iter()
+        .map(|settings| try_out(settings, problem, seed, &bar))
+        .collect::<Result<Vec<Candidate>>>()?;
+    bar.finish_and_clear();
+    let better = |a: Candidate, b: Candidate| if b.accuracy > a.accuracy { b } else { a };
+    let best = candidates.iter().copied().reduce(better);
+    let settings = best.map_or(default, |best| best.settings);
+    check()?;
+    let model = settings.fit(&problem.train, &problem.folds, seed)?;
+    Ok(Found { kind, settings, candidates, model })
+}
+
+fn check() -> Result<()> {
+    interrupt::check("a model is fitted in seconds; run it again")
+}
+
+fn try_out(
+    settings: &Settings,
+    problem: &Problem,
+    seed: u64,
+    bar: &ProgressBar,
+) -> Result<Candidate> {
+    let one = |fold: &Fold| {
+        check()?;
+        let held_out = problem.train.select(&fold.held_out);
+        let (model, completed) =
+            settings.fit_fold(&problem.train.select(&fold.train), &held_out, seed)?;
+        let right = right(&*model, &held_out);
+        bar.inc(1);
+        Ok((completed, right))
+    };
+    let tried: Vec<(Settings, (usize, usize))> = match settings.is_parallel() {
+        true => problem.folds.iter().map(one).collect::<Result<_>>()?,
+        false => problem.folds.par_iter().map(one).collect::<Result<_>>()?,
+    };
+    let [right, units] =
+        tried.iter().fold([0, 0], |sum, (_, (right, units))| [sum[0] + right, sum[1] + units]);
+    let settings = completed(settings, tried.iter().map(|(settings, _)| settings));
+    Ok(Candidate { settings, accuracy: right as f64 / units.max(1) as f64 })
+}
+
+/// Of the held-out songs, how many the model gets right, and how many they are.
+fn right(model: &dyn Classifier, held_out: &Samples) -> (usize, usize) {
+    let probabilities = model.probabilities(&held_out.values);
+    let units = by_group(&probabilities, &held_out.units, held_out.classes);
+    let label = |unit: usize| held_out.units.iter().position(|&u| u == unit);
+    let is_right = |(unit, mean): &&(usize, Vec<f32>)| {
+        label(*unit).is_some_and(|row| held_out.labels[row] == argmax(mean))
+    };
+    (units.iter().filter(is_right).count(), units.len())
+}
+
+/// The epochs that early stopping found, on average over the folds.
+fn completed<'a>(settings: &Settings, found: impl Iterator<Item = &'a Settings>) -> Settings {
+    let Settings::Mlp { hidden, weight_decay, .. } = *settings else { return *settings };
+    let epochs: Vec<usize> = found
+        .filter_map(|settings| match settings {
+            Settings::Mlp { epochs, .. } => *epochs,
+            _ => None,
+        })
+        .collect();
+    let mean = epochs.iter().sum::<usize>().checked_div(epochs.len());
+    Settings::Mlp { hidden, weight_decay, epochs: mean.map(|epochs| epochs.max(1)) }
+}

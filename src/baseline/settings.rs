@@ -1,0 +1,195 @@
+//! The models and their hyper-parameters.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::{Classifier, Fold, Samples, boosting, forest, knn, logistic, mlp, svm};
+use crate::Result;
+
+/// A kind of model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// k nearest neighbours, all with the same weight
+    Knn,
+    /// Multinomial logistic regression with an L2 penalty
+    Logistic,
+    /// Support vector machine with a Gaussian kernel
+    Svm,
+    /// Random forest
+    Forest,
+    /// Gradient boosting of trees
+    Boosting,
+    /// Multi-layer perceptron with one hidden layer, in burn
+    Mlp,
+}
+
+impl Kind {
+    /// All kinds, in the order of the tables.
+    pub const ALL: [Self; 6] =
+        [Self::Knn, Self::Logistic, Self::Svm, Self::Forest, Self::Boosting, Self::Mlp];
+
+    /// What the command line and the run folders call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Knn => "knn",
+            Self::Logistic => "logistic",
+            Self::Svm => "svm",
+            Self::Forest => "forest",
+            Self::Boosting => "boosting",
+            Self::Mlp => "mlp",
+        }
+    }
+
+    /// The hyper-parameters to choose from; the first are the defaults.
+    #[must_use]
+    pub fn grid(self) -> Vec<Settings> {
+        match self {
+            Self::Knn => [5, 1, 3, 7, 9, 13].map(|neighbors| Settings::Knn { neighbors }).into(),
+            Self::Logistic => [1.0, 0.1, 10.0].map(|c| Settings::Logistic { c }).into(),
+            Self::Svm => pairs(&[3.0, 1.0, 10.0, 30.0], &[0.02, 0.005, 0.01, 0.04], |c, gamma| {
+                Settings::Svm { c, gamma }
+            }),
+            Self::Forest => [8, 4]
+                .map(|features_per_split| Settings::Forest { trees: 300, features_per_split })
+                .into(),
+            Self::Boosting => [(100, 3), (200, 2)]
+                .map(|(rounds, depth)| Settings::Boosting { rounds, depth, learning_rate: 0.1 })
+                .into(),
+            Self::Mlp => pairs(&[64, 128], &[0.1, 0.01], |hidden, weight_decay| Settings::Mlp {
+                hidden,
+                weight_decay,
+                epochs: None,
+            }),
+        }
+    }
+}
+
+fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B], make: impl Fn(A, B) -> Settings) -> Vec<Settings> {
+    a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b))).map(|(a, b)| make(a, b)).collect()
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The hyper-parameters of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Settings {
+    /// k-NN.
+    Knn {
+        /// Neighbours that vote.
+        neighbors: usize,
+    },
+    /// SVM; before logistic regression, whose one field it has too.
+    Svm {
+        /// The price of an error, against that of a narrow margin.
+        c: f64,
+        /// Of the kernel `exp(-gamma · |x - y|²)` of standardized features.
+        gamma: f64,
+    },
+    /// Logistic regression.
+    Logistic {
+        /// The inverse of the penalty's weight: `C · loss + |w|² / 2`.
+        c: f64,
+    },
+    /// Random forest.
+    Forest {
+        /// Trees, grown until their leaves are pure.
+        trees: usize,
+        /// Features drawn at each split.
+        features_per_split: usize,
+    },
+    /// Gradient boosting.
+    Boosting {
+        /// Trees a genre.
+        rounds: usize,
+        /// Splits from root to leaf.
+        depth: usize,
+        /// What is taken of each tree.
+        learning_rate: f64,
+    },
+    /// MLP.
+    Mlp {
+        /// Units of the hidden layer.
+        hidden: usize,
+        /// AdamW's decoupled weight decay.
+        weight_decay: f64,
+        /// Passes over the rows; found by early stopping in the cross-validation.
+        epochs: Option<usize>,
+    },
+}
+
+impl Settings {
+    /// Fits the final model. `folds` are of `samples`, for what needs rows that the model
+    /// has not seen.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] if the library cannot fit the model to these rows.
+    pub fn fit(&self, samples: &Samples, folds: &[Fold], seed: u64) -> Result<Box<dyn Classifier>> {
+        Ok(match *self {
+            Self::Svm { c, gamma } => Box::new(svm::fit_calibrated(samples, folds, c, gamma)?),
+            Self::Mlp { hidden, weight_decay, epochs } => {
+                let epochs = epochs.unwrap_or(mlp::EPOCHS);
+                Box::new(mlp::fit(samples, hidden, weight_decay, epochs, seed)?)
+            }
+            _ => self.fit_fold(samples, &Samples::default(), seed)?.0,
+        })
+    }
+
+    /// Fits a model on one fold's `train` to be judged on `held_out`, and these settings
+    /// completed by what only training tells.
+    ///
+    /// # Errors
+    /// As [`Settings::fit`].
+    pub fn fit_fold(
+        &self,
+        train: &Samples,
+        held_out: &Samples,
+        seed: u64,
+    ) -> Result<(Box<dyn Classifier>, Self)> {
+        let mut settings = *self;
+        let model: Box<dyn Classifier> = match &mut settings {
+            Self::Knn { neighbors } => Box::new(knn::fit(train, *neighbors)?),
+            Self::Logistic { c } => Box::new(logistic::fit(train, *c)?),
+            Self::Svm { c, gamma } => Box::new(svm::fit(train, *c, *gamma)?),
+            Self::Forest { trees, features_per_split } => {
+                // Enough of them to tell settings apart.
+                let trees = if held_out.labels.is_empty() { *trees } else { *trees / 3 };
+                Box::new(forest::fit(train, trees, *features_per_split, seed)?)
+            }
+            Self::Boosting { rounds, depth, learning_rate } => {
+                Box::new(boosting::fit(train, *rounds, *depth, *learning_rate, seed)?)
+            }
+            Self::Mlp { hidden, weight_decay, epochs } => {
+                let (model, best) =
+                    mlp::fit_until_best(train, held_out, *hidden, *weight_decay, seed)?;
+                *epochs = Some(best);
+                Box::new(model)
+            }
+        };
+        Ok((model, settings))
+    }
+
+    /// Whether the library that fits it uses all cores by itself.
+    #[must_use]
+    pub fn is_parallel(&self) -> bool {
+        matches!(self, Self::Forest { .. } | Self::Mlp { .. })
+    }
+}
+
+impl fmt::Display for Settings {
+    /// `neighbors=5`, say: the JSON in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_value(self).map_err(|_| fmt::Error)?;
+        let fields = json.as_object().into_iter().flatten();
+        let words: Vec<String> = fields.map(|(name, value)| format!("{name}={value}")).collect();
+        f.write_str(&words.join(" "))
+    }
+}

@@ -1,0 +1,60 @@
+//! Trains classical models on hand-made features.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use genre_transfer::baseline::{self, Config, Destination};
+use genre_transfer::cli;
+use genre_transfer::train::interrupt;
+
+const EXAMPLES: &str = "Examples:
+  baseline --data data/gtzan                        all models on features_30_sec.csv
+  baseline --data data/gtzan --features 3           a row for each 3 seconds
+  baseline --features 3 --leaky --model knn,svm     what splitting by window does
+  baseline --features my.csv --split runs/yamnet-gtzan/split.json
+
+my.csv may come from extract-features. Hyper-parameters are chosen by cross-validation
+within the training part, with all windows of a song on the same side. Each model is
+exported to RUN/model.onnx: input features [batch, 57], output probabilities.";
+
+/// Train k-NN, logistic regression, SVM, random forest, gradient boosting and an MLP on
+/// hand-made features.
+#[derive(Parser)]
+#[command(name = "baseline", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    /// Folder for the runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs: PathBuf,
+    /// How the run folders begin: NAME-svm [default: the model and the table, numbered if taken]
+    #[arg(long)]
+    name: Option<String>,
+    /// Replace runs of that name
+    #[arg(long, requires = "name")]
+    force: bool,
+    /// Print the results as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    cli::main("baseline", || run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<()> {
+    interrupt::install()?;
+    if let Some(name) = &cli.name {
+        let plain = Path::new(name).file_name() == Some(name.as_ref());
+        ensure!(plain, "--name {name}: give a plain name; --runs sets the folder");
+    }
+    let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
+    let runs = baseline::train(&cli.config, &destination)?;
+    match cli.json {
+        true => println!("{}", baseline::summary_json(&runs)?),
+        false => print!("{}", baseline::summary(&runs)),
+    }
+    Ok(())
+}

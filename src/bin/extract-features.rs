@@ -1,0 +1,102 @@
+//! Describes recordings by hand-made features.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use genre_transfer::audio::EXTENSIONS;
+use genre_transfer::cli;
+use genre_transfer::dataset::{Dataset, Recording, extract_features};
+use serde_json::json;
+
+const EXAMPLES: &str = "Examples:
+  extract-features data/gtzan --output features.csv
+  extract-features data/gtzan --window 3 --output windows.csv    a row for each 3 seconds
+  extract-features song.mp3 other.flac --output songs.csv        without a label
+
+The 57 descriptors are those of GTZAN's features_30_sec.csv, as librosa defines them:
+chroma, RMS, spectral centroid, bandwidth and roll-off, zero crossings, harmonic and
+percussive parts, tempo and 20 MFCCs. A table with labels can be given to baseline.";
+
+/// Compute GTZAN's 57 hand-made features from audio.
+#[derive(Parser)]
+#[command(name = "extract-features", version, after_help = EXAMPLES)]
+struct Cli {
+    /// A folder with one folder of recordings a genre, or recordings
+    #[arg(required = true, value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    /// The table to write
+    #[arg(short, long, default_value = "features.csv", value_name = "FILE")]
+    output: PathBuf,
+    /// Cut recordings into windows of so many seconds, a row each
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// Make an unreadable recording an error instead of skipping it
+    #[arg(long)]
+    strict: bool,
+    /// Print what was written as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    cli::main("extract-features", || run(&Cli::parse()))
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let recordings = recordings(&cli.paths)?;
+    let started = Instant::now();
+    let extracted = extract_features(&recordings, cli.window, cli.strict, &cli.output)?;
+    for skipped in &extracted.skipped {
+        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let speed = extracted.seconds / seconds;
+    match cli.json {
+        true => println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({
+                "output": cli.output,
+                "rows": extracted.rows,
+                "skipped": extracted.skipped,
+                "audio_seconds": extracted.seconds,
+                "seconds": seconds,
+            }))?
+        ),
+        false => println!(
+            "{}: {} rows from {:.0} s of audio in {seconds:.1} s ({speed:.0}x real time)",
+            cli.output.display(),
+            extracted.rows,
+            extracted.seconds
+        ),
+    }
+    Ok(())
+}
+
+fn recordings(paths: &[PathBuf]) -> Result<Vec<Recording>> {
+    if let [folder] = paths
+        && folder.is_dir()
+    {
+        let dataset = Dataset::scan(folder, EXTENSIONS)?;
+        for skipped in &dataset.skipped {
+            eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+        }
+        let found = dataset.recordings();
+        let what = "no recordings in genre folders; give the files themselves";
+        ensure!(!found.is_empty(), "{}: {what}", folder.display());
+        return Ok(found);
+    }
+    let folder = paths.iter().find(|path| path.is_dir());
+    let what = "a folder among other paths; give one folder, or files";
+    ensure!(folder.is_none(), "{}: {what}", folder.unwrap_or(&PathBuf::new()).display());
+    let one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        // Files of the same name must not look alike.
+        let alone = paths.iter().filter(|other| other.file_name() == Some(name)).count() == 1;
+        let name = if alone { Path::new(name) } else { path };
+        Recording { name: name.to_string_lossy().into_owned(), path: path.clone(), genre: None }
+    };
+    Ok(paths.iter().map(one).collect())
+}
