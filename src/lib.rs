@@ -2,7 +2,7 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`bench`]; [`metrics`] is what they are judged by.
+//! [`runtime`] → [`bench`] → [`report`]; [`metrics`] is what they are judged by.
 //!
 //! Without default features the crate is an inference library; the feature `train`
 //! adds burn and with it `model`, `train` and `export`.
@@ -22,6 +22,7 @@ pub mod model;
 #[cfg(feature = "tract")]
 pub mod onnx;
 pub mod progress;
+pub mod report;
 pub mod runtime;
 #[cfg(feature = "train")]
 pub mod train;
