@@ -54,6 +54,9 @@ fn run(cli: &Cli) -> Result<()> {
         }
         false => summary.tables.iter().for_each(|table| println!("{}", table.headline)),
     }
+    if written.pdf.is_none() {
+        eprintln!("no report.pdf: this was built without the feature pdf");
+    }
     for path in [Some(&written.html), written.pdf.as_ref(), Some(&written.markdown)] {
         path.iter().for_each(|path| eprintln!("written: {}", path.display()));
     }

@@ -12,7 +12,7 @@ use super::mistakes;
 use super::significance::compare;
 use super::text::{
     UNKNOWN, capital, counted, interval, listed, megabytes, p_value, percent, percent_number,
-    thousands, three_digits,
+    probability, thousands, three_digits,
 };
 use super::{Kind, Report, Titles};
 use crate::runtime::Runtime;
@@ -67,6 +67,14 @@ impl Composer<'_> {
         self.numbers.iter().position(|folder| *folder == entry.folder).map_or(0, |n| n + 1)
     }
 
+    /// `200 test tracks of gtzan`.
+    fn tracks_of(&self, group: &Group) -> String {
+        let mut names: Vec<String> = group.entries.iter().map(|e| e.data.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        format!("{} of {}", counted(group.tracks(), "test track"), listed(&names))
+    }
+
     fn summary(
         &self,
         document: &mut Document,
@@ -102,7 +110,18 @@ impl Composer<'_> {
         document.heading(2, "Data and splits");
         let mut table = Table::new(
             "Which tracks the runs learned from and were tested on",
-            &["Run", "Data", "Tracks>", "Skipped>", "Split", "Seed>", "Train>", "Validation>", "Test>", "Tested>"],
+            &[
+                "Run",
+                "Data",
+                "Tracks>",
+                "Skipped>",
+                "Split",
+                "Seed>",
+                "Train>",
+                "Validation>",
+                "Test>",
+                "Tested>",
+            ],
         );
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by_key(|entry| (self.number(entry) == 0, self.number(entry)));
@@ -121,10 +140,11 @@ impl Composer<'_> {
                 thousands(entry.test.tracks.count),
             ]);
         }
-        table.note = "Tracks: those at hand. Train, Validation, Test: what the split lists, of files \
+        table.note =
+            "Tracks: those at hand. Train, Validation, Test: what the split lists, of files \
                       at hand or not. Tested: test tracks at hand; of a leaky split, songs with a \
                       window in the test part."
-            .into();
+                .into();
         document.table(table);
         let mut genres: Vec<String> = entries.iter().map(|e| e.genres().join(", ")).collect();
         genres.sort();
@@ -134,12 +154,21 @@ impl Composer<'_> {
         }
     }
 
-    fn group(&self, document: &mut Document, group: &Group, number: usize, of: usize) -> Result<()> {
-        let tracks = counted(group.tracks(), "test track");
-        document.heading(2, match of {
-            1 => format!("Models on {tracks}"),
-            _ => format!("Table {number} of {of}: models on {tracks}"),
-        });
+    fn group(
+        &self,
+        document: &mut Document,
+        group: &Group,
+        number: usize,
+        of: usize,
+    ) -> Result<()> {
+        let tracks = self.tracks_of(group);
+        document.heading(
+            2,
+            match of {
+                1 => format!("Models on {tracks}"),
+                _ => format!("Table {number} of {of}: models on {tracks}"),
+            },
+        );
         document.table(self.models(group));
         document.figures(1, vec![self.intervals(group, number)?]);
         document.figures(2, self.pareto(group, number)?);
@@ -164,7 +193,21 @@ impl Composer<'_> {
     fn models(&self, group: &Group) -> Table {
         let mut table = Table::new(
             format!("All models, tested on the same {}", counted(group.tracks(), "track")),
-            &["#>", "Model", "Run", "Accuracy %>", "95 % interval>", "Macro-F1>", "Patches right %>", "Tracks at hand>", "Parameters>", "ONNX MB>", "Training s>", "ort ms>", "tract ms>"],
+            &[
+                "#>",
+                "Model",
+                "Run",
+                "Accuracy %>",
+                "95 % interval>",
+                "Macro-F1>",
+                "Patches right %>",
+                "Tracks at hand>",
+                "Parameters>",
+                "ONNX MB>",
+                "Training s>",
+                "ort ms a patch>",
+                "tract ms a patch>",
+            ],
         );
         let known = |value: Option<f64>| value.map_or(UNKNOWN.into(), three_digits);
         for entry in &group.entries {
@@ -229,6 +272,7 @@ impl Composer<'_> {
                     kind: entry.kind,
                     cost: cost(entry).filter(|cost| *cost > 0.0)?,
                     accuracy: entry.test.tracks.accuracy,
+                    is_partial: false,
                 })
             };
             let points: Vec<Point> = group.entries.iter().filter_map(point).collect();
@@ -262,7 +306,15 @@ impl Composer<'_> {
         let contenders = group.contenders();
         let mut table = Table::new(
             "Are the best models different? McNemar's exact test on the same tracks",
-            &["Models", "Tracks>", "Only first right>", "Only second right>", "p>", "p (Holm)>", "Significant"],
+            &[
+                "Models",
+                "Tracks>",
+                "Only first right>",
+                "Only second right>",
+                "p>",
+                "p (Holm)>",
+                "Significant",
+            ],
         );
         for c in compare(&contenders) {
             let (first, second) = (contenders[c.first], contenders[c.second]);
@@ -354,7 +406,7 @@ impl Composer<'_> {
                     p.track,
                     p.genre,
                     p.predicted,
-                    percent(f64::from(p.confidence()))
+                    probability(f64::from(p.confidence()))
                 ),
                 alt: format!("Log-mel spectrogram of {}", p.track),
                 image: image.unwrap_or_default(),
@@ -389,12 +441,15 @@ impl Composer<'_> {
             rows.push((self.titles.of(entry), entry.kind, *accuracy, *bounds));
         }
         document.table(table);
-        document.figures(1, vec![Figure {
-            file: format!("common-{number}.svg"),
-            caption: format!("Accuracy on the {tracks} shared by all, with 95 % intervals"),
-            alt: described(&rows),
-            image: charts::intervals(&rows)?.into_bytes(),
-        }]);
+        document.figures(
+            1,
+            vec![Figure {
+                file: format!("common-{number}.svg"),
+                caption: format!("Accuracy on the {tracks} shared by all, with 95 % intervals"),
+                alt: described(&rows),
+                image: charts::intervals(&rows)?.into_bytes(),
+            }],
+        );
         Ok(())
     }
 
@@ -411,7 +466,13 @@ impl Composer<'_> {
         );
         let mut table = Table::new(
             "The same models, split by song and split by window",
-            &["Model", "Windows, honest %>", "Windows, leaky %>", "Songs, honest %>", "Songs, leaky %>"],
+            &[
+                "Model",
+                "Windows, honest %>",
+                "Windows, leaky %>",
+                "Songs, honest %>",
+                "Songs, leaky %>",
+            ],
         );
         for leak in leaks {
             let honest = |of: fn(&Entry) -> f64| {
@@ -432,7 +493,16 @@ impl Composer<'_> {
     fn seeds(&self, document: &mut Document, seeds: &[Seeds]) {
         let mut table = Table::new(
             "Runs that differ in the seed only",
-            &["Model", "Runs>", "Test parts>", "Accuracy, mean %>", "Standard deviation>", "Lowest>", "Highest>", "Macro-F1, mean>"],
+            &[
+                "Model",
+                "Runs>",
+                "Test parts>",
+                "Accuracy, mean %>",
+                "Standard deviation>",
+                "Lowest>",
+                "Highest>",
+                "Macro-F1, mean>",
+            ],
         );
         for Seeds { entries, splits } in seeds {
             let all = |of: fn(&Entry) -> f64| entries.iter().map(|e| of(e)).collect::<Vec<_>>();
@@ -449,9 +519,10 @@ impl Composer<'_> {
                 format!("{:.3}", mean_and_deviation(&all(|entry| entry.test.tracks.macro_f1)).0),
             ]);
         }
-        table.note = "Test parts: how many different ones; with one, the spread is that of weights \
+        table.note =
+            "Test parts: how many different ones; with one, the spread is that of weights \
                       and order alone, with several, that of the draw of tracks as well."
-            .into();
+                .into();
         if !table.rows.is_empty() {
             document.heading(2, "Several seeds");
             document.table(table);
@@ -474,7 +545,16 @@ impl Composer<'_> {
             ));
             let mut table = Table::new(
                 format!("The best of {}", counted(ranked.len(), "trial")),
-                &["Trial>", "Filters and convolutions", "Epochs>", "Validation loss>", "Validation accuracy %>", "Parameters>", "Learning rate>", "Seconds>"],
+                &[
+                    "Trial>",
+                    "Filters and convolutions",
+                    "Epochs>",
+                    "Validation loss>",
+                    "Validation accuracy %>",
+                    "Parameters>",
+                    "Learning rate>",
+                    "Seconds>",
+                ],
             );
             for (trial, rung) in ranked.iter().take(TRIALS) {
                 let winner = if board.winner == Some(trial.number) { " (winner)" } else { "" };
@@ -490,9 +570,10 @@ impl Composer<'_> {
                     three_digits(trial.seconds()),
                 ]);
             }
-            table.note = "The longer trained come first, then by loss. Parameters without those of \
+            table.note =
+                "The longer trained come first, then by loss. Parameters without those of \
                           the output; seconds of all trainings of a trial."
-                .into();
+                    .into();
             document.table(table);
             document.figures(2, search_charts(entry)?);
         }
@@ -541,7 +622,7 @@ impl Composer<'_> {
         document.heading(2, "Discussion");
         for (number, group) in groups.iter().enumerate() {
             if groups.len() > 1 {
-                let tracks = counted(group.tracks(), "test track");
+                let tracks = self.tracks_of(group);
                 document.heading(3, format!("Table {}: {tracks}", number + 1));
             }
             let titles = &self.titles;
@@ -596,10 +677,8 @@ fn described(rows: &[(String, Kind, f64, [f64; 2])]) -> String {
 fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
     let Some(board) = &entry.search else { return Ok(vec![]) };
     let ranked = board.ranked();
-    let costs = [
-        ("parameters", "parameters", true),
-        ("time", "training (s)", false),
-    ];
+    let longest = ranked.first().map_or(0, |(_, rung)| rung.epochs);
+    let costs = [("parameters", "parameters", true), ("time", "training (s)", false)];
     let mut figures = vec![];
     for (name, axis, by_size) in costs {
         let point = |(trial, rung): &(&super::search::Trial, super::search::Rung)| {
@@ -609,6 +688,7 @@ fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
                 kind: entry.kind,
                 cost,
                 accuracy: rung.validation.accuracy,
+                is_partial: rung.epochs < longest,
             })
         };
         let points: Vec<Point> = ranked.iter().filter_map(point).collect();
@@ -621,8 +701,8 @@ fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
         figures.push(Figure {
             file: format!("search-{name}-{}.svg", entry.run),
             caption: format!(
-                "Trials by validation accuracy and {name} of their longest training; no other beats \
-                 {} in both",
+                "Trials by validation accuracy and {name}, at their longest training; hollow ones \
+                 were stopped early. No other beats {} in both",
                 listed(&front)
             ),
             alt: format!("Scatter chart of {} trials.", chart.points.len()),

@@ -22,26 +22,21 @@ pub fn headline(group: &Group, titles: &Titles) -> String {
         .filter(|entry| entry.test.tracks.accuracy == tracks.accuracy)
         .map(|entry| titles.of(entry))
         .collect();
-    let (who, verb) = match equals.len() {
+    let all = counted(group.entries.len(), "model");
+    let same = counted(tracks.count, "track");
+    let who = match equals.len() {
         _ if group.entries.len() == 1 => {
-            return format!(
-                "{}: {} of {} recognized (95 % interval {} %).",
-                capital(&titles.of(best)),
-                percent(tracks.accuracy),
-                counted(tracks.count, "test track"),
-                interval(tracks.interval)
-            );
+            format!("{} was tested on {same} alone and recognizes", capital(&equals[0]))
         }
-        1 => (equals[0].clone(), "recognizes"),
-        _ => (listed(&equals), "each recognize"),
+        count if count == group.entries.len() => {
+            format!("All {all} tested on the same {same} recognize equally many:")
+        }
+        1 => format!("Of {all} tested on the same {same}, {} recognizes most:", equals[0]),
+        _ => {
+            format!("Of {all} tested on the same {same}, {} recognize most, each", listed(&equals))
+        }
     };
-    format!(
-        "Of {} tested on the same {}, {who} {verb} most: {} (95 % interval {} %).",
-        counted(group.entries.len(), "model"),
-        counted(tracks.count, "track"),
-        percent(tracks.accuracy),
-        interval(tracks.interval)
-    )
+    format!("{who} {} (95 % interval {} %).", percent(tracks.accuracy), interval(tracks.interval))
 }
 
 /// Whether the best models of a group differ, pair by pair.
@@ -50,7 +45,8 @@ pub fn significance(group: &Group, titles: &Titles) -> Vec<String> {
     let contenders = group.contenders();
     let comparisons = compare(&contenders);
     let with_best = comparisons.iter().filter(|comparison| comparison.first == 0);
-    let mut sentences: Vec<String> = with_best.map(|c| difference(c, &contenders, titles)).collect();
+    let mut sentences: Vec<String> =
+        with_best.map(|c| difference(c, &contenders, titles)).collect();
     if !sentences.is_empty() {
         sentences.push(format!(
             "The best model was picked by these same tracks, so its own figure is rather too high \
@@ -119,11 +115,7 @@ pub fn confusions(group: &Group, titles: &Titles) -> Vec<String> {
             "{} takes no genre for the same other one more than once.",
             capital(&titles.of(best))
         )],
-        false => vec![format!(
-            "{} most often takes {}.",
-            capital(&titles.of(best)),
-            listed(&said)
-        )],
+        false => vec![format!("{} most often takes {}.", capital(&titles.of(best)), listed(&said))],
     };
     sentences.extend(hardest(group));
     sentences
@@ -225,6 +217,14 @@ pub fn limits(group: &Group) -> Vec<String> {
         points(1.0 / tracks.count.max(1) as f64),
         points(half)
     )];
+    if tracks.accuracy == 1.0 && tracks.count > 0 {
+        // All n right still has a chance of 2.5 % at a true share of the n-th root of that.
+        sentences.push(format!(
+            "All of them right leaves the bootstrap no width, which is not certainty: a model that \
+             finds {} would get them all right once in forty times.",
+            percent(0.025f64.powf(1.0 / tracks.count as f64))
+        ));
+    }
     let learned = |entry: &&&Entry| entry.data.tracks;
     let fewest = group.entries.iter().min_by_key(learned).map_or(0, |entry| entry.data.tracks);
     let most = group.entries.iter().max_by_key(learned).map_or(0, |entry| entry.data.tracks);
@@ -248,7 +248,15 @@ pub fn limits(group: &Group) -> Vec<String> {
 /// What is known of GTZAN's artists, where it is GTZAN.
 fn artists(group: &Group) -> Option<String> {
     const GTZAN: [&str; 10] = [
-        "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae",
+        "blues",
+        "classical",
+        "country",
+        "disco",
+        "hiphop",
+        "jazz",
+        "metal",
+        "pop",
+        "reggae",
         "rock",
     ];
     let entry = group.entries.first()?;
@@ -341,4 +349,89 @@ pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
         });
     }
     sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::entry::tests::{entry, given};
+    use crate::report::group::groups;
+    use proptest::prelude::*;
+
+    fn said(entries: &[Entry], say: fn(&Group, &Titles) -> Vec<String>) -> String {
+        let groups = groups(entries);
+        assert_eq!(groups.len(), 1);
+        say(&groups[0], &Titles::new(entries)).join(" ")
+    }
+
+    #[test]
+    fn a_difference_is_claimed_where_there_is_one() {
+        let good = entry("good", Kind::FineTuned, &given(60, 2));
+        let bad = entry("bad", Kind::Baseline, &given(60, 20));
+        let text = said(&[good, bad], significance);
+        assert!(text.contains("Good beats bad by 30.0 points: of the 18 tracks"), "{text}");
+        assert!(text.contains("18 go to good and 0 to bad; that is significant"), "{text}");
+    }
+
+    #[test]
+    fn no_difference_is_claimed_where_there_is_none() {
+        let a = entry("a", Kind::FineTuned, &given(60, 2));
+        let b = entry("b", Kind::Baseline, &given(60, 6));
+        let text = said(&[a.clone(), b], significance);
+        assert!(text.contains("do not show that a and b differ"), "{text}");
+        assert!(!text.contains("beats") && !text.contains("that is significant"), "{text}");
+        let same = entry("same", Kind::Baseline, &given(60, 2));
+        let text = said(&[a, same], significance);
+        assert!(text.contains("right on exactly the same tracks"), "{text}");
+    }
+
+    #[test]
+    fn a_tie_names_all_and_a_single_model_beats_nobody() {
+        let a = entry("a", Kind::FineTuned, &given(60, 2));
+        let b = entry("b", Kind::Baseline, &given(60, 2));
+        let titles = Titles::new(&[a.clone(), b.clone()]);
+        let all = [a.clone(), b];
+        let text = headline(&groups(&all)[0], &titles);
+        assert!(text.starts_with("All 2 models tested on the same 60 tracks"), "{text}");
+        let one = [a];
+        let text = headline(&groups(&one)[0], &titles);
+        assert!(
+            text.starts_with("A was tested on 60 tracks alone and recognizes 96.7 %"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn all_right_is_not_certainty() {
+        let entries = [entry("a", Kind::Cnn, &given(30, 0))];
+        let text = limits(&groups(&entries)[0]).join(" ");
+        // scipy.stats.binomtest(30, 30).proportion_ci().low
+        assert!(text.contains("a model that finds 88.4 % would"), "{text}");
+        assert!(!text.contains("GTZAN"), "{text}");
+    }
+
+    #[test]
+    fn confusions_are_those_of_the_matrix() {
+        // Tracks 0, 3, 6, ... are dub; every second one is taken for folk.
+        let given: Vec<usize> = (0..30).map(|n| if n % 6 == 0 { 1 } else { n % 3 }).collect();
+        let text = said(&[entry("a", Kind::Cnn, &given)], confusions);
+        assert_eq!(text, "A most often takes dub for folk (5 of 10 tracks).");
+    }
+
+    proptest! {
+        /// Whatever the predictions, a model is said to beat another only below 0.05.
+        #[test]
+        fn no_claim_without_significance(
+            a in prop::collection::vec(0usize..3, 40),
+            b in prop::collection::vec(0usize..3, 40),
+        ) {
+            let entries = [entry("a", Kind::Cnn, &a), entry("b", Kind::Baseline, &b)];
+            let groups = groups(&entries);
+            let contenders = groups[0].contenders();
+            let p = compare(&contenders)[0].p_holm;
+            let text = significance(&groups[0], &Titles::new(&entries)).join(" ");
+            prop_assert_eq!(text.contains(" beats "), p < LEVEL);
+            prop_assert_eq!(text.contains("do not show") || text.contains("exactly"), p >= LEVEL);
+        }
+    }
 }

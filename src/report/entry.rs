@@ -205,7 +205,7 @@ pub struct Entry {
     pub folder: PathBuf,
     /// The folder's name.
     pub run: String,
-    /// What the model is called: `yamnet, frozen`; not unique.
+    /// What the model is called: `frozen yamnet`; not unique.
     pub label: String,
     /// What kind of model it is.
     pub kind: Kind,
@@ -364,21 +364,26 @@ impl Metrics {
 
     fn label(&self) -> (Kind, String) {
         if let Some(Features { model, table, leaky, .. }) = self.features() {
-            let leaky = if leaky { ", leaky" } else { "" };
-            return (Kind::Baseline, format!("{}, {table}{leaky}", model_name(&model)));
+            let leaky = if leaky { "leaky " } else { "" };
+            let table = match table.as_str() {
+                "30s" => "30 s features",
+                "3s" => "3 s features",
+                other => other,
+            };
+            return (Kind::Baseline, format!("{leaky}{} on {table}", model_name(&model)));
         }
         if let Some(Cnn { name, source, teacher, .. }) = &self.cnn {
-            let teacher = if teacher.is_some() { ", taught" } else { "" };
+            let taught = if teacher.is_some() { "taught " } else { "" };
             let name = if name.is_empty() { "cnn" } else { name };
-            return (Kind::Cnn, format!("CNN {name}, {source}{teacher}"));
+            return (Kind::Cnn, format!("{taught}CNN {name} on {source}"));
         }
         let name = self.backbone.as_ref().map_or("model", |backbone| &backbone.name);
-        let layers = match (self.kept.as_str(), self.unfrozen_layers) {
-            ("unfrozen", 1) => "1 layer trained".to_owned(),
-            ("unfrozen", layers) => format!("{layers} layers trained"),
-            _ => "frozen".to_owned(),
+        let label = match (self.kept.as_str(), self.unfrozen_layers) {
+            ("unfrozen", 1) => format!("{name} with 1 trained layer"),
+            ("unfrozen", layers) => format!("{name} with {layers} trained layers"),
+            _ => format!("frozen {name}"),
         };
-        (Kind::FineTuned, format!("{name}, {layers}"))
+        (Kind::FineTuned, label)
     }
 }
 
@@ -452,8 +457,60 @@ fn check(metrics: &Metrics, split: &SplitFile, found: &[Prediction]) -> Result<(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::metrics::evaluate;
+
+    /// A run of this name that gives track `n` of three genres the genre `given[n]`, where
+    /// the true one is `n % 3`.
+    pub fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
+        let genres: Vec<String> = ["dub", "folk", "ska"].map(String::from).to_vec();
+        let truth: Vec<usize> = (0..given.len()).map(|track| track % 3).collect();
+        let prediction = |track: usize| Prediction {
+            track: format!("{}/{track:02}.wav", genres[truth[track]]),
+            genre: genres[truth[track]].clone(),
+            predicted: genres[given[track]].clone(),
+            probabilities: (0..3).map(|g| if g == given[track] { 0.8 } else { 0.1 }).collect(),
+        };
+        let mut predictions: Vec<Prediction> = (0..given.len()).map(prediction).collect();
+        predictions.sort_by(|a, b| a.track.cmp(&b.track));
+        let test = predictions.iter().map(|p| p.track.clone()).collect();
+        let tracks = evaluate(&truth, given, 3, 0);
+        Entry {
+            folder: run.into(),
+            run: run.to_owned(),
+            label: run.to_owned(),
+            kind,
+            features: None,
+            data: Data { name: "music".into(), fingerprint: "f".into(), tracks: 40, skipped: 0 },
+            data_folder: None,
+            split: SplitFile {
+                method: "stratified".into(),
+                seed: 0,
+                genres,
+                train: vec!["dub/a.wav".into()],
+                validation: vec!["dub/b.wav".into()],
+                test,
+            },
+            test: TestPart { patch_accuracy: tracks.accuracy, patches: 2 * tracks.count, tracks },
+            predictions,
+            cross_validation: None,
+            history: vec![],
+            search: None,
+            parameters: Some(1000),
+            onnx_bytes: Some(2_000_000),
+            seconds: Some(3.0),
+            test_uses: None,
+            seed: 0,
+            recipe: String::new(),
+            latency: BTreeMap::new(),
+        }
+    }
+
+    /// Genres of `tracks` tracks, of which the first `wrong` are mistaken.
+    pub fn given(tracks: usize, wrong: usize) -> Vec<usize> {
+        (0..tracks).map(|track| (track + usize::from(track < wrong)) % 3).collect()
+    }
 
     #[test]
     fn labels_say_what_was_trained() {
@@ -463,17 +520,20 @@ mod tests {
             let json = format!("{{{json}, {test}}}");
             serde_json::from_str::<Metrics>(&json).unwrap().label().1
         };
-        assert_eq!(label(r#""kind": "baseline", "model": "svm", "features": "3s""#), "SVM, 3s");
+        assert_eq!(
+            label(r#""kind": "baseline", "model": "svm", "features": "3s""#),
+            "SVM on 3 s features"
+        );
         assert_eq!(
             label(r#""kind": "baseline", "model": "knn", "features": "3s", "leaky": true"#),
-            "k-NN, 3s, leaky"
+            "leaky k-NN on 3 s features"
         );
-        assert_eq!(label(r#""backbone": {"name": "yamnet"}, "kept": "frozen""#), "yamnet, frozen");
+        assert_eq!(label(r#""backbone": {"name": "yamnet"}, "kept": "frozen""#), "frozen yamnet");
         let unfrozen = r#""backbone": {"name": "y"}, "kept": "unfrozen", "unfrozen_layers": 2"#;
-        assert_eq!(label(unfrozen), "y, 2 layers trained");
+        assert_eq!(label(unfrozen), "y with 2 trained layers");
         assert_eq!(
             label(r#""cnn": {"name": "simple", "source": "pictures"}"#),
-            "CNN simple, pictures"
+            "CNN simple on pictures"
         );
     }
 
@@ -484,5 +544,29 @@ mod tests {
         };
         assert_eq!(of(1, 0.5), of(2, 0.5));
         assert_ne!(of(1, 0.5), of(1, 0.6));
+    }
+
+    #[test]
+    fn latency_is_that_of_one_patch_on_one_thread_of_this_run() {
+        let mut entry = entry("runs/own", Kind::Cnn, &given(30, 3));
+        entry.run = "own".into();
+        let row = |model: &str, runtime: &str, threads: usize, batch: usize, p50: f64| {
+            serde_json::json!({"model": model, "runtime": runtime, "device": "cpu",
+                "threads": threads, "batch": batch, "latency":
+                {"p50_ms": p50, "p90_ms": 9, "p99_ms": 9, "runs": 1}})
+        };
+        let rows = [
+            row("runs/own", "ort", 1, 1, 5.0),
+            row("runs/own/model.onnx", "tract", 1, 1, 4.0),
+            row("runs/own", "ort", 2, 1, 1.0),
+            row("runs/own", "ort", 1, 8, 1.5),
+            row("runs/other", "tract", 1, 1, 0.1),
+        ];
+        let bench = serde_json::json!({"machine": {"cpu": "c", "cores": 1, "gpus": [], "os": "o",
+            "runtimes": [], "date": "d"}, "seconds_per_case": 1, "seed": 0, "rows": rows});
+        entry.take_latency(&serde_json::from_value(bench).unwrap());
+        assert_eq!(entry.patch_ms(Runtime::Ort), Some(5.0));
+        assert_eq!(entry.patch_ms(Runtime::Tract), Some(4.0));
+        assert_eq!(entry.track_ms(), Some(8.0), "two patches a track, in the faster runtime");
     }
 }

@@ -157,7 +157,8 @@ pub fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
         entries.sort_by(|a, b| a.seed.cmp(&b.seed).then_with(|| a.run.cmp(&b.run)));
         entries.dedup_by(|a, b| a.seed == b.seed && a.split.test == b.split.test);
         let splits = distinct(&entries, listed_digest);
-        (distinct(&entries, |entry| entry.seed.to_string()) > 1).then_some(Seeds { entries, splits })
+        (distinct(&entries, |entry| entry.seed.to_string()) > 1)
+            .then_some(Seeds { entries, splits })
     });
     several.collect()
 }
@@ -169,4 +170,77 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / count;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::entry::tests::{entry, given};
+
+    #[test]
+    fn only_runs_tested_on_the_same_tracks_share_a_table() {
+        let mut relabelled = entry("relabelled", Kind::Cnn, &given(30, 0));
+        relabelled.predictions[0].genre = "ska".into();
+        let entries = [
+            entry("b", Kind::Cnn, &given(30, 6)),
+            entry("a", Kind::FineTuned, &given(30, 3)),
+            entry("fewer", Kind::FineTuned, &given(12, 0)),
+            relabelled,
+        ];
+        let groups = groups(&entries);
+        let names = |group: &Group| group.entries.iter().map(|e| e.run.clone()).collect::<Vec<_>>();
+        let mut found: Vec<Vec<String>> = groups.iter().map(names).collect();
+        assert_eq!(found.pop().unwrap(), ["fewer"], "the smallest test is the last");
+        found.sort();
+        assert_eq!(found, [vec!["a", "b"], vec!["relabelled"]]);
+    }
+
+    #[test]
+    fn contenders_are_the_best_of_each_kind_and_then_the_next_best() {
+        let entries: Vec<Entry> = (0..6)
+            .map(|n| {
+                let kind = if n == 5 { Kind::Baseline } else { Kind::Cnn };
+                entry(&format!("run-{n}"), kind, &given(30, n))
+            })
+            .collect();
+        let groups = groups(&entries);
+        let runs: Vec<&str> = groups[0].contenders().iter().map(|e| &*e.run).collect();
+        assert_eq!(runs, ["run-0", "run-1", "run-2", "run-5"]);
+    }
+
+    #[test]
+    fn runs_of_one_split_are_compared_on_the_tracks_they_share() {
+        let whole = entry("whole", Kind::Cnn, &given(30, 6));
+        let mut part = entry("part", Kind::FineTuned, &given(12, 3));
+        part.split.test = whole.split.test.clone();
+        let entries = [whole, part];
+        let groups = groups(&entries);
+        let common = common(&groups, 0);
+        assert_eq!((common.len(), common[0].tracks), (1, 12));
+        let found: Vec<(&str, f64)> =
+            common[0].entries.iter().map(|(entry, share, _)| (&*entry.run, *share)).collect();
+        assert_eq!(found, [("part", 0.75), ("whole", 0.5)]);
+        let other = [entries[0].clone(), entry("other", Kind::Cnn, &given(12, 3))];
+        assert!(super::common(&super::groups(&other), 0).is_empty(), "another split");
+    }
+
+    #[test]
+    fn seeds_are_runs_with_the_same_options() {
+        let mut entries: Vec<Entry> =
+            (0..4).map(|n| entry(&format!("{n}"), Kind::Cnn, &given(30, n))).collect();
+        for (seed, entry) in entries.iter_mut().enumerate() {
+            (entry.label, entry.seed) = ("same".into(), seed as u64);
+        }
+        entries[3].recipe = "other".into();
+        let seeds = seeds(&entries);
+        assert_eq!((seeds.len(), seeds[0].entries.len(), seeds[0].splits), (1, 3, 1));
+    }
+
+    /// `numpy.mean` and `numpy.std(ddof=1)`.
+    #[test]
+    fn the_deviation_is_the_samples() {
+        let (mean, deviation) = mean_and_deviation(&[1.0, 2.0, 4.0]);
+        assert!((mean - 7.0 / 3.0).abs() < 1e-12 && (deviation - 1.5275252316519465).abs() < 1e-12);
+        assert_eq!(mean_and_deviation(&[3.0]), (3.0, 0.0));
+    }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::entry::Prediction;
 use super::Entry;
+use super::entry::Prediction;
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
 use crate::{Error, Result};
 
@@ -66,7 +66,8 @@ fn png(log_mel: &LogMel) -> Result<Vec<u8>> {
     for y in (0..height).rev() {
         let bands = y * mels / height..((y + 1) * mels / height).max(y * mels / height + 1);
         for x in 0..width {
-            let columns = x * frames / width..((x + 1) * frames / width).max(x * frames / width + 1);
+            let columns =
+                x * frames / width..((x + 1) * frames / width).max(x * frames / width + 1);
             let inside = columns.flat_map(|frame| bands.clone().map(move |mel| frame * mels + mel));
             let (sum, count) =
                 inside.fold((0.0, 0), |(sum, count), at| (sum + data[at], count + 1));

@@ -71,9 +71,10 @@ impl Document {
 
     fn pdf_if_possible(&self) -> Result<Option<Vec<u8>>> {
         #[cfg(feature = "pdf")]
-        return self.pdf().map(Some);
+        let pdf = Some(self.pdf()?);
         #[cfg(not(feature = "pdf"))]
-        Ok(None)
+        let pdf = None;
+        Ok(pdf)
     }
 }
 

@@ -50,6 +50,7 @@ pub fn p_equals(p: f64) -> String {
 pub fn three_digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
+        size if size < 0.0005 => "< 0.001".to_owned(),
         size if size < 0.0995 => format!("{value:.3}"),
         size if size < 9.995 => format!("{value:.2}"),
         size if size < 99.95 => format!("{value:.1}"),
@@ -96,13 +97,22 @@ pub fn listed(items: &[String]) -> String {
     }
 }
 
-/// The first letter as a capital one, unless the word is a name that has none.
+/// A share as `76.5 %`, but never as certainty where it is less.
+#[must_use]
+pub fn probability(share: f64) -> String {
+    if share > 0.9995 { "more than 99.9 %".to_owned() } else { percent(share) }
+}
+
+/// With a capital letter, unless the first word has one of its own, as `k-NN` has.
 #[must_use]
 pub fn capital(text: &str) -> String {
+    let first_word = text.split([' ', ',']).next().unwrap_or_default();
     let mut letters = text.chars();
     match letters.next() {
-        Some(first) => first.to_uppercase().collect::<String>() + letters.as_str(),
-        None => String::new(),
+        Some(first) if !first_word.contains(char::is_uppercase) => {
+            first.to_uppercase().collect::<String>() + letters.as_str()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -119,11 +129,13 @@ mod tests {
             ["0.50", "0.050", "0.031", "0.0010", "< 0.0001"]
         );
         assert_eq!(p_equals(1e-9), "p < 0.0001");
-        assert_eq!([0.0, 0.0586, 0.5, 12.34, 1234.5].map(three_digits), [
-            "0", "0.059", "0.50", "12.3", "1234"
-        ]);
+        assert_eq!(
+            [0.0, 0.0586, 0.5, 12.34, 1234.5].map(three_digits),
+            ["0", "0.059", "0.50", "12.3", "1234"]
+        );
         assert_eq!([7, 1000, 3_205_706].map(thousands), ["7", "1,000", "3,205,706"]);
         assert_eq!(counted(1, "track") + &counted(2, "track"), "one track2 tracks");
+        assert_eq!(capital("k-NN, 30s") + &capital("yamnet"), "k-NN, 30sYamnet");
         assert_eq!(listed(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }

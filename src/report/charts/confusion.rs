@@ -8,7 +8,9 @@ use crate::Result;
 use crate::report::Entry;
 
 const CELL: i32 = 34;
-const TOP: i32 = 30;
+const TOP: i32 = 32;
+/// Room for the line above the matrix.
+const NARROWEST: i32 = 330;
 
 /// The confusion matrix of `entry`, true genres from top to bottom.
 ///
@@ -18,14 +20,14 @@ pub fn confusion(entry: &Entry) -> Result<String> {
     let classes = entry.genres().len() as i32;
     let names = names(entry.genres());
     let side = names + CELL * classes;
-    let size = ((side + 10) as u32, (side + TOP + 22) as u32);
-    svg(&entry.run, size, |area| draw(area, entry, names))
+    let size = ((side + 10).max(NARROWEST) as u32, (side + TOP) as u32);
+    svg(&entry.run, size, |area| draw(area, entry, names.max(size.0 as i32 - 10 - CELL * classes)))
 }
 
 /// Pixels that the longest name takes.
 fn names(genres: &[String]) -> i32 {
     let longest = genres.iter().map(|genre| genre.chars().count()).max().unwrap_or(0);
-    (longest as i32 * 7 + 14).clamp(50, 160)
+    (longest as i32 * 13 / 2 + 12).clamp(40, 160)
 }
 
 fn draw(area: &Area, entry: &Entry, left: i32) -> Drawn<()> {
@@ -56,8 +58,8 @@ fn draw(area: &Area, entry: &Entry, left: i32) -> Drawn<()> {
         let (genre, x) = (&entry.genres()[row], left + CELL * row as i32 + CELL / 2);
         write(genre, (x, bottom + 8), HPos::Right, true, BLACK)?;
     }
-    let centre = left + CELL * confusion.len() as i32 / 2;
-    write("rows: true genre; columns: genre given", (centre, 14), HPos::Center, false, BLACK)?;
+    let right = left + CELL * confusion.len() as i32;
+    write("rows: true genre; columns: genre given", (right, 14), HPos::Right, false, BLACK)?;
     Ok(())
 }
 

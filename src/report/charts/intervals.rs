@@ -2,15 +2,14 @@
 
 use plotters::prelude::*;
 
+use super::{Area, LEGEND_LINE, svg};
 use super::{Drawn, FONT, GREY, SMALL, as_percent, colour, legend, mark, occurring, share_range};
-use super::{Area, svg};
 use crate::Result;
 use crate::report::Kind;
 
 const WIDTH: u32 = 560;
-const LINE: u32 = 24;
-const LEGEND: u32 = 66;
-const AXIS: u32 = 50;
+const LINE: u32 = 25;
+const AXIS: u32 = 52;
 
 /// Accuracies with 95 % intervals, from top to bottom as given: `(name, kind, accuracy,
 /// interval)`.
@@ -18,13 +17,17 @@ const AXIS: u32 = 50;
 /// # Errors
 /// [`crate::Error::Data`] if it cannot be drawn.
 pub fn intervals(rows: &[(String, Kind, f64, [f64; 2])]) -> Result<String> {
-    let height = LEGEND + AXIS + LINE * rows.len() as u32;
+    let height = legend_height(rows) + AXIS + LINE * rows.len() as u32 + 6;
     svg("accuracies", (WIDTH, height), |area| draw(area, rows))
 }
 
+fn legend_height(rows: &[(String, Kind, f64, [f64; 2])]) -> u32 {
+    10 + LEGEND_LINE as u32 * occurring(rows.iter().map(|row| row.1)).len() as u32
+}
+
 fn draw(area: &Area, rows: &[(String, Kind, f64, [f64; 2])]) -> Drawn<()> {
-    let (top, body) = area.split_vertically(LEGEND);
-    legend(&top, (20, 14), &occurring(rows.iter().map(|row| row.1)))?;
+    let (top, body) = area.split_vertically(legend_height(rows));
+    legend(&top, (20, 16), &occurring(rows.iter().map(|row| row.1)))?;
     let longest = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0);
     let names = (longest as u32 * 7 + 16).clamp(60, WIDTH / 2);
     let count = rows.len() as f64;
@@ -47,10 +50,11 @@ fn draw(area: &Area, rows: &[(String, Kind, f64, [f64; 2])]) -> Drawn<()> {
     for (place, (name, kind, accuracy, [low, high])) in rows.iter().enumerate() {
         let y = count - 0.5 - place as f64;
         let (left, height) = chart.backend_coord(&(range.start, y));
-        let style = (FONT, SMALL).into_text_style(&body).pos(plotters::style::text_anchor::Pos::new(
-            plotters::style::text_anchor::HPos::Right,
-            plotters::style::text_anchor::VPos::Center,
-        ));
+        let style =
+            (FONT, SMALL).into_text_style(&body).pos(plotters::style::text_anchor::Pos::new(
+                plotters::style::text_anchor::HPos::Right,
+                plotters::style::text_anchor::VPos::Center,
+            ));
         let (_, above) = body.get_base_pixel();
         body.draw(&Text::new(name.as_str(), (left - 10, height - above), style))?;
         let line = colour(*kind).stroke_width(2);

@@ -29,8 +29,11 @@ type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;
 
 const FONT: &str = "sans-serif";
-const SMALL: i32 = 13;
-const CAPTION: i32 = 15;
+/// Sizes of letters; plotters' SVG makes them a fifth smaller.
+const SMALL: i32 = 16;
+const CAPTION: i32 = 18;
+
+const LEGEND_LINE: i32 = 20;
 
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
@@ -59,21 +62,22 @@ fn colour(kind: Kind) -> RGBColor {
 
 /// The mark of a kind of model: square, triangle or circle.
 fn mark<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
-    let (corners, radius, start) = match kind {
-        Kind::Baseline => (4, 7.0, 0.125),
-        Kind::Cnn => (3, 7.5, 0.75),
-        Kind::FineTuned => (24, 5.5, 0.0),
-    };
-    shape(at, outline(corners, radius, start), colour(kind), colour(kind))
+    shape(at, kind, colour(kind))
 }
 
-fn shape<DB: DrawingBackend, C: Clone>(
-    at: C,
-    corners: Vec<(i32, i32)>,
-    line: RGBColor,
-    fill: RGBColor,
-) -> Mark<DB, C> {
-    let edge = PathElement::new([&corners[..], &corners[..1]].concat(), line.stroke_width(2));
+/// The same, hollow.
+fn hollow<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
+    shape(at, kind, WHITE)
+}
+
+fn shape<DB: DrawingBackend, C: Clone>(at: C, kind: Kind, fill: RGBColor) -> Mark<DB, C> {
+    let corners = match kind {
+        Kind::Baseline => outline(4, 7.0, 0.125),
+        Kind::Cnn => outline(3, 7.5, 0.75),
+        Kind::FineTuned => outline(24, 5.5, 0.0),
+    };
+    let edge = [&corners[..], &corners[..1]].concat();
+    let edge = PathElement::new(edge, colour(kind).stroke_width(2));
     EmptyElement::at(at) + Polygon::new(corners, fill) + edge
 }
 
@@ -89,9 +93,9 @@ fn outline(corners: i32, radius: f64, start: f64) -> Vec<(i32, i32)> {
 /// A line of marks with what they stand for, from `at` to the right and down.
 fn legend(area: &Area, at: (i32, i32), kinds: &[Kind]) -> Drawn<()> {
     for (line, kind) in kinds.iter().enumerate() {
-        let (x, y) = (at.0, at.1 + 18 * line as i32);
+        let (x, y) = (at.0, at.1 + LEGEND_LINE * line as i32);
         area.draw(&mark((x, y), *kind))?;
-        area.draw(&Text::new(kind.name(), (x + 14, y - 7), (FONT, SMALL)))?;
+        area.draw(&Text::new(kind.name(), (x + 14, y - 8), (FONT, SMALL)))?;
     }
     Ok(())
 }

@@ -7,10 +7,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
-use super::{legend, mark, occurring};
+use super::{LEGEND_LINE, hollow, legend, mark, occurring};
 use crate::Result;
 use crate::report::Kind;
-use crate::report::text::three_digits;
 
 const SIZE: (u32, u32) = (480, 400);
 
@@ -25,6 +24,8 @@ pub struct Point {
     pub cost: f64,
     /// What it can do, from 0 to 1.
     pub accuracy: f64,
+    /// Drawn hollow: not trained to the end.
+    pub is_partial: bool,
 }
 
 /// What the axes say.
@@ -70,7 +71,7 @@ impl Scatter {
 
     fn draw_on(&self, area: &Area) -> Drawn<()> {
         let kinds = occurring(self.points.iter().map(|point| point.kind));
-        let (top, body) = area.split_vertically(18 * kinds.len() as u32 + 14);
+        let (top, body) = area.split_vertically(LEGEND_LINE as u32 * kinds.len() as u32 + 14);
         legend(&top, (20, 16), &kinds)?;
         let costs = self.cost_range();
         let shares = share_range(self.points.iter().map(|point| point.accuracy));
@@ -78,16 +79,13 @@ impl Scatter {
         let mut chart = ChartBuilder::on(&body)
             .margin(6)
             .margin_right(24)
-            .x_label_area_size(44)
-            .y_label_area_size(66)
-            .build_cartesian_2d(
-                costs.clone().log_scale().with_key_points(ticks),
-                shares.clone(),
-            )?;
+            .x_label_area_size(48)
+            .y_label_area_size(74)
+            .build_cartesian_2d(costs.clone().log_scale().with_key_points(ticks), shares.clone())?;
         chart
             .configure_mesh()
             .light_line_style(WHITE)
-            .x_label_formatter(&|cost| three_digits_or_power(*cost))
+            .x_label_formatter(&|cost| round(*cost))
             .x_desc(format!("{}, log scale", self.axis.cost))
             .y_labels(6)
             .y_label_formatter(&as_percent)
@@ -99,6 +97,7 @@ impl Scatter {
         let mut taken = Vec::new();
         for point in &self.points {
             let at = (point.cost, point.accuracy);
+            let mark = if point.is_partial { hollow } else { mark };
             chart.draw_series([mark(at, point.kind)])?;
             taken.push(Place::around(chart.backend_coord(&at), (14, 14)));
         }
@@ -138,13 +137,12 @@ fn steps(front: &[&Point], end: f64) -> Vec<(f64, f64)> {
     steps
 }
 
-fn three_digits_or_power(value: f64) -> String {
+/// Ticks are round, so no digit is lost.
+fn round(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{} M", value / 1e6),
         value if value >= 1e3 => format!("{} k", value / 1e3),
-        value if value >= 1.0 => format!("{value}"),
-        value if value >= 0.001 => format!("{value}"),
-        value => three_digits(value),
+        value => value.to_string(),
     }
 }
 
@@ -202,6 +200,7 @@ mod tests {
             kind: Kind::ALL[n % 3],
             cost: *cost,
             accuracy: *accuracy,
+            is_partial: n % 2 == 1,
         };
         Scatter {
             axis: Axis { cost: "size (MB)", accuracy: "accuracy" },
