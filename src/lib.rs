@@ -2,8 +2,8 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`bench`]; [`metrics`] is what they are judged by. `baseline` is a
-//! way of its own from hand-made features to ONNX.
+//! [`runtime`] → [`bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
+//! is a way of its own from hand-made features to ONNX.
 //!
 //! Without default features the crate is an inference library; the feature `train`
 //! adds burn and with it `model`, `train`, `export` and `baseline`.
@@ -25,6 +25,7 @@ pub mod model;
 #[cfg(feature = "tract")]
 pub mod onnx;
 pub mod progress;
+pub mod report;
 pub mod runtime;
 #[cfg(feature = "train")]
 pub mod train;

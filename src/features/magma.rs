@@ -3,7 +3,7 @@
 /// The colours of *magma* from the lowest intensity to the highest, as `0xRRGGBB`: the
 /// table of matplotlib 3 (van der Walt & Smith 2015, CC0), rounded to eight bits. Crates
 /// with colour maps interpolate theirs, and are then not matplotlib's to the bit.
-pub(super) const MAGMA: [u32; 256] = [
+const MAGMA: [u32; 256] = [
     0x000004, 0x010005, 0x010106, 0x010108, 0x020109, 0x02020b, 0x02020d, 0x03030f, 0x030312,
     0x040414, 0x050416, 0x060518, 0x06051a, 0x07061c, 0x08071e, 0x090720, 0x0a0822, 0x0b0924,
     0x0c0926, 0x0d0a29, 0x0e0b2b, 0x100b2d, 0x110c2f, 0x120d31, 0x130d34, 0x140e36, 0x150e38,
@@ -34,3 +34,10 @@ pub(super) const MAGMA: [u32; 256] = [
     0xfde7a9, 0xfde9aa, 0xfdebac, 0xfcecae, 0xfceeb0, 0xfcf0b2, 0xfcf2b4, 0xfcf4b6, 0xfcf6b8,
     0xfcf7b9, 0xfcf9bb, 0xfcfbbd, 0xfcfdbf,
 ];
+
+/// The colour of an intensity, as red, green and blue.
+#[must_use]
+pub fn magma(intensity: u8) -> [u8; 3] {
+    let [_, r, g, b] = MAGMA[usize::from(intensity)].to_be_bytes();
+    [r, g, b]
+}

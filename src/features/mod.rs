@@ -15,5 +15,6 @@ mod preprocessor;
 
 pub use extractor::{Extractor, LogMel, Patches};
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};
+pub use magma::magma;
 pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};
 pub use preprocessor::{Preprocessor, Reader};

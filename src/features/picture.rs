@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::LogMel;
-use super::magma::MAGMA;
+use super::magma::magma;
 use crate::{Error, Result};
 
 /// Extensions of pictures.
@@ -214,11 +214,6 @@ impl Picture {
         let last = (0..lines).rev().find(|line| !is_blank(self, *line))?;
         Some((first, last))
     }
-}
-
-fn magma(intensity: u8) -> [u8; 3] {
-    let [_, r, g, b] = MAGMA[usize::from(intensity)].to_be_bytes();
-    [r, g, b]
 }
 
 /// Place of `colour` in the colour map magma.

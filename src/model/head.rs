@@ -84,6 +84,7 @@ impl Standardization {
     pub fn level(&self) -> [f32; 2] {
         let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len().max(1) as f32;
         [mean(&self.mean), mean(&self.deviation)]
+    }
 
     /// The mean of each feature.
     pub fn mean(&self) -> &[f32] {

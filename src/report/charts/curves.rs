@@ -1,0 +1,122 @@
+//! Loss and accuracy over the epochs of a run.
+
+use plotters::prelude::*;
+
+use super::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
+use crate::Result;
+use crate::report::entry::{Entry, Epoch};
+
+const SIZE: (u32, u32) = (480, 440);
+
+/// The learning curves of `entry`: losses above, accuracy on validation tracks below; the
+/// stages of a training one after the other.
+///
+/// # Errors
+/// [`crate::Error::Data`] if they cannot be drawn.
+pub fn curves(entry: &Entry) -> Result<String> {
+    svg(&entry.run, SIZE, |area| {
+        let (losses, accuracy) = area.split_vertically(SIZE.1 / 2);
+        draw_losses(&losses, &entry.history)?;
+        draw_accuracy(&accuracy, &entry.history)
+    })
+}
+
+/// A line over the epochs of one stage.
+type Line = Vec<(f64, f64)>;
+
+/// Values over the epochs, counted through from one, a line for every stage.
+fn lines(history: &[Epoch], value: fn(&Epoch) -> Option<f64>) -> Vec<Line> {
+    let mut first = 1;
+    let stages = history.chunk_by(|a, b| a.stage == b.stage).map(|stage| {
+        let place = first;
+        first += stage.len();
+        let at = |(n, epoch): (usize, &Epoch)| Some(((place + n) as f64, value(epoch)?));
+        stage.iter().enumerate().filter_map(at).filter(|(_, y)| y.is_finite()).collect()
+    });
+    stages.filter(|line: &Line| !line.is_empty()).collect()
+}
+
+/// Where a stage begins, but for the first.
+fn boundaries(history: &[Epoch]) -> Vec<f64> {
+    let starts = history.windows(2).enumerate();
+    starts.filter(|(_, two)| two[0].stage != two[1].stage).map(|(n, _)| n as f64 + 1.5).collect()
+}
+
+fn draw_losses(area: &Area, history: &[Epoch]) -> Drawn<()> {
+    let training = lines(history, |epoch| Some(epoch.train_loss));
+    let validation = lines(history, |epoch| epoch.validation_loss);
+    let highest = training.iter().chain(&validation).flatten().map(|at| at.1).fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption("cross-entropy", (FONT, CAPTION))
+        .margin(6)
+        .margin_right(18)
+        .x_label_area_size(26)
+        .y_label_area_size(52)
+        .build_cartesian_2d(epochs(history), 0.0..(highest * 1.05).max(1e-3))?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_labels(6)
+        .x_label_formatter(&whole)
+        .y_labels(6)
+        .label_style((FONT, SMALL))
+        .draw()?;
+    let top = highest * 1.05;
+    for x in boundaries(history) {
+        chart.draw_series([PathElement::new([(x, 0.0), (x, top)], GREY.mix(0.5))])?;
+    }
+    let (dashed, solid) = (VERMILION.stroke_width(2), BLUE.stroke_width(2));
+    for line in training {
+        chart.draw_series(DashedLineSeries::new(line, 6, 4, dashed))?;
+    }
+    for line in validation {
+        chart.draw_series(LineSeries::new(line, solid))?;
+    }
+    draw_legend(area, dashed, solid)
+}
+
+fn draw_legend(area: &Area, dashed: ShapeStyle, solid: ShapeStyle) -> Drawn<()> {
+    use plotters::element::DashedPathElement;
+    let (x, y) = (SIZE.0 as i32 - 150, 42);
+    area.draw(&Rectangle::new([(x - 8, y - 12), (x + 126, y + 30)], WHITE.mix(0.85).filled()))?;
+    area.draw(&DashedPathElement::new([(x, y), (x + 30, y)], 6, 4, dashed))?;
+    area.draw(&Text::new("training", (x + 38, y - 7), (FONT, SMALL)))?;
+    area.draw(&PathElement::new([(x, y + 18), (x + 30, y + 18)], solid))?;
+    area.draw(&Text::new("validation", (x + 38, y + 11), (FONT, SMALL)))?;
+    Ok(())
+}
+
+fn draw_accuracy(area: &Area, history: &[Epoch]) -> Drawn<()> {
+    let mut chart = ChartBuilder::on(area)
+        .caption("accuracy on validation tracks", (FONT, CAPTION))
+        .margin(6)
+        .margin_right(18)
+        .x_label_area_size(42)
+        .y_label_area_size(52)
+        .build_cartesian_2d(epochs(history), 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_labels(6)
+        .x_label_formatter(&whole)
+        .x_desc("epoch")
+        .y_labels(6)
+        .y_label_formatter(&as_percent)
+        .label_style((FONT, SMALL))
+        .draw()?;
+    for x in boundaries(history) {
+        chart.draw_series([PathElement::new([(x, 0.0), (x, 1.0)], GREY.mix(0.5))])?;
+    }
+    for line in lines(history, |epoch| epoch.validation_accuracy) {
+        chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
+    }
+    Ok(())
+}
+
+fn epochs(history: &[Epoch]) -> std::ops::Range<f64> {
+    1.0..(history.len() as f64).max(2.0)
+}
+
+fn whole(epoch: &f64) -> String {
+    if epoch.fract().abs() < 1e-6 { format!("{epoch:.0}") } else { String::new() }
+}

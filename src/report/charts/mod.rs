@@ -1,0 +1,144 @@
+//! The report's charts, as SVG.
+//!
+//! Colours are Okabe and Ito's, which colour-blind readers tell apart; shape or dash says
+//! the same once more, so that every chart can be read in black and white.
+
+mod confusion;
+mod curves;
+mod intervals;
+mod scatter;
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::element::ComposedElement;
+use plotters::prelude::*;
+
+pub use confusion::confusion;
+pub use curves::curves;
+pub use intervals::intervals;
+pub use scatter::{Axis, Point, Scatter};
+
+use super::Kind;
+use crate::{Error, Result};
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A filled outline, in pixels around a point of the chart.
+type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;
+
+const FONT: &str = "sans-serif";
+/// Sizes of letters; plotters' SVG makes them a fifth smaller.
+const SMALL: i32 = 16;
+const CAPTION: i32 = 18;
+
+const LEGEND_LINE: i32 = 20;
+
+const BLUE: RGBColor = RGBColor(0, 114, 178);
+const VERMILION: RGBColor = RGBColor(213, 94, 0);
+const GREEN: RGBColor = RGBColor(0, 158, 115);
+const GREY: RGBColor = RGBColor(110, 110, 110);
+
+/// What `draw` draws on a white sheet of this size in pixels, as SVG.
+fn svg(name: &str, size: (u32, u32), draw: impl FnOnce(&Area) -> Drawn<()>) -> Result<String> {
+    let mut text = String::new();
+    let drawn = {
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        let filled = area.fill(&WHITE).map_err(Into::into);
+        filled.and_then(|()| draw(&area)).and_then(|()| area.present().map_err(Into::into))
+    };
+    drawn.map_err(|e| Error::Data(format!("the chart of {name} cannot be drawn: {e}")))?;
+    Ok(text)
+}
+
+fn colour(kind: Kind) -> RGBColor {
+    match kind {
+        Kind::Baseline => VERMILION,
+        Kind::Cnn => GREEN,
+        Kind::FineTuned => BLUE,
+    }
+}
+
+/// The mark of a kind of model: square, triangle or circle.
+fn mark<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
+    shape(at, kind, colour(kind))
+}
+
+/// The same, hollow.
+fn hollow<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
+    shape(at, kind, WHITE)
+}
+
+fn shape<DB: DrawingBackend, C: Clone>(at: C, kind: Kind, fill: RGBColor) -> Mark<DB, C> {
+    let corners = match kind {
+        Kind::Baseline => outline(4, 7.0, 0.125),
+        Kind::Cnn => outline(3, 7.5, 0.75),
+        Kind::FineTuned => outline(24, 5.5, 0.0),
+    };
+    let edge = [&corners[..], &corners[..1]].concat();
+    let edge = PathElement::new(edge, colour(kind).stroke_width(2));
+    EmptyElement::at(at) + Polygon::new(corners, fill) + edge
+}
+
+/// Corners of a regular polygon, in pixels around its middle; `start` in turns.
+fn outline(corners: i32, radius: f64, start: f64) -> Vec<(i32, i32)> {
+    let corner = |i: i32| {
+        let angle = std::f64::consts::TAU * (start + f64::from(i) / f64::from(corners));
+        ((radius * angle.cos()).round() as i32, (radius * angle.sin()).round() as i32)
+    };
+    (0..corners).map(corner).collect()
+}
+
+/// A line of marks with what they stand for, from `at` to the right and down.
+fn legend(area: &Area, at: (i32, i32), kinds: &[Kind]) -> Drawn<()> {
+    for (line, kind) in kinds.iter().enumerate() {
+        let (x, y) = (at.0, at.1 + LEGEND_LINE * line as i32);
+        area.draw(&mark((x, y), *kind))?;
+        area.draw(&Text::new(kind.name(), (x + 14, y - 8), (FONT, SMALL)))?;
+    }
+    Ok(())
+}
+
+/// Kinds that occur, in the order of the report.
+fn occurring(kinds: impl Iterator<Item = Kind> + Clone) -> Vec<Kind> {
+    Kind::ALL.into_iter().filter(|kind| kinds.clone().any(|other| other == *kind)).collect()
+}
+
+/// 1, 2, 5, 10, 20, 50 and so on within the range; only powers of ten where it is wide.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let steps: &[i32] = if range.end / range.start > 300.0 { &[1] } else { &[1, 2, 5] };
+    let values = decades.flat_map(|decade| {
+        // Parsed, because 10^-3 times 2 is not what 0.002 reads as.
+        steps.iter().filter_map(move |step| format!("{step}e{decade}").parse::<f64>().ok())
+    });
+    values.filter(|value| range.contains(value)).collect()
+}
+
+/// A range of shares around `values` with some air, on tenths, within 0 and 1.
+fn share_range(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
+    let low = values.clone().fold(1.0, f64::min);
+    let high = values.fold(0.0, f64::max);
+    let low = ((low - 0.02) * 10.0).floor().clamp(0.0, 9.0) / 10.0;
+    let high = ((high + 0.02) * 10.0).ceil().clamp(low * 10.0 + 1.0, 10.0) / 10.0;
+    low..high
+}
+
+fn as_percent(share: &f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_ticks_are_round() {
+        assert_eq!(share_range([0.71, 0.83].into_iter()), 0.6..0.9);
+        assert_eq!(share_range([0.0, 1.0].into_iter()), 0.0..1.0);
+        assert_eq!(share_range([1.0].into_iter()), 0.9..1.0);
+        assert_eq!(log_ticks(&(0.0015..0.03)), [0.002, 0.005, 0.01, 0.02]);
+        assert_eq!(log_ticks(&(0.5..6_000.0)), [1.0, 10.0, 100.0, 1000.0]);
+    }
+}

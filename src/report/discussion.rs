@@ -1,0 +1,437 @@
+//! What the figures say, in sentences that claim no more than they do.
+
+use super::entry::Entry;
+use super::group::{Common, Group, mean_and_deviation};
+use super::leaky::Leak;
+use super::significance::{Comparison, LEVEL, compare};
+use super::text::{capital, counted, interval, listed, p_equals, percent, points, three_digits};
+use super::{Kind, Titles};
+use crate::dataset::Method;
+
+/// A genre taken for another at least so often is worth a sentence.
+const WORTH_SAYING: usize = 2;
+
+/// The best of a group, in one sentence.
+#[must_use]
+pub fn headline(group: &Group, titles: &Titles) -> String {
+    let Some(best) = group.entries.first() else { return String::new() };
+    let tracks = &best.test.tracks;
+    let equals: Vec<String> = group
+        .entries
+        .iter()
+        .filter(|entry| entry.test.tracks.accuracy == tracks.accuracy)
+        .map(|entry| titles.of(entry))
+        .collect();
+    let all = counted(group.entries.len(), "model");
+    let same = counted(tracks.count, "track");
+    let who = match equals.len() {
+        _ if group.entries.len() == 1 => {
+            format!("{} was tested on {same} alone and recognizes", capital(&equals[0]))
+        }
+        count if count == group.entries.len() => {
+            format!("All {all} tested on the same {same} recognize equally many:")
+        }
+        1 => format!("Of {all} tested on the same {same}, {} recognizes most:", equals[0]),
+        _ => {
+            format!("Of {all} tested on the same {same}, {} recognize most, each", listed(&equals))
+        }
+    };
+    format!("{who} {} (95 % interval {} %).", percent(tracks.accuracy), interval(tracks.interval))
+}
+
+/// Whether the best models of a group differ, pair by pair.
+#[must_use]
+pub fn significance(group: &Group, titles: &Titles) -> Vec<String> {
+    let contenders = group.contenders();
+    let comparisons = compare(&contenders);
+    let with_best = comparisons.iter().filter(|comparison| comparison.first == 0);
+    let mut sentences: Vec<String> =
+        with_best.map(|c| difference(c, &contenders, titles)).collect();
+    if !sentences.is_empty() {
+        sentences.push(format!(
+            "The best model was picked by these same tracks, so its own figure is rather too high \
+             than too low. p-values are corrected for {} (Holm).",
+            counted(comparisons.len(), "comparison")
+        ));
+    }
+    sentences
+}
+
+/// One comparison in a sentence; of a difference only where there is one.
+#[must_use]
+pub fn difference(comparison: &Comparison, entries: &[&Entry], titles: &Titles) -> String {
+    let Comparison { first, second, only_first, only_second, p_holm, .. } = comparison;
+    let (a, b) = (entries[*first], entries[*second]);
+    let (first, second) = (titles.of(a), titles.of(b));
+    let gap = a.test.tracks.accuracy - b.test.tracks.accuracy;
+    let differ = only_first + only_second;
+    if differ == 0 {
+        return format!("{} and {second} are right on exactly the same tracks.", capital(&first));
+    }
+    let counts = format!(
+        "of the {} that only one of the two gets right, {only_first} go to {first} and \
+         {only_second} to {second}",
+        counted(differ, "track").replace("one track", "1 track")
+    );
+    match comparison.is_significant() {
+        true => format!(
+            "{} beats {second} by {}: {counts}; that is significant ({}).",
+            capital(&first),
+            points(gap),
+            p_equals(*p_holm)
+        ),
+        false => format!(
+            "These tracks do not show that {first} and {second} differ: {counts}, which may well be \
+             chance ({}).",
+            p_equals(*p_holm)
+        ),
+    }
+}
+
+/// Which genres the best model takes for which, and which are hard for all.
+#[must_use]
+pub fn confusions(group: &Group, titles: &Titles) -> Vec<String> {
+    let Some(best) = group.entries.first() else { return vec![] };
+    let mut pairs: Vec<(usize, usize, usize)> = vec![];
+    for (truth, row) in best.test.tracks.confusion.iter().enumerate() {
+        for (given, &count) in row.iter().enumerate().filter(|(given, _)| *given != truth) {
+            if count >= WORTH_SAYING {
+                pairs.push((count, truth, given));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let genres = best.genres();
+    let said: Vec<String> = pairs
+        .iter()
+        .take(3)
+        .map(|&(count, truth, given)| {
+            let support = best.test.tracks.per_genre[truth].support;
+            format!("{} for {} ({count} of {support} tracks)", genres[truth], genres[given])
+        })
+        .collect();
+    let mut sentences = match said.is_empty() {
+        true => vec![format!(
+            "{} takes no genre for the same other one more than once.",
+            capital(&titles.of(best))
+        )],
+        false => vec![format!("{} most often takes {}.", capital(&titles.of(best)), listed(&said))],
+    };
+    sentences.extend(hardest(group));
+    sentences
+}
+
+/// The easiest and the hardest genre, over all models of a group.
+fn hardest(group: &Group) -> Option<String> {
+    let genres = group.entries.first()?.genres();
+    let tested = |genre: &usize| {
+        group.entries.iter().all(|entry| entry.test.tracks.per_genre[*genre].support > 0)
+    };
+    let mean = |genre: usize| {
+        let recalls = group.entries.iter().map(|entry| entry.test.tracks.per_genre[genre].recall);
+        mean_and_deviation(&recalls.collect::<Vec<_>>()).0
+    };
+    let mut recalls: Vec<(usize, f64)> =
+        (0..genres.len()).filter(tested).map(|genre| (genre, mean(genre))).collect();
+    recalls.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let ((hard, low), (easy, high)) = (*recalls.first()?, *recalls.last()?);
+    (group.entries.len() > 1 && high > low).then(|| {
+        format!(
+            "Over all {} models, {} is the hardest genre ({} of its tracks found on average) and {} \
+             the easiest ({}).",
+            group.entries.len(),
+            genres[hard],
+            percent(low),
+            genres[easy],
+            percent(high)
+        )
+    })
+}
+
+/// What a model costs beside what it can do.
+#[must_use]
+pub fn costs(group: &Group, titles: &Titles) -> Vec<String> {
+    let Some(best) = group.entries.first() else { return vec![] };
+    let mut sentences = vec![];
+    // Only contenders were compared with the best, so only they may be called no worse.
+    let contenders = group.contenders();
+    let comparisons = compare(&contenders);
+    let no_worse = comparisons
+        .iter()
+        .filter(|comparison| comparison.first == 0 && !comparison.is_significant())
+        .map(|comparison| contenders[comparison.second]);
+    let smaller = |entry: &&Entry| Some((entry.onnx_bytes?, best.onnx_bytes?));
+    let smallest = no_worse.clone().filter(|entry| smaller(entry).is_some_and(|(a, b)| a < b));
+    if let Some(entry) = smallest.min_by_key(|entry| entry.onnx_bytes)
+        && let Some((own, bests)) = smaller(&entry)
+    {
+        sentences.push(format!(
+            "{} is {} times smaller than {} ({} against {} MB), and these tracks do not show it to \
+             be worse.",
+            capital(&titles.of(entry)),
+            three_digits(bests as f64 / own as f64),
+            titles.of(best),
+            three_digits(own as f64 / 1e6),
+            three_digits(bests as f64 / 1e6)
+        ));
+    }
+    let faster = |entry: &&Entry| Some((entry.track_ms()?, best.track_ms()?));
+    let fastest = no_worse.filter(|entry| faster(entry).is_some_and(|(own, bests)| own < bests));
+    let by_time = |a: &&Entry, b: &&Entry| {
+        a.track_ms().unwrap_or(f64::MAX).total_cmp(&b.track_ms().unwrap_or(f64::MAX))
+    };
+    if let Some(entry) = fastest.min_by(by_time)
+        && let Some((own, bests)) = faster(&entry)
+    {
+        sentences.push(format!(
+            "The same holds of {}, which needs {} ms of inference for a track where {} needs {} ms; \
+             what comes before, spectrogram or hand-made features, is in neither figure.",
+            titles.of(entry),
+            three_digits(own),
+            titles.of(best),
+            three_digits(bests)
+        ));
+    }
+    // "The same" needs the sentence before it.
+    if sentences.len() == 1 && sentences[0].starts_with("The same") {
+        sentences[0] = sentences[0].replacen(
+            "The same holds of",
+            "These tracks do not show the best to be better than",
+            1,
+        );
+    }
+    sentences
+}
+
+/// What the test part cannot tell.
+#[must_use]
+pub fn limits(group: &Group) -> Vec<String> {
+    let Some(best) = group.entries.first() else { return vec![] };
+    let tracks = &best.test.tracks;
+    let half = (tracks.interval[1] - tracks.interval[0]) / 2.0;
+    let mut sentences = vec![format!(
+        "With {}, one track is {}, and the 95 % interval of the best model spans {} to either side; \
+         an interval is about the draw of test tracks only, not about other training tracks or \
+         seeds.",
+        counted(tracks.count, "test track"),
+        points(1.0 / tracks.count.max(1) as f64),
+        points(half)
+    )];
+    if tracks.accuracy == 1.0 && tracks.count > 0 {
+        // All n right still has a chance of 2.5 % at a true share of the n-th root of that.
+        sentences.push(format!(
+            "All of them right leaves the bootstrap no width, which is not certainty: a model that \
+             finds {} would get them all right once in forty times.",
+            percent(0.025f64.powf(1.0 / tracks.count as f64))
+        ));
+    }
+    let learned = |entry: &&&Entry| entry.data.tracks;
+    let fewest = group.entries.iter().min_by_key(learned).map_or(0, |entry| entry.data.tracks);
+    let most = group.entries.iter().max_by_key(learned).map_or(0, |entry| entry.data.tracks);
+    if fewest < most {
+        sentences.push(format!(
+            "The models did not learn from equally many tracks: their collections hold from \
+             {fewest} to {most}, so that the table compares models with what they were given."
+        ));
+    }
+    sentences.extend(artists(group));
+    let looks = group.entries.iter().filter_map(|entry| entry.test_uses).max();
+    if let Some(looks) = looks.filter(|looks| *looks > 1) {
+        sentences.push(format!(
+            "This test part was looked at {looks} times by runs of train-cnn, by their ledger; \
+             whoever tries until a figure is high has trained on the test part."
+        ));
+    }
+    sentences
+}
+
+/// What is known of GTZAN's artists, where it is GTZAN.
+fn artists(group: &Group) -> Option<String> {
+    const GTZAN: [&str; 10] = [
+        "blues",
+        "classical",
+        "country",
+        "disco",
+        "hiphop",
+        "jazz",
+        "metal",
+        "pop",
+        "reggae",
+        "rock",
+    ];
+    let entry = group.entries.first()?;
+    if entry.genres() != GTZAN {
+        return None;
+    }
+    let filtered = |entry: &&Entry| entry.split.method == Method::FaultFiltered.to_string();
+    match group.entries.iter().all(filtered) {
+        true => Some(
+            "The fault-filtered split of GTZAN leaves out repeated, mislabelled and distorted clips \
+             (Kereliuk, Sturm & Larsen 2015)."
+                .to_owned(),
+        ),
+        false => Some(
+            "GTZAN holds several clips of the same artists and even of the same recordings, and \
+             some wrong labels (Sturm 2013). A shuffled split keeps only files with the same bytes \
+             together, so an artist can be in training and test, and all figures here are likely \
+             higher than for artists never heard; --split fault-filtered leaves most of that out."
+                .to_owned(),
+        ),
+    }
+}
+
+/// What a leaky split does, for every leaky run with an honest one beside it.
+#[must_use]
+pub fn leaks(leaks: &[Leak], titles: &Titles) -> Vec<String> {
+    let one = |leak: &Leak| {
+        let honest = leak.honest?;
+        let (wrong, right) = (leak.leaky.test.patch_accuracy, honest.test.patch_accuracy);
+        Some(match wrong > right {
+            true => format!(
+                "Splitting by window instead of by song takes {} from {} to {} of windows: {} that \
+                 say nothing about music, since windows of one song were in training and test.",
+                titles.of(honest),
+                percent(right),
+                percent(wrong),
+                points(wrong - right)
+            ),
+            false => format!(
+                "Splitting by window instead of by song does not raise the figure of {} here ({} \
+                 against {} of windows).",
+                titles.of(honest),
+                percent(wrong),
+                percent(right)
+            ),
+        })
+    };
+    leaks.iter().filter_map(one).collect()
+}
+
+/// The best on the tracks that runs of different tables share.
+#[must_use]
+pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
+    let entries: Vec<&Entry> = common.entries.iter().map(|(entry, ..)| *entry).collect();
+    let first = |kind: Kind| entries.iter().find(|entry| entry.kind == kind).copied();
+    let best: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| first(entry.kind).is_some_and(|best| best.run == entry.run))
+        .copied()
+        .collect();
+    let accuracy = |entry: &Entry| {
+        let found = common.entries.iter().find(|(other, ..)| other.run == entry.run);
+        found.map_or(0.0, |(_, accuracy, _)| *accuracy)
+    };
+    let each: Vec<String> = best
+        .iter()
+        .map(|entry| format!("{} {}", titles.of(entry), percent(accuracy(entry))))
+        .collect();
+    let mut sentences = vec![format!(
+        "On the {} that all of them were tested on, the best of each kind: {}.",
+        counted(common.tracks, "track"),
+        listed(&each)
+    )];
+    for c in compare(&best) {
+        let (a, b) = (titles.of(best[c.first]), titles.of(best[c.second]));
+        sentences.push(match c.p_holm < LEVEL {
+            true => format!(
+                "{} is better than {b} on them: {} tracks against {} that only one gets right ({}).",
+                capital(&a),
+                c.only_first,
+                c.only_second,
+                p_equals(c.p_holm)
+            ),
+            false => format!(
+                "They do not show that {a} and {b} differ ({} tracks against {}, {}).",
+                c.only_first,
+                c.only_second,
+                p_equals(c.p_holm)
+            ),
+        });
+    }
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::entry::tests::{entry, given};
+    use crate::report::group::groups;
+    use proptest::prelude::*;
+
+    fn said(entries: &[Entry], say: fn(&Group, &Titles) -> Vec<String>) -> String {
+        let groups = groups(entries);
+        assert_eq!(groups.len(), 1);
+        say(&groups[0], &Titles::new(entries)).join(" ")
+    }
+
+    #[test]
+    fn a_difference_is_claimed_where_there_is_one() {
+        let good = entry("good", Kind::FineTuned, &given(60, 2));
+        let bad = entry("bad", Kind::Baseline, &given(60, 20));
+        let text = said(&[good, bad], significance);
+        assert!(text.contains("Good beats bad by 30.0 points: of the 18 tracks"), "{text}");
+        assert!(text.contains("18 go to good and 0 to bad; that is significant"), "{text}");
+    }
+
+    #[test]
+    fn no_difference_is_claimed_where_there_is_none() {
+        let a = entry("a", Kind::FineTuned, &given(60, 2));
+        let b = entry("b", Kind::Baseline, &given(60, 6));
+        let text = said(&[a.clone(), b], significance);
+        assert!(text.contains("do not show that a and b differ"), "{text}");
+        assert!(!text.contains("beats") && !text.contains("that is significant"), "{text}");
+        let same = entry("same", Kind::Baseline, &given(60, 2));
+        let text = said(&[a, same], significance);
+        assert!(text.contains("right on exactly the same tracks"), "{text}");
+    }
+
+    #[test]
+    fn a_tie_names_all_and_a_single_model_beats_nobody() {
+        let a = entry("a", Kind::FineTuned, &given(60, 2));
+        let b = entry("b", Kind::Baseline, &given(60, 2));
+        let titles = Titles::new(&[a.clone(), b.clone()]);
+        let all = [a.clone(), b];
+        let text = headline(&groups(&all)[0], &titles);
+        assert!(text.starts_with("All 2 models tested on the same 60 tracks"), "{text}");
+        let one = [a];
+        let text = headline(&groups(&one)[0], &titles);
+        assert!(
+            text.starts_with("A was tested on 60 tracks alone and recognizes 96.7 %"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn all_right_is_not_certainty() {
+        let entries = [entry("a", Kind::Cnn, &given(30, 0))];
+        let text = limits(&groups(&entries)[0]).join(" ");
+        // scipy.stats.binomtest(30, 30).proportion_ci().low
+        assert!(text.contains("a model that finds 88.4 % would"), "{text}");
+        assert!(!text.contains("GTZAN"), "{text}");
+    }
+
+    #[test]
+    fn confusions_are_those_of_the_matrix() {
+        // Tracks 0, 3, 6, ... are dub; every second one is taken for folk.
+        let given: Vec<usize> = (0..30).map(|n| if n % 6 == 0 { 1 } else { n % 3 }).collect();
+        let text = said(&[entry("a", Kind::Cnn, &given)], confusions);
+        assert_eq!(text, "A most often takes dub for folk (5 of 10 tracks).");
+    }
+
+    proptest! {
+        /// Whatever the predictions, a model is said to beat another only below 0.05.
+        #[test]
+        fn no_claim_without_significance(
+            a in prop::collection::vec(0usize..3, 40),
+            b in prop::collection::vec(0usize..3, 40),
+        ) {
+            let entries = [entry("a", Kind::Cnn, &a), entry("b", Kind::Baseline, &b)];
+            let groups = groups(&entries);
+            let contenders = groups[0].contenders();
+            let p = compare(&contenders)[0].p_holm;
+            let text = significance(&groups[0], &Titles::new(&entries)).join(" ");
+            prop_assert_eq!(text.contains(" beats "), p < LEVEL);
+            prop_assert_eq!(text.contains("do not show") || text.contains("exactly"), p >= LEVEL);
+        }
+    }
+}

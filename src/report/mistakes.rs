@@ -1,0 +1,138 @@
+//! The tracks a model is most sure of and wrong about, and what they look like.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Entry;
+use super::entry::Prediction;
+use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
+use crate::{Error, Result};
+
+/// Height of a picture in pixels, and its largest width.
+const HEIGHT: usize = 96;
+const WIDTH: usize = 480;
+
+/// The `count` most confident mistakes of `entry`, the most confident first.
+#[must_use]
+pub fn most_confident(entry: &Entry, count: usize) -> Vec<&Prediction> {
+    let mut wrong: Vec<&Prediction> = entry.predictions.iter().filter(|p| !p.is_right()).collect();
+    wrong.sort_by(|a, b| {
+        b.confidence().total_cmp(&a.confidence()).then_with(|| a.track.cmp(&b.track))
+    });
+    wrong.truncate(count);
+    wrong
+}
+
+/// The log-mel picture of the track `id` as PNG, from its recording or its picture in one
+/// of `folders`; none where there is neither, or it cannot be read.
+#[must_use]
+pub fn picture(id: &str, folders: &[PathBuf]) -> Option<Vec<u8>> {
+    let log_mel = folders.iter().find_map(|folder| log_mel(id, folder).ok().flatten())?;
+    png(&log_mel).ok()
+}
+
+fn log_mel(id: &str, folder: &Path) -> Result<Option<LogMel>> {
+    // An id that leads elsewhere is not one of ours.
+    let plain = !Path::new(id).is_absolute() && !id.split('/').any(|part| part == "..");
+    let recording = ["genres_original", ""].map(|inside| folder.join(inside).join(id));
+    if let Some(path) = recording.iter().find(|path| plain && path.is_file()) {
+        return Preprocessor::Audio(FrontEnd::spectrogram()).reader()?.read(path).map(Some);
+    }
+    let pictures = ["images_original", ""].map(|inside| folder.join(inside).join(png_name(id)));
+    match pictures.iter().find(|path| plain && path.is_file()) {
+        Some(path) => PictureFrontEnd::like(path, 1, 1)
+            .and_then(|like| PictureFrontEnd { mels: like.rows.min(HEIGHT), ..like }.read(path))
+            .map(Some),
+        None => Ok(None),
+    }
+}
+
+/// GTZAN's picture of `blues/blues.00000.wav` is `blues/blues00000.png`.
+fn png_name(id: &str) -> String {
+    let stem = id.rsplit_once('.').map_or(id, |(stem, _)| stem);
+    let (folder, file) = stem.rsplit_once('/').unwrap_or(("", stem));
+    format!("{folder}/{}.png", file.replacen('.', "", 1))
+}
+
+/// Time from left to right, low tones at the bottom, in the colour map magma from the
+/// weakest to the strongest value.
+fn png(log_mel: &LogMel) -> Result<Vec<u8>> {
+    let LogMel { data, frames, mels } = log_mel;
+    let (width, height) = ((*frames).min(WIDTH), (*mels).min(HEIGHT));
+    let finite = || data.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
+    let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
+    let mut pixels = Vec::with_capacity(width * height * 3);
+    for y in (0..height).rev() {
+        let bands = y * mels / height..((y + 1) * mels / height).max(y * mels / height + 1);
+        for x in 0..width {
+            let columns =
+                x * frames / width..((x + 1) * frames / width).max(x * frames / width + 1);
+            let inside = columns.flat_map(|frame| bands.clone().map(move |mel| frame * mels + mel));
+            let (sum, count) =
+                inside.fold((0.0, 0), |(sum, count), at| (sum + data[at], count + 1));
+            let intensity = (sum / count.max(1) as f32 - low) * scale;
+            pixels.extend(magma(intensity.clamp(0.0, 255.0) as u8));
+        }
+    }
+    encode(&pixels, width, height)
+}
+
+fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
+    let wrong = |error: png::EncodingError| Error::Data(format!("log-mel picture: {error}"));
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().map_err(wrong)?;
+    writer.write_image_data(pixels).map_err(wrong)?;
+    writer.finish().map_err(wrong)?;
+    Ok(bytes)
+}
+
+/// Where the clips of `entries` may be: the folder that was given, else those that the runs
+/// name, as far as they exist.
+#[must_use]
+pub fn folders(given: Option<&Path>, entries: &[Entry]) -> Vec<PathBuf> {
+    let named = entries.iter().filter_map(|entry| entry.data_folder.clone());
+    let mut folders: Vec<PathBuf> = match given {
+        Some(folder) => vec![folder.to_owned()],
+        None => named.filter(|folder| fs::metadata(folder).is_ok_and(|m| m.is_dir())).collect(),
+    };
+    folders.sort_unstable();
+    folders.dedup();
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_keep_the_lowest_band_at_the_bottom() {
+        let log_mel = LogMel { data: vec![0.0, 1.0, 0.0, 1.0], frames: 2, mels: 2 };
+        let bytes = png(&log_mel).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        let [top, bottom] = [magma(255), magma(0)];
+        assert_eq!(pixels, [top, top, bottom, bottom].concat());
+    }
+
+    #[test]
+    fn constant_and_long_spectrograms_can_be_drawn() {
+        for (frames, mels) in [(1, 1), (3000, 128), (700, 300)] {
+            let log_mel = LogMel { data: vec![-4.0; frames * mels], frames, mels };
+            assert!(!png(&log_mel).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn ids_do_not_lead_out_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(folder.path().join("a.png"), "no picture").unwrap();
+        assert_eq!(log_mel("../a.wav", &data).unwrap().map(|m| m.frames), None);
+        assert_eq!(png_name("blues/blues.00007.wav"), "blues/blues00007.png");
+    }
+}

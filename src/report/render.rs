@@ -1,0 +1,168 @@
+//! The document as a page, as Markdown and as a PDF, and all of them as files.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::{AutoEscape, Environment, Value};
+
+use super::Written;
+use super::document::{Document, Figure};
+use crate::{Error, Result, files};
+
+/// Folder of the Markdown file's charts, beside it.
+const FIGURES: &str = "figures";
+
+impl Document {
+    /// One page that needs no other file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the page's template is at fault.
+    pub fn html(&self) -> Result<String> {
+        let inline = |figure: &Figure| (figure.file.clone(), inline(figure));
+        let pictures = self.pictures().map(inline).collect();
+        render(self, "page.html", include_str!("templates/page.html"), pictures)
+    }
+
+    /// Markdown that refers to charts in the folder `figures`; pictures of clips are left
+    /// out, since they are other people's music and Markdown is made for repositories.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the template is at fault.
+    pub fn markdown(&self) -> Result<String> {
+        let refer = |figure: &Figure| {
+            let path = format!("{FIGURES}/{}", figure.file);
+            (figure.file.clone(), Value::from(path))
+        };
+        let pictures = self.charts().map(refer).collect();
+        render(self, "page.md", include_str!("templates/page.md"), pictures)
+    }
+
+    fn charts(&self) -> impl Iterator<Item = &Figure> {
+        self.pictures().filter(|figure| figure.file.ends_with(".svg"))
+    }
+
+    /// Writes `report.html`, `report.pdf` and `results.md` with its `figures/` into `folder`,
+    /// each file whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file that could not be written; [`Error::Data`] if the
+    /// document cannot be rendered, before anything is written.
+    pub fn write(&self, folder: &Path) -> Result<Written> {
+        let (html, markdown, pdf) = (self.html()?, self.markdown()?, self.pdf_if_possible()?);
+        let figures = folder.join(FIGURES);
+        files::create_dir(&figures)?;
+        for chart in self.charts() {
+            files::write(&figures.join(&chart.file), &chart.image)?;
+        }
+        let written = Written {
+            html: folder.join("report.html"),
+            pdf: pdf.is_some().then(|| folder.join("report.pdf")),
+            markdown: folder.join("results.md"),
+        };
+        files::write(&written.html, html.as_bytes())?;
+        files::write(&written.markdown, markdown.as_bytes())?;
+        if let (Some(path), Some(pdf)) = (&written.pdf, pdf) {
+            files::write(path, &pdf)?;
+        }
+        Ok(written)
+    }
+
+    fn pdf_if_possible(&self) -> Result<Option<Vec<u8>>> {
+        #[cfg(feature = "pdf")]
+        let pdf = Some(self.pdf()?);
+        #[cfg(not(feature = "pdf"))]
+        let pdf = None;
+        Ok(pdf)
+    }
+}
+
+/// The template with the document; its filter `picture` gives what `pictures` has for a file.
+fn render(
+    document: &Document,
+    name: &'static str,
+    template: &'static str,
+    pictures: HashMap<String, Value>,
+) -> Result<String> {
+    let wrong = |error: minijinja::Error| Error::Data(format!("{name}: {error:#}"));
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
+        true => AutoEscape::Html,
+        false => AutoEscape::None,
+    });
+    let picture = move |file: &str| pictures.get(file).cloned().unwrap_or_default();
+    environment.add_filter("picture", picture);
+    environment.add_filter("escaped", escaped);
+    environment.add_template(name, template).map_err(wrong)?;
+    environment.get_template(name).and_then(|page| page.render(document)).map_err(wrong)
+}
+
+/// Markup for a page: SVG as it is, PNG within the address of an image.
+fn inline(figure: &Figure) -> Value {
+    match figure.file.ends_with(".svg") {
+        true => Value::from_safe_string(String::from_utf8_lossy(&figure.image).into_owned()),
+        false => Value::from(format!("data:image/png;base64,{}", STANDARD.encode(&figure.image))),
+    }
+}
+
+/// Text that Markdown takes for nothing else.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '*' | '|' | '`' | '[' | ']' => escaped.extend(['\\', letter]),
+            '\n' => escaped.push(' '),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::document::Table;
+
+    fn document() -> Document {
+        let mut document = Document { title: "A <b> & | *c*".into(), blocks: vec![] };
+        document.heading(2, "Models");
+        document.paragraph("p < 0.05 & more");
+        document.list(vec!["one".into(), "two | three".into()]);
+        let mut table = Table::new("Numbers", &["Name", "Value>"]);
+        table.row(["<script>".into(), "1".into()]);
+        table.note = "A note.".into();
+        document.table(table);
+        let figure = |file: &str, image: &str| Figure {
+            file: file.into(),
+            caption: "What it shows".into(),
+            alt: "In \"words\"".into(),
+            image: image.into(),
+        };
+        let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"/>"#;
+        document.figures(2, vec![figure("a.svg", svg), figure("b.png", "x"), figure("", "")]);
+        document
+    }
+
+    #[test]
+    fn nothing_in_a_name_becomes_markup() {
+        let html = document().html().unwrap();
+        assert!(!html.contains("<script>") && html.contains("&lt;script&gt;"), "{html}");
+        assert!(html.contains("<svg xmlns") && html.contains("data:image/png;base64,eA=="));
+        let markdown = document().markdown().unwrap();
+        assert!(markdown.contains("| &lt;script> | 1 |"), "{markdown}");
+        assert!(markdown.contains("(figures/a.svg)") && !markdown.contains("b.png"), "{markdown}");
+    }
+
+    #[test]
+    fn charts_and_no_clips_lie_beside_the_markdown() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = document().write(folder.path()).unwrap();
+        assert!(written.html.is_file() && written.markdown.is_file());
+        assert!(folder.path().join("figures/a.svg").is_file());
+        assert!(!folder.path().join("figures/b.png").exists());
+    }
+}

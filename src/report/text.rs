@@ -1,0 +1,141 @@
+//! Numbers as the report writes them: the same in tables, captions and sentences.
+
+/// What stands for a figure that is not known.
+pub const UNKNOWN: &str = "–";
+
+/// A share as `76.5 %`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{} %", percent_number(share))
+}
+
+/// A share as `76.5`, for columns that say %.
+#[must_use]
+pub fn percent_number(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}
+
+/// An interval of shares as `70.5 to 82.0`.
+#[must_use]
+pub fn interval([low, high]: [f64; 2]) -> String {
+    format!("{} to {}", percent_number(low), percent_number(high))
+}
+
+/// A difference of shares as `3.5 points`.
+#[must_use]
+pub fn points(difference: f64) -> String {
+    format!("{} points", percent_number(difference.abs()))
+}
+
+/// A p-value to two significant digits, and no more than it is worth.
+#[must_use]
+pub fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.0001 => "< 0.0001".to_owned(),
+        p if p < 0.001 => format!("{p:.4}"),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
+    }
+}
+
+/// The same as part of a sentence: `p = 0.031`.
+#[must_use]
+pub fn p_equals(p: f64) -> String {
+    let value = p_value(p);
+    if value.starts_with('<') { format!("p {value}") } else { format!("p = {value}") }
+}
+
+/// Three significant digits, without an exponent.
+#[must_use]
+pub fn three_digits(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 0.0005 => "< 0.001".to_owned(),
+        size if size < 0.0995 => format!("{value:.3}"),
+        size if size < 9.995 => format!("{value:.2}"),
+        size if size < 99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// A number with its thousands apart: `3,205,706`.
+#[must_use]
+pub fn thousands(value: usize) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in megabytes (10^6), three significant digits.
+#[must_use]
+pub fn megabytes(bytes: u64) -> String {
+    three_digits(bytes as f64 / 1e6)
+}
+
+/// `one track`, `7 tracks`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("one {what}"),
+        _ => format!("{} {what}s", thousands(count)),
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn listed(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A share as `76.5 %`, but never as certainty where it is less.
+#[must_use]
+pub fn probability(share: f64) -> String {
+    if share > 0.9995 { "more than 99.9 %".to_owned() } else { percent(share) }
+}
+
+/// With a capital letter, unless the first word has one of its own, as `k-NN` has.
+#[must_use]
+pub fn capital(text: &str) -> String {
+    let first_word = text.split([' ', ',']).next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !first_word.contains(char::is_uppercase) => {
+            first.to_uppercase().collect::<String>() + letters.as_str()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_exact_enough() {
+        assert_eq!(percent(0.765), "76.5 %");
+        assert_eq!(interval([0.7, 0.8249]), "70.0 to 82.5");
+        assert_eq!(
+            [0.5, 0.04999, 0.0312, 0.00099, 1e-9].map(p_value),
+            ["0.50", "0.050", "0.031", "0.0010", "< 0.0001"]
+        );
+        assert_eq!(p_equals(1e-9), "p < 0.0001");
+        assert_eq!(
+            [0.0, 0.0586, 0.5, 12.34, 1234.5].map(three_digits),
+            ["0", "0.059", "0.50", "12.3", "1234"]
+        );
+        assert_eq!([7, 1000, 3_205_706].map(thousands), ["7", "1,000", "3,205,706"]);
+        assert_eq!(counted(1, "track") + &counted(2, "track"), "one track2 tracks");
+        assert_eq!(capital("k-NN, 30s") + &capital("yamnet"), "k-NN, 30sYamnet");
+        assert_eq!(listed(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+    }
+}
