@@ -95,6 +95,6 @@ pub fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         patches: Tensor { shape: vec![rows.len(), data.len() / rows.len().max(1)], data },
         track_of_patch,
         labels,
-        patch_hop_seconds: table.seconds,
+        patch_hop_seconds: Some(table.seconds),
     }))
 }

@@ -150,7 +150,12 @@ fn verify(path: &Path, probe: &Probe, tolerance: f32) -> Result<Vec<Agreement>> 
             }
             Err(error) => return Err(error),
         };
-        agreement.push(Agreement { runtime, max_abs_difference, reason });
+        agreement.push(Agreement {
+            runtime,
+            max_abs_difference,
+            max_relative_difference: None,
+            reason,
+        });
     }
     Ok(agreement)
 }

@@ -26,7 +26,10 @@ impl Units {
         order.sort_by_key(|&row| samples.units[row]);
         let unit = |rows: &[usize]| {
             let data = rows.iter().flat_map(|&row| samples.row(row)).copied().collect();
-            (samples.labels[rows[0]], Embeddings { data, features: samples.features })
+            (
+                samples.labels[rows[0]],
+                Embeddings { data, features: samples.features, padded: false },
+            )
         };
         Self(order.chunk_by(|&a, &b| samples.units[a] == samples.units[b]).map(unit).collect())
     }
