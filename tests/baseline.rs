@@ -242,19 +242,20 @@ fn the_same_seed_gives_the_same_files() {
 #[test]
 fn bad_input_is_refused_by_name_and_leaves_nothing() {
     let desk = desk();
-    let broken = |change: &dyn Fn(&str) -> String| {
+    let broken = |change: fn(&str) -> String| {
         fs::write(desk.path("broken.csv"), change(&desk.text("songs.csv"))).unwrap();
         baseline(&desk, &["--features", "broken.csv", "--model", "knn"])
     };
-    let cases: [(&dyn Fn(&str) -> String, &[&str]); 8] = [
-        (&|t| t.replacen("tempo", "bpm", 1), &["broken.csv", "missing columns \"tempo\""]),
-        (&|t| t.replacen("66150,", "66150,NaN", 1), &["line 2", "\"chroma_stft_mean\"", "NaN"]),
-        (&|t| t.replacen("66150,", "66150,loud", 1), &["line 2", "not a number"]),
-        (&|t| t.replacen("blues.00001", "blues.00000", 1), &["line 3", "\"filename\"", "line 2"]),
-        (&|t| t.replacen(",blues\n", ",blue\n", 1), &["\"blue\" has 1 usable"]),
-        (&|t| t.replacen(",blues\n", ",\n", 1), &["line 2", "\"label\"", "empty"]),
-        (&|_| String::new(), &["broken.csv", "empty"]),
-        (&|t| t.lines().next().unwrap().to_owned(), &["broken.csv", "no rows"]),
+    type Case = (fn(&str) -> String, &'static [&'static str]);
+    let cases: [Case; 8] = [
+        (|t| t.replacen("tempo", "bpm", 1), &["broken.csv", "missing columns \"tempo\""]),
+        (|t| t.replacen("66150,", "66150,NaN", 1), &["line 2", "\"chroma_stft_mean\"", "NaN"]),
+        (|t| t.replacen("66150,", "66150,loud", 1), &["line 2", "not a number"]),
+        (|t| t.replacen("blues.00001", "blues.00000", 1), &["line 3", "\"filename\"", "line 2"]),
+        (|t| t.replacen(",blues\n", ",blue\n", 1), &["\"blue\" has 1 usable"]),
+        (|t| t.replacen(",blues\n", ",\n", 1), &["line 2", "\"label\"", "empty"]),
+        (|_| String::new(), &["broken.csv", "empty"]),
+        (|t| t.lines().next().unwrap().to_owned(), &["broken.csv", "no rows"]),
     ];
     for (change, words) in cases {
         broken(change).refused(1, words);
