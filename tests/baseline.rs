@@ -355,7 +355,7 @@ fn audio_becomes_a_table_that_can_be_trained_on() {
 /// What GTZAN's published table says, made with librosa before 0.10.
 #[test]
 fn descriptors_are_those_of_the_published_table() {
-    let Some(data) = common::test_data() else { return };
+    let Some(data) = common::data::test_data() else { return };
     let gtzan = data.join("gtzan");
     let table = FeatureTable::read(&gtzan.join("features_30_sec.csv"), None).unwrap();
     let descriptors = Descriptors::default();
@@ -381,7 +381,7 @@ fn descriptors_are_those_of_the_published_table() {
 /// GTZAN's table as a user runs it, with the models that are quick; all beat chance by far.
 #[test]
 fn gtzans_table_is_learned() {
-    let Some(data) = common::test_data() else { return };
+    let Some(data) = common::data::test_data() else { return };
     let desk = Desk::bare();
     let data = data.join("gtzan").display().to_string();
     let models = ["knn", "svm", "mlp"];

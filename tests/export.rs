@@ -12,7 +12,7 @@ use std::process::Command;
 use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
 use genre_transfer::export::{INPUT, OUTPUTS};
-use genre_transfer::features::{Extractor, FrontEnd, Patches};
+use genre_transfer::features::{Extractor, FrontEnd, Patches, Preprocessor};
 use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Tensor};
 use genre_transfer::train::Run;
 use genre_transfer::{files, onnx};
@@ -109,11 +109,11 @@ fn the_file_has_the_form_other_programs_are_told_of() {
         let json = |key: &str| -> Value { serde_json::from_str(&metadata[key]).unwrap() };
         assert_eq!(json("labels"), serde_json::json!(["high", "low", "noise"]));
         let front_end = FrontEnd::deserialize(json("front_end")).unwrap();
-        assert_eq!(front_end, run.front_end().unwrap());
+        assert_eq!(Preprocessor::Audio(front_end), run.preprocessor().unwrap());
         let text = &metadata["front_end"];
         assert!(text.contains("\"offset\":0.01}"), "not the shortest form of an f32: {text}");
         let metrics = run.metrics().unwrap();
-        assert_eq!(metadata["license"], metrics.backbone.license);
+        assert_eq!(metadata["license"], metrics.backbone.as_ref().unwrap().license);
         assert_eq!(json("backbone"), serde_json::to_value(&metrics.backbone).unwrap());
         assert_eq!(json("training_data"), serde_json::to_value(&metrics.data).unwrap());
         assert_eq!(json("split")["test_tracks"], run.split().unwrap().test.len());
@@ -155,7 +155,8 @@ fn an_exported_model_gives_recordings_the_predictions_of_its_run() {
     {
         let predictions: Value =
             serde_json::from_slice(&bytes(&run.folder().join("predictions.json"))).unwrap();
-        let extractor = Extractor::new(&run.front_end().unwrap()).unwrap();
+        let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
+        let extractor = Extractor::new(&front_end).unwrap();
         for prediction in predictions.as_array().unwrap() {
             let track = desk.path("music").join(prediction["track"].as_str().unwrap());
             let audio = Audio::open(&track).unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use common::graph;
 use common::vggish::{Style, vggish};
 use genre_transfer::onnx;
-use genre_transfer::train::{Metrics, Run};
+use genre_transfer::train::{Metrics, Run, Spec};
 use runs::{
     Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,
 };
@@ -170,8 +170,11 @@ fn a_split_can_be_used_again() {
 fn a_hidden_layer_has_the_units_asked_for() {
     let desk = Desk::new();
     let [linear, hidden] = [desk.train("linear", &[]), desk.train("hidden", &["--hidden", "8"])];
-    assert_eq!(linear.model_spec().unwrap().head.hidden, None);
-    assert_eq!(hidden.model_spec().unwrap().head.hidden, Some(8));
+    let units = |run: &Run| match run.model_spec().unwrap() {
+        Spec::Backbone(spec) => spec.head.hidden,
+        Spec::Custom(spec) => panic!("a head on a backbone, not {spec:?}"),
+    };
+    assert_eq!((units(&linear), units(&hidden)), (None, Some(8)));
     let [linear, hidden] = [linear, hidden].map(|run| run.metrics().unwrap());
     let head = |units: usize| (128 + 1) * units + (units + 1) * 3;
     assert_eq!(linear.parameters - (128 + 1) * 3 + head(8), hidden.parameters);
@@ -519,7 +522,7 @@ fn without_arguments_the_demo_set_and_yamnet_are_used() {
     assert_eq!(desk.names("runs/yamnet-demo"), FILES);
     assert_eq!(shape_operators(&desk.path("runs/yamnet-demo/model.onnx")), [""; 0]);
     let metrics = Run::open(&desk.path("runs/yamnet-demo")).unwrap().metrics().unwrap();
-    assert_eq!((metrics.backbone.name.as_str(), metrics.data.name.as_str()), ("yamnet", "demo"));
+    assert_eq!((metrics.name(), metrics.data.name.as_str()), ("yamnet", "demo"));
     // Chance is a tenth.
     assert!(metrics.test.tracks.accuracy > 0.3, "{metrics:?}");
 }
