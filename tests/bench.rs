@@ -239,7 +239,7 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
         patches: Tensor { shape: vec![rows, common::FRAMES, common::MELS], data },
         track_of_patch: (0..rows).collect(),
         labels,
-        patch_hop_seconds: 2.0,
+        patch_hop_seconds: Some(2.0),
     };
     let plan = plan(model);
     let report = bench::run(&plan, |_| Ok(Some(set.clone()))).unwrap();
