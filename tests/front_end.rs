@@ -21,12 +21,15 @@ fn worst(ours: &[f32], expected: &[f32]) -> f32 {
     ours.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// The front ends that there are references for.
+const PUBLISHED: [&str; 3] = ["vggish", "yamnet", "musicnn"];
+
 #[test]
 fn presets_match_the_definitions() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/front_ends.npz");
     let samples: Vec<f32> =
         npz::<i16>(&path, "signal").1.iter().map(|&x| f32::from(x) / 32_768.0).collect();
-    for preset in FrontEnd::PRESETS {
+    for preset in PUBLISHED {
         let log_mel = extractor(preset).log_mel(&samples);
         let worst = worst(&log_mel.data, &npz(&path, preset).1);
         println!("{preset}: max difference {worst:.2e}");
@@ -41,7 +44,7 @@ fn presets_match_the_reference_log_mels() {
     let expected = fixtures.join("log_mel.npz");
     for song in ["blues", "metal"] {
         let audio = Audio::open(&fixtures.join(format!("{song}_16k_5s.wav"))).unwrap();
-        for preset in FrontEnd::PRESETS {
+        for preset in PUBLISHED {
             let extractor = extractor(preset);
             let ours = match preset {
                 "musicnn" => extractor.log_mel(&audio.samples).data,

@@ -257,9 +257,9 @@ fn latencies_come_from_the_benchmark() {
     desk.report(&["runs", "--bench", "bench.json", "--output", "out"]).succeeded();
     let markdown = desk.text("out/results.md");
     let rows = table(&markdown, "All models");
-    let ms: Vec<&str> = rows.iter().map(|row| &*row["ort ms a patch"]).collect();
+    let ms: Vec<&str> = rows.iter().map(|row| &*row["ort ms/patch"]).collect();
     assert_eq!(ms, ["5.25", "0.040"]);
-    assert!(!rows[0].contains_key("tract ms a patch"), "nothing is known of tract");
+    assert!(!rows[0].contains_key("tract ms/patch"), "nothing is known of tract");
     assert!(desk.path("out/figures/pareto-latency-1.svg").is_file());
     assert!(markdown.contains("Some CPU, 2 cores"), "{markdown}");
 }
