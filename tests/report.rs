@@ -285,7 +285,7 @@ fn mistakes_show_their_clip_where_it_is_at_hand() {
     let page = desk.text("out/report.html");
     well_formed(&page);
     assert!(page.contains("data:image/png;base64,"));
-    assert!(page.contains("dub/00.wav: dub, taken for folk with 80.0 %"));
+    assert!(page.contains("dub&#x2f;00.wav: dub, taken for folk with 80.0 %"));
     assert!(!desk.path("out/figures/mistake-1-1.png").exists(), "clips stay out of the Markdown");
 }
 
