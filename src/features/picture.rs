@@ -103,7 +103,7 @@ impl PictureFrontEnd {
 /// The largest step, at most a patch, whose patches cover all frames as evenly as can be.
 pub fn even_hop(frames: usize, patch: usize) -> usize {
     let steps = (frames - patch).div_ceil(patch);
-    if steps == 0 { patch } else { (frames - patch) / steps }
+    (frames - patch).checked_div(steps).unwrap_or(patch)
 }
 
 /// The intensities inside the frame of a plot, row-major from the top, 0 to 255.

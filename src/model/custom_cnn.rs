@@ -163,7 +163,7 @@ impl CnnConfig {
         if !(1..=8).contains(&self.convolutions) {
             return wrong(format!("convolutions is {}; give 1 to 8", self.convolutions));
         }
-        if self.kernel % 2 == 0 || self.kernel > 15 {
+        if self.kernel.is_multiple_of(2) || self.kernel > 15 {
             return wrong(format!("kernel is {}; give an odd size up to 15", self.kernel));
         }
         if let Some(stride @ (0 | 5..)) = self.stem_stride {

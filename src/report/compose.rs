@@ -282,7 +282,7 @@ impl Composer<'_> {
             let axis = Axis { cost: axis, accuracy: "accuracy on test tracks" };
             let chart = Scatter { axis, points };
             let front: Vec<String> =
-                chart.front().iter().map(|point| format!("{}", point.label)).collect();
+                chart.front().iter().map(|point| point.label.to_string()).collect();
             figures.push(Figure {
                 file: format!("pareto-{name}-{number}.svg"),
                 caption: format!(

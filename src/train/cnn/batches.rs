@@ -101,7 +101,7 @@ impl<'a> Batches<'a> {
     }
 
     fn make(&self, tracks: &[usize], epoch: usize, step: usize) -> Batch {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed_0f_ba7c_4e5);
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x0005_eed0_fba7_c4e5);
         random.set_stream(((epoch as u64) << 32) | step as u64);
         let (mut patches, mut targets) = (vec![], vec![]);
         for track in tracks {

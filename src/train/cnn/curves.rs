@@ -10,6 +10,9 @@ use crate::{Error, Result};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Name, colour and points of a curve.
+type Line<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
+
 /// Okabe and Ito's blue and vermilion, which colour-blind readers tell apart; the dashes
 /// do the same in black and white.
 const TRAINING: RGBColor = RGBColor(0, 114, 178);
@@ -111,7 +114,7 @@ fn scatter(
     Ok(())
 }
 
-fn panel(area: &Area, title: &str, lines: &[(&str, RGBColor, Vec<(f64, f64)>)]) -> Drawn<()> {
+fn panel(area: &Area, title: &str, lines: &[Line]) -> Drawn<()> {
     let points = || lines.iter().flat_map(|(_, _, points)| points);
     let last = points().map(|(x, _)| *x).fold(2.0, f64::max);
     let highest = points().map(|(_, y)| *y).filter(|y| y.is_finite()).fold(0.0, f64::max);
