@@ -205,8 +205,8 @@ impl Composer<'_> {
                 "Parameters>",
                 "ONNX MB>",
                 "Training s>",
-                "ort ms a patch>",
-                "tract ms a patch>",
+                "ort ms/patch>",
+                "tract ms/patch>",
             ],
         );
         let known = |value: Option<f64>| value.map_or(UNKNOWN.into(), three_digits);
@@ -287,7 +287,7 @@ impl Composer<'_> {
                 file: format!("pareto-{name}-{number}.svg"),
                 caption: format!(
                     "Accuracy against {name}; the numbers are those of the table, the dashed line \
-                     joins models that no other beats in both: {}",
+                     joins models that no other is better than in both: {}",
                     listed(&front)
                 ),
                 alt: format!(
@@ -702,7 +702,7 @@ fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
             file: format!("search-{name}-{}.svg", entry.run),
             caption: format!(
                 "Trials by validation accuracy and {name}, at their longest training; hollow ones \
-                 were stopped early. No other beats {} in both",
+                 were stopped early. No other is better than {} in both",
                 listed(&front)
             ),
             alt: format!("Scatter chart of {} trials.", chart.points.len()),

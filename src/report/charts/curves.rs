@@ -1,12 +1,17 @@
 //! Loss and accuracy over the epochs of a run.
 
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
 use crate::Result;
 use crate::report::entry::{Entry, Epoch};
 
-const SIZE: (u32, u32) = (480, 440);
+const SIZE: (u32, u32) = (480, 450);
+const LEGEND: u32 = 26;
+
+const TRAINING: RGBColor = VERMILION;
+const VALIDATION: RGBColor = BLUE;
 
 /// The learning curves of `entry`: losses above, accuracy on validation tracks below; the
 /// stages of a training one after the other.
@@ -15,7 +20,9 @@ const SIZE: (u32, u32) = (480, 440);
 /// [`crate::Error::Data`] if they cannot be drawn.
 pub fn curves(entry: &Entry) -> Result<String> {
     svg(&entry.run, SIZE, |area| {
-        let (losses, accuracy) = area.split_vertically(SIZE.1 / 2);
+        let (legend, charts) = area.split_vertically(LEGEND);
+        let (losses, accuracy) = charts.split_vertically((SIZE.1 - LEGEND) / 2);
+        draw_legend(&legend)?;
         draw_losses(&losses, &entry.history)?;
         draw_accuracy(&accuracy, &entry.history)
     })
@@ -65,24 +72,22 @@ fn draw_losses(area: &Area, history: &[Epoch]) -> Drawn<()> {
     for x in boundaries(history) {
         chart.draw_series([PathElement::new([(x, 0.0), (x, top)], GREY.mix(0.5))])?;
     }
-    let (dashed, solid) = (VERMILION.stroke_width(2), BLUE.stroke_width(2));
     for line in training {
-        chart.draw_series(DashedLineSeries::new(line, 6, 4, dashed))?;
+        chart.draw_series(DashedLineSeries::new(line, 6, 4, TRAINING.stroke_width(2)))?;
     }
     for line in validation {
-        chart.draw_series(LineSeries::new(line, solid))?;
+        chart.draw_series(LineSeries::new(line, VALIDATION.stroke_width(2)))?;
     }
-    draw_legend(area, dashed, solid)
+    Ok(())
 }
 
-fn draw_legend(area: &Area, dashed: ShapeStyle, solid: ShapeStyle) -> Drawn<()> {
-    use plotters::element::DashedPathElement;
-    let (x, y) = (SIZE.0 as i32 - 150, 42);
-    area.draw(&Rectangle::new([(x - 8, y - 12), (x + 126, y + 30)], WHITE.mix(0.85).filled()))?;
-    area.draw(&DashedPathElement::new([(x, y), (x + 30, y)], 6, 4, dashed))?;
-    area.draw(&Text::new("training", (x + 38, y - 7), (FONT, SMALL)))?;
-    area.draw(&PathElement::new([(x, y + 18), (x + 30, y + 18)], solid))?;
-    area.draw(&Text::new("validation", (x + 38, y + 11), (FONT, SMALL)))?;
+fn draw_legend(area: &Area) -> Drawn<()> {
+    let y = LEGEND as i32 / 2;
+    let dashed = TRAINING.stroke_width(2);
+    area.draw(&DashedPathElement::new([(58, y), (92, y)], 6, 4, dashed))?;
+    area.draw(&Text::new("training", (100, y - 8), (FONT, SMALL)))?;
+    area.draw(&PathElement::new([(200, y), (234, y)], VALIDATION.stroke_width(2)))?;
+    area.draw(&Text::new("validation", (242, y - 8), (FONT, SMALL)))?;
     Ok(())
 }
 
@@ -108,7 +113,7 @@ fn draw_accuracy(area: &Area, history: &[Epoch]) -> Drawn<()> {
         chart.draw_series([PathElement::new([(x, 0.0), (x, 1.0)], GREY.mix(0.5))])?;
     }
     for line in lines(history, |epoch| epoch.validation_accuracy) {
-        chart.draw_series(LineSeries::new(line, BLUE.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(line, VALIDATION.stroke_width(2)))?;
     }
     Ok(())
 }
