@@ -148,6 +148,7 @@ fn panel(area: &Area, title: &str, lines: &[Line]) -> Drawn<()> {
     if lines.len() > 1 {
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
             .border_style(BLACK.mix(0.3))
             .background_style(WHITE.mix(0.8))
             .label_font(("sans-serif", 13))
