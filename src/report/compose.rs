@@ -282,7 +282,7 @@ impl Composer<'_> {
             let axis = Axis { cost: axis, accuracy: "accuracy on test tracks" };
             let chart = Scatter { axis, points };
             let front: Vec<String> =
-                chart.front().iter().map(|point| format!("{}", point.label)).collect();
+                chart.front().iter().map(|point| point.label.to_string()).collect();
             figures.push(Figure {
                 file: format!("pareto-{name}-{number}.svg"),
                 caption: format!(
@@ -418,7 +418,7 @@ impl Composer<'_> {
     }
 
     fn common(&self, document: &mut Document, common: &Common, number: usize) -> Result<()> {
-        let tracks = counted(common.tracks, "track");
+        let tracks = counted(common.tracks.len(), "track");
         document.heading(2, format!("The same split at different completeness: {tracks}"));
         document.paragraph(
             "These runs share a split, but not every file was at hand for each of them, so that \
@@ -639,6 +639,11 @@ impl Composer<'_> {
         for common in common {
             document.heading(3, "Tracks shared by different tables");
             document.paragraph(discussion::shared(common, &self.titles).join(" "));
+        }
+        let known = discussion::known_faults(groups);
+        if !known.is_empty() {
+            document.heading(3, "What the splits hide");
+            document.paragraph(known.join(" "));
         }
         let said = discussion::leaks(leaks, &self.titles);
         if !said.is_empty() {
