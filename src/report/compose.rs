@@ -418,7 +418,7 @@ impl Composer<'_> {
     }
 
     fn common(&self, document: &mut Document, common: &Common, number: usize) -> Result<()> {
-        let tracks = counted(common.tracks, "track");
+        let tracks = counted(common.tracks.len(), "track");
         document.heading(2, format!("The same split at different completeness: {tracks}"));
         document.paragraph(
             "These runs share a split, but not every file was at hand for each of them, so that \
@@ -639,6 +639,11 @@ impl Composer<'_> {
         for common in common {
             document.heading(3, "Tracks shared by different tables");
             document.paragraph(discussion::shared(common, &self.titles).join(" "));
+        }
+        let known = discussion::known_faults(groups);
+        if !known.is_empty() {
+            document.heading(3, "What the splits hide");
+            document.paragraph(known.join(" "));
         }
         let said = discussion::leaks(leaks, &self.titles);
         if !said.is_empty() {

@@ -27,7 +27,7 @@ pub struct Group<'a> {
 #[derive(Clone, Debug)]
 pub struct Common<'a> {
     /// Tracks shared by all.
-    pub tracks: usize,
+    pub tracks: BTreeSet<&'a str>,
     /// The runs with their accuracy on those tracks and its 95 % interval, the best first.
     pub entries: Vec<(&'a Entry, f64, [f64; 2])>,
 }
@@ -115,7 +115,7 @@ pub fn common<'a>(groups: &[Group<'a>], seed: u64) -> Vec<Common<'a>> {
     let mut found = vec![];
     for (digest, groups) in by_split.into_iter().filter(|(_, groups)| groups.len() > 1) {
         let entries = groups.iter().flat_map(|group| &group.entries).copied();
-        let entries: Vec<&Entry> = entries.filter(|e| listed_digest(e) == digest).collect();
+        let entries: Vec<&'a Entry> = entries.filter(|e| listed_digest(e) == digest).collect();
         let shared = entries
             .iter()
             .map(|entry| entry.tested())
@@ -130,7 +130,7 @@ pub fn common<'a>(groups: &[Group<'a>], seed: u64) -> Vec<Common<'a>> {
         };
         let mut entries: Vec<_> = entries.iter().map(one).collect();
         entries.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.run.cmp(&b.0.run)));
-        found.push(Common { tracks: shared.len(), entries });
+        found.push(Common { tracks: shared, entries });
     }
     found
 }
@@ -216,7 +216,7 @@ mod tests {
         let entries = [whole, part];
         let groups = groups(&entries);
         let common = common(&groups, 0);
-        assert_eq!((common.len(), common[0].tracks), (1, 12));
+        assert_eq!((common.len(), common[0].tracks.len()), (1, 12));
         let found: Vec<(&str, f64)> =
             common[0].entries.iter().map(|(entry, share, _)| (&*entry.run, *share)).collect();
         assert_eq!(found, [("part", 0.75), ("whole", 0.5)]);

@@ -57,10 +57,16 @@ pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {
 /// Every pair of `entries` on the tracks they share, corrected for their number.
 #[must_use]
 pub fn compare(entries: &[&Entry]) -> Vec<Comparison> {
+    compare_on(entries, |_| true)
+}
+
+/// The same on some of the tracks.
+#[must_use]
+pub fn compare_on(entries: &[&Entry], counts: impl Fn(&str) -> bool) -> Vec<Comparison> {
     let mut found = vec![];
     for second in 0..entries.len() {
         for first in 0..second {
-            found.push(pair(entries, first, second));
+            found.push(pair(entries, first, second, &counts));
         }
     }
     found.sort_by_key(|comparison| (comparison.first, comparison.second));
@@ -69,11 +75,16 @@ pub fn compare(entries: &[&Entry]) -> Vec<Comparison> {
     found
 }
 
-fn pair(entries: &[&Entry], first: usize, second: usize) -> Comparison {
+fn pair(
+    entries: &[&Entry],
+    first: usize,
+    second: usize,
+    counts: impl Fn(&str) -> bool,
+) -> Comparison {
     let other: HashMap<&str, bool> =
         entries[second].predictions.iter().map(|p| (p.track.as_str(), p.is_right())).collect();
     let (mut tracks, mut only_first, mut only_second) = (0, 0, 0);
-    for prediction in &entries[first].predictions {
+    for prediction in entries[first].predictions.iter().filter(|p| counts(&p.track)) {
         let Some(&second_right) = other.get(prediction.track.as_str()) else { continue };
         tracks += 1;
         only_first += usize::from(prediction.is_right() && !second_right);
