@@ -250,7 +250,7 @@ pub fn known_faults(groups: &[Group]) -> Vec<String> {
     let gtzan = "blues classical country disco hiphop jazz metal pop reggae rock";
     let of_gtzan = groups.iter().flat_map(|group| &group.entries);
     let of_gtzan = of_gtzan.filter(|entry| entry.genres().join(" ") == gtzan);
-    let is_filtered = |entry: &&Entry| entry.split.method == Method::FaultFiltered.to_string();
+    let is_filtered = |entry: &&&Entry| entry.split.method == Method::FaultFiltered.to_string();
     let (filtered, shuffled): (Vec<&Entry>, Vec<&Entry>) = of_gtzan.partition(is_filtered);
     let mut sentences = vec![];
     if !shuffled.is_empty() {
