@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{EvaluationSet, RUN_MODEL};
 use crate::dataset::source::{self, Source};
-use crate::dataset::{Dataset, Split, Track};
+use crate::dataset::{Split, Track};
 use crate::features::{LogMel, Preprocessor};
 use crate::runtime::Tensor;
 use crate::{Error, Result, files, onnx};
@@ -48,13 +48,13 @@ impl EvaluationSet {
                 labels.join(", ")
             )));
         }
-        let dataset = match collection(data.as_deref(), &preprocessor) {
+        let dataset = match source::resolve(data.as_deref(), Some(Source::of(&preprocessor))) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
                 eprintln!("warning: accuracy stays unknown: {error}");
                 return Ok(None);
             }
-            dataset => dataset?,
+            found => found?.0,
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
@@ -68,8 +68,8 @@ impl EvaluationSet {
         let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
         let (mut data, mut track_of_patch) = (vec![], vec![]);
         for (track, log_mel) in log_mels.iter().enumerate() {
-            for first in (0..=log_mel.frames.saturating_sub(frames)).step_by(hop) {
-                data.extend_from_slice(&log_mel.data[first * mels..][..frames * mels]);
+            for patch in log_mel.patches(frames, hop) {
+                data.extend_from_slice(patch);
                 track_of_patch.push(track);
             }
         }
@@ -79,13 +79,6 @@ impl EvaluationSet {
             labels: tracks.iter().map(|track| track.label).collect(),
             patch_hop_seconds: preprocessor.hop_seconds(),
         })
-    }
-}
-
-fn collection(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<Dataset> {
-    match preprocessor {
-        Preprocessor::Audio(_) => Dataset::resolve(data),
-        Preprocessor::Picture(_) => Ok(source::resolve(data, Some(Source::Pictures))?.0),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Trains classical models on hand-made features.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use genre_transfer::baseline::{self, Config, Destination};
 use genre_transfer::cli;
-use genre_transfer::train::interrupt;
+use genre_transfer::train::{check_name, interrupt};
 
 const EXAMPLES: &str = "Examples:
   baseline --data data/gtzan                        all models on features_30_sec.csv
@@ -47,8 +47,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     interrupt::install()?;
     if let Some(name) = &cli.name {
-        let plain = Path::new(name).file_name() == Some(name.as_ref());
-        ensure!(plain, "--name {name}: give a plain name; --runs sets the folder");
+        check_name(name)?;
     }
     let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
     let runs = baseline::train(&cli.config, &destination)?;

@@ -1,14 +1,13 @@
 //! Collections that exist as pictures of spectrograms, as recordings, or as both.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use crate::audio::EXTENSIONS;
-use crate::features::PICTURE_EXTENSIONS;
+use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
 use crate::{Error, Result};
 
 /// Where spectrograms come from.
@@ -21,11 +20,13 @@ pub enum Source {
     Audio,
 }
 
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        <Self as ValueEnum>::from_str(text, true)
+impl Source {
+    /// What a model with this preprocessor takes.
+    pub fn of(preprocessor: &Preprocessor) -> Self {
+        match preprocessor {
+            Preprocessor::Picture(_) => Self::Pictures,
+            Preprocessor::Audio(_) => Self::Audio,
+        }
     }
 }
 

@@ -20,6 +20,18 @@ pub struct LogMel {
     pub mels: usize,
 }
 
+impl LogMel {
+    /// The patches of `length` frames, one every `hop` frames, each `[length, mels]`;
+    /// frames after the last whole patch are left out.
+    pub fn patches(&self, length: usize, hop: usize) -> impl ExactSizeIterator<Item = &[f32]> {
+        // One more than the last place, or none where the spectrogram is shorter than a patch.
+        let places = (self.frames + 1).saturating_sub(length);
+        (0..places)
+            .step_by(hop)
+            .map(move |first| &self.data[first * self.mels..][..length * self.mels])
+    }
+}
+
 /// Patches of a log-mel spectrogram: a model's inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patches {
@@ -115,12 +127,10 @@ impl Extractor {
     pub fn patches(&self, samples: &[f32]) -> Patches {
         let FrontEnd { mels, patch_frames, patch_hop, .. } = self.front_end;
         let (log_mel, padded) = self.padded_log_mel(samples);
-        let count = 1 + (log_mel.frames - patch_frames) / patch_hop;
+        let patches = log_mel.patches(patch_frames, patch_hop);
+        let count = patches.len();
         let mut data = Vec::with_capacity(count * patch_frames * mels);
-        for patch in 0..count {
-            let begin = patch * patch_hop * mels;
-            data.extend_from_slice(&log_mel.data[begin..begin + patch_frames * mels]);
-        }
+        patches.for_each(|patch| data.extend_from_slice(patch));
         Patches { data, count, frames: patch_frames, mels, padded }
     }
 

@@ -559,15 +559,12 @@ impl CnnEnsemble {
     /// Logits of all members side by side `[batch, members * classes]`, and their
     /// embeddings `[batch, members * features]`.
     pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
-        let each: Vec<_> =
-            self.members.iter().map(|member| member.forward(log_mel.clone())).collect();
-        match each.len() {
-            1 => each.into_iter().next().unwrap_or_else(|| unreachable!("one member")),
-            _ => {
-                let (logits, embeddings) = each.into_iter().unzip();
-                (Tensor::cat(logits, 1), Tensor::cat(embeddings, 1))
-            }
+        if let [only] = &self.members[..] {
+            return only.forward(log_mel);
         }
+        let each = self.members.iter().map(|member| member.forward(log_mel.clone()));
+        let (logits, embeddings) = each.unzip();
+        (Tensor::cat(logits, 1), Tensor::cat(embeddings, 1))
     }
 
     /// Probabilities `[batch, classes]`, the mean of the members', and embeddings.

@@ -237,15 +237,12 @@ impl DeepTask<'_> {
         standardization: Option<&Standardization>,
         track: &Recording,
     ) -> TrackPrediction {
-        let LogMel { data, frames, mels } = &track.log_mel;
         let [length, hop] = self.patch;
-        let firsts: Vec<usize> = (0..=frames - length).step_by(hop).collect();
+        let patches: Vec<&[f32]> = track.log_mel.patches(length, hop).collect();
         let mut probabilities = vec![];
-        for firsts in firsts.chunks(self.options.deep_batch) {
-            let cut = |first: &usize| &data[first * mels..][..length * mels];
-            let patches: Vec<f32> = firsts.iter().flat_map(cut).copied().collect();
-            let shape = [firsts.len(), length, *mels];
-            let x = Tensor::from_data(TensorData::new(patches, shape), self.device);
+        for patches in patches.chunks(self.options.deep_batch) {
+            let shape = [patches.len(), length, track.log_mel.mels];
+            let x = Tensor::from_data(TensorData::new(patches.concat(), shape), self.device);
             let embeddings = model.backbone.forward(x);
             let embeddings = match standardization {
                 Some(standardization) => standardization.forward(embeddings),

@@ -82,6 +82,17 @@ impl Score {
         let right = pairs().filter(|(p, label)| argmax(&p.mean) == **label).count();
         Some(Self { loss: loss / count, accuracy: right as f64 / count })
     }
+
+    /// The score of several groups of tracks together, from theirs and their sizes; none
+    /// of no tracks.
+    pub fn pooled(groups: &[(Self, usize)]) -> Option<Self> {
+        let count = groups.iter().map(|(_, tracks)| *tracks as f64).sum::<f64>();
+        let mean = |value: fn(&Self) -> f64| {
+            groups.iter().map(|(score, n)| value(score) * *n as f64).sum::<f64>() / count
+        };
+        let pooled = Self { loss: mean(|score| score.loss), accuracy: mean(|s| s.accuracy) };
+        (count > 0.0).then_some(pooled)
+    }
 }
 
 /// A head fitted by [`fit_head`].

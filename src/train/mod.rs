@@ -38,6 +38,19 @@ use crate::{Error, Result, progress};
 /// Where embeddings are kept between runs.
 pub const CACHE: &str = "data/cache/embeddings";
 
+/// Whether a run may be called `name`.
+///
+/// # Errors
+/// [`Error::Config`] if it is a path.
+pub fn check_name(name: &str) -> Result<()> {
+    match Path::new(name).file_name() == Some(name.as_ref()) {
+        true => Ok(()),
+        false => {
+            Err(Error::Config(format!("--name {name}: give a plain name; --runs sets the folder")))
+        }
+    }
+}
+
 /// Where a run goes.
 #[derive(Clone, Debug)]
 pub enum Destination {
@@ -57,12 +70,7 @@ impl Destination {
     pub fn of(runs: &Path, name: Option<&str>, force: bool) -> Result<Self> {
         match name {
             None => Ok(Self::Free(runs.to_owned())),
-            Some(name) if Path::new(name).file_name() == Some(name.as_ref()) => {
-                Ok(Self::Named(runs.join(name), force))
-            }
-            Some(name) => Err(Error::Config(format!(
-                "--name {name}: give a plain name; --runs sets the folder"
-            ))),
+            Some(name) => check_name(name).map(|()| Self::Named(runs.join(name), force)),
         }
     }
 

@@ -415,22 +415,16 @@ pub fn predict(
     device: &Device,
     probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
 ) -> Vec<TrackPrediction> {
-    let firsts = |track: &LogMel| (0..=track.frames.saturating_sub(length)).step_by(hop);
-    let patches: Vec<(&LogMel, usize)> =
-        tracks.iter().flat_map(|track| firsts(track).map(move |first| (*track, first))).collect();
+    let patches: Vec<&[f32]> = tracks.iter().flat_map(|t| t.patches(length, hop)).collect();
+    let mels = tracks.first().map_or(0, |track| track.mels);
     let mut found = Vec::with_capacity(patches.len() * classes);
     for patches in patches.chunks(EVALUATED_AT_ONCE) {
-        let mels = patches[0].0.mels;
-        let cut = |(track, first): &(&LogMel, usize)| {
-            track.data[first * mels..][..length * mels].to_vec()
-        };
-        let data: Vec<f32> = patches.iter().flat_map(cut).collect();
-        let x = TensorData::new(data, [patches.len(), length, mels]);
+        let x = TensorData::new(patches.concat(), [patches.len(), length, mels]);
         found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());
     }
     let mut found = found.into_iter();
     let mut take = |track: &&LogMel| {
-        let count = firsts(track).count() * classes;
+        let count = track.patches(length, hop).len() * classes;
         TrackPrediction::new(found.by_ref().take(count).collect(), classes)
     };
     tracks.iter().map(&mut take).collect()

@@ -220,8 +220,7 @@ impl CnnSession {
 
     /// Trains every member that is not yet trained.
     fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
-        let (mut members, mut history) = (vec![], vec![]);
-        let (mut validated, mut labels) = (vec![], vec![]);
+        let (mut members, mut history, mut scores) = (vec![], vec![], vec![]);
         let folds = self.folds()?;
         for (number, Fold { train, validation }) in folds.iter().enumerate() {
             let stage = match folds.len() {
@@ -240,11 +239,10 @@ impl CnnSession {
                 &validation,
                 &mut history,
             )?;
-            validated.extend(task.predict(&fitted.model, &validation));
-            labels.extend(validation.iter().map(|sample| sample.label));
+            scores.extend(fitted.validation.map(|score| (score, validation.len())));
             members.push(fitted);
         }
-        Ok((members, Score::of(&validated, &labels)))
+        Ok((members, Score::pooled(&scores)))
     }
 
     /// Fits one member, or reads it if an interrupted run has finished it.

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
-use crate::features::Preprocessor;
 use crate::metrics::mean_probabilities;
 use crate::runtime::{self, Options, PatchInput};
 use crate::train::Run;
@@ -46,11 +45,7 @@ pub fn ask(
     let preprocessor = run.preprocessor()?;
     let config: serde_json::Value = files::read_json(&run.folder().join("config.json"))?;
     let data = config["data"].as_str().map(Path::new);
-    let their_source = match preprocessor {
-        Preprocessor::Picture(_) => Source::Pictures,
-        Preprocessor::Audio(_) => Source::Audio,
-    };
-    let (their_data, _) = source::resolve(data, Some(their_source))?;
+    let (their_data, _) = source::resolve(data, Some(Source::of(&preprocessor)))?;
     let reader = preprocessor.reader()?;
     let known: Vec<(usize, &Path)> = learned
         .iter()
@@ -75,12 +70,11 @@ pub fn ask(
         let log_mels: Vec<_> =
             some.par_iter().map(|(_, path)| reader.read(path)).collect::<Result<_>>()?;
         for ((at, _), log_mel) in some.iter().zip(log_mels) {
-            let firsts: Vec<usize> = (0..=log_mel.frames - frames).step_by(hop).collect();
+            let patches: Vec<&[f32]> = log_mel.patches(frames, hop).collect();
             let mut probabilities = vec![];
-            for firsts in firsts.chunks(input.batch.unwrap_or(BATCH)) {
-                let cut = |first: &usize| &log_mel.data[first * mels..][..frames * mels];
-                let patches: Vec<f32> = firsts.iter().flat_map(cut).copied().collect();
-                let mut outputs = session.run(&input.arrange(&patches, firsts.len()))?;
+            for patches in patches.chunks(input.batch.unwrap_or(BATCH)) {
+                let count = patches.len();
+                let mut outputs = session.run(&input.arrange(&patches.concat(), count))?;
                 probabilities.extend(outputs.swap_remove(0).data);
             }
             samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
