@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
-const BATCH_VALUES: usize = 1 << 16;
+const BATCH_VALUES: usize = 1 << 15;
 
 /// Patches in a clip are filled up with silence to a multiple of this, for tract plans anew for
 /// each length.
