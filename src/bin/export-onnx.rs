@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
-use genre_transfer::export::Input;
+use genre_transfer::baseline::BaselineRun;
+use genre_transfer::export::{Exported, Input};
 use genre_transfer::train::Run;
 use genre_transfer::{cli, export};
 
@@ -30,7 +31,7 @@ only once it agrees with the trained model in tract, and in ort where that is in
 #[derive(Parser)]
 #[command(name = "export-onnx", version, after_help = EXAMPLES)]
 struct Cli {
-    /// Run folder written by finetune or train-cnn
+    /// Run folder written by finetune or train-cnn (a baseline's is only copied)
     run: PathBuf,
     /// What the file takes: waveform, clip or log-mel [default: waveform; log-mel for models
     /// trained on pictures]
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
+    if let Some(baseline) = BaselineRun::find(&cli.run)? {
+        return say(&export_baseline(&cli, &baseline)?, cli.json);
+    }
     let run = Run::open(&cli.run)?;
     let input = match cli.input {
         Some(input) => input,
@@ -56,8 +60,25 @@ fn run(cli: Cli) -> Result<()> {
     };
     let output = cli.output.unwrap_or_else(|| run.folder().join(input.file_name()));
     let exported = export::export(&run, &output, &export::Options { input })?;
-    match cli.json {
-        true => println!("{}", serde_json::to_string_pretty(&exported)?),
+    say(&exported, cli.json)
+}
+
+/// A baseline's file has been there since it was fitted.
+fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
+    let model = cli.run.join("model.onnx");
+    let there = format!(
+        "{} is a baseline, and its model is already there: {}, input features [batch, 57]",
+        cli.run.display(),
+        model.display()
+    );
+    ensure!(cli.input.is_none(), "{there}; it hears no audio, so leave out --input");
+    eprintln!("{there}");
+    Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
+}
+
+fn say(exported: &Exported, json: bool) -> Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(exported)?),
         false => print!("{exported}"),
     }
     Ok(())
