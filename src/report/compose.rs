@@ -391,9 +391,11 @@ impl Composer<'_> {
             let also = others.iter().filter(|entry| {
                 entry.predictions.iter().any(|q| q.track == p.track && !q.is_right())
             });
-            let also = match others.len() {
-                0 => String::new(),
-                all => format!("; {} of the {all} other models wrong too", also.count()),
+            let also = match (others.len(), also.count()) {
+                (0, _) => String::new(),
+                (1, 0) => "; the other model is right".to_owned(),
+                (1, _) => "; the other model is wrong too".to_owned(),
+                (all, also) => format!("; {also} of the {all} other models are wrong too"),
             };
             let image = mistakes::picture(&p.track, &self.folders);
             figures.push(Figure {
