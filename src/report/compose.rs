@@ -15,6 +15,7 @@ use super::text::{
     probability, thousands, three_digits,
 };
 use super::{Kind, Report, Titles};
+use crate::charts::curves;
 use crate::runtime::Runtime;
 use crate::{Result, progress};
 
@@ -598,7 +599,7 @@ impl Composer<'_> {
                     three_digits(entry.history.first().map_or(0.0, |epoch| epoch.train_loss)),
                     three_digits(entry.history.last().map_or(0.0, |epoch| epoch.train_loss)),
                 ),
-                image: charts::curves(entry)?.into_bytes(),
+                image: curves(&entry.run, &entry.history)?.into_bytes(),
             });
         }
         if !figures.is_empty() {

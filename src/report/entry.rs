@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::search::Leaderboard;
 use crate::bench::{self, RUN_MODEL};
-use crate::metrics::{Evaluation, argmax};
+use crate::metrics::{Epoch, Evaluation, argmax};
 use crate::runtime::{Device, Runtime};
 use crate::{Error, Result, files};
 
@@ -111,22 +111,6 @@ impl Prediction {
     pub fn confidence(&self) -> f32 {
         self.probabilities.iter().copied().fold(0.0, f32::max)
     }
-}
-
-/// One epoch, in `history.json`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Epoch {
-    /// Which part of the training it belongs to.
-    #[serde(default)]
-    pub stage: String,
-    /// Mean cross-entropy over the training patches.
-    pub train_loss: f64,
-    /// The same over the validation tracks.
-    #[serde(default)]
-    pub validation_loss: Option<f64>,
-    /// Share of validation tracks given the right genre.
-    #[serde(default)]
-    pub validation_accuracy: Option<f64>,
 }
 
 /// What is said of a CNN of our own, in `metrics.json`.
