@@ -171,8 +171,8 @@ impl Composer<'_> {
             },
         );
         document.table(self.models(group));
-        document.figures(1, vec![self.intervals(group, number)?]);
-        document.figures(2, self.pareto(group, number)?);
+        let intervals = vec![self.intervals(group, number)?];
+        document.figures(2, [intervals, self.pareto(group, number)?].concat());
         self.comparisons(document, group);
         document.heading(3, "By genre");
         self.by_genre(document, group, "Recall: of a genre's tracks, the share found (%)", |s| {
@@ -445,7 +445,7 @@ impl Composer<'_> {
         }
         document.table(table);
         document.figures(
-            1,
+            2,
             vec![Figure {
                 file: format!("common-{number}.svg"),
                 caption: format!("Accuracy on the {tracks} shared by all, with 95 % intervals"),
