@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::charts::{self, Axis, Point, Scatter};
 use super::discussion;
 use super::document::{Document, Figure, Table};
-use super::entry::Entry;
+use super::entry::{CrossValidation, Entry};
 use super::group::{self, Common, Group, Seeds, mean_and_deviation};
 use super::leaky::{Leak, leaks};
 use super::mistakes;
@@ -48,6 +48,7 @@ pub(super) fn document(report: &Report, data: Option<&Path>) -> Result<Document>
     }
     composer.leaky(&mut document, &leaks);
     composer.seeds(&mut document, &group::seeds(entries));
+    composer.cross_validations(&mut document, entries);
     composer.searches(&mut document, entries)?;
     composer.curves(&mut document, entries)?;
     composer.discussion(&mut document, &groups, &common, &leaks);
@@ -124,9 +125,7 @@ impl Composer<'_> {
                 "Tested>",
             ],
         );
-        let mut sorted: Vec<&Entry> = entries.iter().collect();
-        sorted.sort_by_key(|entry| (self.number(entry) == 0, self.number(entry)));
-        for entry in sorted {
+        for entry in sorted_by(entries, |entry| (self.number(entry) == 0, self.number(entry))) {
             let split = &entry.split;
             table.row([
                 entry.run.clone(),
@@ -532,6 +531,46 @@ impl Composer<'_> {
         }
     }
 
+    fn cross_validations(&self, document: &mut Document, entries: &[Entry]) {
+        let mut table = Table::new(
+            "Every track at hand tested once",
+            &[
+                "Model",
+                "Run",
+                "Folds>",
+                "Tracks>",
+                "Accuracy %>",
+                "95 % interval>",
+                "Macro-F1>",
+                "Lowest fold %>",
+                "Highest fold %>",
+            ],
+        );
+        for entry in sorted_by(entries, |entry| self.number(entry)) {
+            let Some(CrossValidation { folds, pooled }) = &entry.cross_validation else { continue };
+            table.row([
+                entry.label.clone(),
+                entry.run.clone(),
+                folds.len().to_string(),
+                thousands(pooled.tracks.count),
+                percent_number(pooled.tracks.accuracy),
+                interval(pooled.tracks.interval),
+                format!("{:.3}", pooled.tracks.macro_f1),
+                percent_number(folds.iter().copied().fold(f64::INFINITY, f64::min)),
+                percent_number(folds.iter().copied().fold(0.0, f64::max)),
+            ]);
+        }
+        table.note =
+            "A fold is tested by a head on the frozen network that learned from the other \
+                      folds; accuracy, interval and macro-F1 are over the tracks of all folds \
+                      together. They are other tracks than those of the tables above."
+                .into();
+        if !table.rows.is_empty() {
+            document.heading(2, "Cross-validation");
+            document.table(table);
+        }
+    }
+
     fn searches(&self, document: &mut Document, entries: &[Entry]) -> Result<()> {
         for entry in entries {
             let Some(board) = &entry.search else { continue };
@@ -585,10 +624,8 @@ impl Composer<'_> {
 
     fn curves(&self, document: &mut Document, entries: &[Entry]) -> Result<()> {
         let mut figures = vec![];
-        let mut with_history: Vec<&Entry> =
-            entries.iter().filter(|entry| entry.history.len() > 1).collect();
-        with_history.sort_by_key(|entry| self.number(entry));
-        for entry in with_history {
+        let sorted = sorted_by(entries, |entry| self.number(entry));
+        for entry in sorted.into_iter().filter(|entry| entry.history.len() > 1) {
             let title = self.titles.of(entry);
             figures.push(Figure {
                 file: format!("curves-{}.svg", self.number(entry)),
@@ -662,6 +699,12 @@ impl Composer<'_> {
         document.heading(2, "Where latencies were measured");
         document.list(report.machines.clone());
     }
+}
+
+fn sorted_by<K: Ord>(entries: &[Entry], key: impl Fn(&Entry) -> K) -> Vec<&Entry> {
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    sorted.sort_by_key(|entry| key(entry));
+    sorted
 }
 
 fn of_kind(kind: Kind, count: usize) -> &'static str {
