@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::charts::{self, Axis, Point, Scatter};
+use super::colour_map;
 use super::discussion;
 use super::document::{Document, Figure, Table};
 use super::entry::{CrossValidation, Entry};
@@ -152,6 +153,40 @@ impl Composer<'_> {
         for genres in genres {
             document.paragraph(format!("Genres: {genres}."));
         }
+        self.colour_map(document, entries);
+    }
+
+    /// How pictures are read, shown by one of them.
+    fn colour_map(&self, document: &mut Document, entries: &[Entry]) {
+        let Some(sample) = colour_map::sample(entries, &self.folders) else { return };
+        let ((width, height), (columns, rows)) = (sample.size, sample.plot);
+        document.heading(3, "From picture to intensity");
+        document.paragraph(format!(
+            "A picture is a plot by matplotlib: white margins and a dark frame, one pixel wide, are \
+             cut off, which leaves {columns} × {rows} of {width} × {height} pixels. Every colour \
+             inside is one of the 256 different ones of the colour map magma and becomes its place \
+             in that map, one channel of intensity from which every colour could be told again; \
+             networks are given its rows averaged to mel bands."
+        ));
+        let figure = |file: &str, caption: String, alt: &str, image| Figure {
+            file: file.into(),
+            caption,
+            alt: alt.into(),
+            image,
+        };
+        let before = figure(
+            "colour-map-before.png",
+            format!("{} as it is", sample.name),
+            "A spectrogram in the colours of magma, inside a frame and white margins",
+            sample.before,
+        );
+        let after = figure(
+            "colour-map-after.png",
+            "The intensity read from it".into(),
+            "The same spectrogram in grey, without frame and margins",
+            sample.after,
+        );
+        document.figures(2, vec![before, after]);
     }
 
     fn group(

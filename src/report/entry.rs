@@ -217,6 +217,8 @@ pub struct Entry {
     pub onnx_bytes: Option<u64>,
     /// Wall-clock seconds of training.
     pub seconds: Option<f64>,
+    /// Whether it learned from pictures of spectrograms.
+    pub is_of_pictures: bool,
     /// How often the test part was looked at, by the ledger of `train-cnn`.
     pub test_uses: Option<usize>,
     /// Seed of the run.
@@ -275,6 +277,7 @@ impl Entry {
             parameters: metrics.parameters,
             onnx_bytes: std::fs::metadata(at(RUN_MODEL)).ok().map(|file| file.len()),
             seconds: metrics.seconds,
+            is_of_pictures: metrics.cnn.as_ref().is_some_and(|cnn| cnn.source == "pictures"),
             test_uses: metrics.cnn.and_then(|cnn| cnn.test_uses),
             seed: options["seed"].as_u64().unwrap_or(0),
             recipe: recipe(options),
@@ -484,6 +487,7 @@ pub(super) mod tests {
             parameters: Some(1000),
             onnx_bytes: Some(2_000_000),
             seconds: Some(3.0),
+            is_of_pictures: false,
             test_uses: None,
             seed: 0,
             recipe: String::new(),
