@@ -598,7 +598,7 @@ impl Composer<'_> {
         table.note =
             "A fold is tested by a head on the frozen network that learned from the other \
                       folds; accuracy, interval and macro-F1 are over the tracks of all folds \
-                      together. They are other tracks than those of the tables above."
+                      together: of all tracks at hand, not of the test tracks of the tables above."
                 .into();
         if !table.rows.is_empty() {
             document.heading(2, "Cross-validation");
