@@ -12,6 +12,7 @@ pub mod audio;
 #[cfg(feature = "train")]
 pub mod baseline;
 pub mod bench;
+pub mod charts;
 pub mod cli;
 pub mod dataset;
 mod error;
