@@ -26,6 +26,8 @@ use crate::{Error, Result};
 pub use burn::cuda as burn_cuda;
 pub use patch::PatchInput;
 
+pub use crate::classify::Classifier;
+
 /// A program that runs models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,6 +198,9 @@ pub trait Session: Send {
 
     /// The names of the outputs, in the model's order.
     fn outputs(&self) -> &[String];
+
+    /// What the model's metadata say under `key`; nothing for burn, which runs no file.
+    fn metadata(&self, key: &str) -> Option<String>;
 
     /// Runs the model on a batch and returns its outputs, in the order of [`Self::outputs`].
     ///
