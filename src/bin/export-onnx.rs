@@ -1,18 +1,22 @@
 //! Exports a trained run to one self-contained ONNX file.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use genre_transfer::export::Input;
+use genre_transfer::export::{Input, Precision};
 use genre_transfer::train::Run;
 use genre_transfer::{cli, export};
+use serde::Serialize;
 
 const EXAMPLES: &str = "Examples:
   export-onnx runs/yamnet-gtzan                      writes runs/yamnet-gtzan/waveform.onnx
   export-onnx runs/yamnet-gtzan --input clip -o genres.onnx
   export-onnx runs/yamnet-gtzan --input log-mel      writes runs/yamnet-gtzan/model.onnx
+  export-onnx runs/yamnet-gtzan --precision int8     writes runs/yamnet-gtzan/waveform-int8.onnx
+  export-onnx runs/yamnet-gtzan --bundle genres      writes the folder genres
 
 --input   what the file takes                       what it answers
 waveform  waveform [batch, samples], a patch each   probabilities [batch, classes],
@@ -36,6 +40,22 @@ struct Cli {
     /// trained on pictures]
     #[arg(long, value_name = "INPUT")]
     input: Option<Input>,
+    /// The numbers the file is made of: fp32, fp16 (half the size), int8 (a quarter) or
+    /// int8-static (a quarter, and arithmetic with bytes); inputs and outputs stay fp32
+    #[arg(long, default_value = "fp32", value_name = "PRECISION")]
+    precision: Precision,
+    /// The most points that accuracy on the run's validation part may fall for a smaller
+    /// precision
+    #[arg(long, default_value_t = 1.0, value_name = "POINTS")]
+    max_drop: f64,
+    /// Where the collection that the run learned from is now, for a smaller precision
+    /// [default: where it was]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write a new folder with the model and all that goes with it: labels, front end,
+    /// figures, a model card, a configuration for Triton, digests
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    bundle: Option<PathBuf>,
     /// Where to write the model [default: RUN/waveform.onnx, clip.onnx or model.onnx]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -54,11 +74,21 @@ fn run(cli: Cli) -> Result<()> {
         Some(input) => input,
         None => Input::default_for(&run.preprocessor()?),
     };
-    let output = cli.output.unwrap_or_else(|| run.folder().join(input.file_name()));
-    let exported = export::export(&run, &output, &export::Options { input })?;
-    match cli.json {
-        true => println!("{}", serde_json::to_string_pretty(&exported)?),
-        false => print!("{exported}"),
+    let Cli { precision, max_drop, data, .. } = cli;
+    let options = export::Options { input, precision, max_drop, data };
+    match cli.bundle {
+        Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
+        None => {
+            let output = cli.output.unwrap_or_else(|| run.folder().join(options.file_name()));
+            show(&export::export(&run, &output, &options)?, cli.json)
+        }
+    }
+}
+
+fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(written)?),
+        false => print!("{written}"),
     }
     Ok(())
 }
