@@ -284,6 +284,7 @@ fn bad_input_is_refused_by_name_and_leaves_nothing() {
     refuse(&["--data", "nowhere"], &["nowhere/features_30_sec.csv", "--data"]);
     refuse(&["--features", "songs.csv", "--model", "perceptron"], &["perceptron", "mlp"]);
     refuse(&["--features", "songs.csv", "--test-fraction", "1"], &["--test-fraction 1"]);
+    refuse(&["--features", "songs.csv", "--test-fraction", "-1"], &["--test-fraction -1"]);
     refuse(&["--features", "songs.csv", "--leaky"], &["--leaky", "a row a song"]);
     refuse(&["--features", "songs.csv", "--name", "a/b"], &["a/b", "plain name"]);
     refuse(&["--features", "songs.csv", "--leaky", "--split", "x.json"], &["--leaky", "x.json"]);
@@ -364,6 +365,7 @@ fn audio_becomes_a_table_that_can_be_trained_on() {
     extract(&["music/low/0.wav", "music/low/1.wav", "-o", "files.csv"]).succeeded();
     assert!(!desk.text("files.csv").contains("label"));
     extract(&["music", "--strict", "--window", "0.01"]).refused(1, &["--window 0.01"]);
+    extract(&["music", "--window", "-3"]).refused(1, &["--window -3"]);
     extract(&["nothing.wav"]).refused(1, &["nothing.wav"]);
     extract(&["music", "runs"]).refused(1, &["music", "one folder"]);
     extract(&["runs"]).refused(1, &["runs", "no recordings"]);

@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{EvaluationSet, RUN_MODEL};
+use super::EvaluationSet;
 use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
 use crate::features::{FrontEnd, LogMel, Preprocessor};
-use crate::runtime::Tensor;
+use crate::runtime::{Tensor, model_file};
 use crate::{Error, Result, files, onnx};
 
 impl EvaluationSet {
-    /// The test patches for `model`, an ONNX file that we exported or a run folder.
+    /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.
     ///
-    /// A run folder knows its own collection and split; `data` and `split` override
-    /// them, and an ONNX file needs both. None where they are not known, or where
+    /// A run folder knows its own collection and split, for the files in it too; `data` and
+    /// `split` override them, and other files need both. None where they are not known, or where
     /// the file has no labels and front end in its metadata (a bare backbone).
     ///
     /// # Errors
@@ -28,15 +28,16 @@ impl EvaluationSet {
             return Ok(Some(set));
         }
         let given = data.is_some();
-        let (file, data, split) = match model.is_dir() {
-            true => (
-                model.join(RUN_MODEL),
-                data.map_or_else(|| recorded_data(model), |data| Ok(Some(data.to_owned())))?,
-                Some(split.map_or(model.join("split.json"), Path::to_owned)),
+        let file = model_file(model);
+        let run = file.parent().filter(|folder| folder.join("config.json").is_file());
+        let (data, split) = match run {
+            Some(run) => (
+                data.map_or_else(|| recorded_data(run), |data| Ok(Some(data.to_owned())))?,
+                Some(split.map_or(run.join("split.json"), Path::to_owned)),
             ),
-            false => (model.to_owned(), data.map(Path::to_owned), split.map(Path::to_owned)),
+            None => (data.map(Path::to_owned), split.map(Path::to_owned)),
         };
-        let Some(split) = split.filter(|_| model.is_dir() || data.is_some()) else {
+        let Some(split) = split.filter(|_| run.is_some() || data.is_some()) else {
             return Ok(None);
         };
         let Some(Description { preprocessor, labels, input }) = description(&file)? else {

@@ -1,19 +1,23 @@
 //! Exports a trained run to one self-contained ONNX file.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 use genre_transfer::baseline::BaselineRun;
-use genre_transfer::export::{Exported, Input};
+use genre_transfer::export::{Exported, Input, Precision};
 use genre_transfer::train::Run;
 use genre_transfer::{cli, export};
+use serde::Serialize;
 
 const EXAMPLES: &str = "Examples:
   export-onnx runs/yamnet-gtzan                      writes runs/yamnet-gtzan/waveform.onnx
   export-onnx runs/yamnet-gtzan --input clip -o genres.onnx
   export-onnx runs/yamnet-gtzan --input log-mel      writes runs/yamnet-gtzan/model.onnx
+  export-onnx runs/yamnet-gtzan --precision int8     writes runs/yamnet-gtzan/waveform-int8.onnx
+  export-onnx runs/yamnet-gtzan --bundle genres      writes the folder genres
 
 --input   what the file takes                       what it answers
 waveform  waveform [batch, samples], a patch each   probabilities [batch, classes],
@@ -37,6 +41,22 @@ struct Cli {
     /// trained on pictures]
     #[arg(long, value_name = "INPUT")]
     input: Option<Input>,
+    /// The numbers the file is made of: fp32, fp16 (half the size), int8 (a quarter) or
+    /// int8-static (a quarter, and arithmetic with bytes); inputs and outputs stay fp32
+    #[arg(long, default_value = "fp32", value_name = "PRECISION")]
+    precision: Precision,
+    /// The most points that accuracy on the run's validation part may fall for a smaller
+    /// precision
+    #[arg(long, default_value_t = 1.0, value_name = "POINTS")]
+    max_drop: f64,
+    /// Where the collection that the run learned from is now, for a smaller precision
+    /// [default: where it was]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write a new folder with the model and all that goes with it: labels, front end,
+    /// figures, a model card, a configuration for Triton, digests
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    bundle: Option<PathBuf>,
     /// Where to write the model [default: RUN/waveform.onnx, clip.onnx or model.onnx]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -51,16 +71,22 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     if let Some(baseline) = BaselineRun::find(&cli.run)? {
-        return say(&export_baseline(&cli, &baseline)?, cli.json);
+        return show(&export_baseline(&cli, &baseline)?, cli.json);
     }
     let run = Run::open(&cli.run)?;
     let input = match cli.input {
         Some(input) => input,
         None => Input::default_for(&run.preprocessor()?),
     };
-    let output = cli.output.unwrap_or_else(|| run.folder().join(input.file_name()));
-    let exported = export::export(&run, &output, &export::Options { input })?;
-    say(&exported, cli.json)
+    let Cli { precision, max_drop, data, .. } = cli;
+    let options = export::Options { input, precision, max_drop, data };
+    match cli.bundle {
+        Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
+        None => {
+            let output = cli.output.unwrap_or_else(|| run.folder().join(options.file_name()));
+            show(&export::export(&run, &output, &options)?, cli.json)
+        }
+    }
 }
 
 /// A baseline's file has been there since it was fitted.
@@ -71,15 +97,16 @@ fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
         cli.run.display(),
         model.display()
     );
-    ensure!(cli.input.is_none(), "{there}; it hears no audio, so leave out --input");
+    let made_anew = cli.input.is_some() || cli.bundle.is_some() || cli.precision != Precision::Fp32;
+    ensure!(!made_anew, "{there}; only -o applies to it, which copies the file");
     eprintln!("{there}");
     Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
 }
 
-fn say(exported: &Exported, json: bool) -> Result<()> {
+fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {
     match json {
-        true => println!("{}", serde_json::to_string_pretty(exported)?),
-        false => print!("{exported}"),
+        true => println!("{}", serde_json::to_string_pretty(written)?),
+        false => print!("{written}"),
     }
     Ok(())
 }

@@ -18,10 +18,12 @@ pub(super) const OLDEST_OPSET: i64 = 12;
 /// Makes `model`, which takes log-mels, take one recording of any length.
 ///
 /// # Errors
-/// [`Error::Onnx`] if the model's own graph is written for an opset that is too old.
+/// [`Error::Onnx`] if the model's own graph is written for an opset that is too old, or takes
+/// only so many patches at a time.
 pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
     let opset = opset::of(model);
     check_opset(opset, path)?;
+    check_batch(onnx::input(model, path)?.dims.first().copied().flatten(), path)?;
     let [probabilities, embeddings] = OUTPUTS;
     let widths: Vec<Size> = (onnx::outputs(model, path)?.into_iter())
         .map(|port| port.dims.last().copied().flatten().map_or(Size::Free("width"), Size::Fixed))

@@ -5,11 +5,14 @@
 //! its metadata: see [`metadata`].
 
 mod builder;
+mod bundle;
 mod burn_graph;
 mod clip;
 mod front_end;
+mod fuse;
 mod input;
 mod opset;
+mod precision;
 mod proof;
 pub(crate) mod splice;
 mod waveform;
@@ -29,7 +32,10 @@ use crate::model::import;
 use crate::runtime::Runtime;
 use crate::train::{Run, Trained};
 use crate::{Error, Result, files};
+pub use bundle::{Bundle, bundle};
 pub use input::Input;
+use precision::Trial;
+pub use precision::{Checked, Precision, Validation};
 use proof::Probe;
 
 /// Name of the input for log-mels.
@@ -75,15 +81,32 @@ pub struct Exported {
     pub sha256: String,
     /// The operator set it needs.
     pub opset: i64,
-    /// How the runtimes agree with the trained model.
+    /// The numbers it is made of.
+    #[serde(default)]
+    pub precision: Precision,
+    /// How the runtimes agree with the trained model; for a smaller variant, how the model in
+    /// 32-bit floats does that it was made from.
     pub agreement: Vec<Agreement>,
+    /// What a smaller variant costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
 }
 
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mb = self.bytes as f64 / 1e6;
-        writeln!(f, "{} ({mb:.1} MB, opset {})", self.path.display(), self.opset)?;
-        self.agreement.iter().try_for_each(|agreement| writeln!(f, "  {agreement}"))
+        let path = self.path.display();
+        match &self.validation {
+            None => {
+                writeln!(f, "{path} ({mb:.1} MB, opset {})", self.opset)?;
+                self.agreement.iter().try_for_each(|agreement| writeln!(f, "  {agreement}"))
+            }
+            Some(validation) => {
+                let Self { opset, precision, .. } = self;
+                writeln!(f, "{path} ({mb:.1} MB, opset {opset}, {precision})")?;
+                write!(f, "{validation}")
+            }
+        }
     }
 }
 
@@ -102,15 +125,44 @@ impl fmt::Display for Agreement {
 }
 
 /// How to export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// What the file takes.
     pub input: Input,
+    /// The numbers it is made of.
+    pub precision: Precision,
+    /// The most points that a smaller variant's accuracy on the validation part may fall.
+    pub max_drop: f64,
+    /// Where the run's collection is now; none for where it was.
+    pub data: Option<PathBuf>,
 }
 
 impl Options {
     /// What stands in every run's folder as `model.onnx`.
-    pub const LOG_MEL: Self = Self { input: Input::LogMel };
+    pub const LOG_MEL: Self = Self::new(Input::LogMel);
+
+    /// In 32-bit floats.
+    pub const fn new(input: Input) -> Self {
+        Self { input, precision: Precision::Fp32, max_drop: 1.0, data: None }
+    }
+
+    /// What the file is called in a run's folder: `waveform.onnx`, `waveform-int8.onnx`.
+    pub fn file_name(&self) -> String {
+        let name = self.input.file_name();
+        match (self.precision, name.strip_suffix(".onnx")) {
+            (Precision::Fp32, _) | (_, None) => name.to_owned(),
+            (precision, Some(stem)) => format!("{stem}-{precision}.onnx"),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match (0.0..=100.0).contains(&self.max_drop) {
+            true => Ok(()),
+            false => {
+                Err(Error::Config(format!("--max-drop {}: give 0 to 100 points", self.max_drop)))
+            }
+        }
+    }
 }
 
 /// Exports `run` to `destination`: written beside it, checked in tract, and in ort
@@ -119,17 +171,39 @@ impl Options {
 /// # Errors
 /// [`Error::Config`] if the model was trained on pictures and is to hear samples;
 /// [`Error::Onnx`] if a runtime differs by more than [`TOLERANCE`] or
-/// [`RELATIVE_TOLERANCE`]; errors of the run's files and of `destination`'s folder.
-/// Nothing is left behind then.
+/// [`RELATIVE_TOLERANCE`], or a smaller variant is worse than allowed; [`Error::Data`] if the
+/// collection that a variant is tried on is not there; errors of the run's files and of
+/// `destination`'s folder. Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Exported> {
-    let device = Device::flex();
+    options.check()?;
     let preprocessor = run.preprocessor()?;
     options.input.check(&preprocessor, run.folder())?;
-    let trained = run.model(&device)?;
+    let [part, fp32] = [0, 1].map(|_| files::part_beside(destination, ".onnx"));
+    let (part, fp32) = (part?, fp32?);
+    let trial = match options.precision {
+        Precision::Fp32 => None,
+        _ => Some(Trial::open(run, &preprocessor, options.data.as_deref(), fp32.path())?),
+    };
+    let trained = run.model(&Device::flex())?;
     // Before the export, which moves a batch normalization's statistics, shared between
     // clones of a module, to a device that cannot compute.
-    let probes = Probe::all(&trained, run, &preprocessor, options.input)?;
-    let mut model = graph(run, &trained, &preprocessor, options.input, destination)?;
+    let proven = if trial.is_some() { Input::LogMel } else { options.input };
+    let probes = Probe::all(&trained, run, &preprocessor, proven)?;
+    let verify = |path: &Path| {
+        proof::verify(path, &probes).map_err(|error| name_destination(error, path, destination))
+    };
+    let mut model = graph(run, &trained, preprocessor.patch(), destination)?;
+    let mut agreement = vec![];
+    if let Some(trial) = &trial {
+        write(&model, fp32.path(), destination)?;
+        agreement = verify(fp32.path())?;
+        options.precision.apply(destination, &mut model, trial)?;
+    }
+    hear(&mut model, options.input, &preprocessor, destination)?;
+    // A spliced graph is its backbone's author's.
+    if !matches!(trained, Trained::OnnxBackbone(..)) {
+        opset::lower(&mut model);
+    }
     model.producer_name = env!("CARGO_PKG_NAME").to_owned();
     model.producer_version = env!("CARGO_PKG_VERSION").to_owned();
     model.metadata_props = entries(metadata(run, options)?);
@@ -142,27 +216,33 @@ pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Export
             ),
         ));
     }
-    let part = files::part_beside(destination, ".onnx")?;
-    std::fs::write(part.path(), model.encode_to_vec()).map_err(Error::io(destination))?;
+    write(&model, part.path(), destination)?;
     drop(model);
-    let agreement = proof::verify(part.path(), &probes)
-        .map_err(|error| name_destination(error, part.path(), destination))?;
+    let validation = match &trial {
+        None => {
+            agreement = verify(part.path())?;
+            None
+        }
+        Some(trial) => {
+            let judged = trial.judge(part.path(), options.input, options.max_drop);
+            Some(judged.map_err(|error| name_destination(error, part.path(), destination))?)
+        }
+    };
     let bytes = std::fs::metadata(part.path()).map_err(Error::io(destination))?.len();
     let sha256 = files::sha256(part.path())?;
     part.as_file().sync_all().map_err(Error::io(destination))?;
     part.persist(destination).map_err(|e| Error::io(destination)(e.error))?;
-    Ok(Exported { path: destination.to_owned(), bytes, sha256, opset, agreement })
+    let (path, precision) = (destination.to_owned(), options.precision);
+    Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation })
 }
 
-/// The whole graph, from the file's input to its outputs.
+/// The graph from log-mels to the outputs, in 32-bit floats.
 fn graph(
     run: &Run,
     trained: &Trained,
-    preprocessor: &Preprocessor,
-    input: Input,
+    patch: [usize; 2],
     destination: &Path,
 ) -> Result<ModelProto> {
-    let patch = preprocessor.patch();
     let mut model = match trained {
         Trained::Burn(model) => burn_graph::of(&**model, patch, destination)?,
         Trained::Custom(model) => burn_graph::of(model, patch, destination)?,
@@ -171,20 +251,29 @@ fn graph(
             splice::append_head(path, output.as_deref(), head, patch)?
         }
     };
+    fuse::fold_batch_norms(destination, &mut model)?;
+    Ok(model)
+}
+
+/// Makes `model`, which takes log-mels, take `input`.
+fn hear(
+    model: &mut ModelProto,
+    input: Input,
+    preprocessor: &Preprocessor,
+    destination: &Path,
+) -> Result<()> {
     match (input, preprocessor) {
         (Input::Waveform, Preprocessor::Audio(front_end)) => {
-            waveform::hear(&mut model, front_end, destination)?;
+            waveform::hear(model, front_end, destination)
         }
-        (Input::Clip, Preprocessor::Audio(front_end)) => {
-            clip::hear(&mut model, front_end, destination)?;
-        }
-        _ => {}
+        (Input::Clip, Preprocessor::Audio(front_end)) => clip::hear(model, front_end, destination),
+        _ => Ok(()),
     }
-    // A spliced graph is its backbone's author's.
-    if !matches!(trained, Trained::OnnxBackbone(..)) {
-        opset::lower(&mut model);
-    }
-    Ok(model)
+}
+
+/// Writes `model` to the temporary file `part`.
+fn write(model: &ModelProto, part: &Path, destination: &Path) -> Result<()> {
+    std::fs::write(part, model.encode_to_vec()).map_err(Error::io(destination))
 }
 
 /// Errors about the temporary file are about the destination, for the user.
@@ -200,7 +289,9 @@ pub(crate) fn name_destination(error: Error, part: &Path, destination: &Path) ->
 /// `labels` (array, in the order of `probabilities`), `front_end` (the object of
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
-/// results), `input` (an [`Input`]'s name), `software`; and what [`Input::metadata`] adds.
+/// results), `input` (an [`Input`]'s name), `precision` (a [`Precision`]'s name) and
+/// `kept_in_float` (what is not of that precision), `software`; and what [`Input::metadata`]
+/// adds.
 ///
 /// # Errors
 /// Errors of the run's files.
@@ -241,6 +332,10 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
         ("software", concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
     ]);
     entries.extend(options.input.metadata(&preprocessor));
+    entries.insert("precision", options.precision.name().to_owned());
+    if let Some(parts) = options.precision.kept_in_float() {
+        entries.insert("kept_in_float", parts.to_owned());
+    }
     if let Some(backbone) = &metrics.backbone {
         entries.insert("license", backbone.license.clone());
         entries.insert("backbone", json(json!(backbone)));

@@ -298,6 +298,15 @@ impl Run {
         files::read_json(&self.config_path())
     }
 
+    /// The collection that the run learned from; none for the default one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn data(&self) -> Result<Option<PathBuf>> {
+        let config: serde_json::Value = files::read_json(&self.config_path())?;
+        Ok(config["data"].as_str().map(PathBuf::from))
+    }
+
     /// The split.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
-use super::curves;
+use super::chart;
 use super::options::{CnnRunConfig, FitOptions};
 use super::session::CnnSession;
 use crate::model::{BlockPooling, CnnConfig, GlobalPooling, Preset, Standardization};
@@ -319,7 +319,7 @@ impl Leaderboard {
 
     fn save(&self, run: &Run) -> Result<()> {
         let chart = run.folder().join("search.svg");
-        files::write(&chart, curves::leaderboard(self)?.as_bytes())?;
+        files::write(&chart, chart::leaderboard(self)?.as_bytes())?;
         files::write_json(&run.folder().join("search.json"), self)
     }
 
