@@ -69,11 +69,11 @@ run-c() {
     make -C c >&2 && each_clip c/genres
 }
 run-rust-ort() {
-    cargo build --release --manifest-path rust-ort/Cargo.toml --target-dir ../target >&2 &&
+    cargo build --release --locked --manifest-path rust-ort/Cargo.toml --target-dir ../target >&2 &&
         ORT_DYLIB_PATH=$library each_clip ../target/release/genres-ort
 }
 run-rust-tract() {
-    cargo build --release --manifest-path rust-tract/Cargo.toml --target-dir ../target >&2 &&
+    cargo build --release --locked --manifest-path rust-tract/Cargo.toml --target-dir ../target >&2 &&
         each_clip ../target/release/genres-tract
 }
 
