@@ -40,7 +40,7 @@ page.on("request", (request) => {
 const status = () => page.$eval("#status", (element) => element.textContent);
 const says = async (pattern) => {
   for (let wait = 0; !new RegExp(pattern).test(await status()); wait++) {
-    assert(wait < 60, `the page says "${await status()}", not ${pattern}; ${faults.join("; ")}`);
+    assert(wait < 600, `the page says "${await status()}", not ${pattern}; ${faults.join("; ")}`);
     await sleep(200);
   }
 };
