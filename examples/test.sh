@@ -21,6 +21,7 @@ fi
 ../scripts/example-model.sh || exit
 answers=$(mktemp -d)
 trap 'rm -rf "$answers"' EXIT
+target=$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 library=$(ls "$PWD"/../.onnxruntime/libonnxruntime.* | head -1)
 
 # Finds a command, or installs its Debian packages: need COMMAND PACKAGE...
@@ -68,13 +69,14 @@ run-c() {
     need cc gcc libc6-dev make && need make make || { echo "there is no C compiler" >&2 && return 77; }
     make -C c >&2 && each_clip c/genres
 }
+# Built as a part of the workspace: what is compiled for this crate already is not compiled again.
 run-rust-ort() {
-    cargo build --release --locked --manifest-path rust-ort/Cargo.toml --target-dir ../target >&2 &&
-        ORT_DYLIB_PATH=$library each_clip ../target/release/genres-ort
+    cargo build --release --workspace --bin genres-ort >&2 &&
+        ORT_DYLIB_PATH=$library each_clip "$target/release/genres-ort"
 }
 run-rust-tract() {
-    cargo build --release --locked --manifest-path rust-tract/Cargo.toml --target-dir ../target >&2 &&
-        each_clip ../target/release/genres-tract
+    cargo build --release --workspace --bin genres-tract >&2 &&
+        each_clip "$target/release/genres-tract"
 }
 
 passed=0 failed=0 skipped=0
