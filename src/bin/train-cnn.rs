@@ -79,7 +79,7 @@ fn run(mut cli: Cli) -> Result<()> {
         }
     };
     let run = train_cnn(&config, destination)?;
-    let exported = export::export(&run, &run.onnx_path())?;
+    let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     match cli.json {
         true => println!("{}", train::summary_json(&run, &exported)?),
         false => print!("{}", train::summary(&run, &exported)?),

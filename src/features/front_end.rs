@@ -314,6 +314,43 @@ impl FrontEnd {
         (self.patch_frames - 1) * self.hop + if self.centred { 0 } else { self.window }
     }
 
+    /// The samples that the frames of one patch touch, of a recording that has
+    /// [`lead_samples`](Self::lead_samples) zeros before it: the input of a model that
+    /// carries its front end.
+    pub fn waveform_samples(&self) -> usize {
+        (self.patch_frames - 1) * self.hop + self.window
+    }
+
+    /// Zeros before a recording's first sample that its first frame touches.
+    pub fn lead_samples(&self) -> usize {
+        if self.centred { self.window / 2 } else { 0 }
+    }
+
+    /// Samples from one patch to the next.
+    pub fn patch_hop_samples(&self) -> usize {
+        self.patch_hop * self.hop
+    }
+
+    /// The number of patches in a recording of `samples` samples: at least 1, for a short
+    /// one is padded with silence.
+    pub fn patch_count(&self, samples: usize) -> usize {
+        1 + samples.saturating_sub(self.patch_samples()) / self.patch_hop_samples()
+    }
+
+    /// The samples of every patch of a recording, `[patches, waveform_samples]` row-major,
+    /// with silence beyond both ends.
+    pub fn waveforms(&self, samples: &[f32]) -> Vec<f32> {
+        let (size, lead) = (self.waveform_samples(), self.lead_samples());
+        let mut waveforms = vec![0.0; self.patch_count(samples.len()) * size];
+        for (patch, waveform) in waveforms.chunks_exact_mut(size).enumerate() {
+            let start = patch * self.patch_hop_samples();
+            let silence = lead.saturating_sub(start).min(size);
+            let from = samples.get(start.saturating_sub(lead)..).unwrap_or_default();
+            waveform[silence..].iter_mut().zip(from).for_each(|(out, sample)| *out = *sample);
+        }
+        waveforms
+    }
+
     /// The duration of a patch in seconds, counted in hops: VGGish's 96 frames are 0.96 s.
     pub fn patch_seconds(&self) -> f64 {
         (self.patch_frames * self.hop) as f64 / f64::from(self.sample_rate)
