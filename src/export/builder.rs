@@ -47,7 +47,8 @@ impl Builder {
         output: &str,
         attributes: Vec<AttributeProto>,
     ) {
-        self.nodes.push(node(operator, input, output, attributes));
+        let name = format!("{}.{output}.node", self.prefix);
+        self.nodes.push(NodeProto { name, ..node(operator, input, output, attributes) });
     }
 
     /// Adds a constant, rounded to single precision; its name.

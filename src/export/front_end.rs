@@ -106,9 +106,8 @@ impl Dft {
         let shape = [self.columns, self.window / self.columns, 2 * self.heads()];
         let first = builder.floats("dft.first", &shape, &self.first_stage());
         let first = builder.node("MatMul", &[&turned, &first], "first", vec![]);
-        let parts = builder.reshape(&first, "first.parts", &[columns, -1, 2, heads]);
-        let perm = vec![ints("perm", &[1, 3, 2, 0])];
-        let heads_first = builder.node("Transpose", &[&parts], "first.heads", perm);
+        let turned = vec![ints("perm", &[1, 2, 0])];
+        let heads_first = builder.node("Transpose", &[&first], "first.heads", turned);
         let lines = builder.reshape(&heads_first, "first.lines", &[-1, 2 * columns]);
         let [real, imaginary] = ["real", "imaginary"].map(|part| {
             let shape = [2 * self.columns, self.columns];
@@ -125,15 +124,16 @@ impl Dft {
         builder.reshape(&spectrum, "spectrum", &[-1, heads * columns])
     }
 
-    /// `[columns, rows, (real, imaginary) * heads]`, with the window.
+    /// `[columns, rows, heads * (real, imaginary)]`, with the window.
     fn first_stage(&self) -> Vec<f64> {
         let window: Vec<f64> = hann(self.window).collect();
         let mut matrix = vec![];
         for column in 0..self.columns {
             for n in (column..self.window).step_by(self.columns) {
-                let turn = |head| -TAU * (n * head % self.fft) as f64 / self.fft as f64;
-                matrix.extend((0..self.heads()).map(|head| window[n] * turn(head).cos()));
-                matrix.extend((0..self.heads()).map(|head| window[n] * turn(head).sin()));
+                for head in 0..self.heads() {
+                    let turn = -TAU * (n * head % self.fft) as f64 / self.fft as f64;
+                    matrix.extend([window[n] * turn.cos(), window[n] * turn.sin()]);
+                }
             }
         }
         matrix

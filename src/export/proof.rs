@@ -133,7 +133,7 @@ pub(super) fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
     for runtime in [Runtime::Tract, Runtime::Ort] {
         let mut session = match runtime::open(runtime, path, &runtime::Options::default()) {
             Ok(session) => session,
-            Err(error @ Error::Runtime { .. }) if runtime == Runtime::Ort => {
+            Err(error @ Error::Runtime { .. }) if runtime.version().is_none() => {
                 let reason = Some(error.to_string());
                 agreement.push(Agreement {
                     runtime,
