@@ -13,11 +13,22 @@ examples/expected.json: none may be off by more than 0.0001. NAMEs: python, node
 rust-ort, rust-tract; all of them unless named. What is missing on the machine (node, a C
 compiler, Chromium) is installed where apt-get can; else its examples are skipped, and said so.
 
-SCREENSHOTS=FOLDER keeps pictures of the web page, CHROMIUM=FILE names the browser.
+CLIPS=FOLDER takes other clips (16-bit mono wavs at 16 kHz), CHROMIUM=FILE names the browser,
+SCREENSHOTS=FOLDER keeps pictures of the web page.
+
+Examples:
+  examples/test.sh
+  CLIPS=~/clips examples/test.sh web rust-tract
 TEXT
     exit 0
 fi
 
+[[ $# -gt 0 ]] || set -- python node web c rust-ort rust-tract
+for name in "$@"; do
+    [[ -d $name && $name != clips ]] || { echo "test.sh: there is no example \"$name\"; see --help" >&2 && exit 2; }
+done
+
+export CLIPS=${CLIPS:-$PWD/clips}
 ../scripts/example-model.sh || exit
 answers=$(mktemp -d)
 trap 'rm -rf "$answers"' EXIT
@@ -34,7 +45,7 @@ need() {
 
 # Prints what a program says of each clip as one JSON object: each_clip PROGRAM...
 each_clip() {
-    for clip in clips/*.wav; do
+    for clip in "$CLIPS"/*.wav; do
         "$@" genres.onnx "$clip" >"$answers/$(basename "$clip")" || return
     done
     python3 - "$answers"/*.wav <<'PYTHON'
@@ -47,14 +58,14 @@ PYTHON
 
 # The examples: each prints {clip: {genre: probability}}; 77 says what is missing and skips.
 run-python() {
-    [[ -d python/.venv ]] || python3 -m venv python/.venv || return
-    python/.venv/bin/pip install --quiet --disable-pip-version-check -r python/requirements.txt &&
+    python3 -m venv python/.venv &&
+        python/.venv/bin/pip install --quiet --disable-pip-version-check -r python/requirements.txt &&
         each_clip python/.venv/bin/python python/genres.py
 }
 run-node() {
     need npm nodejs npm || { echo "there is no node" >&2 && return 77; }
-    [[ -d node/node_modules ]] || npm ci --prefix node --ignore-scripts --no-audit --no-fund >&2 || return
-    each_clip node node/genres.mjs
+    npm install --prefix node --ignore-scripts --no-audit --no-fund >&2 &&
+        each_clip node node/genres.mjs
 }
 run-web() {
     need npm nodejs npm || { echo "there is no node" >&2 && return 77; }
@@ -63,7 +74,7 @@ run-web() {
         [[ -n $CHROMIUM ]] || { need chromium chromium && CHROMIUM=$(command -v chromium); } ||
             { echo "there is no Chromium" >&2 && return 77; }
     fi
-    web/build.sh >&2 && CHROMIUM=$CHROMIUM node web/test.mjs clips/*.wav
+    web/build.sh >&2 && CHROMIUM=$CHROMIUM node web/test.mjs "$CLIPS"/*.wav
 }
 run-c() {
     need cc gcc libc6-dev make && need make make || { echo "there is no C compiler" >&2 && return 77; }
@@ -80,7 +91,6 @@ run-rust-tract() {
 }
 
 passed=0 failed=0 skipped=0
-[[ $# -gt 0 ]] || set -- python node web c rust-ort rust-tract
 for name in "$@"; do
     said=$(run-$name)
     status=$?

@@ -161,15 +161,19 @@ async function stopListening() {
   $("microphone").textContent = "Use the microphone";
 }
 
-async function resampled(samples, from) {
-  const context = new OfflineAudioContext(1, Math.floor((samples.length * RATE) / from), RATE);
-  const buffer = context.createBuffer(1, samples.length, from);
-  buffer.copyToChannel(samples, 0);
-  const source = context.createBufferSource();
-  source.buffer = buffer;
-  source.connect(context.destination);
-  source.start();
-  return (await context.startRendering()).getChannelData(0);
+/** The samples at the model's rate. Played into a slower context they would alias; decoded, as a
+ * song is, they do not: so this makes a wav of them first. */
+async function resampled(samples, rate) {
+  const head = new DataView(new ArrayBuffer(44));
+  const names = [[0, "RIFF"], [8, "WAVE"], [12, "fmt "], [36, "data"]];
+  names.forEach(([at, name]) => [...name].forEach((letter, i) => head.setUint8(at + i, letter.charCodeAt(0))));
+  const size = 4 * samples.length;
+  const numbers = [[4, size + 36], [16, 16], [24, rate], [28, 4 * rate], [40, size]];
+  numbers.forEach(([at, number]) => head.setUint32(at, number, true));
+  const format = [[20, 3], [22, 1], [32, 4], [34, 32]]; // floats, mono, 4 bytes or 32 bits each
+  format.forEach(([at, number]) => head.setUint16(at, number, true));
+  const wav = await new Blob([head, samples]).arrayBuffer();
+  return mono(await new OfflineAudioContext(1, 1, RATE).decodeAudioData(wav));
 }
 
 // ---- What is shown
@@ -191,7 +195,7 @@ const rows = labels.map((label) => {
   element.querySelector("th").textContent = label;
   const [data, svg, path, line] = ["data", "svg", "path", "line"].map((tag) => element.querySelector(tag));
   svg.onclick = ({ offsetX }) => {
-    if (player.duration) player.currentTime = (offsetX / svg.clientWidth) * player.duration;
+    if (player.duration) player.currentTime = (offsetX / svg.clientWidth) * svg.viewBox.baseVal.width * (HOP / RATE);
   };
   return { label, element, data, svg, path, line, value: 0 };
 });
@@ -232,9 +236,8 @@ function stretches(timeline) {
 }
 
 player.ontimeupdate = () => {
-  const played = player.currentTime / player.duration || 0;
   for (const { svg, line } of rows) {
-    const x = played * svg.viewBox.baseVal.width;
+    const x = Math.min(player.currentTime / (HOP / RATE), svg.viewBox.baseVal.width);
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
   }

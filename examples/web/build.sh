@@ -18,7 +18,7 @@ fi
 
 model=${1:-../genres.onnx}
 ort=node_modules/onnxruntime-web/dist
-[[ -d $ort ]] || npm ci --ignore-scripts --no-audit --no-fund
+npm install --ignore-scripts --no-audit --no-fund
 rm -rf dist
 mkdir -p dist/ort dist/model
 cp index.html style.css *.js dist/

@@ -86,7 +86,10 @@ try {
     }
     await says(`^${name}: .*, [0-9.]+ %$`);
     results[name] = await shown();
-    if (i === 0) await look("song");
+    if (i === 0) {
+      await page.$eval("details", (details) => (details.open = true));
+      await look("song");
+    }
   }
 
   // Every row says in words what its picture shows, and the text has the whole timeline.
