@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::{Error, Result};
 
@@ -39,6 +39,22 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.prefix(".part-").suffix(suffix).tempfile_in(folder).map_err(Error::io(path))
+}
+
+/// A temporary folder beside `folder`, so that renaming it to that is one step; it is removed
+/// with all that is in it unless renamed.
+///
+/// # Errors
+/// [`Error::Io`] naming `folder` if its parent cannot be written to.
+pub fn folder_beside(folder: &Path) -> Result<TempDir> {
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.prefix(".part-").tempdir_in(parent).map_err(Error::io(folder))
 }
 
 /// Writes `value` as indented JSON with a closing newline, whole or not at all.

@@ -13,6 +13,7 @@ pub mod audio;
 #[cfg(feature = "train")]
 pub mod baseline;
 pub mod bench;
+pub mod charts;
 pub mod classify;
 pub mod cli;
 pub mod dataset;

@@ -137,6 +137,14 @@ pub fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
     model.graph.as_ref().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
 }
 
+/// The same, to be changed.
+///
+/// # Errors
+/// Those of [`graph`].
+pub fn graph_mut<'a>(path: &Path, model: &'a mut ModelProto) -> Result<&'a mut GraphProto> {
+    model.graph.as_mut().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
+}
+
 /// A file as protobuf input, read in pieces as the decoder asks for them.
 ///
 /// A read that fails cannot be reported through [`Buf`]: the rest then reads as zeros,

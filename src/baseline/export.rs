@@ -11,7 +11,7 @@ use super::evaluation::values;
 use super::graph::{OPSET, OUTPUT};
 use super::run::Metrics;
 use super::{Classifier, Problem};
-use crate::export::{Agreement, Exported, name_destination};
+use crate::export::{Agreement, Exported, Precision, name_destination};
 use crate::features::descriptors;
 use crate::runtime::{self, Options, Runtime, Tensor};
 use crate::{Error, Result, files};
@@ -46,7 +46,8 @@ pub(super) fn export(
     part.as_file().sync_all().map_err(Error::io(destination))?;
     part.persist(destination).map_err(|e| Error::io(destination)(e.error))?;
     let path = destination.to_owned();
-    Ok(Exported { path, bytes, sha256, opset: OPSET, agreement })
+    let (opset, precision) = (OPSET, Precision::Fp32);
+    Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation: None })
 }
 
 /// What stands in the file's metadata: `labels`, `features` (the names of the columns),

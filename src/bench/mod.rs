@@ -10,20 +10,19 @@ mod chart;
 mod evaluation;
 mod machine;
 mod table;
+mod variants;
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Device, Runtime, Tensor};
+pub use crate::runtime::RUN_MODEL;
+use crate::runtime::{Device, Runtime, Tensor, model_file};
 use crate::{Error, Result, files, progress};
 pub use case::serve;
 use case::{Case, Spec};
 pub use machine::Machine;
-
-/// The ONNX file of a run folder.
-pub const RUN_MODEL: &str = "model.onnx";
 
 /// Patches in the probe that stands in for evaluation data.
 const PROBE_PATCHES: usize = 32;
@@ -35,7 +34,7 @@ const STABLE: f64 = 0.02;
 /// What to compare. Every combination is a case.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// ONNX files, or run folders (which hold [`RUN_MODEL`], and which burn needs).
+    /// ONNX files, or folders that hold [`RUN_MODEL`]: runs, which burn needs, and bundles.
     pub models: Vec<PathBuf>,
     /// The first that runs is what the others are compared with.
     pub runtimes: Vec<Runtime>,
@@ -57,7 +56,7 @@ pub struct Plan {
 /// Patches with known answers, for one model.
 #[derive(Clone, Debug)]
 pub struct EvaluationSet {
-    /// All patches, [patches, frames, mels].
+    /// All patches, [patches, frames, mels] or [patches, samples].
     pub patches: Tensor,
     /// For each patch, the track it comes from: an index into `labels`.
     pub track_of_patch: Vec<usize>,
@@ -80,6 +79,13 @@ pub struct Row {
     pub threads: usize,
     /// Patches per run.
     pub batch: usize,
+    /// The numbers the model is made of, as its metadata say; none for `fp32` and for files that
+    /// do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
+    /// Size of the ONNX file; not for burn, which reads the run's own weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_bytes: Option<u64>,
     /// Why the case did not run, or stopped.
     pub reason: Option<String>,
     /// Share of the evaluation tracks whose class was found, by the mean over a track's patches.
@@ -180,13 +186,15 @@ pub fn run(
     for model in &plan.models {
         bar.set_prefix(table::model_name(model));
         let set = evaluation(model)?;
+        let facts = Facts::of(model);
         let hop = match &set {
             Some(set) => set.patch_hop_seconds,
-            None => patch_hop_seconds(model),
+            None => facts.patch_hop_seconds,
         };
         let judged = judge(plan, model, set)?;
         for group in plan.groups(model) {
-            rows.extend(measure(plan, group, hop).into_iter().map(|row| judged.complete(row)));
+            let measured = measure(plan, group, hop).into_iter();
+            rows.extend(measured.map(|row| facts.complete(judged.complete(row))));
             bar.inc(1);
         }
     }
@@ -252,6 +260,8 @@ impl Row {
             device,
             threads,
             batch,
+            precision: None,
+            model_bytes: None,
             reason: None,
             accuracy: None,
             agreement: None,
@@ -270,23 +280,44 @@ impl Row {
 fn target(model: &Path, runtime: Runtime) -> Result<PathBuf, String> {
     match (model.is_dir(), runtime) {
         (false, Runtime::Burn) => Err("burn: needs a run folder".into()),
-        (false, _) | (true, Runtime::Burn) => Ok(model.to_path_buf()),
-        (true, _) => Ok(model.join(RUN_MODEL)),
+        (true, Runtime::Burn) => Ok(model.to_path_buf()),
+        _ => Ok(model_file(model)),
     }
 }
 
-/// Seconds of audio per patch, if the model's metadata describe its front end.
-fn patch_hop_seconds(model: &Path) -> Option<f64> {
-    #[cfg(feature = "tract")]
-    {
-        let model = crate::onnx::read(&target(model, Runtime::Tract).ok()?).ok()?;
-        let text = crate::onnx::metadata(&model).remove("front_end")?;
-        crate::features::Preprocessor::parse(&text).ok()?.hop_seconds()
+/// What a model's file says of itself.
+#[derive(Default)]
+struct Facts {
+    bytes: Option<u64>,
+    precision: Option<String>,
+    /// Seconds of audio per patch.
+    patch_hop_seconds: Option<f64>,
+}
+
+impl Facts {
+    /// Of what can be read; the case's own row says what is wrong with the file.
+    fn of(model: &Path) -> Self {
+        let file = model_file(model);
+        let bytes = std::fs::metadata(&file).ok().map(|found| found.len());
+        #[cfg(feature = "tract")]
+        if let Ok(model) = crate::onnx::read(&file) {
+            let mut metadata = crate::onnx::metadata(&model);
+            let front_end = metadata.remove("front_end");
+            let parsed =
+                front_end.and_then(|text| crate::features::Preprocessor::parse(&text).ok());
+            return Self {
+                bytes,
+                precision: metadata.remove("precision").filter(|name| name != "fp32"),
+                patch_hop_seconds: parsed.and_then(|front_end| front_end.hop_seconds()),
+            };
+        }
+        Self { bytes, ..Self::default() }
     }
-    #[cfg(not(feature = "tract"))]
-    {
-        let _ = model;
-        None
+
+    fn complete(&self, mut row: Row) -> Row {
+        row.precision.clone_from(&self.precision);
+        row.model_bytes = self.bytes.filter(|_| row.runtime != Runtime::Burn);
+        row
     }
 }
 

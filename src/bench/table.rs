@@ -1,8 +1,10 @@
 //! The report as text for a terminal and as Markdown.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::variants::{Comparison, comparisons};
 use super::{RUN_MODEL, Report, Row};
 
 /// A column: its name, its unit, and its value in a row that ran.
@@ -37,14 +39,21 @@ runtime's. differ: largest difference of any output from the first runtime's. lo
 the model, and the first run. p50, p90, p99: time of the runs after that. audio: seconds of audio \
 per second. peak: most memory of the process. -: not known.";
 
-/// A short name of a model: the file's stem, or the run folder's name.
+/// A short name of a model: the folder's, or the file's stem, with the run's name before it if
+/// it lies in one.
 pub(super) fn model_name(model: &Path) -> String {
-    let named = match (model.is_dir(), model.file_name(), model.parent()) {
-        (false, Some(name), Some(run)) if name == RUN_MODEL && run.file_name().is_some() => run,
-        _ => model,
+    let text = |name: Option<&OsStr>| name.map(|name| name.to_string_lossy().into_owned());
+    let folder = text(model.parent().and_then(Path::file_name));
+    let is_variant = || model.parent().is_some_and(|run| run.join("config.json").is_file());
+    let name = match (model.is_dir(), model.file_name(), folder) {
+        (true, name, _) => text(name),
+        (false, Some(name), Some(folder)) if name == RUN_MODEL => Some(folder),
+        (false, _, Some(folder)) if is_variant() => {
+            text(model.file_stem()).map(|stem| format!("{folder}/{stem}"))
+        }
+        _ => text(model.file_stem()),
     };
-    let name = if named.is_dir() { named.file_name() } else { named.file_stem() };
-    name.unwrap_or(named.as_os_str()).to_string_lossy().into_owned()
+    name.unwrap_or_else(|| model.to_string_lossy().into_owned())
 }
 
 /// Three significant digits without an exponent where that is short, as a table wants it.
@@ -93,7 +102,62 @@ pub(super) fn text(report: &Report) -> String {
             }
         }
     }
+    text += &variants_text(report);
     text + "\n" + &wrapped(LEGEND, 100)
+}
+
+/// The columns of the table of variants.
+const VARIANT_COLUMNS: [&str; 6] = ["MB", "of fp32", "accur. %", "points", "p50 ms", "speed"];
+
+fn variant_cells(comparison: &Comparison) -> [String; 6] {
+    let Comparison { variant, .. } = comparison;
+    [
+        variant.model_bytes.map(|bytes| format!("{:.2}", bytes as f64 / 1e6)),
+        comparison.size().map(|size| format!("{size:.2}")),
+        variant.accuracy.map(|accuracy| short(accuracy * 100.0)),
+        comparison.points().map(|points| format!("{points:+.1}")),
+        variant.latency.map(|latency| short(latency.p50_ms)),
+        comparison.speed().map(|speed| format!("{speed:.2}x")),
+    ]
+    .map(|value| value.unwrap_or("-".into()))
+}
+
+fn variants_text(report: &Report) -> String {
+    let comparisons = comparisons(report);
+    if comparisons.is_empty() {
+        return String::new();
+    }
+    let names = comparisons.iter().map(|c| model_name(&c.variant.model));
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0).max(8);
+    let line = |name: &str, case: &str, values: [&str; 6]| {
+        let values = values.map(|value| format!("{value:>8}")).join(" ");
+        format!("{name:<width$}  {case:<21} {values}\n")
+    };
+    let mut text = String::from("\nvariants beside the model in 32-bit floats\n");
+    text += &line("", "            thr batch", VARIANT_COLUMNS);
+    for comparison in &comparisons {
+        let cells = variant_cells(comparison);
+        let name = model_name(&comparison.variant.model);
+        text += &line(&name, &case(comparison.variant), cells.each_ref().map(String::as_str));
+    }
+    text
+}
+
+fn variants_markdown(report: &Report) -> String {
+    let comparisons = comparisons(report);
+    if comparisons.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n## Variants beside the model in 32-bit floats\n\n");
+    let heads = VARIANT_COLUMNS.join(" | ");
+    text += &format!("| model | runtime | device | threads | batch | {heads} |\n");
+    text += &format!("|---|---|---|--:|--:|{}\n", "--:|".repeat(VARIANT_COLUMNS.len()));
+    for comparison in &comparisons {
+        let Row { model, runtime, device, threads, batch, .. } = comparison.variant;
+        let (name, cells) = (model_name(model), variant_cells(comparison).join(" | "));
+        text += &format!("| {name} | {runtime} | {device} | {threads} | {batch} | {cells} |\n");
+    }
+    text
 }
 
 /// `text` broken into lines of at most `width` columns.
@@ -141,6 +205,7 @@ pub(super) fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "\n{case}: {reason}");
         }
     }
+    text += &variants_markdown(report);
     text + "\n" + LEGEND + "\n"
 }
 

@@ -15,6 +15,7 @@ Examples:
   bench-runtimes models/yamnet.onnx
   bench-runtimes runs/first runs/second --data data/gtzan --split runs/first/split.json
   bench-runtimes models/*.onnx --runtimes ort,tract --batch 1,8,32 --threads 1,2
+  bench-runtimes runs/first runs/first/model-*.onnx     a run and its smaller variants
   bench-runtimes models/yamnet.onnx --quick --json
 
 Writes bench.json, bench.md and bench.svg. A case that cannot run keeps its row, with
@@ -24,8 +25,8 @@ the reason. Exits with 1 if no case ran, with 2 if the command line is wrong.";
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// ONNX files, or run folders (burn runs only those)
-    #[arg(required = true, value_name = "MODEL.onnx|RUN_DIR")]
+    /// ONNX files, run folders (burn runs only those) or bundles
+    #[arg(required = true, value_name = "MODEL.onnx|RUN|BUNDLE")]
     models: Vec<PathBuf>,
     /// Runtimes; the first that runs is what the others are compared with
     #[arg(long, value_delimiter = ',', default_value = "burn,ort,tract")]

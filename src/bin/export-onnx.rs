@@ -1,29 +1,63 @@
 //! Exports a trained run to one self-contained ONNX file.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
+use genre_transfer::baseline::BaselineRun;
+use genre_transfer::export::{Exported, Input, Precision};
 use genre_transfer::train::Run;
 use genre_transfer::{cli, export};
+use serde::Serialize;
 
 const EXAMPLES: &str = "Examples:
-  export-onnx runs/yamnet-gtzan                      writes runs/yamnet-gtzan/model.onnx
-  export-onnx runs/yamnet-gtzan -o genres.onnx
+  export-onnx runs/yamnet-gtzan                      writes runs/yamnet-gtzan/waveform.onnx
+  export-onnx runs/yamnet-gtzan --input clip -o genres.onnx
+  export-onnx runs/yamnet-gtzan --input log-mel      writes runs/yamnet-gtzan/model.onnx
+  export-onnx runs/yamnet-gtzan --precision int8     writes runs/yamnet-gtzan/waveform-int8.onnx
+  export-onnx runs/yamnet-gtzan --bundle genres      writes the folder genres
 
-Input log_mel [batch, frames, mels]; outputs probabilities [batch, classes] and
-embeddings [batch, features]. Labels, front end, training data, metrics and the
-backbone's licence are in the file's metadata. The file appears only once it
-agrees with the trained model in tract, and in ort where that is installed.";
+--input   what the file takes                       what it answers
+waveform  waveform [batch, samples], a patch each   probabilities [batch, classes],
+          (0.975 s for yamnet)                      embeddings [batch, features]
+clip      waveform [1, samples], any length         probabilities [1, classes] (the mean),
+                                                    patch_probabilities [patches, classes],
+                                                    embeddings [patches, features]
+log-mel   log_mel [batch, frames, mels]             as waveform
+
+Samples are mono, -1 to 1, at sample_rate. That and the other numbers, labels, front end,
+training data, metrics and the backbone's licence are in the file's metadata. The file appears
+only once it agrees with the trained model in tract, and in ort where that is installed.";
 
 /// Export a trained run to ONNX.
 #[derive(Parser)]
 #[command(name = "export-onnx", version, after_help = EXAMPLES)]
 struct Cli {
-    /// Run folder written by finetune
+    /// Run folder written by finetune or train-cnn (a baseline's is only copied)
     run: PathBuf,
-    /// Where to write the model [default: RUN/model.onnx]
+    /// What the file takes: waveform, clip or log-mel [default: waveform; log-mel for models
+    /// trained on pictures]
+    #[arg(long, value_name = "INPUT")]
+    input: Option<Input>,
+    /// The numbers the file is made of: fp32, fp16 (half the size), int8 (a quarter) or
+    /// int8-static (a quarter, and arithmetic with bytes); inputs and outputs stay fp32
+    #[arg(long, default_value = "fp32", value_name = "PRECISION")]
+    precision: Precision,
+    /// The most points that accuracy on the run's validation part may fall for a smaller
+    /// precision
+    #[arg(long, default_value_t = 1.0, value_name = "POINTS")]
+    max_drop: f64,
+    /// Where the collection that the run learned from is now, for a smaller precision
+    /// [default: where it was]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write a new folder with the model and all that goes with it: labels, front end,
+    /// figures, a model card, a configuration for Triton, digests
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    bundle: Option<PathBuf>,
+    /// Where to write the model [default: RUN/waveform.onnx, clip.onnx or model.onnx]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print what was written as JSON on standard output
@@ -36,11 +70,43 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
+    if let Some(baseline) = BaselineRun::find(&cli.run)? {
+        return show(&export_baseline(&cli, &baseline)?, cli.json);
+    }
     let run = Run::open(&cli.run)?;
-    let exported = export::export(&run, &cli.output.unwrap_or(run.onnx_path()))?;
-    match cli.json {
-        true => println!("{}", serde_json::to_string_pretty(&exported)?),
-        false => print!("{exported}"),
+    let input = match cli.input {
+        Some(input) => input,
+        None => Input::default_for(&run.preprocessor()?),
+    };
+    let Cli { precision, max_drop, data, .. } = cli;
+    let options = export::Options { input, precision, max_drop, data };
+    match cli.bundle {
+        Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
+        None => {
+            let output = cli.output.unwrap_or_else(|| run.folder().join(options.file_name()));
+            show(&export::export(&run, &output, &options)?, cli.json)
+        }
+    }
+}
+
+/// A baseline's file has been there since it was fitted.
+fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
+    let model = cli.run.join("model.onnx");
+    let there = format!(
+        "{} is a baseline, and its model is already there: {}, input features [batch, 57]",
+        cli.run.display(),
+        model.display()
+    );
+    let made_anew = cli.input.is_some() || cli.bundle.is_some() || cli.precision != Precision::Fp32;
+    ensure!(!made_anew, "{there}; only -o applies to it, which copies the file");
+    eprintln!("{there}");
+    Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
+}
+
+fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(written)?),
+        false => print!("{written}"),
     }
     Ok(())
 }

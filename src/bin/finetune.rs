@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<()> {
         None => (cli.config, Destination::of(&cli.runs, cli.name.as_deref(), cli.force)?),
     };
     let run = finetune(&config, destination)?;
-    let exported = export::export(&run, &run.onnx_path())?;
+    let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     match cli.json {
         true => println!("{}", train::summary_json(&run, &exported)?),
         false => print!("{}", train::summary(&run, &exported)?),

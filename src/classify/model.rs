@@ -18,7 +18,7 @@ const CLIP_STEP: usize = 4;
 /// What a file takes.
 enum Input {
     /// `[batch, frames, mels]`, or another order of axes.
-    LogMel(PatchInput, Extractor),
+    LogMel(PatchInput, Box<Extractor>),
     /// `[batch, samples]`, a patch each; a fixed batch is filled up with silence.
     Waveform(Option<usize>),
     /// `[1, samples]`, any number.
@@ -68,7 +68,7 @@ impl Model {
                 let input = PatchInput::new(&port.dims, patch_frames, mels).map_err(refuse)?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
-                (Input::LogMel(input, Extractor::new(&inside)?), "probabilities")
+                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), "probabilities")
             }
             "waveform" => match port.dims[..] {
                 [batch, samples] if samples.is_none_or(|n| n == span) => {

@@ -153,6 +153,11 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..Default::default() }
 }
 
+pub(super) fn tensor(name: &str, value: TensorProto) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::Tensor as i32;
+    AttributeProto { name: name.to_owned(), r#type, t: Some(value), ..Default::default() }
+}
+
 pub(super) fn int64s(name: &str, values: Vec<i64>) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
@@ -174,11 +179,30 @@ pub(crate) fn floats(name: &str, shape: &[usize], values: &[f32]) -> TensorProto
 }
 
 pub(crate) fn port(name: &str, batch: Option<usize>, shape: &[usize]) -> ValueInfoProto {
+    let batch = batch.map_or(Size::Free("batch"), Size::Fixed);
+    let sizes = shape.iter().map(|size| Size::Fixed(*size));
+    sized_port(name, std::iter::once(batch).chain(sizes))
+}
+
+/// The size of an axis.
+#[derive(Clone, Copy)]
+pub(super) enum Size {
+    Fixed(usize),
+    /// Any, called this.
+    Free(&'static str),
+}
+
+/// An input or output of floats.
+pub(super) fn sized_port(name: &str, sizes: impl IntoIterator<Item = Size>) -> ValueInfoProto {
     use tensor_shape_proto::dimension::Value::{DimParam, DimValue};
-    let batch = batch.map_or(DimParam("batch".to_owned()), |batch| DimValue(batch as i64));
-    let sizes = shape.iter().map(|size| DimValue(*size as i64));
-    let dim = |value| tensor_shape_proto::Dimension { value: Some(value), ..Default::default() };
-    let shape = TensorShapeProto { dim: std::iter::once(batch).chain(sizes).map(dim).collect() };
+    let dim = |size| {
+        let value = match size {
+            Size::Fixed(size) => DimValue(size as i64),
+            Size::Free(name) => DimParam(name.to_owned()),
+        };
+        tensor_shape_proto::Dimension { value: Some(value), ..Default::default() }
+    };
+    let shape = TensorShapeProto { dim: sizes.into_iter().map(dim).collect() };
     let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(shape) };
     let value = Some(type_proto::Value::TensorType(tensor));
     let r#type = Some(TypeProto { value, ..Default::default() });

@@ -159,9 +159,14 @@ impl Extractor {
     }
 }
 
-/// `0.5 - 0.5 cos(2 pi i / n)`: the Hann window whose next period begins at `n`.
+/// The periodic Hann window in single precision.
 pub(super) fn periodic_hann(n: usize) -> Vec<f32> {
-    (0..n).map(|i| (0.5 - 0.5 * (TAU * i as f64 / n as f64).cos()) as f32).collect()
+    hann(n).map(|w| w as f32).collect()
+}
+
+/// `0.5 - 0.5 cos(2 pi i / n)`: the Hann window whose next period begins at `n`.
+pub(crate) fn hann(n: usize) -> impl Iterator<Item = f64> {
+    (0..n).map(move |i| 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos())
 }
 
 #[cfg(test)]
@@ -225,6 +230,29 @@ mod tests {
         assert!(patches.count >= 3);
         let (patch, hop) = (96 * 64, 48 * 64);
         assert_eq!(patches.data[hop..patch], patches.data[patch..patch + patch - hop]);
+    }
+
+    /// Patch `k` of a recording is what its waveform alone gives: the frames of an
+    /// uncentred front end.
+    #[test]
+    fn waveforms_hold_all_that_their_patches_hear() {
+        for name in FrontEnd::PRESETS {
+            let extractor = extractor(name);
+            let front_end = extractor.front_end();
+            let alone = Extractor::new(&FrontEnd { centred: false, ..front_end.clone() }).unwrap();
+            let (need, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+            for length in [1, need - 1, need, need + hop - 1, need + hop, 2 * need + 3 * hop + 7] {
+                let noise: Vec<f32> = (0..length as u32)
+                    .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5)
+                    .collect();
+                let wanted = extractor.patches(&noise);
+                assert_eq!(front_end.patch_count(length), wanted.count, "{name}, {length}");
+                let waveforms = front_end.waveforms(&noise);
+                let waveforms = waveforms.chunks_exact(front_end.waveform_samples());
+                let given: Vec<f32> = waveforms.flat_map(|w| alone.log_mel(w).data).collect();
+                assert!(given == wanted.data, "{name}, {length}");
+            }
+        }
     }
 
     proptest! {

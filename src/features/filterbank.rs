@@ -20,16 +20,7 @@ struct Band {
 
 impl Bands {
     pub(super) fn new(front_end: &FrontEnd) -> Self {
-        let FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = *front_end;
-        let in_hz = |htk, norm| {
-            let rows = mel(sample_rate.into(), fft, mels, Some(min_hz), Some(max_hz), htk, norm);
-            Self::from_rows(rows.rows().into_iter().map(|row| row.to_vec()))
-        };
-        match front_end.filterbank {
-            Filterbank::HtkLinearInMel => Self::from_rows(linear_in_mel(front_end)),
-            Filterbank::Htk => in_hz(true, false),
-            Filterbank::Slaney => in_hz(false, true),
-        }
+        Self::from_rows(mel_rows(front_end).into_iter())
     }
 
     /// librosa's default: `mels` bands from 0 Hz to half the sample rate, straight in Hz and
@@ -58,6 +49,20 @@ impl Bands {
             let weights = &self.weights[band.weights.clone()];
             spectrum[band.bins.clone()].iter().zip(weights).map(|(x, w)| x * w).sum()
         })
+    }
+}
+
+/// The weight of every bin of an FFT in every band: `mels` rows of `fft / 2 + 1`.
+pub(crate) fn mel_rows(front_end: &FrontEnd) -> Vec<Vec<f64>> {
+    let FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = *front_end;
+    let in_hz = |htk, norm| {
+        let rows = mel(sample_rate.into(), fft, mels, Some(min_hz), Some(max_hz), htk, norm);
+        rows.rows().into_iter().map(|row| row.to_vec()).collect()
+    };
+    match front_end.filterbank {
+        Filterbank::HtkLinearInMel => linear_in_mel(front_end).collect(),
+        Filterbank::Htk => in_hz(true, false),
+        Filterbank::Slaney => in_hz(false, true),
     }
 }
 

@@ -337,6 +337,20 @@ impl FrontEnd {
         1 + samples.saturating_sub(self.patch_samples()) / self.patch_hop_samples()
     }
 
+    /// The samples of every patch of a recording, `[patches, waveform_samples]` row-major,
+    /// with silence beyond both ends.
+    pub fn waveforms(&self, samples: &[f32]) -> Vec<f32> {
+        let (size, lead) = (self.waveform_samples(), self.lead_samples());
+        let mut waveforms = vec![0.0; self.patch_count(samples.len()) * size];
+        for (patch, waveform) in waveforms.chunks_exact_mut(size).enumerate() {
+            let start = patch * self.patch_hop_samples();
+            let silence = lead.saturating_sub(start).min(size);
+            let from = samples.get(start.saturating_sub(lead)..).unwrap_or_default();
+            waveform[silence..].iter_mut().zip(from).for_each(|(out, sample)| *out = *sample);
+        }
+        waveforms
+    }
+
     /// The duration of a patch in seconds, counted in hops: VGGish's 96 frames are 0.96 s.
     pub fn patch_seconds(&self) -> f64 {
         (self.patch_frames * self.hop) as f64 / f64::from(self.sample_rate)

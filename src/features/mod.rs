@@ -13,7 +13,11 @@ mod magma;
 mod picture;
 mod preprocessor;
 
+#[cfg(feature = "train")]
+pub(crate) use extractor::hann;
 pub use extractor::{Extractor, LogMel, Patches};
+#[cfg(feature = "train")]
+pub(crate) use filterbank::mel_rows;
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};
 pub use magma::magma;
 pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};

@@ -12,7 +12,8 @@
 //! | `metrics.json` | results; written last, so its presence says that training is complete |
 //! | `predictions.json` | probabilities of every test track |
 //! | `folds.json` | the same of every fold's test tracks, where folds were asked for |
-//! | `model.onnx` | the exported model |
+//! | `model.onnx` | the exported model, which takes log-mels |
+//! | `waveform.onnx`, `clip.onnx` | what `export-onnx` has written besides |
 //! | `checkpoint/` | only while layers of the backbone are being trained |
 
 use std::collections::BTreeMap;
@@ -295,6 +296,15 @@ impl Run {
     /// [`Error::Io`], [`Error::Format`].
     pub fn cnn_config(&self) -> Result<CnnRunConfig> {
         files::read_json(&self.config_path())
+    }
+
+    /// The collection that the run learned from; none for the default one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn data(&self) -> Result<Option<PathBuf>> {
+        let config: serde_json::Value = files::read_json(&self.config_path())?;
+        Ok(config["data"].as_str().map(PathBuf::from))
     }
 
     /// The split.

@@ -23,7 +23,7 @@ use tract_onnx::pb::ModelProto;
 use self::graph::Graph;
 use self::layout::Layout;
 use self::lower::Lowering;
-pub(crate) use self::tensor::ints;
+pub(crate) use self::tensor::{floats, ints};
 use super::{Cnn, CnnSpec};
 use crate::runtime::{self, PatchInput, Runtime};
 use crate::{Error, Result, onnx};

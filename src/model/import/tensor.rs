@@ -44,7 +44,7 @@ fn check_length(path: &Path, tensor: &TensorProto, found: usize, expected: usize
 ///
 /// # Errors
 /// [`Error::Onnx`] if it holds another type, or not as many values as it promises.
-pub(super) fn floats(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, Vec<f32>)> {
+pub(crate) fn floats(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, Vec<f32>)> {
     if tensor.data_type != DataType::Float as i32 {
         let kind = DataType::try_from(tensor.data_type)
             .map_or("an unknown type".to_owned(), |kind| format!("{kind:?}"));

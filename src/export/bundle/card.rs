@@ -1,0 +1,212 @@
+//! The model card: `README.md` in the form of the Hugging Face Hub.
+//!
+//! <https://github.com/huggingface/hub-docs/blob/main/modelcard.md>
+
+use minijinja::Environment;
+use serde::Serialize;
+
+use super::super::{Exported, Input, Validation};
+use crate::dataset::Method;
+use crate::features::Preprocessor;
+use crate::train::{Metrics, Run};
+use crate::{Error, Result};
+
+/// The genres of the GTZAN collection, sorted.
+const GTZAN: [&str; 10] =
+    ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
+
+/// What the card's template is filled with; texts in the front matter are quoted as JSON, which
+/// YAML reads as well.
+#[derive(Serialize)]
+struct Card {
+    title: String,
+    quoted_name: String,
+    quoted_data: String,
+    license: String,
+    license_text: String,
+    network: String,
+    parameters: usize,
+    data: String,
+    fingerprint: String,
+    tracks: usize,
+    is_gtzan: bool,
+    is_demo: bool,
+    split: &'static str,
+    seed: u64,
+    parts: [usize; 3],
+    accuracy: f64,
+    interval: [f64; 2],
+    macro_f1: f64,
+    patch_accuracy: f64,
+    cross_validated: Option<f64>,
+    genres: Vec<Genre>,
+    input: &'static str,
+    precision: &'static str,
+    kept_in_float: Option<&'static str>,
+    validation: Option<Validation>,
+    opset: i64,
+    mb: f64,
+    software: &'static str,
+    sound: Option<Sound>,
+    patch: [usize; 2],
+}
+
+/// A row of the table of genres.
+#[derive(Serialize)]
+struct Genre {
+    name: String,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+    tracks: usize,
+}
+
+/// What the example must know to cut a recording.
+#[derive(Serialize)]
+struct Sound {
+    rate: u32,
+    patch_samples: usize,
+    hop_samples: usize,
+    lead_samples: usize,
+    patch_seconds: f64,
+}
+
+/// The card of the model that was exported from `run` and will be called `name`.
+pub(super) fn text(run: &Run, name: &str, input: Input, model: &Exported) -> Result<String> {
+    let wrong = |error: minijinja::Error| Error::Data(format!("README.md: {error:#}"));
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_keep_trailing_newline(true);
+    environment.add_template("README.md", include_str!("card.md")).map_err(wrong)?;
+    let template = environment.get_template("README.md").map_err(wrong)?;
+    template.render(Card::of(run, name, input, model)?).map_err(wrong)
+}
+
+impl Card {
+    fn of(run: &Run, name: &str, input: Input, model: &Exported) -> Result<Self> {
+        let (metrics, split, labels) = (run.metrics()?, run.split()?, run.labels()?);
+        let preprocessor = run.preprocessor()?;
+        let test = &metrics.test.tracks;
+        let genres = labels.iter().zip(&test.per_genre).map(|(name, score)| Genre {
+            name: name.clone(),
+            precision: score.precision,
+            recall: score.recall,
+            f1: score.f1,
+            tracks: score.support,
+        });
+        let license_text = license(&metrics);
+        let is_gtzan = labels == GTZAN;
+        let data = if is_gtzan { "marsyas/gtzan" } else { metrics.data.name.as_str() };
+        Ok(Self {
+            title: name.to_owned(),
+            quoted_name: quoted(name),
+            quoted_data: quoted(data),
+            license: hub_license(&license_text).to_owned(),
+            license_text,
+            network: network(&metrics),
+            parameters: metrics.parameters,
+            data: metrics.data.name.clone(),
+            fingerprint: metrics.data.fingerprint.clone(),
+            tracks: metrics.data.tracks,
+            is_gtzan,
+            is_demo: metrics.data.name == "demo",
+            split: describe(split.method),
+            seed: split.seed,
+            parts: [split.train.len(), split.validation.len(), split.test.len()],
+            accuracy: test.accuracy,
+            interval: test.interval,
+            macro_f1: test.macro_f1,
+            patch_accuracy: metrics.test.patch_accuracy,
+            cross_validated: metrics.cross_validation.as_ref().map(|f| f.pooled.tracks.accuracy),
+            genres: genres.collect(),
+            input: input.name(),
+            precision: model.precision.name(),
+            kept_in_float: model.precision.kept_in_float(),
+            validation: model.validation.clone(),
+            opset: model.opset,
+            mb: model.bytes as f64 / 1e6,
+            software: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
+            sound: sound(&preprocessor),
+            patch: preprocessor.patch(),
+        })
+    }
+}
+
+fn sound(preprocessor: &Preprocessor) -> Option<Sound> {
+    let Preprocessor::Audio(front_end) = preprocessor else { return None };
+    Some(Sound {
+        rate: front_end.sample_rate,
+        patch_samples: front_end.waveform_samples(),
+        hop_samples: front_end.patch_hop_samples(),
+        lead_samples: front_end.lead_samples(),
+        patch_seconds: front_end.patch_seconds(),
+    })
+}
+
+/// The licence of the weights that the model was made from.
+fn license(metrics: &Metrics) -> String {
+    match &metrics.backbone {
+        Some(backbone) => backbone.license.clone(),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// The Hub's identifier of a licence given by its SPDX identifier.
+fn hub_license(license: &str) -> &'static str {
+    match license {
+        "Apache-2.0" => "apache-2.0",
+        "ISC" => "isc",
+        "MIT" => "mit",
+        "CC-BY-NC-SA-4.0" => "cc-by-nc-sa-4.0",
+        _ => "unknown",
+    }
+}
+
+fn network(metrics: &Metrics) -> String {
+    match (&metrics.backbone, &metrics.cnn, metrics.unfrozen_layers) {
+        (Some(backbone), _, 0) => format!("a genre head on the frozen network {}", backbone.name),
+        (Some(backbone), _, layers) => {
+            format!(
+                "a genre head on the network {}, whose last {layers} layers were trained too",
+                backbone.name
+            )
+        }
+        (None, Some(cnn), _) => format!("a CNN trained from scratch ({})", cnn.architecture),
+        (None, None, _) => "a neural network".to_owned(),
+    }
+}
+
+fn describe(method: Method) -> &'static str {
+    match method {
+        Method::Stratified => "shuffled by track, with the same share of every genre in each part",
+        Method::FaultFiltered => {
+            "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \
+             two parts"
+        }
+        Method::Fold => "one fold of a stratified cross-validation",
+        Method::LeakyWindows => {
+            "windows of songs shuffled as if they were songs: the figures are too good to be true"
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn licences_are_named_as_the_hub_names_them() {
+        assert_eq!(hub_license("CC-BY-NC-SA-4.0"), "cc-by-nc-sa-4.0");
+        assert_eq!(hub_license("unknown (see the file's own source)"), "unknown");
+    }
+
+    #[test]
+    fn the_genres_of_gtzan_are_sorted_as_labels_are() {
+        assert!(GTZAN.is_sorted());
+    }
+}

@@ -1,0 +1,168 @@
+//! Batch normalization folded into the convolution before it: the statistics are fixed once
+//! a model is trained, so the two are one convolution with other weights.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+
+use super::splice::{floats, keep_what_leads_to};
+use crate::Result;
+use crate::model::import;
+
+/// The operators' own default for what is added to a variance.
+const EPSILON: f32 = 1e-5;
+
+/// Folds every batch normalization that directly follows a convolution nobody else reads;
+/// how many.
+///
+/// One behind a ReLU (musicnn) stays: it cannot pass the padding of the next convolution,
+/// whose zeros it does not shift.
+///
+/// # Errors
+/// [`crate::Error::Onnx`] if a weight does not hold what it promises.
+pub(super) fn fold_batch_norms(path: &Path, model: &mut ModelProto) -> Result<usize> {
+    let Some(graph) = &mut model.graph else { return Ok(0) };
+    let mut folded: BTreeMap<usize, (usize, [TensorProto; 2])> = BTreeMap::new();
+    for (at, norm) in graph.node.iter().enumerate() {
+        if let Some((conv, weights)) = fold(path, graph, norm)? {
+            folded.insert(at, (conv, weights));
+        }
+    }
+    let count = folded.len();
+    for (norm, (conv, [weight, bias])) in &folded {
+        let output = graph.node[*norm].output.clone();
+        let conv = &mut graph.node[*conv];
+        conv.input.truncate(1);
+        conv.input.extend([weight.name.clone(), bias.name.clone()]);
+        conv.output = output;
+    }
+    let mut at = 0..;
+    graph.node.retain(|_| at.next().is_none_or(|at| !folded.contains_key(&at)));
+    graph.initializer.extend(folded.into_values().flat_map(|(_, weights)| weights));
+    let outputs: HashSet<String> = graph.output.iter().map(|port| port.name.clone()).collect();
+    graph.value_info.clear();
+    keep_what_leads_to(graph, outputs);
+    Ok(count)
+}
+
+/// The convolution before `norm` and its new weight and bias; none if it is not to be folded.
+fn fold(
+    path: &Path,
+    graph: &GraphProto,
+    norm: &NodeProto,
+) -> Result<Option<(usize, [TensorProto; 2])>> {
+    let [input, statistics @ ..] = norm.input.as_slice() else { return Ok(None) };
+    let learning = attribute(norm, "training_mode").is_some_and(|mode| mode.i != 0);
+    if norm.op_type != "BatchNormalization" || norm.output.len() != 1 || learning {
+        return Ok(None);
+    }
+    let Some(at) = graph.node.iter().position(|node| node.output.contains(input)) else {
+        return Ok(None);
+    };
+    let conv = &graph.node[at];
+    let readers = graph.node.iter().flat_map(|node| &node.input).filter(|name| *name == input);
+    let shown = graph.output.iter().any(|port| port.name == *input);
+    if conv.op_type != "Conv" || readers.count() > 1 || shown {
+        return Ok(None);
+    }
+    let constant = |name: &String| graph.initializer.iter().find(|tensor| tensor.name == *name);
+    let values = |tensor: &TensorProto| import::floats(path, tensor);
+    let Some(statistics) = statistics.iter().map(constant).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let Some(weight) = conv.input.get(1).and_then(constant) else { return Ok(None) };
+    let bias = conv.input.get(2).filter(|name| !name.is_empty()).map(constant);
+    if matches!(bias, Some(None)) || statistics.len() != 4 {
+        return Ok(None);
+    }
+    let (shape, weights) = values(weight)?;
+    let statistics: Vec<Vec<f32>> =
+        statistics.into_iter().map(|t| Ok(values(t)?.1)).collect::<Result<_>>()?;
+    let channels = shape.first().copied().unwrap_or(0);
+    let bias = match bias.flatten() {
+        Some(bias) => values(bias)?.1,
+        None => vec![0.0; channels],
+    };
+    let fits = statistics.iter().chain([&bias]).all(|values| values.len() == channels);
+    if !fits || channels == 0 {
+        return Ok(None);
+    }
+    let epsilon = attribute(norm, "epsilon").map_or(EPSILON, |epsilon| epsilon.f);
+    let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|part: usize| &statistics[part]);
+    let slopes: Vec<f64> = (gamma.iter().zip(variance))
+        .map(|(gamma, variance)| {
+            f64::from(*gamma) / (f64::from(*variance) + f64::from(epsilon)).sqrt()
+        })
+        .collect();
+    let kernels = weights.chunks_exact(weights.len() / channels).zip(&slopes);
+    let weights: Vec<f32> = kernels
+        .flat_map(|(kernel, slope)| kernel.iter().map(move |w| (f64::from(*w) * slope) as f32))
+        .collect();
+    let offset = |c: usize| (f64::from(bias[c]) - f64::from(mean[c])) * slopes[c];
+    let bias: Vec<f32> = (0..channels).map(|c| (offset(c) + f64::from(beta[c])) as f32).collect();
+    let name = &norm.output[0];
+    let folded = [
+        floats(&format!("{name}.weight"), &shape, &weights),
+        floats(&format!("{name}.bias"), &[channels], &bias),
+    ];
+    Ok(Some((at, folded)))
+}
+
+/// The attribute of this name, if the node has it.
+pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|attribute| attribute.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::splice::node;
+    use super::*;
+
+    fn graph(readers: &[&str]) -> ModelProto {
+        let mut nodes = vec![
+            node("Conv", &["x", "w"], "c", vec![]),
+            node("BatchNormalization", &["c", "gamma", "beta", "mean", "variance"], "n", vec![]),
+            node("Relu", &["n"], "y", vec![]),
+        ];
+        nodes.extend(readers.iter().map(|tensor| node("Relu", &[tensor], "z", vec![])));
+        let vector = |name, values: [f32; 2]| floats(name, &[2], &values);
+        let mut output = vec![super::super::splice::port("y", None, &[2])];
+        output.extend(readers.iter().map(|_| super::super::splice::port("z", None, &[2])));
+        let graph = GraphProto {
+            node: nodes,
+            initializer: vec![
+                floats("w", &[2, 1, 1, 1], &[3.0, 5.0]),
+                vector("gamma", [2.0, 1.0]),
+                vector("beta", [0.5, -1.0]),
+                vector("mean", [1.0, 0.0]),
+                vector("variance", [4.0 - EPSILON, 1.0 - EPSILON]),
+            ],
+            output,
+            ..Default::default()
+        };
+        ModelProto { graph: Some(graph), ..Default::default() }
+    }
+
+    #[test]
+    fn a_normalization_becomes_part_of_its_convolution() {
+        let mut model = graph(&[]);
+        assert_eq!(fold_batch_norms(Path::new("m.onnx"), &mut model).unwrap(), 1);
+        let graph = model.graph.unwrap();
+        let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        assert_eq!(operators, ["Conv", "Relu"]);
+        assert_eq!(graph.node[0].input, ["x", "n.weight", "n.bias"]);
+        assert_eq!(graph.node[0].output, ["n"]);
+        let value = |at: usize| import::floats(Path::new(""), &graph.initializer[at]).unwrap().1;
+        // (3 x - 1) * 2 / 2 + 0.5 and (5 x - 0) * 1 / 1 - 1.
+        assert_eq!([value(0), value(1)], [vec![3.0, 5.0], vec![-0.5, -1.0]]);
+        assert_eq!(graph.initializer.len(), 2, "nothing unused may stay");
+    }
+
+    #[test]
+    fn a_convolution_that_something_else_reads_stays() {
+        let mut model = graph(&["c"]);
+        assert_eq!(fold_batch_norms(Path::new("m.onnx"), &mut model).unwrap(), 0);
+        assert_eq!(model.graph.unwrap().node.len(), 4);
+    }
+}

@@ -1,0 +1,109 @@
+//! What an exported file takes.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::Preprocessor;
+use crate::{Error, Result};
+
+/// What an exported file takes, and so how much of the way from samples to genres it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// `log_mel` `[batch, frames, mels]`: what the native front end makes, or another
+    /// program's. Outputs `probabilities` `[batch, classes]`, `embeddings` `[batch, features]`.
+    LogMel,
+    /// `waveform` `[batch, samples]`: the samples of one patch each, -1 to 1, as
+    /// [`crate::features::FrontEnd::waveforms`] cuts them. The same outputs.
+    Waveform,
+    /// `waveform` `[1, samples]`: a recording of any length. Outputs `probabilities`
+    /// `[1, classes]`, the mean over its patches, `patch_probabilities` `[patches, classes]`
+    /// and `embeddings` `[patches, features]`.
+    Clip,
+}
+
+impl Input {
+    /// What models behind this front end are exported for unless another is asked for: a patch
+    /// of samples; log-mels where the front end reads pictures.
+    pub fn default_for(preprocessor: &Preprocessor) -> Self {
+        match preprocessor {
+            Preprocessor::Audio(_) => Self::Waveform,
+            Preprocessor::Picture(_) => Self::LogMel,
+        }
+    }
+
+    /// `log_mel`, `waveform` or `clip`, as `input` in a file's metadata says.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LogMel => "log_mel",
+            Self::Waveform => "waveform",
+            Self::Clip => "clip",
+        }
+    }
+
+    /// What the file is called in a run's folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::LogMel => "model.onnx",
+            Self::Waveform => "waveform.onnx",
+            Self::Clip => "clip.onnx",
+        }
+    }
+
+    /// What a file's metadata say of its samples, as decimal numbers: `sample_rate` and
+    /// `patch_hop_samples`, for patches also `patch_samples` and `lead_samples` (the zeros
+    /// before a recording whose patch `k` begins at `k * patch_hop_samples`).
+    pub(super) fn metadata(self, preprocessor: &Preprocessor) -> Vec<(&'static str, String)> {
+        let Preprocessor::Audio(front_end) = preprocessor else { return vec![] };
+        let recording = [
+            ("sample_rate", front_end.sample_rate as usize),
+            ("patch_hop_samples", front_end.patch_hop_samples()),
+        ];
+        let patch = [
+            ("patch_samples", front_end.waveform_samples()),
+            ("lead_samples", front_end.lead_samples()),
+        ];
+        let numbers = match self {
+            Self::LogMel => vec![],
+            Self::Waveform => [recording, patch].concat(),
+            Self::Clip => recording.to_vec(),
+        };
+        numbers.into_iter().map(|(key, number)| (key, number.to_string())).collect()
+    }
+
+    /// Checks that the model in `run` can be exported for this.
+    pub(super) fn check(self, preprocessor: &Preprocessor, run: &Path) -> Result<()> {
+        match (self, preprocessor) {
+            (Self::LogMel, _) | (_, Preprocessor::Audio(_)) => Ok(()),
+            (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::Config(format!(
+                "{}: the model was trained on pictures, and how those were drawn from samples \
+                     is not known; use --input log-mel, or train with --source audio",
+                run.display()
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Input {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "log-mel" | "log_mel" => Ok(Self::LogMel),
+            "waveform" => Ok(Self::Waveform),
+            "clip" => Ok(Self::Clip),
+            _ => Err(Error::Config(format!(
+                "unknown input \"{text}\"; choose waveform, clip or log-mel"
+            ))),
+        }
+    }
+}

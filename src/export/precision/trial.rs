@@ -1,0 +1,413 @@
+//! What a smaller variant costs, on the clips of its own run.
+
+use std::fmt;
+use std::path::Path;
+
+use prost::Message;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::super::{Input, OUTPUTS};
+use super::int8_static::{Ranges, Watched};
+use crate::audio::Audio;
+use crate::dataset::source::{self, Source};
+use crate::dataset::{Dataset, Parts, Track};
+use crate::features::{Extractor, Preprocessor};
+use crate::metrics::{argmax, mean_probabilities};
+use crate::runtime::{self, Runtime, Session, Tensor};
+use crate::train::Run;
+use crate::{Error, Result, progress};
+
+/// Training clips that the ranges of activations are taken from.
+const CALIBRATION_TRACKS: usize = 40;
+/// Patches of each of them.
+const CALIBRATION_PATCHES: usize = 8;
+/// Tracks that are in memory at a time.
+const TRACKS_AT_ONCE: usize = 16;
+/// Patches that a model with a free batch is given at a time.
+const BATCH: usize = 32;
+
+/// How a variant does on the validation part of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Tracks of the validation part that could be read.
+    pub tracks: usize,
+    /// Share of them that the model tells in 32-bit floats.
+    pub fp32_accuracy: f64,
+    /// The variant in each runtime.
+    pub runtimes: Vec<Checked>,
+}
+
+/// A variant in one runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// Share of the tracks that the variant tells; none if it could not be run.
+    pub accuracy: Option<f64>,
+    /// The largest difference of a track's probability from the model in 32-bit floats.
+    pub max_abs_difference: Option<f32>,
+    /// Why it could not be run.
+    pub reason: Option<String>,
+}
+
+impl Validation {
+    /// Whether some runtime ran the variant and it is good enough in all that did; the reason if
+    /// not.
+    fn check(&self, max_drop: f64) -> Result<(), String> {
+        let mut reasons = vec![];
+        for Checked { runtime, accuracy, reason, .. } in &self.runtimes {
+            let Some(accuracy) = accuracy else {
+                reasons.push(reason.as_deref().unwrap_or_default());
+                continue;
+            };
+            let drop = (self.fp32_accuracy - accuracy) * 100.0;
+            // Counts of tracks do not divide evenly.
+            if drop > max_drop + 1e-9 {
+                return Err(format!(
+                    "refused: in {runtime}, accuracy on the {} tracks of the validation part falls \
+                     by {drop:.1} points, from {:.3} to {accuracy:.3}; allow it with --max-drop, \
+                     or choose another --precision",
+                    self.tracks, self.fp32_accuracy
+                ));
+            }
+        }
+        match reasons.len() < self.runtimes.len() {
+            true => Ok(()),
+            false => Err(format!("no runtime here can run it: {}", reasons.join("; "))),
+        }
+    }
+}
+
+impl fmt::Display for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "  accuracy on the {} tracks of the validation part: {:.3} in 32-bit floats",
+            self.tracks, self.fp32_accuracy
+        )?;
+        for checked in &self.runtimes {
+            match (checked.accuracy, checked.max_abs_difference) {
+                (Some(accuracy), Some(difference)) => writeln!(
+                    f,
+                    "  {}: {accuracy:.3} ({:+.1} points; probabilities of a track differ by \
+                     {difference:.1e} at most)",
+                    checked.runtime,
+                    (accuracy - self.fp32_accuracy) * 100.0
+                )?,
+                _ => writeln!(f, "  not checked in {}", checked.reason.as_deref().unwrap_or("it"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The collection of a run, to try variants on.
+pub(in super::super) struct Trial<'a> {
+    preprocessor: &'a Preprocessor,
+    extractor: Option<Extractor>,
+    dataset: Dataset,
+    parts: Parts,
+    /// The file in 32-bit floats that takes log-mels.
+    fp32: &'a Path,
+}
+
+/// A track as models are given it.
+struct Heard {
+    label: usize,
+    /// `[patches, frames, mels]`.
+    log_mels: Tensor,
+    /// What the variant takes; the same as the log-mels where it takes those.
+    input: Option<Tensor>,
+}
+
+impl<'a> Trial<'a> {
+    /// Finds the collection that `run` learned from, or the one in `data`; `fp32` is where the
+    /// model in 32-bit floats will stand.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the collection is not there, or not the run's.
+    pub fn open(
+        run: &Run,
+        preprocessor: &'a Preprocessor,
+        data: Option<&Path>,
+        fp32: &'a Path,
+    ) -> Result<Self> {
+        let recorded = run.data()?;
+        let find = || {
+            let data = data.or(recorded.as_deref());
+            let (dataset, _) = source::resolve(data, Some(Source::of(preprocessor)))?;
+            let parts = run.split()?.assign(&dataset)?;
+            Ok((dataset, parts))
+        };
+        let (dataset, parts) = find().map_err(|error: Error| {
+            Error::Data(format!(
+                "{}: a smaller variant is tried on the clips that the run learned from, which are \
+                 not at hand ({error}); say with --data where they are now",
+                run.folder().display()
+            ))
+        })?;
+        let extractor = match preprocessor {
+            Preprocessor::Audio(front_end) => Some(Extractor::new(front_end)?),
+            Preprocessor::Picture(_) => None,
+        };
+        Ok(Self { preprocessor, extractor, dataset, parts, fp32 })
+    }
+
+    /// The ranges of tensors in patches of some of the training clips, evenly spread: the mean
+    /// of the patches' least values and that of their largest. Of YAMNet's patches 95 % then keep
+    /// their genre; with the extremes of all patches, whose steps are coarser, 83 % did.
+    pub(super) fn ranges(&self, watched: Watched) -> Result<Ranges> {
+        let Watched { model, names } = watched;
+        let file = tempfile::Builder::new().suffix(".onnx").tempfile();
+        let file = file.map_err(Error::io("temporary file"))?;
+        std::fs::write(file.path(), model.encode_to_vec()).map_err(Error::io(file.path()))?;
+        let mut session =
+            runtime::open(runtime::preferred(), file.path(), &runtime::Options::default())?;
+        let train = &self.parts.train;
+        let step = train.len().div_ceil(CALIBRATION_TRACKS).max(1);
+        let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
+        let (mut sums, mut count) = (vec![0f64; 2 * names.len()], 0);
+        self.each(&tracks, Input::LogMel, "calibrating", |heard| {
+            in_batches(&mut *session, &spread(&heard.log_mels), 1, |outputs, _| {
+                count += 1;
+                let ends = outputs.iter().flat_map(|output| output.data.first());
+                sums.iter_mut().zip(ends).for_each(|(sum, end)| *sum += f64::from(*end));
+                Ok(())
+            })
+        })?;
+        if count == 0 {
+            return Err(Error::Data("no track of the training part can be read".to_owned()));
+        }
+        let mean = |sum: f64| (sum / f64::from(count)) as f32;
+        let ranges = sums.as_chunks::<2>().0.iter();
+        Ok(names.into_iter().zip(ranges.map(|[a, b]| (mean(*a), mean(*b)))).collect())
+    }
+
+    /// The variant at `path`, which takes `input`, beside the model in 32-bit floats.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if the accuracy falls by more than `max_drop` points in some runtime, or
+    /// an answer is not a number; [`Error::Runtime`] if ONNX Runtime is there and cannot run
+    /// the variant, or no runtime can.
+    pub fn judge(&self, path: &Path, input: Input, max_drop: f64) -> Result<Validation> {
+        let options = runtime::Options::default();
+        let mut fp32 = runtime::open(runtime::preferred(), self.fp32, &options)?;
+        let mut candidates: Vec<Candidate> =
+            [Runtime::Ort, Runtime::Tract].map(|runtime| Candidate::open(runtime, path)).into();
+        let (mut tracks, mut right) = (0, 0);
+        self.each(&self.parts.validation, input, "checking", |heard| {
+            let wanted = track_probabilities(&mut *fp32, &heard.log_mels, self.fp32)?;
+            tracks += 1;
+            right += usize::from(argmax(&wanted) == heard.label);
+            let given = heard.input.as_ref().unwrap_or(&heard.log_mels);
+            candidates.iter_mut().try_for_each(|c| c.hear(given, heard.label, &wanted, path))
+        })?;
+        if tracks == 0 {
+            return Err(Error::Data("no track of the validation part can be read".to_owned()));
+        }
+        let accuracy = |right: usize| right as f64 / tracks as f64;
+        let fp32_accuracy = accuracy(right);
+        let runtimes: Vec<Checked> = candidates.into_iter().map(|c| c.checked(accuracy)).collect();
+        let validation = Validation { tracks, fp32_accuracy, runtimes };
+        validation.check(max_drop).map_err(|reason| Error::onnx(path, reason))?;
+        Ok(validation)
+    }
+
+    /// Calls `hear` with every one of the tracks that can be read, in order.
+    fn each(
+        &self,
+        tracks: &[usize],
+        input: Input,
+        what: &'static str,
+        mut hear: impl FnMut(&Heard) -> Result<()>,
+    ) -> Result<()> {
+        let bar = progress::bar(tracks.len() as u64, what, "tracks");
+        for tracks in tracks.chunks(TRACKS_AT_ONCE) {
+            let read = |track: &usize| self.read(&self.dataset.tracks[*track], input);
+            let heard: Vec<Result<Heard>> = tracks.par_iter().map(read).collect();
+            for heard in heard {
+                match heard {
+                    Ok(heard) => hear(&heard)?,
+                    // Left out when the run was trained, too.
+                    Err(Error::Audio { .. } | Error::Io { .. } | Error::Format { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn read(&self, track: &Track, input: Input) -> Result<Heard> {
+        let (log_mel, audio) = match (self.preprocessor, &self.extractor) {
+            (Preprocessor::Audio(front_end), Some(extractor)) => {
+                let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
+                (extractor.padded_log_mel(&audio.samples).0, Some((front_end, audio.samples)))
+            }
+            _ => (self.preprocessor.reader()?.read(&track.path)?, None),
+        };
+        let [frames, mels] = self.preprocessor.patch();
+        let mut data = vec![];
+        for patch in log_mel.patches(frames, self.preprocessor.hop()) {
+            data.extend_from_slice(patch);
+        }
+        let log_mels = Tensor { shape: vec![data.len() / (frames * mels), frames, mels], data };
+        let input = match (input, audio) {
+            (Input::Waveform, Some((front_end, samples))) => {
+                let (data, size) = (front_end.waveforms(&samples), front_end.waveform_samples());
+                Some(Tensor { shape: vec![data.len() / size, size], data })
+            }
+            (Input::Clip, Some((_, samples))) => {
+                Some(Tensor { shape: vec![1, samples.len()], data: samples })
+            }
+            _ => None,
+        };
+        Ok(Heard { label: track.label, log_mels, input })
+    }
+}
+
+/// A variant in one runtime, while it is tried.
+struct Candidate {
+    runtime: Runtime,
+    session: Result<Box<dyn Session>>,
+    right: usize,
+    difference: f32,
+}
+
+impl Candidate {
+    fn open(runtime: Runtime, path: &Path) -> Self {
+        let session = runtime::open(runtime, path, &runtime::Options::default());
+        Self { runtime, session, right: 0, difference: 0.0 }
+    }
+
+    /// Runs it on a track. A runtime that fails is out, with its reason, unless it is ONNX
+    /// Runtime and there, which must run every file.
+    fn hear(&mut self, input: &Tensor, label: usize, wanted: &[f32], path: &Path) -> Result<()> {
+        let optional = self.is_optional();
+        let answer = match &mut self.session {
+            Ok(session) => track_probabilities(&mut **session, input, path),
+            Err(_) if optional => return Ok(()),
+            Err(error) => return Err(std::mem::replace(error, Error::Data(String::new()))),
+        };
+        match answer {
+            Ok(given) => {
+                self.right += usize::from(argmax(&given) == label);
+                let differences = given.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+                self.difference = differences.fold(self.difference, f32::max);
+                Ok(())
+            }
+            Err(error @ Error::Runtime { .. }) if optional => {
+                self.session = Err(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_optional(&self) -> bool {
+        self.runtime == Runtime::Tract || self.runtime.version().is_none()
+    }
+
+    fn checked(self, accuracy: impl Fn(usize) -> f64) -> Checked {
+        let ran = self.session.is_ok();
+        Checked {
+            runtime: self.runtime,
+            accuracy: ran.then(|| accuracy(self.right)),
+            max_abs_difference: ran.then_some(self.difference),
+            reason: self.session.err().map(|error| error.to_string()),
+        }
+    }
+}
+
+/// The mean over the rows of the probabilities that a model gives.
+fn track_probabilities(session: &mut dyn Session, rows: &Tensor, path: &Path) -> Result<Vec<f32>> {
+    let at = session.outputs().iter().position(|name| name == OUTPUTS[0]);
+    let missing = || Error::onnx(path, format!("it has no output \"{}\"", OUTPUTS[0]));
+    let at = at.ok_or_else(missing)?;
+    let (mut all, mut classes) = (vec![], 1);
+    in_batches(session, rows, BATCH, |outputs, share| {
+        let answer = outputs.swap_remove(at);
+        classes = answer.shape.last().copied().unwrap_or(1).max(1);
+        let [count, padded] = share;
+        all.extend_from_slice(&answer.data[..answer.data.len() / padded * count]);
+        Ok(())
+    })?;
+    match all.iter().all(|value: &f32| value.is_finite()) {
+        true => Ok(mean_probabilities(&all, classes)),
+        false => Err(Error::onnx(path, "its probabilities are not numbers")),
+    }
+}
+
+/// Some of a track's patches, from all of its length.
+fn spread(patches: &Tensor) -> Tensor {
+    let size: usize = patches.shape.iter().skip(1).product();
+    let step = patches.shape[0].div_ceil(CALIBRATION_PATCHES).max(1);
+    let some = patches.data.chunks_exact(size.max(1)).step_by(step);
+    let data: Vec<f32> = some.flatten().copied().collect();
+    let mut shape = patches.shape.clone();
+    shape[0] = data.len() / size.max(1);
+    Tensor { shape, data }
+}
+
+/// Runs a model on `batch` rows at a time, where it takes any number; `take` is given its
+/// outputs, how many rows it was given, and how many with the padding of a fixed batch.
+fn in_batches(
+    session: &mut dyn Session,
+    rows: &Tensor,
+    batch: usize,
+    mut take: impl FnMut(&mut Vec<Tensor>, [usize; 2]) -> Result<()>,
+) -> Result<()> {
+    let fixed = session.input().dims.first().copied().flatten();
+    let size: usize = rows.shape.iter().skip(1).product();
+    for chunk in rows.data.chunks((fixed.unwrap_or(batch) * size).max(1)) {
+        let count = chunk.len() / size;
+        let padded = fixed.unwrap_or(count);
+        let mut data = chunk.to_vec();
+        data.resize(padded * size, 0.0);
+        let mut shape = rows.shape.clone();
+        shape[0] = padded;
+        take(&mut session.run(&Tensor { shape, data })?, [count, padded])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validation(accuracies: [Option<f64>; 2]) -> Validation {
+        let checked = |(runtime, accuracy): (Runtime, Option<f64>)| Checked {
+            runtime,
+            accuracy,
+            max_abs_difference: accuracy.map(|_| 0.0),
+            reason: accuracy.is_none().then(|| format!("no {runtime}")),
+        };
+        let runtimes = [Runtime::Ort, Runtime::Tract].into_iter().zip(accuracies).map(checked);
+        Validation { tracks: 100, fp32_accuracy: 0.85, runtimes: runtimes.collect() }
+    }
+
+    #[test]
+    fn a_variant_is_refused_where_it_falls_too_far() {
+        assert_eq!(validation([Some(0.84), None]).check(1.0), Ok(()));
+        assert_eq!(validation([Some(0.9), Some(0.85)]).check(0.0), Ok(()));
+        for worse in [[Some(0.83), None], [Some(0.85), Some(0.83)]] {
+            let reason = validation(worse).check(1.0).unwrap_err();
+            assert!(reason.contains("2.0 points") && reason.contains("--max-drop"), "{reason}");
+            assert_eq!(validation(worse).check(2.0), Ok(()));
+        }
+        let reason = validation([None, None]).check(100.0).unwrap_err();
+        assert!(reason.contains("no ort; no tract"), "{reason}");
+    }
+
+    #[test]
+    fn calibration_hears_the_whole_track() {
+        let data: Vec<f32> = (0..40).map(|value| value as f32).collect();
+        let some = spread(&Tensor { shape: vec![20, 2, 1], data });
+        assert_eq!(some.shape, [7, 2, 1]);
+        assert_eq!((some.data[0], some.data[13]), (0.0, 37.0));
+        let short = Tensor { shape: vec![1, 1, 2], data: vec![5.0, 6.0] };
+        assert_eq!(spread(&short), short);
+    }
+}

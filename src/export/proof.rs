@@ -1,0 +1,322 @@
+//! The proof that an exported file answers as the trained model does.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{Agreement, Input, OUTPUTS, PATCH_PROBABILITIES, RELATIVE_TOLERANCE, TOLERANCE, clip};
+use crate::dataset::demo;
+use crate::features::{Extractor, FrontEnd, Preprocessor};
+use crate::model::Head;
+use crate::model::import::{data_input, output_name};
+use crate::runtime::{self, Runtime, Session};
+use crate::train::{Run, Trained};
+use crate::{Error, Result, onnx};
+
+/// What is put into an exported file, and what the trained model itself answers, behind the
+/// native front end where the file carries its own.
+pub(super) struct Probe {
+    input: runtime::Tensor,
+    wanted: Answers,
+}
+
+/// What is put into an exported file, and the log-mel patches `[patches, frames, mels]` that
+/// the native front end makes of it.
+struct Heard {
+    input: runtime::Tensor,
+    log_mels: Vec<f32>,
+}
+
+/// Values of the outputs.
+struct Answers {
+    probabilities: Vec<f32>,
+    embeddings: Vec<f32>,
+    /// Where the file has them: of each patch, `probabilities` being their mean.
+    patch_probabilities: Vec<f32>,
+}
+
+impl Probe {
+    /// For patches two batch sizes, so that a batch frozen into the graph shows; one where
+    /// the backbone itself takes no other. For recordings some of different lengths.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if recordings are asked for and the backbone takes only so many
+    /// patches; errors of the model.
+    pub fn all(
+        trained: &Trained,
+        run: &Run,
+        preprocessor: &Preprocessor,
+        input: Input,
+    ) -> Result<Vec<Self>> {
+        let [frames, mels] = preprocessor.patch();
+        let fixed = match trained {
+            Trained::Burn(_) | Trained::Custom(_) => None,
+            Trained::OnnxBackbone(path, _) => {
+                data_input(path, &onnx::read(path)?, frames, mels)?.batch
+            }
+        };
+        let heard = match (input, preprocessor) {
+            (Input::Clip, Preprocessor::Audio(front_end)) => {
+                clip::check_batch(fixed, run.folder())?;
+                recordings(front_end)?
+            }
+            _ => {
+                let counts = fixed.map_or(vec![1, 4], |batch| vec![batch]);
+                let patches = |count| Heard::patches(count, preprocessor, input);
+                counts.into_iter().map(patches).collect::<Result<_>>()?
+            }
+        };
+        let probe = |Heard { input: tensor, log_mels }| {
+            let count = log_mels.len() / (frames * mels);
+            let answers = reference(trained, run, &log_mels, count, [frames, mels])?;
+            let wanted = if input == Input::Clip { answers.averaged(count) } else { answers };
+            Ok(Self { input: tensor, wanted })
+        };
+        heard.into_iter().map(probe).collect()
+    }
+}
+
+impl Heard {
+    /// Patches as the model is made for: from the middle of synthesized music of different
+    /// styles. So the proof needs no data and is always the same.
+    fn patches(count: usize, preprocessor: &Preprocessor, input: Input) -> Result<Self> {
+        let front_end = match preprocessor {
+            Preprocessor::Audio(front_end) => front_end,
+            Preprocessor::Picture(picture) => &FrontEnd {
+                mels: picture.mels,
+                patch_frames: picture.patch_frames,
+                patch_hop: picture.patch_hop,
+                ..FrontEnd::spectrogram()
+            },
+        };
+        let extractor = Extractor::new(front_end)?;
+        let (mut log_mels, mut waveforms) = (vec![], vec![]);
+        let (patch_size, size) =
+            (front_end.patch_frames * front_end.mels, front_end.waveform_samples());
+        for number in 0..count {
+            let audio = demo::clip(number).resampled(front_end.sample_rate)?;
+            let patches = extractor.patches(&audio.samples);
+            let middle = patches.count / 2;
+            log_mels.extend_from_slice(&patches.data[middle * patch_size..][..patch_size]);
+            let all = front_end.waveforms(&audio.samples);
+            waveforms.extend_from_slice(&all[middle * size..][..size]);
+        }
+        if let Preprocessor::Picture(_) = preprocessor {
+            // Intensities go from 0 to 1.
+            let largest = log_mels.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+            log_mels.iter_mut().for_each(|value| *value = (*value / largest).max(0.0));
+        }
+        let input = match input {
+            Input::LogMel => {
+                let shape = vec![count, front_end.patch_frames, front_end.mels];
+                runtime::Tensor { shape, data: log_mels.clone() }
+            }
+            Input::Waveform | Input::Clip => {
+                runtime::Tensor { shape: vec![count, size], data: waveforms }
+            }
+        };
+        Ok(Self { input, log_mels })
+    }
+}
+
+/// Music of odd lengths, from several patches to a single sample.
+fn recordings(front_end: &FrontEnd) -> Result<Vec<Heard>> {
+    let extractor = Extractor::new(front_end)?;
+    let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+    let lengths = [patch + 2 * hop + 37, patch + hop, patch / 3 + 1, 1];
+    let one = |(number, length): (usize, usize)| {
+        let music = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+        let middle = music.len() / 2;
+        let data: Vec<f32> = music.into_iter().cycle().skip(middle).take(length).collect();
+        let log_mels = extractor.patches(&data).data;
+        Ok(Heard { input: runtime::Tensor { shape: vec![1, length], data }, log_mels })
+    };
+    lengths.into_iter().enumerate().map(one).collect()
+}
+
+/// Compares the exported file with the trained model in every runtime at hand.
+pub(super) fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
+    let mut agreement = vec![];
+    for runtime in [Runtime::Tract, Runtime::Ort] {
+        let mut session = match runtime::open(runtime, path, &runtime::Options::default()) {
+            Ok(session) => session,
+            Err(error @ Error::Runtime { .. }) if runtime.version().is_none() => {
+                let reason = Some(error.to_string());
+                agreement.push(Agreement {
+                    runtime,
+                    max_abs_difference: None,
+                    max_relative_difference: None,
+                    reason,
+                });
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let (mut absolute, mut relative) = (0f32, 0f32);
+        for probe in probes {
+            let (given, wanted) = (answers(&mut *session, path, probe)?, &probe.wanted);
+            let [one, other] = given.differences(wanted);
+            (absolute, relative) = (worse(absolute, one), worse(relative, other));
+        }
+        // Written so that NaN fails.
+        if !(absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE) {
+            let reason = format!(
+                "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
+                 model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
+                 largest (allowed: {RELATIVE_TOLERANCE:e})"
+            );
+            return Err(Error::onnx(path, reason));
+        }
+        agreement.push(Agreement {
+            runtime,
+            max_abs_difference: Some(absolute),
+            max_relative_difference: Some(relative),
+            reason: None,
+        });
+    }
+    Ok(agreement)
+}
+
+impl Answers {
+    /// Of a recording, from those of its patches.
+    fn averaged(self, patches: usize) -> Self {
+        let Self { probabilities: patch_probabilities, embeddings, .. } = self;
+        let classes = patch_probabilities.len() / patches;
+        let mean = |class| {
+            let values = patch_probabilities.iter().skip(class).step_by(classes);
+            (values.map(|p| f64::from(*p)).sum::<f64>() / patches as f64) as f32
+        };
+        let probabilities = (0..classes).map(mean).collect();
+        Self { probabilities, embeddings, patch_probabilities }
+    }
+
+    /// The largest difference of a probability, and that of an embedding or a logit relative
+    /// to the largest of them.
+    fn differences(&self, wanted: &Self) -> [f32; 2] {
+        let embeddings = relative_difference(&self.embeddings, &wanted.embeddings);
+        let logits = relative_difference(&self.logits(), &wanted.logits());
+        let probabilities = difference(&self.probabilities, &wanted.probabilities);
+        let patches = difference(&self.patch_probabilities, &wanted.patch_probabilities);
+        [worse(probabilities, patches), worse(embeddings, logits)]
+    }
+
+    /// Logarithms of the probabilities: the logits, but for one number added to a row of
+    /// them. Below 1e-30, where f32 ends, all are one.
+    fn logits(&self) -> Vec<f32> {
+        let probabilities = self.probabilities.iter().chain(&self.patch_probabilities);
+        probabilities.map(|p| if *p < 1e-30 { 1e-30f32.ln() } else { p.ln() }).collect()
+    }
+}
+
+/// The greater of both, or NaN, which `f32::max` would swallow.
+fn worse(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// The largest difference, relative to the largest wanted value.
+fn relative_difference(given: &[f32], wanted: &[f32]) -> f32 {
+    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    difference(given, wanted) / largest
+}
+
+/// The largest difference; NaN if any value is not a number or the lengths differ.
+fn difference(given: &[f32], wanted: &[f32]) -> f32 {
+    if given.len() != wanted.len() {
+        return f32::NAN;
+    }
+    given.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, worse)
+}
+
+fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answers> {
+    let mut outputs = session.run(&probe.input)?;
+    let names = session.outputs();
+    let mut take = |name: &str| {
+        let at = names.iter().position(|output| output == name)?;
+        Some(std::mem::take(&mut outputs[at].data))
+    };
+    let [probabilities, embeddings] = OUTPUTS.map(&mut take);
+    let (Some(probabilities), Some(embeddings)) = (probabilities, embeddings) else {
+        return Err(Error::onnx(path, format!("it does not have the outputs {OUTPUTS:?}")));
+    };
+    let patch_probabilities = take(PATCH_PROBABILITIES).unwrap_or_default();
+    Ok(Answers { probabilities, embeddings, patch_probabilities })
+}
+
+/// What the trained model itself answers.
+fn reference(
+    trained: &Trained,
+    run: &Run,
+    patches: &[f32],
+    count: usize,
+    [frames, mels]: [usize; 2],
+) -> Result<Answers> {
+    let device = Device::flex();
+    let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let x = TensorData::new(patches.to_vec(), [count, frames, mels]);
+    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device)) {
+        return Ok(Answers {
+            probabilities: values(probabilities),
+            embeddings: values(embeddings),
+            patch_probabilities: vec![],
+        });
+    }
+    match trained {
+        Trained::Burn(_) | Trained::Custom(_) => unreachable!("answered above"),
+        Trained::OnnxBackbone(path, head) => {
+            let proto = onnx::read(path)?;
+            let name = output_name(path, &proto, run.config()?.output.as_deref())?.to_owned();
+            let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
+            let input = data_input(path, &proto, frames, mels)?;
+            let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
+            let embeddings = session.run(&input.arrange(patches, count))?.swap_remove(at).data;
+            let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
+            let probabilities = values(probabilities);
+            Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
+        }
+    }
+}
+
+fn head_probabilities(head: &Head, rows: Vec<f32>, count: usize, device: &Device) -> Tensor<2> {
+    let shape = [count, rows.len() / count];
+    let logits = head.forward(Tensor::from_data(TensorData::new(rows, shape), device));
+    burn::tensor::activation::softmax(logits, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(probabilities: &[f32], embeddings: &[f32]) -> Answers {
+        let [probabilities, embeddings] = [probabilities, embeddings].map(<[f32]>::to_vec);
+        Answers { probabilities, embeddings, patch_probabilities: vec![] }
+    }
+
+    #[test]
+    fn what_a_confident_head_hides_is_found() {
+        let wanted = answers(&[1.0, 1e-9], &[5.0, -50.0]);
+        assert_eq!(wanted.differences(&wanted), [0.0, 0.0]);
+        let logit = answers(&[1.0, 1.1e-9], &[5.0, -50.0]);
+        let embedding = answers(&[1.0, 1e-9], &[5.1, -50.0]);
+        for given in [logit, embedding] {
+            let [absolute, relative] = given.differences(&wanted);
+            assert!(absolute <= TOLERANCE && relative > RELATIVE_TOLERANCE, "{relative}");
+        }
+        for given in [answers(&[1.0, f32::NAN], &[5.0, -50.0]), answers(&[1.0, 1e-9], &[5.0])] {
+            assert!(given.differences(&wanted).iter().any(|difference| difference.is_nan()));
+        }
+    }
+
+    #[test]
+    fn probes_are_music_as_the_front_end_hears_it() {
+        for name in FrontEnd::PRESETS {
+            let front_end = FrontEnd::preset(name).unwrap();
+            let size = front_end.patch_frames * front_end.mels;
+            let preprocessor = Preprocessor::Audio(front_end);
+            let probes = || Heard::patches(12, &preprocessor, Input::LogMel).unwrap().input.data;
+            let patches = probes();
+            assert_eq!(patches.len(), 12 * size);
+            assert_eq!(patches, probes());
+            assert_ne!(patches[..size], patches[10 * size..11 * size], "one style, another clip");
+        }
+    }
+}
