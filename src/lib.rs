@@ -3,7 +3,8 @@
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
 //! [`runtime`] → [`bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
-//! is a way of its own from hand-made features to ONNX.
+//! is a way of its own from hand-made features to ONNX, and [`classify`] is what an application
+//! does with an exported model: audio in, genres out.
 //!
 //! Without default features the crate is an inference library; the feature `train`
 //! adds burn and with it `model`, `train`, `export` and `baseline`.
@@ -12,6 +13,8 @@ pub mod audio;
 #[cfg(feature = "train")]
 pub mod baseline;
 pub mod bench;
+pub mod charts;
+pub mod classify;
 pub mod cli;
 pub mod dataset;
 mod error;

@@ -26,6 +26,29 @@ pub struct Evaluation {
     pub count: usize,
 }
 
+/// One epoch of training, as kept in `history.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Which part of the training it belongs to: `head`, `refit`, `unfreeze` or a network of
+    /// an ensemble.
+    #[serde(default)]
+    pub stage: String,
+    /// Counted from one within the stage.
+    #[serde(default)]
+    pub epoch: usize,
+    /// Mean cross-entropy over the training patches.
+    pub train_loss: f64,
+    /// Mean over the validation tracks of minus the log of the right genre's probability.
+    #[serde(default)]
+    pub validation_loss: Option<f64>,
+    /// The share of validation tracks given the right genre.
+    #[serde(default)]
+    pub validation_accuracy: Option<f64>,
+    /// Wall-clock time.
+    #[serde(default)]
+    pub seconds: f64,
+}
+
 /// Figures of one genre; a ratio whose denominator is 0 is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GenreScore {

@@ -95,6 +95,26 @@ fn check_predictions(desk: &Desk, run: &str, table: &FeatureTable, runtime: Runt
 }
 
 #[test]
+fn exporting_a_baseline_copies_the_file_that_was_proved() {
+    let desk = desk();
+    baseline(&desk, &["--features", "songs.csv", "--quick", "--model", "knn", "--name", "a"])
+        .succeeded();
+    let run = desk.names("runs").remove(0);
+    let run = format!("runs/{run}");
+    let model = desk.path(&run).join("model.onnx");
+    let there = ["is a baseline", "already there", "model.onnx", "features"];
+    let ran = desk.export(&[&run, "-o", "copy.onnx"]).succeeded();
+    there.iter().for_each(|word| assert!(ran.err.contains(word), "{ran:#?}"));
+    assert!(bytes(&desk.path("copy.onnx")) == bytes(&model));
+    assert!(desk.export(&[&run]).succeeded().out.contains("model.onnx"));
+    desk.export(&[&run, "--input", "waveform"]).refused(1, &there);
+    fs::write(&model, "other").unwrap();
+    desk.export(&[&run, "-o", "other.onnx"])
+        .refused(1, &["model.onnx", "train the baseline again"]);
+    assert!(!desk.path("other.onnx").exists());
+}
+
+#[test]
 fn every_model_learns_and_its_file_answers_as_it_does() {
     let desk = desk();
     fs::write(desk.path("two.csv"), table(&["blues", "rock"], 3, 1.0)).unwrap();
@@ -264,6 +284,7 @@ fn bad_input_is_refused_by_name_and_leaves_nothing() {
     refuse(&["--data", "nowhere"], &["nowhere/features_30_sec.csv", "--data"]);
     refuse(&["--features", "songs.csv", "--model", "perceptron"], &["perceptron", "mlp"]);
     refuse(&["--features", "songs.csv", "--test-fraction", "1"], &["--test-fraction 1"]);
+    refuse(&["--features", "songs.csv", "--test-fraction", "-1"], &["--test-fraction -1"]);
     refuse(&["--features", "songs.csv", "--leaky"], &["--leaky", "a row a song"]);
     refuse(&["--features", "songs.csv", "--name", "a/b"], &["a/b", "plain name"]);
     refuse(&["--features", "songs.csv", "--leaky", "--split", "x.json"], &["--leaky", "x.json"]);
@@ -344,6 +365,7 @@ fn audio_becomes_a_table_that_can_be_trained_on() {
     extract(&["music/low/0.wav", "music/low/1.wav", "-o", "files.csv"]).succeeded();
     assert!(!desk.text("files.csv").contains("label"));
     extract(&["music", "--strict", "--window", "0.01"]).refused(1, &["--window 0.01"]);
+    extract(&["music", "--window", "-3"]).refused(1, &["--window -3"]);
     extract(&["nothing.wav"]).refused(1, &["nothing.wav"]);
     extract(&["music", "runs"]).refused(1, &["music", "one folder"]);
     extract(&["runs"]).refused(1, &["runs", "no recordings"]);

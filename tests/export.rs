@@ -9,16 +9,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::data::test_data;
 use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
-use genre_transfer::export::{INPUT, OUTPUTS};
+use genre_transfer::export::{INPUT, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use genre_transfer::features::{Extractor, FrontEnd, Patches, Preprocessor};
-use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Tensor};
+use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session, Tensor};
 use genre_transfer::train::Run;
 use genre_transfer::{files, onnx};
-use runs::{Desk, bytes, shape_operators, with_softplus};
+use runs::{Desk, Ran, bytes, shape_operators, with_softplus};
 use serde::Deserialize;
 use serde_json::Value;
+use tract_onnx::pb::tensor_shape_proto::dimension;
+use tract_onnx::pb::{ModelProto, type_proto};
+use walkdir::WalkDir;
 
 /// What every runtime must agree within.
 const TOLERANCE: f32 = 1e-4;
@@ -203,7 +207,8 @@ fn exporting_again_gives_the_same_bytes_and_reports_them() {
     let Kinds { desk, runs } = Kinds::train();
     for run in &runs {
         let folder = run.folder().to_str().unwrap();
-        let ran = desk.export(&[folder, "-o", "a.onnx", "--json"]).succeeded();
+        let ran =
+            desk.export(&[folder, "--input", "log-mel", "-o", "a.onnx", "--json"]).succeeded();
         let report: Value = serde_json::from_str(&ran.out).unwrap();
         let path = desk.path("a.onnx");
         assert_eq!(report["path"], "a.onnx");
@@ -212,7 +217,7 @@ fn exporting_again_gives_the_same_bytes_and_reports_them() {
         assert!(bytes(&path) == bytes(&run.onnx_path()), "{folder}: not what finetune exported");
 
         fs::remove_file(run.onnx_path()).unwrap();
-        let ran = desk.export(&[folder]).succeeded();
+        let ran = desk.export(&[folder, "--input", "log-mel"]).succeeded();
         assert!(ran.out.contains("tract: agrees with the trained model"), "{ran:#?}");
         assert!(bytes(&path) == bytes(&run.onnx_path()), "{folder}");
     }
@@ -296,6 +301,225 @@ fn a_destination_that_cannot_be_written_is_refused() {
     assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
 
+/// The outputs called so, of a file that hears samples.
+fn hear(
+    session: &mut dyn Session,
+    shape: [usize; 2],
+    samples: &[f32],
+    names: &[&str],
+) -> Vec<Tensor> {
+    let input = Tensor { shape: shape.to_vec(), data: samples.to_vec() };
+    let mut outputs = session.run(&input).unwrap();
+    let at = |name: &&str| session.outputs().iter().position(|output| output == name).unwrap();
+    let places: Vec<usize> = names.iter().map(at).collect();
+    places.into_iter().map(|at| std::mem::take(&mut outputs[at])).collect()
+}
+
+/// The largest difference of a probability between the native way, from the extractor to
+/// `wanted`, a session that takes log-mels, and the files of `run` that hear samples.
+fn largest_difference(
+    run: &Run,
+    wanted: &mut dyn Session,
+    [waveform, clip]: &mut [Box<dyn Session>; 2],
+    samples: &[f32],
+) -> f32 {
+    let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
+    let Patches { data, count, frames, mels, .. } =
+        Extractor::new(&front_end).unwrap().patches(samples);
+    let native = Tensor { shape: vec![count, frames, mels], data };
+    let native = wanted.run(&native).unwrap().swap_remove(0);
+    let classes = native.shape[1];
+    let mean = |class| {
+        let values = native.data.iter().skip(class).step_by(classes);
+        values.sum::<f32>() / count as f32
+    };
+    let means: Vec<f32> = (0..classes).map(mean).collect();
+
+    let shape = [count, front_end.waveform_samples()];
+    let of_patches = hear(&mut **waveform, shape, &front_end.waveforms(samples), &OUTPUTS);
+    assert_eq!(of_patches[0].shape, native.shape);
+    let names = [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]];
+    let of_clip = hear(&mut **clip, [1, samples.len()], samples, &names);
+    assert_eq!(of_clip[0].shape, [1, classes]);
+    assert_eq!(of_clip[1].shape, native.shape);
+    assert_eq!(of_clip[2].shape, of_patches[1].shape);
+    let pairs = [
+        (&of_patches[0].data, &native.data),
+        (&of_clip[1].data, &native.data),
+        (&of_clip[0].data, &means),
+    ];
+    let differences =
+        pairs.into_iter().flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs());
+    // Not `f32::max`, which would swallow a NaN.
+    differences.fold(0.0, |largest, one| if one > largest || one.is_nan() { one } else { largest })
+}
+
+/// The run's `waveform.onnx` and `clip.onnx`, exported and opened.
+fn open_hearing(desk: &Desk, run: &Run, runtime: Runtime) -> [Box<dyn Session>; 2] {
+    ["waveform", "clip"].map(|input| {
+        let path = run.folder().join(input).with_extension("onnx");
+        if !path.exists() {
+            desk.export(&[run.folder().to_str().unwrap(), "--input", input]).succeeded();
+        }
+        runtime::open(runtime, &path, &Options::default()).unwrap()
+    })
+}
+
+#[test]
+fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
+    let Kinds { desk, runs } = Kinds::train();
+    let audio = Audio::open(&desk.path("music/noise/0.wav")).unwrap().samples;
+    for run in &runs {
+        let own = run.folder().join("weights.bpk").exists();
+        let (reference, model) = match own {
+            true => (Runtime::Burn, run.folder().to_owned()),
+            false => (Runtime::Tract, run.onnx_path()),
+        };
+        let mut native = runtime::open(reference, &model, &Options::default()).unwrap();
+        for runtime in runtimes() {
+            let mut sessions = open_hearing(&desk, run, runtime);
+            assert_eq!(sessions[0].input().dims, [None, Some(15_600)]);
+            assert_eq!(sessions[1].input().dims, [Some(1), None]);
+            for length in [audio.len(), 30_961, 30_960, 15_599, 1] {
+                let samples = &audio[..length];
+                let difference = largest_difference(run, &mut *native, &mut sessions, samples);
+                let what = format!("{} in {runtime}, {length}", run.folder().display());
+                assert!(difference <= TOLERANCE, "{what}: {difference}");
+            }
+        }
+        let number = |file: &str| {
+            let path = run.folder().join(file);
+            let model = onnx::read(&path).unwrap();
+            assert_eq!(onnx::input(&model, &path).unwrap().name, WAVEFORM);
+            (onnx::metadata(&model), model.opset_import[0].version)
+        };
+        let (metadata, opset) = number("waveform.onnx");
+        let wanted = [
+            ("input", "waveform"),
+            ("sample_rate", "16000"),
+            ("patch_samples", "15600"),
+            ("patch_hop_samples", "15360"),
+            ("lead_samples", "0"),
+        ];
+        wanted.iter().for_each(|(key, value)| assert_eq!(metadata[*key], *value));
+        // VGGish has a MaxPool.
+        assert!(!own || opset == 10, "{opset}");
+        let (metadata, opset) = number("clip.onnx");
+        assert_eq!((&*metadata["input"], &*metadata["patch_hop_samples"]), ("clip", "15360"));
+        assert!(!own || opset == 12, "{opset}");
+    }
+}
+
+#[test]
+fn bench_runtimes_compares_files_that_hear_samples() {
+    let desk = Desk::new();
+    let run = desk.train("run", &[]);
+    desk.export(&["runs/run"]).succeeded();
+    desk.export(&["runs/run", "--input", "clip"]).succeeded();
+    let models =
+        ["model.onnx", "waveform.onnx", "clip.onnx"].map(|file| format!("runs/run/{file}"));
+    let models: Vec<&str> = models.iter().map(String::as_str).collect();
+    let options = ["--runtimes", "tract", "--batch", "2", "--threads", "1", "--seconds", "0.1"];
+    let data = ["--data", "music", "--split", "runs/run/split.json", "--output", "bench"];
+    let program = env!("CARGO_BIN_EXE_bench-runtimes");
+    let arguments = [&models[..], &options, &data].concat();
+    Ran::from(desk.command(program, &arguments).output().unwrap()).succeeded();
+    let rows = desk.json("bench/bench.json")["rows"].take();
+    let accuracy = run.metrics().unwrap().test.tracks.accuracy;
+    for row in &rows.as_array().unwrap()[..2] {
+        assert_eq!(row["accuracy"], accuracy, "{row}");
+        assert!(row["latency"]["p50_ms"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["audio_seconds_per_second"].is_f64(), "{row}");
+    }
+    let reason = rows[2]["reason"].as_str().unwrap();
+    assert!(reason.contains("--input waveform"), "{reason}");
+}
+
+#[test]
+fn inputs_that_a_backbone_rules_out_are_refused() {
+    let desk = Desk::new();
+    let mut fixed = with_softplus(vggish(Style::TorchScript, 64, 1));
+    fix_batch(&mut fixed, 2);
+    desk.backbone("fixed.onnx", &fixed);
+    desk.train("fixed", &["--backbone", "fixed.onnx", "--front-end", "vggish"]);
+    desk.export(&["runs/fixed"]).succeeded();
+    let ran = desk.export(&["runs/fixed", "--input", "clip"]);
+    ran.refused(1, &["exactly 2 patches", "--input waveform"]);
+    desk.export(&["runs/fixed", "--input", "samples"]).refused(2, &["waveform, clip or log-mel"]);
+    assert!(!desk.path("runs/fixed/clip.onnx").exists());
+    assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
+}
+
+/// Makes the graph take so many patches at a time.
+fn fix_batch(model: &mut ModelProto, batch: i64) {
+    let Some(input) = model.graph.as_mut().and_then(|graph| graph.input.first_mut()) else {
+        panic!()
+    };
+    let value = input.r#type.as_mut().and_then(|kind| kind.value.as_mut());
+    let Some(type_proto::Value::TensorType(tensor)) = value else { panic!() };
+    let axis = &mut tensor.shape.as_mut().unwrap().dim[0];
+    axis.value = Some(dimension::Value::DimValue(batch));
+}
+
+/// Heads on the real backbones, and a CNN of our own that hears audio.
+fn real_runs(desk: &Desk) -> Vec<Run> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let backbone = |name: &str, file: &str| {
+        let path = models.join(file);
+        desk.train(name, &["--backbone", path.to_str().unwrap(), "--front-end", name])
+    };
+    let mut runs =
+        vec![backbone("yamnet", "yamnet.onnx"), backbone("musicnn", "musicnn_msd_vgg.onnx")];
+    let arguments = ["--data", "music", "--source", "audio", "--name", "cnn", "--epochs", "3"];
+    let program = env!("CARGO_BIN_EXE_train-cnn");
+    Ran::from(desk.command(program, &arguments).output().unwrap()).succeeded();
+    runs.push(Run::open(&desk.path("runs/cnn")).unwrap());
+    runs
+}
+
+/// The largest differences over every `step`th real clip, for each run in each runtime.
+fn check_real_clips(step: usize) {
+    let Some(folder) = test_data() else { return };
+    let desk = Desk::new();
+    let mut clips: Vec<PathBuf> = WalkDir::new(folder.join("gtzan/genres_original"))
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wav"))
+        .collect();
+    clips.sort();
+    for run in real_runs(&desk) {
+        let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
+        let mut native = runtime::open(Runtime::Burn, run.folder(), &Options::default()).unwrap();
+        let mut sessions: Vec<_> = runtimes()
+            .into_iter()
+            .map(|runtime| (runtime, open_hearing(&desk, &run, runtime), 0f32))
+            .collect();
+        for clip in clips.iter().step_by(step) {
+            let audio = Audio::open(clip).unwrap().resampled(front_end.sample_rate).unwrap();
+            for (_, sessions, largest) in &mut sessions {
+                let one = largest_difference(&run, &mut *native, sessions, &audio.samples);
+                assert!(one <= TOLERANCE, "{} on {clip:?}: {one}", run.folder().display());
+                *largest = largest.max(one);
+            }
+        }
+        for (runtime, _, largest) in sessions {
+            let clips = clips.len().div_ceil(step);
+            println!("{} in {runtime}: {largest:.1e} over {clips} clips", front_end.name);
+        }
+    }
+}
+
+#[test]
+fn real_clips_are_heard_as_behind_the_native_front_end() {
+    check_real_clips(50);
+}
+
+#[test]
+#[ignore = "minutes; run by name, see README"]
+fn all_real_clips_are_heard_as_behind_the_native_front_end() {
+    check_real_clips(1);
+}
+
 /// The ONNX project's own checker, in the Python named by `GENRE_TRANSFER_PYTHON`.
 #[test]
 fn onnx_checker_accepts_every_kind_of_export() {
@@ -303,10 +527,14 @@ fn onnx_checker_accepts_every_kind_of_export() {
         eprintln!("skipped: GENRE_TRANSFER_PYTHON is not set to a Python with the package onnx");
         return;
     };
-    let Kinds { desk: _desk, runs } = Kinds::train();
+    let Kinds { desk, runs } = Kinds::train();
+    for (run, input) in runs.iter().flat_map(|run| ["waveform", "clip"].map(|input| (run, input))) {
+        desk.export(&[run.folder().to_str().unwrap(), "--input", input]).succeeded();
+    }
     let program = "import onnx, sys\n\
                    for path in sys.argv[1:]: onnx.checker.check_model(path, full_check=True)";
-    let paths = runs.iter().map(Run::onnx_path);
+    let files = ["model.onnx", "waveform.onnx", "clip.onnx"];
+    let paths = runs.iter().flat_map(|run| files.map(|file| run.folder().join(file)));
     let output = Command::new(python).args(["-c", program]).args(paths).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

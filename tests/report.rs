@@ -241,6 +241,25 @@ fn different_tracks_and_leaky_splits_do_not_share_a_table() {
 }
 
 #[test]
+fn cross_validations_have_a_table_where_there_are_any() {
+    let desk = Desk::new();
+    desk.baseline("svm-3s", TRACKS, 21, false);
+    desk.report(&["runs", "--output", "out"]).succeeded();
+    assert!(!desk.text("out/results.md").contains("Cross-validation"));
+    let truth: Vec<usize> = (0..90).map(|track| track % 3).collect();
+    let given: Vec<usize> = (0..90).map(|track| (track + usize::from(track < 9)) % 3).collect();
+    let folds = json!({"model": "frozen", "folds": [0.8, 0.9, 1.0], "pooled": {"patches": 90,
+        "tracks": evaluate(&truth, &given, 3, 0), "patch_accuracy": 0.5}});
+    let backbone = json!({"backbone": {"name": "yamnet"}, "cross_validation": folds});
+    desk.run("yamnet", TRACKS, 9, backbone);
+    desk.report(&["runs", "--output", "out"]).succeeded();
+    let rows = table(&desk.text("out/results.md"), "Every track at hand tested once");
+    let cells = ["Run", "Folds", "Tracks", "Accuracy %", "Lowest fold %", "Highest fold %"];
+    assert_eq!(rows.len(), 1);
+    assert_eq!(cells.map(|name| &*rows[0][name]), ["yamnet", "3", "90", "90.0", "80.0", "100.0"]);
+}
+
+#[test]
 fn latencies_come_from_the_benchmark() {
     let desk = Desk::new();
     desk.fine_tuned("yamnet", TRACKS, 9);

@@ -150,6 +150,13 @@ fn pictures_are_learned_exported_and_benchmarked() {
     for agreement in report["export"]["agreement"].as_array().unwrap() {
         assert!(agreement["max_abs_difference"].as_f64().unwrap_or(0.0) < 1e-4, "{agreement}");
     }
+    // How the pictures were drawn from samples is not known.
+    for input in ["waveform", "clip"] {
+        desk.export(&["runs/a", "--input", input]).refused(1, &["runs/a", "pictures", "log-mel"]);
+    }
+    let whole = bytes(&desk.path("runs/a/model.onnx"));
+    desk.export(&["runs/a"]).succeeded();
+    assert!(bytes(&desk.path("runs/a/model.onnx")) == whole);
     // The accuracy of the exported file, measured by another program, is the run's own.
     let bench = ["runs/a", "--runtimes", "burn,tract", "--batch", "4", "--threads", "1"];
     let bench = [&bench[..], &["--seconds", "0.1", "--output", "bench"]].concat();

@@ -9,13 +9,16 @@
 //! half-copied files learns where the copy stopped.
 
 mod compressed;
+mod decoder;
 mod resample;
 mod wav;
 
-use std::fs;
 use std::path::Path;
 
 use crate::{Error, Result};
+
+pub use decoder::Decoder;
+pub use resample::Resampler;
 
 /// The lowest sample rate taken for real, in Hz. Resampling multiplies the length
 /// by the ratio of rates, so a header that lies here would ask for terabytes.
@@ -45,8 +48,7 @@ impl Audio {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, otherwise as [`Audio::decode`].
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(Error::io(path))?;
-        Self::decode(&bytes, path)
+        Self::read(Decoder::open(path)?)
     }
 
     /// Decodes the contents of an audio file to mono, the mean of its channels.
@@ -60,40 +62,13 @@ impl Audio {
     /// samples or samples that are not finite, or state a rate outside
     /// [`MIN_RATE`] to [`MAX_RATE`].
     pub fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
-        Self::decode_any(bytes).map_err(|reason| Error::audio(path, reason))
+        Self::read(Decoder::of_bytes(bytes, path)?)
     }
 
-    /// [`Audio::decode`], with the reason alone as its error.
-    fn decode_any(bytes: &[u8]) -> Result<Self, String> {
-        if bytes.is_empty() {
-            return Err("the file is empty (0 bytes); re-copy or remove it".into());
-        }
-        let container = sniff(bytes).ok_or_else(|| unknown(bytes))?;
-        let audio = match container {
-            Container::Wav => wav::decode(bytes).or_else(|failure| match failure {
-                wav::Failure::Damaged(reason) => Err(reason),
-                wav::Failure::Unsupported(reason) => compressed::decode(bytes, container)
-                    .map_err(|e| format!("{e} (the plain WAV reader: {reason})")),
-            })?,
-            _ => compressed::decode(bytes, container)?,
-        };
-        audio.checked()
-    }
-
-    /// Refuses what no later stage could work with.
-    fn checked(self) -> Result<Self, String> {
-        check_rate(self.rate)?;
-        if self.samples.is_empty() {
-            return Err("the file holds 0 samples; re-copy or remove it".into());
-        }
-        match self.samples.iter().position(|x| !x.is_finite()) {
-            Some(i) => Err(format!(
-                "sample {i} ({:.3} s) is {}; export the recording again or remove it",
-                i as f64 / f64::from(self.rate),
-                self.samples[i]
-            )),
-            None => Ok(self),
-        }
+    fn read(mut decoder: Decoder) -> Result<Self> {
+        let mut samples = vec![];
+        while decoder.read(&mut samples)? {}
+        Ok(Self { samples, rate: decoder.rate() })
     }
 
     /// The same recording at `rate` Hz: `ceil(n * rate / self.rate)` samples, the
@@ -111,8 +86,10 @@ impl Audio {
         if self.rate == rate {
             return Ok(self);
         }
-        let samples = resample::resample(&self.samples, self.rate, rate)
-            .map_err(|e| Error::Config(format!("resampling {} Hz to {rate} Hz: {e}", self.rate)))?;
+        let mut resampler = Resampler::new(self.rate, rate)?;
+        let mut samples = vec![];
+        resampler.push(&self.samples, &mut samples)?;
+        resampler.finish(&mut samples)?;
         Ok(Self { samples, rate })
     }
 
@@ -276,7 +253,7 @@ mod tests {
     fn insane_rates_are_refused() {
         let audio = |rate| Audio { samples: vec![0.0], rate };
         for rate in [0, MIN_RATE - 1, MAX_RATE + 1] {
-            let text = audio(rate).checked().unwrap_err();
+            let text = check_rate(rate).unwrap_err();
             assert!(text.contains(&rate.to_string()), "{text}");
             assert!(matches!(audio(rate).resampled(16_000), Err(Error::Config(_))));
             assert!(matches!(audio(16_000).resampled(rate), Err(Error::Config(_))));

@@ -1,10 +1,11 @@
 //! PCM and float WAV through `hound`.
 
-use std::io::Cursor;
+use std::io::BufReader;
 
 use hound::{Error as Hound, Sample, SampleFormat, WavReader};
 
-use super::{Audio, cut_short};
+use super::cut_short;
+use super::decoder::{BLOCK, Blocks, Source};
 
 /// Why a WAV file was not decoded.
 pub(super) enum Failure {
@@ -14,47 +15,83 @@ pub(super) enum Failure {
     Damaged(String),
 }
 
-/// Decodes a WAV file of 8 to 32-bit integers or 32-bit floats.
-pub(super) fn decode(bytes: &[u8]) -> Result<Audio, Failure> {
-    // `new` reads the headers alone. It also trips over chunks of odd length, whose padding
-    // byte it does not skip, so no error here proves the file damaged.
-    let reader =
-        WavReader::new(Cursor::new(bytes)).map_err(|e| Failure::Unsupported(e.to_string()))?;
-    let spec = reader.spec();
-    let samples = match (spec.sample_format, spec.bits_per_sample) {
-        (SampleFormat::Float, _) => mix_down(reader, 1.0, |x: f32| x)?,
-        // A power of two: dividing by it is exact, so 16-bit samples survive unchanged.
-        (SampleFormat::Int, bits @ 1..=32) => {
-            mix_down(reader, 0.5f32.powi(i32::from(bits) - 1), |x: i32| x as f32)?
-        }
-        (SampleFormat::Int, bits) => {
-            return Err(Failure::Unsupported(format!("{bits} bits per sample")));
-        }
-    };
-    Ok(Audio { samples, rate: spec.sample_rate })
-}
-
-/// The mean over channels of every frame, each sample made a float and scaled.
-fn mix_down<S: Sample>(
-    mut reader: WavReader<Cursor<&[u8]>>,
-    scale: f32,
-    to_f32: impl Fn(S) -> f32,
-) -> Result<Vec<f32>, Failure> {
-    let (channels, promised) = (u32::from(reader.spec().channels), reader.duration());
-    let share = scale / channels as f32;
-    // No capacity reserved: the number of samples is the header's claim.
-    let mut mono = Vec::new();
-    let (mut sum, mut mixed) = (0.0, 0);
-    for sample in reader.samples::<S>() {
-        sum += to_f32(sample.map_err(|e| match e {
-            Hound::IoError(_) => Failure::Damaged(cut_short(promised.into(), mono.len() as u64)),
-            other => Failure::Unsupported(other.to_string()),
-        })?);
-        mixed += 1;
-        if mixed == channels {
-            mono.push(sum * share);
-            (sum, mixed) = (0.0, 0);
+impl Failure {
+    /// What is wrong.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Unsupported(reason) | Self::Damaged(reason) => reason,
         }
     }
-    Ok(mono)
+}
+
+/// A WAV file of 8 to 32-bit integers or 32-bit floats, being read.
+pub(super) struct Wav<'a> {
+    reader: WavReader<BufReader<Source<'a>>>,
+    found: u64,
+}
+
+impl<'a> Wav<'a> {
+    pub(super) fn new(source: Source<'a>) -> Result<Self, Failure> {
+        // `new` reads the headers alone. It also trips over chunks of odd length, whose padding
+        // byte it does not skip, so no error here proves the file damaged.
+        let reader = WavReader::new(BufReader::with_capacity(1 << 16, source))
+            .map_err(|e| Failure::Unsupported(e.to_string()))?;
+        Ok(Self { reader, found: 0 })
+    }
+
+    /// [`Blocks::read`], with the kind of failure.
+    pub(super) fn read_block(&mut self, samples: &mut Vec<f32>) -> Result<bool, Failure> {
+        let spec = self.reader.spec();
+        let before = samples.len();
+        match (spec.sample_format, spec.bits_per_sample) {
+            (SampleFormat::Float, _) => self.mix_down(1.0, |x: f32| x, samples)?,
+            // A power of two: dividing by it is exact, so 16-bit samples survive unchanged.
+            (SampleFormat::Int, bits @ 1..=32) => {
+                self.mix_down(0.5f32.powi(i32::from(bits) - 1), |x: i32| x as f32, samples)?;
+            }
+            (SampleFormat::Int, bits) => {
+                return Err(Failure::Unsupported(format!("{bits} bits per sample")));
+            }
+        }
+        self.found += (samples.len() - before) as u64;
+        Ok(samples.len() > before)
+    }
+
+    /// The mean over channels of every frame, each sample made a float and scaled.
+    fn mix_down<S: Sample>(
+        &mut self,
+        scale: f32,
+        to_f32: impl Fn(S) -> f32,
+        mono: &mut Vec<f32>,
+    ) -> Result<(), Failure> {
+        let (channels, promised) = (self.reader.spec().channels, self.reader.duration());
+        let (before, found) = (mono.len(), self.found);
+        let share = scale / f32::from(channels);
+        let (mut sum, mut mixed) = (0.0, 0);
+        for sample in self.reader.samples::<S>().take(BLOCK * usize::from(channels)) {
+            sum += to_f32(sample.map_err(|e| match e {
+                Hound::IoError(_) => {
+                    let found = found + (mono.len() - before) as u64;
+                    Failure::Damaged(cut_short(promised.into(), found))
+                }
+                other => Failure::Unsupported(other.to_string()),
+            })?);
+            mixed += 1;
+            if mixed == channels {
+                mono.push(sum * share);
+                (sum, mixed) = (0.0, 0);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Blocks for Wav<'_> {
+    fn rate(&self) -> u32 {
+        self.reader.spec().sample_rate
+    }
+
+    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, String> {
+        self.read_block(samples).map_err(Failure::reason)
+    }
 }

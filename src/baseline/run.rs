@@ -86,6 +86,27 @@ impl BaselineRun {
         Ok(Some(Self { folder: folder.to_owned(), metrics }))
     }
 
+    /// The run's ONNX file, copied to `destination` unless that is the file itself: it was
+    /// exported and proved when the model was fitted.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the file is not the one that was proved; errors of both files.
+    pub fn export(&self, destination: &Path) -> Result<Exported> {
+        let model = self.folder.join("model.onnx");
+        let sha256 = files::sha256(&model)?;
+        let proved = self.metrics.export.as_ref().filter(|proved| proved.sha256 == sha256);
+        let Some(proved) = proved else {
+            let reason = "not the file that the run proved; train the baseline again";
+            return Err(Error::format(&model, reason));
+        };
+        let same = |other: PathBuf| model.canonicalize().is_ok_and(|model| model == other);
+        if !destination.canonicalize().is_ok_and(same) {
+            let bytes = fs::read(&model).map_err(Error::io(&model))?;
+            files::write(destination, &bytes)?;
+        }
+        Ok(Exported { path: destination.to_owned(), ..proved.clone() })
+    }
+
     /// The run's table and split.
     ///
     /// # Errors

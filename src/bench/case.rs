@@ -270,6 +270,11 @@ fn patch_shape(input: &Port) -> Result<Vec<usize>> {
         let count = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
         !sizes.is_empty() && count.is_some_and(|n| (1..1 << 24).contains(&n))
     };
+    if input.dims == [Some(1), None] {
+        let reason = "it takes one recording of any length, and no patches that could be \
+                      compared; give the same model exported with --input waveform";
+        return Err(Error::Config(format!("the input is {input}: {reason}")));
+    }
     sizes.filter(sane).ok_or_else(|| {
         Error::Config(format!(
             "cannot make a patch for the input {input}; give one with fixed sizes"

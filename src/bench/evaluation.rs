@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::EvaluationSet;
+use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
-use crate::features::{LogMel, Preprocessor};
+use crate::features::{FrontEnd, LogMel, Preprocessor};
 use crate::runtime::{Tensor, model_file};
 use crate::{Error, Result, files, onnx};
 
@@ -39,7 +40,9 @@ impl EvaluationSet {
         let Some(split) = split.filter(|_| run.is_some() || data.is_some()) else {
             return Ok(None);
         };
-        let Some((preprocessor, labels)) = description(&file)? else { return Ok(None) };
+        let Some(Description { preprocessor, labels, input }) = description(&file)? else {
+            return Ok(None);
+        };
         let split_genres = Split::load(&split)?;
         if split_genres.genres != labels {
             return Err(Error::Data(format!(
@@ -59,7 +62,35 @@ impl EvaluationSet {
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
-        Self::of_tracks(&tracks, &preprocessor).map(Some)
+        match (&*input, &preprocessor) {
+            ("waveform", Preprocessor::Audio(front_end)) => {
+                Self::of_recordings(&tracks, front_end).map(Some)
+            }
+            ("log_mel", _) => Self::of_tracks(&tracks, &preprocessor).map(Some),
+            // Its rows say why it does not run on patches.
+            _ => Ok(None),
+        }
+    }
+
+    /// For a model that takes samples.
+    fn of_recordings(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
+        let read = |track: &&Track| {
+            let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
+            Ok(front_end.waveforms(&audio.samples))
+        };
+        let waveforms: Vec<Vec<f32>> = tracks.par_iter().map(read).collect::<Result<_>>()?;
+        let size = front_end.waveform_samples();
+        let patches = waveforms.iter().enumerate();
+        let track_of_patch: Vec<usize> = patches
+            .flat_map(|(track, waveforms)| std::iter::repeat_n(track, waveforms.len() / size))
+            .collect();
+        let shape = vec![track_of_patch.len(), size];
+        Ok(Self {
+            patches: Tensor { shape, data: waveforms.concat() },
+            track_of_patch,
+            labels: tracks.iter().map(|track| track.label).collect(),
+            patch_hop_seconds: Some(front_end.patch_hop_seconds()),
+        })
     }
 
     fn of_tracks(tracks: &[&Track], preprocessor: &Preprocessor) -> Result<Self> {
@@ -89,9 +120,18 @@ fn recorded_data(run: &Path) -> Result<Option<PathBuf>> {
     Ok(config["data"].as_str().map(PathBuf::from))
 }
 
-/// Front end and labels in the metadata of an exported file.
-fn description(model: &Path) -> Result<Option<(Preprocessor, Vec<String>)>> {
-    let metadata = onnx::metadata(&onnx::read(model)?);
+/// What the metadata of an exported file say.
+struct Description {
+    preprocessor: Preprocessor,
+    labels: Vec<String>,
+    /// `log_mel`, `waveform` or `clip`.
+    input: String,
+}
+
+fn description(model: &Path) -> Result<Option<Description>> {
+    let mut metadata = onnx::metadata(&onnx::read(model)?);
+    // Files older than the key take log-mels.
+    let input = metadata.remove("input").unwrap_or_else(|| "log_mel".to_owned());
     let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
     else {
         return Ok(None);
@@ -100,5 +140,5 @@ fn description(model: &Path) -> Result<Option<(Preprocessor, Vec<String>)>> {
         |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
     let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
     let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
-    Ok(Some((preprocessor, labels)))
+    Ok(Some(Description { preprocessor, labels, input }))
 }

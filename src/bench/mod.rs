@@ -56,7 +56,7 @@ pub struct Plan {
 /// Patches with known answers, for one model.
 #[derive(Clone, Debug)]
 pub struct EvaluationSet {
-    /// All patches, [patches, frames, mels].
+    /// All patches, [patches, frames, mels] or [patches, samples].
     pub patches: Tensor,
     /// For each patch, the track it comes from: an index into `labels`.
     pub track_of_patch: Vec<usize>,

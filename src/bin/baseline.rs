@@ -41,7 +41,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("baseline", || run(Cli::parse()))
+    cli::main("baseline", || run(cli::parse()))
 }
 
 fn run(cli: Cli) -> Result<()> {

@@ -4,9 +4,10 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
-use genre_transfer::export::{Input, Precision};
+use genre_transfer::baseline::BaselineRun;
+use genre_transfer::export::{Exported, Input, Precision};
 use genre_transfer::train::Run;
 use genre_transfer::{cli, export};
 use serde::Serialize;
@@ -34,7 +35,7 @@ only once it agrees with the trained model in tract, and in ort where that is in
 #[derive(Parser)]
 #[command(name = "export-onnx", version, after_help = EXAMPLES)]
 struct Cli {
-    /// Run folder written by finetune or train-cnn
+    /// Run folder written by finetune or train-cnn (a baseline's is only copied)
     run: PathBuf,
     /// What the file takes: waveform, clip or log-mel [default: waveform; log-mel for models
     /// trained on pictures]
@@ -69,6 +70,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
+    if let Some(baseline) = BaselineRun::find(&cli.run)? {
+        return show(&export_baseline(&cli, &baseline)?, cli.json);
+    }
     let run = Run::open(&cli.run)?;
     let input = match cli.input {
         Some(input) => input,
@@ -83,6 +87,20 @@ fn run(cli: Cli) -> Result<()> {
             show(&export::export(&run, &output, &options)?, cli.json)
         }
     }
+}
+
+/// A baseline's file has been there since it was fitted.
+fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
+    let model = cli.run.join("model.onnx");
+    let there = format!(
+        "{} is a baseline, and its model is already there: {}, input features [batch, 57]",
+        cli.run.display(),
+        model.display()
+    );
+    let made_anew = cli.input.is_some() || cli.bundle.is_some() || cli.precision != Precision::Fp32;
+    ensure!(!made_anew, "{there}; only -o applies to it, which copies the file");
+    eprintln!("{there}");
+    Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
 }
 
 fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {

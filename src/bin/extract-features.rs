@@ -42,7 +42,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("extract-features", || run(&Cli::parse()))
+    cli::main("extract-features", || run(&cli::parse()))
 }
 
 fn run(cli: &Cli) -> Result<()> {

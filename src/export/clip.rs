@@ -18,11 +18,12 @@ pub(super) const OLDEST_OPSET: i64 = 12;
 /// Makes `model`, which takes log-mels, take one recording of any length.
 ///
 /// # Errors
-/// [`Error::Onnx`] if the model's own graph takes only so many patches at a time, or is
-/// written for an opset that is too old.
+/// [`Error::Onnx`] if the model's own graph is written for an opset that is too old, or takes
+/// only so many patches at a time.
 pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
     let opset = opset::of(model);
-    check(model, opset, path)?;
+    check_opset(opset, path)?;
+    check_batch(onnx::input(model, path)?.dims.first().copied().flatten(), path)?;
     let [probabilities, embeddings] = OUTPUTS;
     let widths: Vec<Size> = (onnx::outputs(model, path)?.into_iter())
         .map(|port| port.dims.last().copied().flatten().map_or(Size::Free("width"), Size::Fixed))
@@ -58,22 +59,29 @@ pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) ->
     Ok(())
 }
 
-fn check(model: &ModelProto, opset: i64, path: &Path) -> Result<()> {
-    if let Some(batch) = onnx::input(model, path)?.dims.first().copied().flatten() {
-        let reason = format!(
-            "the backbone takes exactly {batch} patches at a time, and a recording has any number \
-             of them; choose --input waveform, or give the backbone a free batch first"
-        );
-        return Err(Error::onnx(path, reason));
+/// Checks that a recording's patches, any number of them, can be put to a backbone that
+/// takes `batch` patches at a time.
+///
+/// # Errors
+/// [`Error::Onnx`] if it takes only so many.
+pub(super) fn check_batch(batch: Option<usize>, path: &Path) -> Result<()> {
+    let Some(batch) = batch else { return Ok(()) };
+    let reason = format!(
+        "the backbone takes exactly {batch} patches at a time, and a recording has any number of \
+         them; choose --input waveform, or give the backbone a free batch first"
+    );
+    Err(Error::onnx(path, reason))
+}
+
+fn check_opset(opset: i64, path: &Path) -> Result<()> {
+    if opset >= OLDEST_OPSET {
+        return Ok(());
     }
-    if opset < OLDEST_OPSET {
-        let reason = format!(
-            "the backbone is written for opset {opset}, and cutting a recording into patches \
-             needs {OLDEST_OPSET}; choose --input waveform, or convert the backbone first"
-        );
-        return Err(Error::onnx(path, reason));
-    }
-    Ok(())
+    let reason = format!(
+        "the backbone is written for opset {opset}, and cutting a recording into patches needs \
+         {OLDEST_OPSET}; choose --input waveform, or convert the backbone first"
+    );
+    Err(Error::onnx(path, reason))
 }
 
 /// Names of scalars.

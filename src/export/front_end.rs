@@ -106,9 +106,8 @@ impl Dft {
         let shape = [self.columns, self.window / self.columns, 2 * self.heads()];
         let first = builder.floats("dft.first", &shape, &self.first_stage());
         let first = builder.node("MatMul", &[&turned, &first], "first", vec![]);
-        let parts = builder.reshape(&first, "first.parts", &[columns, -1, 2, heads]);
-        let perm = vec![ints("perm", &[1, 3, 2, 0])];
-        let heads_first = builder.node("Transpose", &[&parts], "first.heads", perm);
+        let turned = vec![ints("perm", &[1, 2, 0])];
+        let heads_first = builder.node("Transpose", &[&first], "first.heads", turned);
         let lines = builder.reshape(&heads_first, "first.lines", &[-1, 2 * columns]);
         let [real, imaginary] = ["real", "imaginary"].map(|part| {
             let shape = [2 * self.columns, self.columns];
@@ -125,15 +124,16 @@ impl Dft {
         builder.reshape(&spectrum, "spectrum", &[-1, heads * columns])
     }
 
-    /// `[columns, rows, (real, imaginary) * heads]`, with the window.
+    /// `[columns, rows, heads * (real, imaginary)]`, with the window.
     fn first_stage(&self) -> Vec<f64> {
         let window: Vec<f64> = hann(self.window).collect();
         let mut matrix = vec![];
         for column in 0..self.columns {
             for n in (column..self.window).step_by(self.columns) {
-                let turn = |head| -TAU * (n * head % self.fft) as f64 / self.fft as f64;
-                matrix.extend((0..self.heads()).map(|head| window[n] * turn(head).cos()));
-                matrix.extend((0..self.heads()).map(|head| window[n] * turn(head).sin()));
+                for head in 0..self.heads() {
+                    let turn = -TAU * (n * head % self.fft) as f64 / self.fft as f64;
+                    matrix.extend([window[n] * turn.cos(), window[n] * turn.sin()]);
+                }
             }
         }
         matrix
@@ -166,5 +166,161 @@ impl Dft {
             }
         }
         matrix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+    use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto};
+
+    use super::super::splice::{int, node, port};
+    use super::super::{INPUT, OUTPUTS, PATCH_PROBABILITIES, clip, opset, waveform};
+    use super::*;
+    use crate::features::{Extractor, Filterbank};
+    use crate::runtime::{self, Options, Runtime, Tensor};
+
+    type Hear = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::Result<()>;
+
+    /// The outputs, by name, of a model that shows its log-mels, made to hear samples.
+    fn hear(hear: Hear, front_end: &FrontEnd, input: Tensor) -> Vec<(String, Tensor)> {
+        let size = front_end.patch_frames * front_end.mels;
+        let flat = |output| node("Flatten", &[INPUT], output, vec![int("axis", 1)]);
+        let graph = GraphProto {
+            name: "shown".into(),
+            node: OUTPUTS.map(flat).to_vec(),
+            input: vec![port(INPUT, None, &[front_end.patch_frames, front_end.mels])],
+            output: OUTPUTS.map(|output| port(output, None, &[size])).to_vec(),
+            ..Default::default()
+        };
+        let set = OperatorSetIdProto { domain: String::new(), version: 17 };
+        let mut model = ModelProto {
+            ir_version: 8,
+            opset_import: vec![set],
+            graph: Some(graph),
+            ..Default::default()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        hear(&mut model, front_end, file.path()).unwrap();
+        opset::lower(&mut model);
+        assert!(opset::of(&model) <= clip::OLDEST_OPSET);
+        std::fs::write(file.path(), model.encode_to_vec()).unwrap();
+        let options = Options { threads: 1, ..Options::default() };
+        let mut session = runtime::open(Runtime::Tract, file.path(), &options).unwrap();
+        let outputs = session.run(&input).unwrap();
+        session.outputs().iter().cloned().zip(outputs).collect()
+    }
+
+    fn noise(length: usize) -> Vec<f32> {
+        let value = |i: u32| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
+        (0..length as u32).map(value).collect()
+    }
+
+    #[track_caller]
+    fn assert_close(given: &[f32], wanted: &[f32], what: &str) {
+        assert_eq!(given.len(), wanted.len(), "{what}");
+        for (a, b) in given.iter().zip(wanted) {
+            // Written so that NaN fails.
+            assert!((a - b).abs() <= 1e-4, "{what}: {a} is not {b}");
+        }
+    }
+
+    /// Patches and a whole recording of `length` samples, against the extractor.
+    #[track_caller]
+    fn check(front_end: &FrontEnd, length: usize) {
+        let samples = noise(length);
+        let wanted = Extractor::new(front_end).unwrap().patches(&samples);
+        let what = format!("{length} samples, {front_end:?}");
+
+        let shape = vec![wanted.count, front_end.waveform_samples()];
+        let waveforms = Tensor { shape, data: front_end.waveforms(&samples) };
+        let outputs = hear(waveform::hear, front_end, waveforms);
+        assert_close(&outputs[0].1.data, &wanted.data, &what);
+
+        let shape = vec![1, length];
+        let outputs = hear(clip::hear, front_end, Tensor { shape, data: samples });
+        let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]]);
+        assert_close(&outputs[1].1.data, &wanted.data, &what);
+        assert_close(&outputs[2].1.data, &wanted.data, &what);
+        let size = wanted.frames * wanted.mels;
+        assert_eq!(outputs[0].1.shape, [1, size]);
+        assert_eq!(outputs[1].1.shape, [wanted.count, size]);
+        let mean = |at| {
+            let values = wanted.data.iter().skip(at).step_by(size);
+            values.sum::<f32>() / wanted.count as f32
+        };
+        assert_close(&outputs[0].1.data, &(0..size).map(mean).collect::<Vec<_>>(), &what);
+    }
+
+    #[test]
+    fn every_preset_hears_as_the_extractor_does() {
+        for name in FrontEnd::PRESETS {
+            let front_end = FrontEnd::preset(name).unwrap();
+            let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+            for length in [1, patch - 1, patch + hop - 1, patch + hop] {
+                check(&front_end, length);
+            }
+        }
+    }
+
+    #[test]
+    fn bins_in_two_places_count_once() {
+        for columns in [1, 2, 16] {
+            let front_end = FrontEnd::vggish();
+            let dft = Dft { window: 400, fft: 512, rows: 512 / columns, columns };
+            let matrix = dft.mel_matrix(&front_end);
+            for (mel, row) in mel_rows(&front_end).iter().enumerate() {
+                let given: f64 = matrix.iter().skip(mel).step_by(front_end.mels).sum();
+                assert!((given - row.iter().sum::<f64>()).abs() < 1e-9, "{columns}, {mel}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_dft_is_split_where_it_can_be() {
+        let of = |name| Dft::of(&FrontEnd::preset(name).unwrap());
+        let plain = |dft: &Dft| 2 * (dft.fft / 2 + 1) * dft.window;
+        for (name, columns, saved) in
+            [("yamnet", 16, 6), ("musicnn", 16, 7), ("spectrogram", 32, 15)]
+        {
+            let dft = of(name);
+            assert_eq!((dft.columns, plain(&dft) / dft.products()), (columns, saved), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn any_front_end_hears_as_the_extractor_does(
+            window in 2usize..60,
+            hop in 1usize..70,
+            more in 0usize..40,
+            centred: bool,
+            power: bool,
+            filterbank in prop_oneof![
+                Just(Filterbank::HtkLinearInMel), Just(Filterbank::Htk), Just(Filterbank::Slaney)
+            ],
+            patch_frames in 1usize..7,
+            patch_hop in 1usize..9,
+            length in 1usize..1_200,
+        ) {
+            let front_end = FrontEnd {
+                window,
+                hop,
+                fft: (window + more).next_multiple_of(2),
+                centred,
+                spectrum: if power { Spectrum::Power } else { Spectrum::Magnitude },
+                mels: 5,
+                filterbank,
+                patch_frames,
+                patch_hop,
+                ..if power { FrontEnd::musicnn() } else { FrontEnd::yamnet() }
+            };
+            prop_assume!(front_end.validate().is_ok());
+            check(&front_end, length);
+        }
     }
 }

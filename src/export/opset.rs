@@ -19,10 +19,13 @@ const SINCE: &[(&str, i64)] = &[
     ("AveragePool", 10),
     ("BatchNormalization", 9),
     ("Cast", 6),
+    ("Cast", 6),
     ("Concat", 4),
     ("ConstantOfShape", 9),
     ("Conv", 1),
     // With scales along an axis.
+    ("DequantizeLinear", 13),
+    // With a scale for each channel.
     ("DequantizeLinear", 13),
     ("Div", 7),
     ("Flatten", 9),
@@ -36,6 +39,7 @@ const SINCE: &[(&str, i64)] = &[
     ("MaxPool", 10),
     ("Mul", 7),
     ("QuantizeLinear", 10),
+    ("QuantizeLinear", 13),
     ("Range", 11),
     ("ReduceMean", 1),
     ("Relu", 6),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Agreement, Input, OUTPUTS, PATCH_PROBABILITIES, RELATIVE_TOLERANCE, TOLERANCE};
+use super::{Agreement, Input, OUTPUTS, PATCH_PROBABILITIES, RELATIVE_TOLERANCE, TOLERANCE, clip};
 use crate::dataset::demo;
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::Head;
@@ -38,6 +38,10 @@ struct Answers {
 impl Probe {
     /// For patches two batch sizes, so that a batch frozen into the graph shows; one where
     /// the backbone itself takes no other. For recordings some of different lengths.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if recordings are asked for and the backbone takes only so many
+    /// patches; errors of the model.
     pub fn all(
         trained: &Trained,
         run: &Run,
@@ -52,7 +56,10 @@ impl Probe {
             }
         };
         let heard = match (input, preprocessor) {
-            (Input::Clip, Preprocessor::Audio(front_end)) => recordings(front_end)?,
+            (Input::Clip, Preprocessor::Audio(front_end)) => {
+                clip::check_batch(fixed, run.folder())?;
+                recordings(front_end)?
+            }
             _ => {
                 let counts = fixed.map_or(vec![1, 4], |batch| vec![batch]);
                 let patches = |count| Heard::patches(count, preprocessor, input);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::charts::{self, Axis, Point, Scatter};
+use super::colour_map;
 use super::discussion;
 use super::document::{Document, Figure, Table};
-use super::entry::Entry;
+use super::entry::{CrossValidation, Entry};
 use super::group::{self, Common, Group, Seeds, mean_and_deviation};
 use super::leaky::{Leak, leaks};
 use super::mistakes;
@@ -15,6 +16,7 @@ use super::text::{
     probability, thousands, three_digits,
 };
 use super::{Kind, Report, Titles};
+use crate::charts::curves;
 use crate::runtime::Runtime;
 use crate::{Result, progress};
 
@@ -47,6 +49,7 @@ pub(super) fn document(report: &Report, data: Option<&Path>) -> Result<Document>
     }
     composer.leaky(&mut document, &leaks);
     composer.seeds(&mut document, &group::seeds(entries));
+    composer.cross_validations(&mut document, entries);
     composer.searches(&mut document, entries)?;
     composer.curves(&mut document, entries)?;
     composer.discussion(&mut document, &groups, &common, &leaks);
@@ -123,9 +126,7 @@ impl Composer<'_> {
                 "Tested>",
             ],
         );
-        let mut sorted: Vec<&Entry> = entries.iter().collect();
-        sorted.sort_by_key(|entry| (self.number(entry) == 0, self.number(entry)));
-        for entry in sorted {
+        for entry in sorted_by(entries, |entry| (self.number(entry) == 0, self.number(entry))) {
             let split = &entry.split;
             table.row([
                 entry.run.clone(),
@@ -152,6 +153,40 @@ impl Composer<'_> {
         for genres in genres {
             document.paragraph(format!("Genres: {genres}."));
         }
+        self.colour_map(document, entries);
+    }
+
+    /// How pictures are read, shown by one of them.
+    fn colour_map(&self, document: &mut Document, entries: &[Entry]) {
+        let Some(sample) = colour_map::sample(entries, &self.folders) else { return };
+        let ((width, height), (columns, rows)) = (sample.size, sample.plot);
+        document.heading(3, "From picture to intensity");
+        document.paragraph(format!(
+            "A picture is a plot by matplotlib: white margins and a dark frame, one pixel wide, are \
+             cut off, which leaves {columns} × {rows} of {width} × {height} pixels. Every colour \
+             inside is one of the 256 different ones of the colour map magma and becomes its place \
+             in that map, one channel of intensity from which every colour could be told again; \
+             networks are given its rows averaged to mel bands."
+        ));
+        let figure = |file: &str, caption: String, alt: &str, image| Figure {
+            file: file.into(),
+            caption,
+            alt: alt.into(),
+            image,
+        };
+        let before = figure(
+            "colour-map-before.png",
+            format!("{} as it is", sample.name),
+            "A spectrogram in the colours of magma, inside a frame and white margins",
+            sample.before,
+        );
+        let after = figure(
+            "colour-map-after.png",
+            "The intensity read from it".into(),
+            "The same spectrogram in grey, without frame and margins",
+            sample.after,
+        );
+        document.figures(2, vec![before, after]);
     }
 
     fn group(
@@ -170,8 +205,8 @@ impl Composer<'_> {
             },
         );
         document.table(self.models(group));
-        document.figures(1, vec![self.intervals(group, number)?]);
-        document.figures(2, self.pareto(group, number)?);
+        let intervals = vec![self.intervals(group, number)?];
+        document.figures(2, [intervals, self.pareto(group, number)?].concat());
         self.comparisons(document, group);
         document.heading(3, "By genre");
         self.by_genre(document, group, "Recall: of a genre's tracks, the share found (%)", |s| {
@@ -391,9 +426,11 @@ impl Composer<'_> {
             let also = others.iter().filter(|entry| {
                 entry.predictions.iter().any(|q| q.track == p.track && !q.is_right())
             });
-            let also = match others.len() {
-                0 => String::new(),
-                all => format!("; {} of the {all} other models wrong too", also.count()),
+            let also = match (others.len(), also.count()) {
+                (0, _) => String::new(),
+                (1, 0) => "; the other model is right".to_owned(),
+                (1, _) => "; the other model is wrong too".to_owned(),
+                (all, also) => format!("; {also} of the {all} other models are wrong too"),
             };
             let image = mistakes::picture(&p.track, &self.folders);
             figures.push(Figure {
@@ -442,7 +479,7 @@ impl Composer<'_> {
         }
         document.table(table);
         document.figures(
-            1,
+            2,
             vec![Figure {
                 file: format!("common-{number}.svg"),
                 caption: format!("Accuracy on the {tracks} shared by all, with 95 % intervals"),
@@ -529,6 +566,46 @@ impl Composer<'_> {
         }
     }
 
+    fn cross_validations(&self, document: &mut Document, entries: &[Entry]) {
+        let mut table = Table::new(
+            "Every track at hand tested once",
+            &[
+                "Model",
+                "Run",
+                "Folds>",
+                "Tracks>",
+                "Accuracy %>",
+                "95 % interval>",
+                "Macro-F1>",
+                "Lowest fold %>",
+                "Highest fold %>",
+            ],
+        );
+        for entry in sorted_by(entries, |entry| self.number(entry)) {
+            let Some(CrossValidation { folds, pooled }) = &entry.cross_validation else { continue };
+            table.row([
+                entry.label.clone(),
+                entry.run.clone(),
+                folds.len().to_string(),
+                thousands(pooled.tracks.count),
+                percent_number(pooled.tracks.accuracy),
+                interval(pooled.tracks.interval),
+                format!("{:.3}", pooled.tracks.macro_f1),
+                percent_number(folds.iter().copied().fold(f64::INFINITY, f64::min)),
+                percent_number(folds.iter().copied().fold(0.0, f64::max)),
+            ]);
+        }
+        table.note =
+            "A fold is tested by a head on the frozen network that learned from the other \
+                      folds; accuracy, interval and macro-F1 are over the tracks of all folds \
+                      together: of all tracks at hand, not of the test tracks of the tables above."
+                .into();
+        if !table.rows.is_empty() {
+            document.heading(2, "Cross-validation");
+            document.table(table);
+        }
+    }
+
     fn searches(&self, document: &mut Document, entries: &[Entry]) -> Result<()> {
         for entry in entries {
             let Some(board) = &entry.search else { continue };
@@ -582,10 +659,8 @@ impl Composer<'_> {
 
     fn curves(&self, document: &mut Document, entries: &[Entry]) -> Result<()> {
         let mut figures = vec![];
-        let mut with_history: Vec<&Entry> =
-            entries.iter().filter(|entry| entry.history.len() > 1).collect();
-        with_history.sort_by_key(|entry| self.number(entry));
-        for entry in with_history {
+        let sorted = sorted_by(entries, |entry| self.number(entry));
+        for entry in sorted.into_iter().filter(|entry| entry.history.len() > 1) {
             let title = self.titles.of(entry);
             figures.push(Figure {
                 file: format!("curves-{}.svg", self.number(entry)),
@@ -596,7 +671,7 @@ impl Composer<'_> {
                     three_digits(entry.history.first().map_or(0.0, |epoch| epoch.train_loss)),
                     three_digits(entry.history.last().map_or(0.0, |epoch| epoch.train_loss)),
                 ),
-                image: charts::curves(entry)?.into_bytes(),
+                image: curves(&entry.run, &entry.history)?.into_bytes(),
             });
         }
         if !figures.is_empty() {
@@ -659,6 +734,12 @@ impl Composer<'_> {
         document.heading(2, "Where latencies were measured");
         document.list(report.machines.clone());
     }
+}
+
+fn sorted_by<K: Ord>(entries: &[Entry], key: impl Fn(&Entry) -> K) -> Vec<&Entry> {
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    sorted.sort_by_key(|entry| key(entry));
+    sorted
 }
 
 fn of_kind(kind: Kind, count: usize) -> &'static str {

@@ -1,6 +1,6 @@
 //! What the figures say, in sentences that claim no more than they do.
 
-use super::entry::Entry;
+use super::entry::{CrossValidation, Entry};
 use super::group::{Common, Group, mean_and_deviation};
 use super::leaky::Leak;
 use super::significance::{Comparison, LEVEL, compare, compare_on};
@@ -10,6 +10,9 @@ use crate::dataset::Method;
 
 /// A genre taken for another at least so often is worth a sentence.
 const WORTH_SAYING: usize = 2;
+
+/// So many pairs of genres are named.
+const MOST_CONFUSED: usize = 3;
 
 /// The best of a group, in one sentence.
 #[must_use]
@@ -48,11 +51,10 @@ pub fn significance(group: &Group, titles: &Titles) -> Vec<String> {
     let with_best = comparisons.iter().filter(|comparison| comparison.first == 0);
     let mut sentences: Vec<String> =
         with_best.map(|c| difference(c, &contenders, titles)).collect();
-    if comparisons.len() > 1 {
-        let count = counted(comparisons.len(), "comparison");
-        sentences.push(format!("p-values are corrected for {count} (Holm)."));
-    }
-    if !sentences.is_empty() {
+    sentences.extend(correction(&comparisons));
+    let best = contenders.first().map_or(0.0, |entry| entry.test.tracks.accuracy);
+    // Among equals there was nothing to pick.
+    if group.entries.iter().any(|entry| entry.test.tracks.accuracy < best) {
         sentences.push(
             "The best model was picked by these same tracks, so its own figure is rather too high \
              than too low."
@@ -60,6 +62,14 @@ pub fn significance(group: &Group, titles: &Titles) -> Vec<String> {
         );
     }
     sentences
+}
+
+/// What p-values have been corrected for, if any but the first two models were compared.
+fn correction(comparisons: &[Comparison]) -> Option<String> {
+    let has_value = comparisons.iter().any(|c| c.only_first + c.only_second > 0);
+    let count = counted(comparisons.len(), "comparison");
+    (has_value && comparisons.len() > 1)
+        .then(|| format!("p-values are corrected for {count} (Holm)."))
 }
 
 /// One comparison in a sentence; of a difference only where there is one.
@@ -74,8 +84,8 @@ pub fn difference(comparison: &Comparison, entries: &[&Entry], titles: &Titles) 
         return format!("{} and {second} are right on exactly the same tracks.", capital(&first));
     }
     let counts = format!(
-        "of the {} that only one of the two gets right, {only_first} go to {first} and \
-         {only_second} to {second}",
+        "of the {} that only one of the two gets right, {first} gets {only_first} and {second} \
+         {only_second}",
         counted(differ, "track").replace("one track", "1 track")
     );
     match comparison.is_significant() {
@@ -86,7 +96,7 @@ pub fn difference(comparison: &Comparison, entries: &[&Entry], titles: &Titles) 
             p_equals(*p_holm)
         ),
         false => format!(
-            "These tracks do not show that {first} and {second} differ: {counts}, which may well be \
+            "These tracks do not show that {first} and {second} differ: {counts}, which may be \
              chance ({}).",
             p_equals(*p_holm)
         ),
@@ -107,26 +117,34 @@ pub fn confusions(group: &Group, titles: &Titles) -> Vec<String> {
     }
     pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     let genres = best.genres();
-    let said: Vec<String> = pairs
+    let (shown, rest) = pairs.split_at(pairs.len().min(MOST_CONFUSED));
+    let as_often = rest.iter().filter(|pair| Some(pair.0) == shown.last().map(|p| p.0)).count();
+    let said: Vec<String> = shown
         .iter()
-        .take(3)
         .map(|&(count, truth, given)| {
             let support = best.test.tracks.per_genre[truth].support;
             format!("{} for {} ({count} of {support} tracks)", genres[truth], genres[given])
         })
         .collect();
-    let mut sentences = match said.is_empty() {
-        true => vec![format!(
-            "{} takes no genre for the same other one more than once.",
-            capital(&titles.of(best))
-        )],
-        false => vec![format!("{} most often takes {}.", capital(&titles.of(best)), listed(&said))],
+    let who = capital(&titles.of(best));
+    let most = match (said.is_empty(), as_often) {
+        // There is nothing to say of who makes no mistake.
+        (true, _) if best.test.tracks.accuracy == 1.0 => None,
+        (true, _) => Some(format!("{who} takes no genre for the same other one more than once.")),
+        (false, 0) => Some(format!("{who} most often takes {}.", listed(&said))),
+        (false, _) => Some(format!(
+            "{who} most often takes {}; {} just as often.",
+            listed(&said),
+            match as_often {
+                1 => "one other pair is confused".to_owned(),
+                more => format!("{more} other pairs are confused"),
+            }
+        )),
     };
-    sentences.extend(hardest(group));
-    sentences
+    most.into_iter().chain(hardest(group)).collect()
 }
 
-/// The easiest and the hardest genre, over all models of a group.
+/// The genres found least and most often, over all models of a group.
 fn hardest(group: &Group) -> Option<String> {
     let genres = group.entries.first()?.genres();
     let tested = |genre: &usize| {
@@ -136,18 +154,24 @@ fn hardest(group: &Group) -> Option<String> {
         let recalls = group.entries.iter().map(|entry| entry.test.tracks.per_genre[genre].recall);
         mean_and_deviation(&recalls.collect::<Vec<_>>()).0
     };
-    let mut recalls: Vec<(usize, f64)> =
+    let recalls: Vec<(usize, f64)> =
         (0..genres.len()).filter(tested).map(|genre| (genre, mean(genre))).collect();
-    recalls.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let ((hard, low), (easy, high)) = (*recalls.first()?, *recalls.last()?);
+    let low = recalls.iter().map(|(_, recall)| *recall).reduce(f64::min)?;
+    let high = recalls.iter().map(|(_, recall)| *recall).reduce(f64::max)?;
+    let named = |wanted: f64| {
+        let equals = recalls.iter().filter(|(_, recall)| (recall - wanted).abs() < 1e-9);
+        listed(&equals.map(|(genre, _)| genres[*genre].clone()).collect::<Vec<_>>())
+    };
     (group.entries.len() > 1 && high > low).then(|| {
         format!(
-            "Over all {} models, {} is the hardest genre ({} of its tracks found on average) and {} \
-             the easiest ({}).",
-            group.entries.len(),
-            genres[hard],
+            "Averaged over {}, the lowest recall is that of {} ({}) and the highest that of {} ({}).",
+            match group.entries.len() {
+                2 => "both models".to_owned(),
+                all => format!("all {all} models"),
+            },
+            named(low),
             percent(low),
-            genres[easy],
+            named(high),
             percent(high)
         )
     })
@@ -172,25 +196,29 @@ pub fn costs(group: &Group, titles: &Titles) -> Vec<String> {
         let (own, bests) = (entry.track_ms()?, best.track_ms()?);
         (own < bests).then_some((entry, own, bests))
     });
+    let smallest = smaller.min_by(|a, b| a.1.total_cmp(&b.1));
+    let fastest = faster.min_by(|a, b| a.1.total_cmp(&b.1));
+    let excused = |entry: &Entry| {
+        format!("{}, which these tracks do not show to be worse,", capital(&titles.of(entry)))
+    };
     let mut sentences = vec![];
-    let name = |entry: &Entry| capital(&titles.of(entry));
-    if let Some((entry, own, bests)) = smaller.min_by(|a, b| a.1.total_cmp(&b.1)) {
+    if let Some((entry, own, bests)) = smallest {
         sentences.push(format!(
-            "{}, which these tracks do not show to be worse, is {} times smaller than {} ({} \
-             against {} MB).",
-            name(entry),
-            three_digits(bests / own),
-            titles.of(best),
+            "{} is a file of {} MB where {} is one of {}.",
+            excused(entry),
             three_digits(own),
+            titles.of(best),
             three_digits(bests)
         ));
     }
-    if let Some((entry, own, bests)) = faster.min_by(|a, b| a.1.total_cmp(&b.1)) {
+    if let Some((entry, own, bests)) = fastest {
+        let who = match smallest {
+            Some((other, ..)) if other.folder == entry.folder => "It".to_owned(),
+            _ => excused(entry),
+        };
         sentences.push(format!(
-            "{}, which they do not show to be worse, needs {} ms of inference for a track where {} \
-             needs {} ms; what comes before, spectrogram or hand-made features, is in neither \
-             figure.",
-            name(entry),
+            "{who} needs {} ms of inference for a track on one CPU thread where {} needs {}; what \
+             comes before, spectrogram or hand-made features, is in neither figure.",
             three_digits(own),
             titles.of(best),
             three_digits(bests)
@@ -204,11 +232,9 @@ pub fn costs(group: &Group, titles: &Titles) -> Vec<String> {
 pub fn limits(group: &Group) -> Vec<String> {
     let Some(best) = group.entries.first() else { return vec![] };
     let tracks = &best.test.tracks;
-    let half = (tracks.interval[1] - tracks.interval[0]) / 2.0;
-    let spans = match half > 0.0 {
-        true => {
-            format!("; the 95 % interval of the best model spans {} to either side", points(half))
-        }
+    let width = tracks.interval[1] - tracks.interval[0];
+    let spans = match width > 0.0 {
+        true => format!("; the 95 % interval of the best model is {} wide", points(width)),
         false => String::new(),
     };
     let mut sentences = vec![format!(
@@ -225,6 +251,7 @@ pub fn limits(group: &Group) -> Vec<String> {
             percent(0.025f64.powf(1.0 / tracks.count as f64))
         ));
     }
+    sentences.extend(best.cross_validation.as_ref().map(cross_validated));
     let at_hand = || group.entries.iter().map(|entry| entry.data.tracks);
     let (fewest, most) = (at_hand().min().unwrap_or(0), at_hand().max().unwrap_or(0));
     // One unreadable file more or less is no difference in what was learned from.
@@ -237,11 +264,23 @@ pub fn limits(group: &Group) -> Vec<String> {
     let looks = group.entries.iter().filter_map(|entry| entry.test_uses).max();
     if let Some(looks) = looks.filter(|looks| *looks > 1) {
         sentences.push(format!(
-            "By the ledger of train-cnn, its runs looked at this test part {looks} times; whoever \
-             tries until a figure is high has trained on the test part."
+            "By the ledger of train-cnn, this test part was looked at {looks} times or more; the best \
+             figure of several looks is rather too high."
         ));
     }
     sentences
+}
+
+/// What a cross-validation says beside a test part, which has fewer tracks.
+fn cross_validated(CrossValidation { folds, pooled }: &CrossValidation) -> String {
+    format!(
+        "A head on the frozen network of the best model, cross-validated over {} folds so that each \
+         of {} is tested once, recognizes {} (95 % interval {} %).",
+        folds.len(),
+        counted(pooled.tracks.count, "track"),
+        percent(pooled.tracks.accuracy),
+        interval(pooled.tracks.interval)
+    )
 }
 
 /// What is known of the faults of GTZAN, where there are tables of it.
@@ -258,15 +297,15 @@ pub fn known_faults(groups: &[Group]) -> Vec<String> {
             "GTZAN holds several clips of the same artists and even of the same recordings, and \
              some wrong labels (Sturm 2013). A shuffled split keeps only files with the same bytes \
              together, so an artist can be in training and test, and figures on such splits are \
-             likely higher than for artists never heard; --split fault-filtered leaves most of \
-             that out."
+             likely higher than for artists never heard; --split fault-filtered leaves the repeated \
+             recordings out."
                 .to_owned(),
         );
     }
     if !filtered.is_empty() {
         sentences.push(
-            "The fault-filtered split of GTZAN leaves out repeated, mislabelled and distorted clips \
-             (Kereliuk, Sturm & Larsen 2015)."
+            "The fault-filtered split of GTZAN (Kereliuk, Sturm & Larsen 2015) leaves out 70 of its \
+             1000 clips, repeated and distorted ones; labels that Sturm doubts are still in it."
                 .to_owned(),
         );
     }
@@ -281,12 +320,11 @@ pub fn leaks(leaks: &[Leak], titles: &Titles) -> Vec<String> {
         let (wrong, right) = (leak.leaky.test.patch_accuracy, honest.test.patch_accuracy);
         Some(match wrong > right {
             true => format!(
-                "Splitting by window instead of by song takes {} from {} to {} of windows: {} that \
-                 say nothing about music, since windows of one song were in training and test.",
+                "Splitting by window instead of by song takes {} from {} to {} of windows. The rise is \
+                 no skill at songs never heard: windows of one song were in training and test.",
                 titles.of(honest),
                 percent(right),
-                percent(wrong),
-                points(wrong - right)
+                percent(wrong)
             ),
             false => format!(
                 "Splitting by window instead of by song does not raise the figure of {} here ({} \
@@ -323,7 +361,8 @@ pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
         counted(common.tracks.len(), "track"),
         listed(&each)
     )];
-    for c in compare_on(&best, |track| common.tracks.contains(track)) {
+    let comparisons = compare_on(&best, |track| common.tracks.contains(track));
+    for c in &comparisons {
         let (a, b) = (titles.of(best[c.first]), titles.of(best[c.second]));
         sentences.push(match c.p_holm < LEVEL {
             true => format!(
@@ -341,6 +380,7 @@ pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
             ),
         });
     }
+    sentences.extend(correction(&comparisons));
     sentences
 }
 
@@ -363,7 +403,7 @@ mod tests {
         let bad = entry("bad", Kind::Baseline, &given(60, 20));
         let text = said(&[good, bad], significance);
         assert!(text.contains("Good beats bad by 30.0 points: of the 18 tracks"), "{text}");
-        assert!(text.contains("18 go to good and 0 to bad; that is significant"), "{text}");
+        assert!(text.contains("good gets 18 and bad 0; that is significant"), "{text}");
     }
 
     #[test]
@@ -400,7 +440,7 @@ mod tests {
         let text = limits(&groups(&entries)[0]).join(" ");
         // scipy.stats.binomtest(30, 30).proportion_ci().low
         assert!(text.contains("a model that finds 88.4 % would"), "{text}");
-        assert!(!text.contains("spans"), "an interval without a width says nothing: {text}");
+        assert!(!text.contains("wide"), "an interval without a width says nothing: {text}");
         assert!(known_faults(&groups(&entries)).is_empty(), "this is not GTZAN");
     }
 
@@ -419,6 +459,43 @@ mod tests {
         let text = shared(&common[0], &Titles::new(&entries)).join(" ");
         assert!(text.contains("do not show that a and b differ (0 tracks against 0"), "{text}");
         assert!(!text.contains("is better"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_did_not_happen() {
+        let perfect = || entry("perfect", Kind::Cnn, &given(60, 0));
+        let mut other = perfect();
+        (other.run, other.label, other.folder) = ("other".into(), "other".into(), "other".into());
+        let mut third = other.clone();
+        (third.run, third.label, third.folder) = ("third".into(), "third".into(), "third".into());
+        let all = [perfect(), other, third];
+        let text = said(&all, significance);
+        assert!(!text.contains("p-values"), "no p-value was given: {text}");
+        assert!(!text.contains("was picked"), "equals were not picked from: {text}");
+        assert_eq!(said(&all, confusions), "");
+    }
+
+    #[test]
+    fn equals_are_named_or_counted() {
+        // Of each genre's ten tracks, two are taken for each of the others.
+        let given: Vec<usize> = (0..30).map(|n| (n + [1, 1, 2, 2, 0, 0][n / 3 % 6]) % 3).collect();
+        let one = entry("a", Kind::Cnn, &given);
+        let text = said(std::slice::from_ref(&one), confusions);
+        assert!(text.ends_with("; 3 other pairs are confused just as often."), "{text}");
+        let mut better = entry("b", Kind::Cnn, &(0..30).map(|n| n % 3).collect::<Vec<_>>());
+        better.test.tracks.per_genre[0].recall = 0.9;
+        let text = said(&[one, better], confusions);
+        assert!(text.contains("and the highest that of folk and ska ("), "{text}");
+    }
+
+    #[test]
+    fn cross_validation_stands_beside_a_small_test_part() {
+        let mut small = entry("a", Kind::FineTuned, &given(20, 0));
+        let pooled = entry("pooled", Kind::FineTuned, &given(60, 6)).test;
+        small.cross_validation = Some(CrossValidation { folds: vec![0.9, 0.9], pooled });
+        let text = said(&[small], |group, _| limits(group));
+        assert!(text.contains("over 2 folds so that each of 60 tracks is tested once"), "{text}");
+        assert!(text.contains("recognizes 90.0 % (95 % interval"), "{text}");
     }
 
     #[test]

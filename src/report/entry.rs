@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::search::Leaderboard;
 use crate::bench::{self, RUN_MODEL};
-use crate::metrics::{Evaluation, argmax};
+use crate::metrics::{Epoch, Evaluation, argmax};
 use crate::runtime::{Device, Runtime};
 use crate::{Error, Result, files};
 
@@ -111,22 +111,6 @@ impl Prediction {
     pub fn confidence(&self) -> f32 {
         self.probabilities.iter().copied().fold(0.0, f32::max)
     }
-}
-
-/// One epoch, in `history.json`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Epoch {
-    /// Which part of the training it belongs to.
-    #[serde(default)]
-    pub stage: String,
-    /// Mean cross-entropy over the training patches.
-    pub train_loss: f64,
-    /// The same over the validation tracks.
-    #[serde(default)]
-    pub validation_loss: Option<f64>,
-    /// Share of validation tracks given the right genre.
-    #[serde(default)]
-    pub validation_accuracy: Option<f64>,
 }
 
 /// What is said of a CNN of our own, in `metrics.json`.
@@ -233,6 +217,8 @@ pub struct Entry {
     pub onnx_bytes: Option<u64>,
     /// Wall-clock seconds of training.
     pub seconds: Option<f64>,
+    /// Whether it learned from pictures of spectrograms.
+    pub is_of_pictures: bool,
     /// How often the test part was looked at, by the ledger of `train-cnn`.
     pub test_uses: Option<usize>,
     /// Seed of the run.
@@ -291,6 +277,7 @@ impl Entry {
             parameters: metrics.parameters,
             onnx_bytes: std::fs::metadata(at(RUN_MODEL)).ok().map(|file| file.len()),
             seconds: metrics.seconds,
+            is_of_pictures: metrics.cnn.as_ref().is_some_and(|cnn| cnn.source == "pictures"),
             test_uses: metrics.cnn.and_then(|cnn| cnn.test_uses),
             seed: options["seed"].as_u64().unwrap_or(0),
             recipe: recipe(options),
@@ -500,6 +487,7 @@ pub(super) mod tests {
             parameters: Some(1000),
             onnx_bytes: Some(2_000_000),
             seconds: Some(3.0),
+            is_of_pictures: false,
             test_uses: None,
             seed: 0,
             recipe: String::new(),

@@ -142,13 +142,15 @@ fn accuracy_on(entry: &Entry, tracks: &BTreeSet<&str>, seed: u64) -> (f64, [f64;
     (found.accuracy, found.interval)
 }
 
-/// Runs with the same options but for the seed, where there are at least two seeds.
+/// Runs with the same options but for the seed, split the same way, where there are at least
+/// two seeds.
 #[must_use]
 pub fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
-    let mut by_recipe: BTreeMap<(Kind, &str, &str, &str), Vec<&Entry>> = BTreeMap::new();
+    let mut by_recipe: BTreeMap<(Kind, [&str; 4]), Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
-        let what = (entry.kind, &*entry.label, &*entry.recipe, &*entry.data.fingerprint);
-        by_recipe.entry(what).or_default().push(entry);
+        let split = &entry.split.method;
+        let what = [&entry.label, &entry.recipe, &entry.data.fingerprint, split];
+        by_recipe.entry((entry.kind, what.map(String::as_str))).or_default().push(entry);
     }
     let distinct = |entries: &[&Entry], of: fn(&Entry) -> String| {
         entries.iter().map(|entry| of(entry)).collect::<BTreeSet<_>>().len()
@@ -227,11 +229,12 @@ mod tests {
     #[test]
     fn seeds_are_runs_with_the_same_options() {
         let mut entries: Vec<Entry> =
-            (0..4).map(|n| entry(&format!("{n}"), Kind::Cnn, &given(30, n))).collect();
+            (0..5).map(|n| entry(&format!("{n}"), Kind::Cnn, &given(30, n))).collect();
         for (seed, entry) in entries.iter_mut().enumerate() {
             (entry.label, entry.seed) = ("same".into(), seed as u64);
         }
         entries[3].recipe = "other".into();
+        entries[4].split.method = "fault-filtered".into();
         let seeds = seeds(&entries);
         assert_eq!((seeds.len(), seeds[0].entries.len(), seeds[0].splits), (1, 3, 1));
     }

@@ -32,19 +32,27 @@ pub fn picture(id: &str, folders: &[PathBuf]) -> Option<Vec<u8>> {
 }
 
 fn log_mel(id: &str, folder: &Path) -> Result<Option<LogMel>> {
-    // An id that leads elsewhere is not one of ours.
-    let plain = !Path::new(id).is_absolute() && !id.split('/').any(|part| part == "..");
     let recording = ["genres_original", ""].map(|inside| folder.join(inside).join(id));
-    if let Some(path) = recording.iter().find(|path| plain && path.is_file()) {
+    if let Some(path) = recording.iter().find(|path| is_plain(id) && path.is_file()) {
         return Preprocessor::Audio(FrontEnd::spectrogram()).reader()?.read(path).map(Some);
     }
-    let pictures = ["images_original", ""].map(|inside| folder.join(inside).join(png_name(id)));
-    match pictures.iter().find(|path| plain && path.is_file()) {
-        Some(path) => PictureFrontEnd::like(path, 1, 1)
-            .and_then(|like| PictureFrontEnd { mels: like.rows.min(HEIGHT), ..like }.read(path))
+    match picture_path(id, folder) {
+        Some(path) => PictureFrontEnd::like(&path, 1, 1)
+            .and_then(|like| PictureFrontEnd { mels: like.rows.min(HEIGHT), ..like }.read(&path))
             .map(Some),
         None => Ok(None),
     }
+}
+
+/// The picture of the track `id` in `folder`, if there is one.
+pub(super) fn picture_path(id: &str, folder: &Path) -> Option<PathBuf> {
+    let pictures = ["images_original", ""].map(|inside| folder.join(inside).join(png_name(id)));
+    pictures.into_iter().find(|path| is_plain(id) && path.is_file())
+}
+
+/// Whether an id leads nowhere but into the collection.
+fn is_plain(id: &str) -> bool {
+    !Path::new(id).is_absolute() && !id.split('/').any(|part| part == "..")
 }
 
 /// GTZAN's picture of `blues/blues.00000.wav` is `blues/blues00000.png`.
@@ -75,14 +83,19 @@ fn png(log_mel: &LogMel) -> Result<Vec<u8>> {
             pixels.extend(magma(intensity.clamp(0.0, 255.0) as u8));
         }
     }
-    encode(&pixels, width, height)
+    encode(&pixels, (width, height), png::ColorType::Rgb)
 }
 
-fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
+/// Pixels of eight bits a channel, row by row from the top, as PNG.
+pub(super) fn encode(
+    pixels: &[u8],
+    (width, height): (usize, usize),
+    colours: png::ColorType,
+) -> Result<Vec<u8>> {
     let wrong = |error: png::EncodingError| Error::Data(format!("log-mel picture: {error}"));
     let mut bytes = vec![];
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_color(colours);
     let mut writer = encoder.write_header().map_err(wrong)?;
     writer.write_image_data(pixels).map_err(wrong)?;
     writer.finish().map_err(wrong)?;

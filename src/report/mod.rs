@@ -4,6 +4,7 @@
 //! the composed [`Document`] is rendered three times, so that all three say the same.
 
 pub mod charts;
+pub mod colour_map;
 mod compose;
 pub mod discussion;
 pub mod document;

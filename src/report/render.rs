@@ -25,7 +25,7 @@ impl Document {
         render(self, "page.html", include_str!("templates/page.html"), pictures)
     }
 
-    /// Markdown that refers to charts in the folder `figures`; pictures of clips are left
+    /// Markdown that refers to charts in the folder `figures`; pictures of the data are left
     /// out, since they are other people's music and Markdown is made for repositories.
     ///
     /// # Errors
@@ -148,6 +148,7 @@ mod tests {
         };
         let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"/>"#;
         document.figures(2, vec![figure("a.svg", svg), figure("b.png", "x"), figure("", "")]);
+        document.figures(1, vec![figure("c.png", "y")]);
         document
     }
 
@@ -159,6 +160,7 @@ mod tests {
         let markdown = document().markdown().unwrap();
         assert!(markdown.contains("| &lt;script> | 1 |"), "{markdown}");
         assert!(markdown.contains("(figures/a.svg)") && !markdown.contains("b.png"), "{markdown}");
+        assert!(markdown.contains("- What it shows\n\nThese pictures are in"), "{markdown}");
     }
 
     #[test]

@@ -74,6 +74,10 @@ impl Session for Burn {
         &self.outputs
     }
 
+    fn metadata(&self, _: &str) -> Option<String> {
+        None
+    }
+
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.input.check(Runtime::Burn, input)?;
         let &[batch, frames, mels] = input.shape.as_slice() else {

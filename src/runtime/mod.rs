@@ -26,6 +26,7 @@ use crate::{Error, Result};
 pub use burn::cuda as burn_cuda;
 pub use patch::PatchInput;
 
+pub use crate::classify::Classifier;
 /// The ONNX file of a run or a bundle.
 pub const RUN_MODEL: &str = "model.onnx";
 
@@ -205,6 +206,9 @@ pub trait Session: Send {
 
     /// The names of the outputs, in the model's order.
     fn outputs(&self) -> &[String];
+
+    /// What the model's metadata say under `key`; nothing for burn, which runs no file.
+    fn metadata(&self, key: &str) -> Option<String>;
 
     /// Runs the model on a batch and returns its outputs, in the order of [`Self::outputs`].
     ///

@@ -166,6 +166,10 @@ impl Session for Ort {
         &self.outputs
     }
 
+    fn metadata(&self, key: &str) -> Option<String> {
+        self.session.metadata().ok()?.custom(key)
+    }
+
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.input.check(Runtime::Ort, input)?;
         let mut run = || -> ort::Result<Vec<Tensor>> {

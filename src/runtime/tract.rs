@@ -9,6 +9,7 @@
 //! cores and a batch of 32, YAMNet takes half as long and musicnn a third.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
@@ -42,6 +43,7 @@ pub(super) struct Tract {
     model: InferenceModel,
     input: Port,
     outputs: Vec<String>,
+    metadata: BTreeMap<String, String>,
     device: Device,
     /// Threads besides the caller's; `None` if one is enough.
     pool: Option<Arc<ThreadPool>>,
@@ -82,6 +84,7 @@ impl Tract {
             model: parsed.model,
             input,
             outputs: outputs.into_iter().map(|port| port.name).collect(),
+            metadata: onnx::metadata(&proto),
             device: options.device,
             pool: threads.map(pool).transpose().map_err(error)?,
             rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
@@ -159,6 +162,10 @@ impl Session for Tract {
 
     fn outputs(&self) -> &[String] {
         &self.outputs
+    }
+
+    fn metadata(&self, key: &str) -> Option<String> {
+        self.metadata.get(key).cloned()
     }
 
     fn run(&mut self, input: &super::Tensor) -> Result<Vec<super::Tensor>> {

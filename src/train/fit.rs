@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
 use super::interrupt;
+pub use crate::metrics::Epoch;
 use crate::metrics::{argmax, mean_probabilities};
 use crate::model::{Head, HeadSpec, Standardization};
 use crate::{Result, progress};
@@ -25,23 +26,6 @@ pub struct Example<'a> {
     pub label: usize,
     /// Its patches' embeddings.
     pub embeddings: &'a Embeddings,
-}
-
-/// One epoch of training, as kept in `history.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// `head`, `refit` or `unfreeze`.
-    pub stage: String,
-    /// Counted from one within the stage.
-    pub epoch: usize,
-    /// Mean cross-entropy over the training patches.
-    pub train_loss: f64,
-    /// Mean over the validation tracks of minus the log of the right genre's probability.
-    pub validation_loss: Option<f64>,
-    /// The share of validation tracks given the right genre.
-    pub validation_accuracy: Option<f64>,
-    /// Wall-clock time.
-    pub seconds: f64,
 }
 
 /// A track's probabilities: of each patch, and their mean.

@@ -12,7 +12,8 @@
 //! | `metrics.json` | results; written last, so its presence says that training is complete |
 //! | `predictions.json` | probabilities of every test track |
 //! | `folds.json` | the same of every fold's test tracks, where folds were asked for |
-//! | `model.onnx` | the exported model |
+//! | `model.onnx` | the exported model, which takes log-mels |
+//! | `waveform.onnx`, `clip.onnx` | what `export-onnx` has written besides |
 //! | `checkpoint/` | only while layers of the backbone are being trained |
 
 use std::collections::BTreeMap;

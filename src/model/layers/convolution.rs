@@ -207,30 +207,32 @@ impl Problem {
         self.from.iter().product::<usize>().max(1)
     }
 
-    /// Calls `each` for every stretch of one line of the columns that lies inside the
-    /// image: the line, the place in it, the place in the image, and the length.
-    fn stretches(&self, rows: &Range<usize>, mut each: impl FnMut(usize, usize, usize, usize)) {
+    /// Calls `each` for every row of the output in every line of the columns: where the row
+    /// begins in the columns, which of its places lie inside the image,
+    /// and where the first of them lies there.
+    fn stretches(&self, rows: &Range<usize>, mut each: impl FnMut(usize, Range<usize>, usize)) {
         let ([channels, height, width], [_, _, out_width]) = (self.from, self.to);
         let Geometry { stride, padding } = self.geometry;
-        let mut line = 0;
+        let mut begin = 0;
         for channel in 0..channels {
             for down in 0..self.kernel {
                 for right in 0..self.kernel {
                     // Positions whose column lies in 0..width.
-                    let first = padding.saturating_sub(right).div_ceil(stride);
+                    let first = padding.saturating_sub(right).div_ceil(stride).min(out_width);
                     let end = match (width + padding).checked_sub(right) {
                         Some(room) => room.div_ceil(stride).min(out_width),
                         None => 0,
                     };
-                    for (at, row) in rows.clone().enumerate() {
+                    for row in rows.clone() {
                         let row = row * stride + down;
                         if first < end && (padding..height + padding).contains(&row) {
                             let image = (channel * height + row - padding) * width;
-                            let from = image + first * stride + right - padding;
-                            each(line, at * out_width + first, from, end - first);
+                            each(begin, first..end, image + first * stride + right - padding);
+                        } else {
+                            each(begin, 0..0, 0);
                         }
+                        begin += out_width;
                     }
-                    line += 1;
                 }
             }
         }
@@ -238,14 +240,17 @@ impl Problem {
 
     /// What the positions in `rows` of the output see of the image `x`.
     fn columns(&self, x: &[f32], rows: &Range<usize>, columns: &mut Vec<f32>) {
-        let count = rows.len() * self.to[2];
-        columns.clear();
-        columns.resize(self.inner() * count, 0.0);
+        let width = self.to[2];
+        // Not cleared first: every value is written below.
+        columns.resize(self.inner() * rows.len() * width, 0.0);
         let stride = self.geometry.stride;
-        self.stretches(rows, |line, at, from, length| {
-            let target = &mut columns[line * count + at..][..length];
+        self.stretches(rows, |begin, inside, from| {
+            let target = &mut columns[begin..][..width];
+            target[..inside.start].fill(0.0);
+            target[inside.end..].fill(0.0);
+            let target = &mut target[inside];
             match stride {
-                1 => target.copy_from_slice(&x[from..][..length]),
+                1 => target.copy_from_slice(&x[from..][..target.len()]),
                 _ => {
                     let source = x[from..].iter().step_by(stride);
                     target.iter_mut().zip(source).for_each(|(target, value)| *target = *value);
@@ -256,13 +261,12 @@ impl Problem {
 
     /// Adds to the image `out` what `columns` say of it.
     fn add_columns(&self, columns: &[f32], rows: &Range<usize>, out: &mut [f32]) {
-        let count = rows.len() * self.to[2];
         let stride = self.geometry.stride;
-        self.stretches(rows, |line, at, to, length| {
-            let source = &columns[line * count + at..][..length];
+        self.stretches(rows, |begin, inside, to| {
+            let source = &columns[begin..][inside];
             match stride {
                 1 => {
-                    let target = &mut out[to..][..length];
+                    let target = &mut out[to..][..source.len()];
                     target.iter_mut().zip(source).for_each(|(target, value)| *target += value);
                 }
                 _ => {

@@ -44,16 +44,20 @@ pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut
     planes.zip(gradient.par_chunks(down * across)).for_each(|((out, x), gradient)| {
         for (row, gradient) in gradient.chunks_exact(across).enumerate() {
             let (upper, lower) = rows(x, width, row);
-            for (column, gradient) in gradient.iter().enumerate() {
-                let at = 2 * column;
-                let values = [upper[at], upper[at + 1], lower[at], lower[at + 1]];
-                let mut first = 0;
-                for other in 1..4 {
-                    if values[other] > values[first] {
-                        first = other;
-                    }
-                }
-                out[(2 * row + first / 2) * width + at + first % 2] = *gradient;
+            let (out_upper, out_lower) = out[2 * row * width..].split_at_mut(width);
+            let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+            let outs = out_upper.chunks_exact_mut(2).zip(out_lower.chunks_exact_mut(2));
+            // Without branches: which value is the largest cannot be foretold.
+            for (((upper, lower), (out_upper, out_lower)), gradient) in
+                pairs.zip(outs).zip(gradient)
+            {
+                let right = [upper[1] > upper[0], lower[1] > lower[0]];
+                let below = lower[0].max(lower[1]) > upper[0].max(upper[1]);
+                let given = |to: bool| if to { *gradient } else { 0.0 };
+                out_upper[0] = given(!below & !right[0]);
+                out_upper[1] = given(!below & right[0]);
+                out_lower[0] = given(below & !right[1]);
+                out_lower[1] = given(below & right[1]);
             }
         }
     });

@@ -1,56 +1,25 @@
-//! The report's charts, as SVG.
-//!
-//! Colours are Okabe and Ito's, which colour-blind readers tell apart; shape or dash says
-//! the same once more, so that every chart can be read in black and white.
+//! The report's charts, as SVG; the learning curves are in [`crate::charts`].
 
 mod confusion;
-mod curves;
 mod intervals;
 mod scatter;
 
 use std::ops::Range;
 
-use plotters::coord::Shift;
 use plotters::element::ComposedElement;
 use plotters::prelude::*;
 
 pub use confusion::confusion;
-pub use curves::curves;
 pub use intervals::intervals;
 pub use scatter::{Axis, Point, Scatter};
 
 use super::Kind;
-use crate::{Error, Result};
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, GREY, SMALL, VERMILION, as_percent, svg};
 
 /// A filled outline, in pixels around a point of the chart.
 type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;
 
-const FONT: &str = "sans-serif";
-/// Sizes of letters; plotters' SVG makes them a fifth smaller.
-const SMALL: i32 = 16;
-const CAPTION: i32 = 18;
-
 const LEGEND_LINE: i32 = 20;
-
-const BLUE: RGBColor = RGBColor(0, 114, 178);
-const VERMILION: RGBColor = RGBColor(213, 94, 0);
-const GREEN: RGBColor = RGBColor(0, 158, 115);
-const GREY: RGBColor = RGBColor(110, 110, 110);
-
-/// What `draw` draws on a white sheet of this size in pixels, as SVG.
-fn svg(name: &str, size: (u32, u32), draw: impl FnOnce(&Area) -> Drawn<()>) -> Result<String> {
-    let mut text = String::new();
-    let drawn = {
-        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        let filled = area.fill(&WHITE).map_err(Into::into);
-        filled.and_then(|()| draw(&area)).and_then(|()| area.present().map_err(Into::into))
-    };
-    drawn.map_err(|e| Error::Data(format!("the chart of {name} cannot be drawn: {e}")))?;
-    Ok(text)
-}
 
 fn colour(kind: Kind) -> RGBColor {
     match kind {
@@ -123,10 +92,6 @@ fn share_range(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     let low = ((low - 0.02) * 10.0).floor().clamp(0.0, 9.0) / 10.0;
     let high = ((high + 0.02) * 10.0).ceil().clamp(low * 10.0 + 1.0, 10.0) / 10.0;
     low..high
-}
-
-fn as_percent(share: &f64) -> String {
-    format!("{:.0} %", share * 100.0)
 }
 
 #[cfg(test)]

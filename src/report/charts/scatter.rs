@@ -87,7 +87,7 @@ impl Scatter {
             .light_line_style(WHITE)
             .x_label_formatter(&|cost| round(*cost))
             .x_desc(format!("{}, log scale", self.axis.cost))
-            .y_labels(6)
+            .y_labels(8)
             .y_label_formatter(&as_percent)
             .y_desc(self.axis.accuracy)
             .label_style((FONT, SMALL))

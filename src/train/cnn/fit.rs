@@ -169,6 +169,7 @@ impl CnnTask<'_> {
         let init = |device: &Device| self.cnn.init(input, self.classes, scale, self.seed, device);
         let optimizer = AdamWConfig::new()
             .with_weight_decay(self.options.weight_decay as f32)
+            .with_epsilon(1e-8)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(self.options.clip as f32)))
             .init();
         let mut state = State {

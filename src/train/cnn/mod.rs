@@ -1,7 +1,7 @@
 //! CNNs trained from scratch on spectrograms.
 
 mod batches;
-mod curves;
+mod chart;
 mod fit;
 mod ledger;
 mod options;

@@ -26,7 +26,7 @@ pub enum Schedule {
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
     /// Passes over the training tracks
-    #[arg(long, default_value_t = 45, value_name = "N")]
+    #[arg(long, default_value_t = 120, value_name = "N")]
     pub epochs: usize,
     /// Patches a step
     #[arg(long, default_value_t = 32, value_name = "N")]

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
-use super::curves;
+use super::chart;
 use super::options::{CnnRunConfig, FitOptions};
 use super::session::CnnSession;
 use crate::model::{BlockPooling, CnnConfig, GlobalPooling, Preset, Standardization};
@@ -111,7 +111,7 @@ const QUICK_EPOCHS: usize = 10;
 fn plan(config: &CnnRunConfig) -> Vec<(usize, usize)> {
     let (first, epochs): (usize, &[usize]) = match config.search.quick {
         true => (8, &[1, 4]),
-        false => (27, &[3, 8, 20]),
+        false => (27, &[5, 20, 60]),
     };
     let mut count = config.search.configurations.unwrap_or(first);
     let mut plan = vec![];
@@ -319,7 +319,7 @@ impl Leaderboard {
 
     fn save(&self, run: &Run) -> Result<()> {
         let chart = run.folder().join("search.svg");
-        files::write(&chart, curves::leaderboard(self)?.as_bytes())?;
+        files::write(&chart, chart::leaderboard(self)?.as_bytes())?;
         files::write_json(&run.folder().join("search.json"), self)
     }
 
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn a_third_goes_on_and_what_is_done_is_not_done_again() {
         let config = config(&["--configurations", "9"]);
-        assert_eq!(plan(&config), [(9, 3), (3, 8), (1, 20)]);
+        assert_eq!(plan(&config), [(9, 5), (3, 20), (1, 60)]);
         let mut board = Leaderboard {
             seed: 0,
             plan: plan(&config),

@@ -9,12 +9,12 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
-use super::curves;
 use super::fit::{CnnTask, FittedCnn, Speed, predict};
 use super::ledger::Ledger;
 use super::options::CnnRunConfig;
 use super::source::Spectrograms;
 use super::{search, teacher};
+use crate::charts::curves;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::features::{LogMel, Preprocessor};
 use crate::model::{CnnConfig, CnnEnsemble, EnsembleSpec};
@@ -283,7 +283,7 @@ impl CnnSession {
             own = epochs.to_vec();
             let all = [&before[..], epochs].concat();
             run.save_history(&all)?;
-            files::write(&run.folder().join("curves.svg"), curves::draw(&all)?.as_bytes())
+            files::write(&run.folder().join("curves.svg"), curves(stage, &all)?.as_bytes())
         };
         let fitted = task.fit(stage, train, validation, Some(&checkpoints), &mut watch)?;
         files::write(&weights, &module_bytes(&fitted.model, &weights)?)?;

@@ -5,26 +5,27 @@ use plotters::prelude::*;
 
 use super::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
 use crate::Result;
-use crate::report::entry::{Entry, Epoch};
+use crate::metrics::Epoch;
 
-const SIZE: (u32, u32) = (480, 450);
+/// So low that three rows of two fit on a sheet of paper.
+const SIZE: (u32, u32) = (480, 380);
 const LEGEND: u32 = 26;
 
 const TRAINING: RGBColor = VERMILION;
 const VALIDATION: RGBColor = BLUE;
 
-/// The learning curves of `entry`: losses above, accuracy on validation tracks below; the
-/// stages of a training one after the other.
+/// The learning curves of the run `name`: losses above, accuracy on validation tracks below;
+/// the stages of a training one after the other.
 ///
 /// # Errors
 /// [`crate::Error::Data`] if they cannot be drawn.
-pub fn curves(entry: &Entry) -> Result<String> {
-    svg(&entry.run, SIZE, |area| {
+pub fn curves(name: &str, history: &[Epoch]) -> Result<String> {
+    svg(name, SIZE, |area| {
         let (legend, charts) = area.split_vertically(LEGEND);
         let (losses, accuracy) = charts.split_vertically((SIZE.1 - LEGEND) / 2);
         draw_legend(&legend)?;
-        draw_losses(&losses, &entry.history)?;
-        draw_accuracy(&accuracy, &entry.history)
+        draw_losses(&losses, history)?;
+        draw_accuracy(&accuracy, history)
     })
 }
 

@@ -1,0 +1,193 @@
+//! What a classifier answers.
+
+use serde::Serialize;
+
+use super::model::Model;
+
+/// What a recording sounds like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification {
+    /// The length of the recording.
+    pub seconds: f64,
+    /// Whether it was shorter than a patch and silence made up for the rest.
+    pub padded: bool,
+    /// A probability for every label of the model: the mean over the patches.
+    pub probabilities: Vec<f32>,
+    /// The probabilities over time.
+    pub timeline: Timeline,
+}
+
+/// A stretch of a recording, as long as the model hears at a time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Patch {
+    /// Where it begins, in seconds.
+    pub start: f64,
+    /// How long it is, in seconds.
+    pub seconds: f64,
+    /// A probability for every label of the model.
+    pub probabilities: Vec<f32>,
+}
+
+/// Probabilities over time, a row for every patch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Seconds from one patch to the next.
+    pub hop: f64,
+    /// Seconds that a patch is long.
+    pub patch: f64,
+    classes: usize,
+    /// `[patches, classes]`.
+    probabilities: Vec<f32>,
+}
+
+impl Classification {
+    /// The most probable label, as an index.
+    pub fn best(&self) -> usize {
+        self.ranking().first().copied().unwrap_or(0)
+    }
+
+    /// All labels as indices, the most probable one first.
+    pub fn ranking(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
+        order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]));
+        order
+    }
+
+    /// The probabilities of every whole or begun second, `[seconds][classes]`: means over the
+    /// patches that lie in it, by how much of it they cover. Where no patch reaches, at the
+    /// end, the last one's stand. Nothing if there is no timeline.
+    pub fn by_second(&self) -> Vec<Vec<f32>> {
+        self.timeline.by_second(self.seconds)
+    }
+}
+
+impl Timeline {
+    /// None at all: of what was only noted down.
+    pub(super) fn none() -> Self {
+        Self { hop: 1.0, patch: 1.0, classes: 1, probabilities: vec![] }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(hop: f64, patch: f64, classes: usize, rows: &[f32]) -> Self {
+        Self { hop, patch, classes, probabilities: rows.to_vec() }
+    }
+
+    /// The number of patches.
+    pub fn len(&self) -> usize {
+        self.probabilities.len() / self.classes
+    }
+
+    /// Whether there is no patch: every classifier answers with at least one, a
+    /// [`Journal`](super::Journal) with none.
+    pub fn is_empty(&self) -> bool {
+        self.probabilities.is_empty()
+    }
+
+    /// The patches, one after the other.
+    pub fn patches(&self) -> impl ExactSizeIterator<Item = Patch> {
+        self.probabilities.chunks_exact(self.classes).enumerate().map(|(place, row)| Patch {
+            start: place as f64 * self.hop,
+            seconds: self.patch,
+            probabilities: row.to_vec(),
+        })
+    }
+
+    fn by_second(&self, seconds: f64) -> Vec<Vec<f32>> {
+        let count = if self.is_empty() { 0 } else { (seconds.ceil() as usize).max(1) };
+        (0..count).map(|second| self.mean_in(second as f64, second as f64 + 1.0)).collect()
+    }
+
+    /// The mean over the patches between two times.
+    fn mean_in(&self, from: f64, to: f64) -> Vec<f32> {
+        let last = self.len().saturating_sub(1);
+        // The first patch that ends after `from`.
+        let mut place = (((from - self.patch) / self.hop).floor().max(0.0) as usize).min(last);
+        let (mut sums, mut weight) = (vec![0.0; self.classes], 0.0);
+        while place <= last && place as f64 * self.hop < to {
+            let start = place as f64 * self.hop;
+            let inside = (start + self.patch).min(to) - start.max(from);
+            // An absolute floor keeps rounding from making a patch that only touches count.
+            if inside > 1e-9 {
+                let row = &self.probabilities[place * self.classes..][..self.classes];
+                sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += inside * f64::from(*p));
+                weight += inside;
+            }
+            place += 1;
+        }
+        match weight > 0.0 {
+            true => sums.into_iter().map(|sum| (sum / weight) as f32).collect(),
+            false => self.probabilities[last * self.classes..].to_vec(),
+        }
+    }
+}
+
+/// Probabilities being gathered.
+pub(super) struct Scores {
+    timeline: Timeline,
+}
+
+impl Scores {
+    pub fn new(model: &Model) -> Self {
+        let timeline = Timeline {
+            hop: model.front_end.patch_hop_seconds(),
+            patch: model.front_end.patch_seconds(),
+            classes: model.labels.len(),
+            probabilities: vec![],
+        };
+        Self { timeline }
+    }
+
+    /// Takes the rows of the next patches.
+    pub fn add(&mut self, probabilities: &[f32]) {
+        self.timeline.probabilities.extend_from_slice(probabilities);
+    }
+
+    pub fn finish(self, seconds: f64, padded: bool) -> Classification {
+        let Self { timeline } = self;
+        let mut sums = vec![0.0; timeline.classes];
+        for row in timeline.probabilities.chunks_exact(timeline.classes) {
+            sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += f64::from(*p));
+        }
+        let count = timeline.len().max(1) as f64;
+        let probabilities = sums.into_iter().map(|sum| (sum / count) as f32).collect();
+        Classification { seconds, padded, probabilities, timeline }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(hop: f64, patch: f64, rows: &[[f32; 2]]) -> Timeline {
+        Timeline::of(hop, patch, 2, &rows.concat())
+    }
+
+    #[test]
+    fn a_second_is_the_mean_of_the_patches_in_it() {
+        // Patches of 2 s without overlap over 5 s: the last second has none.
+        let long = timeline(2.0, 2.0, &[[1.0, 0.0], [0.0, 1.0]]);
+        assert_eq!(
+            long.by_second(4.5),
+            [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+        );
+        // Patches of 1 s every half second: the second one covers half of seconds 0 and 1.
+        let short = timeline(0.5, 1.0, &[[1.0, 0.0], [0.4, 0.6], [0.0, 1.0]]);
+        let seconds = short.by_second(2.0);
+        assert!((seconds[0][0] - (1.0 + 0.5 * 0.4) / 1.5).abs() < 1e-6, "{seconds:?}");
+        assert!((seconds[1][0] - 0.5 * 0.4 / 1.5).abs() < 1e-6, "{seconds:?}");
+    }
+
+    #[test]
+    fn shorter_than_a_second_is_a_second() {
+        assert_eq!(timeline(0.48, 0.96, &[[0.3, 0.7]]).by_second(0.01), [[0.3, 0.7]]);
+    }
+
+    #[test]
+    fn the_ranking_puts_the_most_probable_first() {
+        let timeline = timeline(1.0, 1.0, &[[0.2, 0.4], [0.4, 0.2]]);
+        let answer = Scores { timeline }.finish(2.0, false);
+        assert_eq!(answer.best(), 0, "of equals the first");
+        assert_eq!(answer.ranking(), [0, 1]);
+        assert!((answer.probabilities[0] - 0.3).abs() < 1e-6);
+    }
+}

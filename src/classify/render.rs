@@ -1,0 +1,276 @@
+//! Answers as text, lines of JSON and CSV.
+
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use tempfile::NamedTempFile;
+
+use super::answer::Classification;
+use crate::{Error, Result, files};
+
+/// The most columns of a timeline in text.
+const COLUMNS: usize = 60;
+
+/// How answers are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View<'a> {
+    /// The model's labels.
+    pub labels: &'a [String],
+    /// Genres to show, the most probable ones.
+    pub top: usize,
+    /// Whether to show the probabilities over time.
+    pub timeline: bool,
+}
+
+/// A recording's line.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    #[serde(flatten)]
+    answer: Option<Answer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    genre: &'a str,
+    probabilities: Ordered<'a, f32>,
+    seconds: f64,
+    padded: bool,
+    /// A value for every second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Ordered<'a, Vec<f32>>>,
+}
+
+/// An object whose keys keep their order.
+struct Ordered<'a, T>(Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for Ordered<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+        map.end()
+    }
+}
+
+impl<'a> View<'a> {
+    fn label(&self, place: usize) -> &'a str {
+        self.labels.get(place).map_or("?", String::as_str)
+    }
+
+    /// The labels to show, the most probable one first.
+    pub(super) fn shown(&self, answer: &Classification) -> Vec<usize> {
+        answer.ranking().into_iter().take(self.top).collect()
+    }
+
+    /// One line for the recording at `path`, and lines of its timeline where they are wanted.
+    pub fn text(&self, path: &Path, answer: &Classification) -> String {
+        let shown = self.shown(answer);
+        let genre =
+            |&place: &usize| format!("{} {:.3}", self.label(place), answer.probabilities[place]);
+        let genres: Vec<String> = shown.iter().map(genre).collect();
+        let note = if answer.padded { ", padded with silence" } else { "" };
+        let mut text =
+            format!("{}: {} ({:.1} s{note})", path.display(), genres.join(", "), answer.seconds);
+        if self.timeline {
+            text.push_str(&self.sparklines(answer, &shown));
+        }
+        text
+    }
+
+    /// A row of bars for each of the labels `shown`, and the time below.
+    fn sparklines(&self, answer: &Classification, shown: &[usize]) -> String {
+        let columns = columns(&answer.by_second(), COLUMNS);
+        let width = shown.iter().map(|&place| self.label(place).chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        for &place in shown {
+            let bars: String = columns.iter().map(|column| bar(column[place])).collect();
+            let probability = answer.probabilities[place];
+            text.push_str(&format!("\n  {:width$} {probability:.3} {bars}", self.label(place)));
+        }
+        let end = clock(answer.seconds);
+        let space = (columns.len() + 4).saturating_sub(4 + end.len());
+        text + &format!("\n  {:width$}       0:00{:space$}{end}", "", "")
+    }
+
+    /// A line of JSON for the recording at `path`: `file`, `genre`, `probabilities` (of the
+    /// labels to show), `seconds`, `padded` and perhaps `timeline` (for each of these labels a
+    /// value for every second); or `file` and `error`.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if it cannot be written as JSON.
+    pub fn json(&self, path: &Path, result: Result<&Classification, &str>) -> Result<String> {
+        let one = |answer: &Classification| {
+            let shown = self.shown(answer);
+            let by_second = if self.timeline { answer.by_second() } else { vec![] };
+            let over_time =
+                |place: usize| by_second.iter().map(|second| second[place]).collect::<Vec<f32>>();
+            let pairs = shown.iter().map(|&p| (self.label(p), answer.probabilities[p]));
+            Answer {
+                genre: self.label(answer.best()),
+                probabilities: Ordered(pairs.collect()),
+                seconds: answer.seconds,
+                padded: answer.padded,
+                timeline: self.timeline.then(|| {
+                    Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
+                }),
+            }
+        };
+        let file = path.to_string_lossy().into_owned();
+        let line = Line { file, answer: result.ok().map(one), error: result.err() };
+        serde_json::to_string(&line).map_err(|e| Error::format(path, e))
+    }
+}
+
+/// Seconds gathered into at most `most` columns of equally many, each their mean.
+pub(super) fn columns(by_second: &[Vec<f32>], most: usize) -> Vec<Vec<f32>> {
+    let size = by_second.len().div_ceil(most).max(1);
+    let mean = |seconds: &[Vec<f32>]| {
+        let classes = seconds.first().map_or(0, Vec::len);
+        let sum = |class: usize| seconds.iter().map(|second| second[class]).sum::<f32>();
+        (0..classes).map(|class| sum(class) / seconds.len() as f32).collect()
+    };
+    by_second.chunks(size).map(mean).collect()
+}
+
+fn bar(probability: f32) -> char {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    BARS[((probability * 8.0) as usize).min(7)]
+}
+
+/// `0:07`, `12:34` or `1:02:03`.
+pub(super) fn clock(seconds: f64) -> String {
+    let whole = seconds.ceil() as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// The timelines of many recordings as CSV: a row for every second of each, with columns
+/// `file`, `second` and a probability for every label.
+pub struct TimelineCsv {
+    writer: csv::Writer<BufWriter<NamedTempFile>>,
+    path: PathBuf,
+}
+
+impl TimelineCsv {
+    /// Begins the file, which appears at `path` when it is finished.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if nothing can be written there.
+    pub fn new(path: &Path, labels: &[String]) -> Result<Self> {
+        let part = files::part_beside(path, ".csv")?;
+        let mut csv =
+            Self { writer: csv::Writer::from_writer(BufWriter::new(part)), path: path.to_owned() };
+        let header = ["file", "second"].into_iter().chain(labels.iter().map(String::as_str));
+        csv.writer.write_record(header).map_err(|e| csv.failed(e))?;
+        Ok(csv)
+    }
+
+    /// Adds a recording.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn add(&mut self, file: &Path, answer: &Classification) -> Result<()> {
+        for (second, probabilities) in answer.by_second().iter().enumerate() {
+            let cells = [file.to_string_lossy().into_owned(), second.to_string()];
+            let values = probabilities.iter().map(f32::to_string);
+            let row = cells.into_iter().chain(values);
+            self.writer.write_record(row).map_err(|e| self.failed(e))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
+    pub fn finish(self) -> Result<()> {
+        let Self { writer, path } = self;
+        let io = |error| Error::io(&path)(error);
+        let buffer = writer.into_inner().map_err(|e| io(e.into_error()))?;
+        let part = buffer.into_inner().map_err(|e| io(e.into_error()))?;
+        part.as_file().sync_all().map_err(io)?;
+        part.persist(&path).map_err(|e| io(e.error))?;
+        Ok(())
+    }
+
+    fn failed(&self, error: csv::Error) -> Error {
+        Error::io(&self.path)(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::answer::Timeline;
+
+    fn answer() -> Classification {
+        let rows = [[0.9, 0.1], [0.6, 0.4], [0.0, 1.0]];
+        let timeline = Timeline::of(1.0, 1.0, 2, &rows.concat());
+        Classification { seconds: 2.5, padded: false, probabilities: vec![0.5, 0.5], timeline }
+    }
+
+    fn labels() -> Vec<String> {
+        vec!["jazz".into(), "hip-hop".into()]
+    }
+
+    #[test]
+    fn text_shows_bars_over_time() {
+        let labels = labels();
+        let mut view = View { labels: &labels, top: 1, timeline: false };
+        let path = Path::new("a.wav");
+        assert_eq!(view.text(path, &answer()), "a.wav: jazz 0.500 (2.5 s)");
+        (view.top, view.timeline) = (9, true);
+        assert_eq!(
+            view.text(path, &answer()),
+            "a.wav: jazz 0.500, hip-hop 0.500 (2.5 s)\n  jazz    0.500 █▅▁\n  hip-hop 0.500 ▁▄█\n                0:000:03"
+        );
+    }
+
+    #[test]
+    fn json_keeps_the_ranking_and_says_what_failed() {
+        let labels = labels();
+        let view = View { labels: &labels, top: 2, timeline: true };
+        assert_eq!(
+            view.json(Path::new("a.wav"), Ok(&answer())).unwrap(),
+            r#"{"file":"a.wav","genre":"jazz","probabilities":{"jazz":0.5,"hip-hop":0.5},"seconds":2.5,"padded":false,"timeline":{"jazz":[0.9,0.6,0.0],"hip-hop":[0.1,0.4,1.0]}}"#
+        );
+        assert_eq!(
+            view.json(Path::new("b.wav"), Err("empty")).unwrap(),
+            r#"{"file":"b.wav","error":"empty"}"#
+        );
+    }
+
+    #[test]
+    fn long_timelines_are_gathered() {
+        let seconds = vec![vec![0.0], vec![1.0], vec![0.5], vec![0.5], vec![1.0]];
+        assert_eq!(columns(&seconds, 3), [[0.5], [0.5], [1.0]]);
+        assert_eq!(columns(&seconds, 60), seconds);
+        assert!(columns(&[], 60).is_empty());
+        assert_eq!(
+            (clock(29.3), clock(754.0), clock(36_000.0)),
+            ("0:30".into(), "12:34".into(), "10:00:00".into())
+        );
+    }
+
+    #[test]
+    fn csv_has_a_row_a_second_and_appears_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timeline.csv");
+        let mut csv = TimelineCsv::new(&path, &labels()).unwrap();
+        csv.add(Path::new("a,b.wav"), &answer()).unwrap();
+        assert!(!path.exists());
+        csv.finish().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "file,second,jazz,hip-hop\n\"a,b.wav\",0,0.9,0.1\n\"a,b.wav\",1,0.6,0.4\n\"a,b.wav\",2,0,1\n"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The sessions that threads share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::Options;
+use crate::runtime::{self, Device, Runtime, Session};
+use crate::{Error, Result};
+
+/// A model file above this size is opened once and shared by the threads, not once a thread.
+const SHARED_ABOVE: u64 = 64 << 20;
+
+/// Sessions of one model, opened when there is nobody's to take.
+pub(super) struct Sessions {
+    runtime: Runtime,
+    path: PathBuf,
+    options: runtime::Options,
+    limit: usize,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Box<dyn Session>>,
+    open: usize,
+}
+
+impl Sessions {
+    /// Opens the first session of the model at `path`.
+    ///
+    /// A small model runs on one thread at a time, in as many sessions as there are threads:
+    /// that is faster than sharing each run out, and its answers do not depend on how many
+    /// there are.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let size = fs::metadata(path).map_err(Error::io(path))?.len();
+        let alone = size > SHARED_ABOVE || options.device == Device::Cuda;
+        let limit = if alone { 1 } else { options.threads };
+        let threads = options.threads / limit;
+        let options_of_one = runtime::Options { device: options.device, threads };
+        let first = runtime::open(options.runtime, path, &options_of_one)?;
+        Ok(Self {
+            runtime: options.runtime,
+            path: path.to_owned(),
+            options: options_of_one,
+            limit,
+            state: Mutex::new(State { idle: vec![first], open: 1 }),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Works with a session that is nobody else's meanwhile.
+    pub fn with<T>(&self, work: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
+        let mut lease = Lease { sessions: self, session: Some(self.take()?) };
+        match &mut lease.session {
+            Some(session) => work(session.as_mut()),
+            None => Err(Error::runtime(self.runtime.name(), "no session")),
+        }
+    }
+
+    fn take(&self) -> Result<Box<dyn Session>> {
+        let mut state = self.state();
+        loop {
+            if let Some(session) = state.idle.pop() {
+                return Ok(session);
+            }
+            if state.open < self.limit {
+                // Counted first, opened without the lock: others need not wait for it.
+                state.open += 1;
+                drop(state);
+                let opened = runtime::open(self.runtime, &self.path, &self.options);
+                if opened.is_err() {
+                    self.state().open -= 1;
+                }
+                return opened;
+            }
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session in use, given back even if its user panics.
+struct Lease<'a> {
+    sessions: &'a Sessions,
+    session: Option<Box<dyn Session>>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.sessions.state().idle.extend(self.session.take());
+        self.sessions.freed.notify_one();
+    }
+}

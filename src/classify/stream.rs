@@ -1,0 +1,86 @@
+//! Live audio.
+
+use super::answer::Patch;
+use super::cutter::Cutter;
+use super::{Classifier, Piece};
+use crate::audio::Resampler;
+use crate::{Error, Result};
+
+/// Live audio being classified: see [`Classifier::stream`].
+///
+/// It keeps what patches overlap, at most a patch and a block of the resampler, and may be sent
+/// to the thread that records.
+pub struct Stream {
+    classifier: Classifier,
+    resampler: Resampler,
+    cutter: Cutter,
+    resampled: Vec<f32>,
+    taken: u64,
+    given: usize,
+}
+
+impl Stream {
+    pub(super) fn new(classifier: &Classifier, rate: u32) -> Result<Self> {
+        let model = &classifier.shared.model;
+        Ok(Self {
+            resampler: Resampler::new(rate, model.front_end.sample_rate)?,
+            cutter: model.cutter(),
+            classifier: classifier.clone(),
+            resampled: vec![],
+            taken: 0,
+            given: 0,
+        })
+    }
+
+    /// Takes the next samples, mono and nominally in [-1, 1], and returns the patches that they
+    /// complete, perhaps none.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a sample is not finite; [`Error::Runtime`] if the model fails.
+    pub fn push(&mut self, samples: &[f32]) -> Result<Vec<Patch>> {
+        if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
+            let at = self.taken + at as u64;
+            return Err(Error::Config(format!("sample {at} of the stream is not finite")));
+        }
+        self.taken += samples.len() as u64;
+        self.resampled.clear();
+        self.resampler.push(samples, &mut self.resampled)?;
+        self.cutter.push(&self.resampled);
+        self.patches()
+    }
+
+    /// Ends the stream and returns the patches that were waiting for more; a stream shorter
+    /// than a patch is padded with silence to one.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the model fails.
+    pub fn finish(mut self) -> Result<Vec<Patch>> {
+        self.resampled.clear();
+        self.resampler.finish(&mut self.resampled)?;
+        self.cutter.push(&self.resampled);
+        self.cutter.end();
+        self.patches()
+    }
+
+    fn patches(&mut self) -> Result<Vec<Patch>> {
+        let model = &self.classifier.shared.model;
+        let mut patches = vec![];
+        while let Some(piece) = self.cutter.take(1, model.batch) {
+            let probabilities = self.score(&piece)?;
+            let hop = model.front_end.patch_hop_seconds();
+            for row in probabilities.chunks_exact(model.labels.len()) {
+                patches.push(Patch {
+                    start: self.given as f64 * hop,
+                    seconds: model.front_end.patch_seconds(),
+                    probabilities: row.to_vec(),
+                });
+                self.given += 1;
+            }
+        }
+        Ok(patches)
+    }
+
+    fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
+        self.classifier.score(piece)
+    }
+}

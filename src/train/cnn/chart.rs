@@ -1,0 +1,63 @@
+//! The chart of a search, drawn while it goes on.
+
+use plotters::prelude::*;
+
+use super::search::{Leaderboard, Rung, Trial};
+use crate::Result;
+use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, svg};
+
+/// Accuracy of a search's trials against their parameters and their training time, as SVG;
+/// the further a trial came, the larger its mark, and the winner's is filled.
+///
+/// # Errors
+/// [`crate::Error::Data`] if it cannot be drawn.
+pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
+    svg("the search", (860, 360), |area| {
+        let (left, right) = area.split_horizontally(430);
+        let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
+        scatter(&left, board, "thousand parameters (log scale)", parameters)?;
+        // By the epoch, since the trials that came further were trained longer.
+        let seconds = |_: &Trial, rung: &Rung| rung.seconds / rung.epochs as f64;
+        scatter(&right, board, "seconds an epoch (log scale)", seconds)
+    })
+}
+
+fn scatter(
+    area: &Area,
+    board: &Leaderboard,
+    what: &str,
+    x: impl Fn(&Trial, &Rung) -> f64,
+) -> Drawn<()> {
+    let point = |trial: &Trial| {
+        let rung = *trial.last()?;
+        Some((x(trial, &rung).max(1e-3), rung.validation.accuracy, trial.rungs.len(), trial.number))
+    };
+    let points: Vec<_> = board.trials.iter().filter_map(point).collect();
+    let low = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);
+    let high = points.iter().map(|p| p.0).fold(1e-3, f64::max);
+    if points.is_empty() {
+        return Ok(());
+    }
+    let mut chart = ChartBuilder::on(area)
+        .caption("accuracy on validation tracks", (FONT, CAPTION))
+        .margin(10)
+        .margin_right(20)
+        .x_label_area_size(46)
+        .y_label_area_size(58)
+        .build_cartesian_2d((low / 1.3..high * 1.3).log_scale(), 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc(what)
+        .y_label_formatter(&as_percent)
+        .label_style((FONT, SMALL))
+        .draw()?;
+    chart.draw_series(points.iter().map(|(x, y, rungs, _)| {
+        Circle::new((*x, *y), 2 + 2 * *rungs as i32, BLUE.stroke_width(2))
+    }))?;
+    let best = points.iter().filter(|point| Some(point.3) == board.winner);
+    chart.draw_series(best.map(|(x, y, rungs, _)| {
+        Circle::new((*x, *y), 2 + 2 * *rungs as i32, VERMILION.filled())
+    }))?;
+    Ok(())
+}

@@ -1,0 +1,497 @@
+//! Classifiers of every kind of input, and the real classify program on good and bad files.
+
+#![cfg(feature = "tract")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{floats, graph, integer, integers, node, value};
+use genre_transfer::classify::{Classification, Options};
+use genre_transfer::features::{Extractor, FrontEnd};
+use genre_transfer::runtime::{self, Classifier, Runtime};
+use hound::{SampleFormat, WavSpec, WavWriter};
+use serde_json::Value;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_classify");
+const LABELS: [&str; 3] = ["blues", "jazz", "rock"];
+
+fn runtimes() -> Vec<Runtime> {
+    match runtime::preferred() {
+        Runtime::Ort => vec![Runtime::Tract, Runtime::Ort],
+        _ => vec![Runtime::Tract],
+    }
+}
+
+fn options(runtime: Runtime, threads: usize) -> Options {
+    Options { runtime, threads, ..Options::default() }
+}
+
+/// Values between -0.5 and 0.5 that a seed decides.
+fn noise(length: usize, seed: u32) -> Vec<f32> {
+    let one = |i: u32| ((i ^ seed).wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
+    (0..length as u32).map(one).collect()
+}
+
+/// The weights of a class, one for each value of a patch.
+fn weights(size: usize, class: usize) -> Vec<f32> {
+    noise(size, 977 * (class as u32 + 1)).iter().map(|x| x * 0.1).collect()
+}
+
+fn with_metadata(mut model: ModelProto, input: &str, front_end: &FrontEnd) -> ModelProto {
+    let entry = |key: &str, value: String| StringStringEntryProto { key: key.into(), value };
+    model.metadata_props = vec![
+        entry("input", input.into()),
+        entry("labels", serde_json::to_string(&LABELS).unwrap()),
+        entry("front_end", serde_json::to_string(front_end).unwrap()),
+    ];
+    model
+}
+
+/// Patches `[N, …]` of `size` values → dense → softmax.
+fn dense(input: &str, dims: &[Option<usize>], size: usize, front_end: &FrontEnd) -> ModelProto {
+    let mut model = common::tiny();
+    let columns: Vec<Vec<f32>> = (0..3).map(|class| weights(size, class)).collect();
+    let rows: Vec<f32> = (0..size).flat_map(|i| columns.iter().map(move |c| c[i])).collect();
+    let graph = graph(&mut model);
+    graph.node = vec![
+        node("Flatten", &["x"], "flat", vec![integer("axis", 1)]),
+        node("MatMul", &["flat", "weights"], "logits", vec![]),
+        node("Softmax", &["logits"], "probabilities", vec![integer("axis", 1)]),
+    ];
+    graph.initializer = vec![floats("weights", &[size, 3], &rows)];
+    graph.input = vec![value("x", dims)];
+    graph.output = vec![value("probabilities", &[None, Some(3)])];
+    with_metadata(model, input, front_end)
+}
+
+fn log_mel(front_end: &FrontEnd) -> ModelProto {
+    let FrontEnd { patch_frames, mels, .. } = *front_end;
+    let dims = [None, Some(patch_frames), Some(mels)];
+    dense("log_mel", &dims, patch_frames * mels, front_end)
+}
+
+fn waveform(front_end: &FrontEnd) -> ModelProto {
+    let size = front_end.waveform_samples();
+    dense("waveform", &[None, Some(size)], size, front_end)
+}
+
+/// Samples `[1, N]` → silence around them → convolution from patch to patch → softmax.
+fn clip(front_end: &FrontEnd) -> ModelProto {
+    let mut model = common::tiny();
+    let (size, lead) = (front_end.waveform_samples(), front_end.lead_samples() as i64);
+    let kernels: Vec<f32> = (0..3).flat_map(|class| weights(size, class)).collect();
+    let strides = integers("strides", &[front_end.patch_hop_samples() as i64]);
+    let graph = graph(&mut model);
+    graph.node = vec![
+        node("Pad", &["waveform", "pads"], "padded", vec![]),
+        node("Unsqueeze", &["padded", "one"], "channel", vec![]),
+        node("Conv", &["channel", "kernels"], "columns", vec![strides]),
+        node("Transpose", &["columns"], "rows", vec![integers("perm", &[0, 2, 1])]),
+        node("Squeeze", &["rows", "zero"], "logits", vec![]),
+        node("Softmax", &["logits"], "patch_probabilities", vec![integer("axis", 1)]),
+        node(
+            "ReduceMean",
+            &["patch_probabilities"],
+            "probabilities",
+            vec![integers("axes", &[0]), integer("keepdims", 1)],
+        ),
+    ];
+    graph.initializer = vec![
+        whole_numbers("pads", &[0, lead, 0, lead]),
+        whole_numbers("one", &[1]),
+        whole_numbers("zero", &[0]),
+        floats("kernels", &[3, 1, size], &kernels),
+    ];
+    graph.input = vec![value("waveform", &[Some(1), None])];
+    graph.output = vec![
+        value("probabilities", &[Some(1), Some(3)]),
+        value("patch_probabilities", &[None, Some(3)]),
+    ];
+    with_metadata(model, "clip", front_end)
+}
+
+fn whole_numbers(name: &str, data: &[i64]) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        dims: vec![data.len() as i64],
+        data_type: DataType::Int64 as i32,
+        raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        ..Default::default()
+    }
+}
+
+/// What the models answer for patches of these values, by plain arithmetic.
+fn by_hand(patches: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let one = |patch: &Vec<f32>| {
+        let logit = |class: usize| -> f64 {
+            let weights = weights(patch.len(), class);
+            patch.iter().zip(weights).map(|(x, w)| f64::from(*x) * f64::from(w)).sum()
+        };
+        let exp: Vec<f64> = (0..3).map(|class| logit(class).exp()).collect();
+        exp.iter().map(|e| (e / exp.iter().sum::<f64>()) as f32).collect()
+    };
+    patches.iter().map(one).collect()
+}
+
+/// The samples of every patch, with silence beyond the recording's ends.
+fn waveforms(front_end: &FrontEnd, samples: &[f32]) -> Vec<Vec<f32>> {
+    let lead = front_end.lead_samples() as isize;
+    let patch = |k: usize| {
+        let start = (k * front_end.patch_hop_samples()) as isize - lead;
+        let sample =
+            |i: usize| usize::try_from(start + i as isize).ok().and_then(|i| samples.get(i));
+        (0..front_end.waveform_samples()).map(|i| sample(i).copied().unwrap_or(0.0)).collect()
+    };
+    (0..front_end.patch_count(samples.len())).map(patch).collect()
+}
+
+#[track_caller]
+fn assert_answer(answer: &Classification, wanted: &[Vec<f32>], tolerance: f32, what: &str) {
+    let given: Vec<Vec<f32>> = answer.timeline.patches().map(|p| p.probabilities).collect();
+    assert_eq!(given.len(), wanted.len(), "{what}: patches");
+    let worst = |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0f32, |w, (a, b)| w.max((a - b).abs()));
+    for (place, (given, wanted)) in given.iter().zip(wanted).enumerate() {
+        assert!(worst(given, wanted) <= tolerance, "{what}: patch {place}: {given:?} {wanted:?}");
+    }
+    let mean =
+        |class: usize| wanted.iter().map(|row| row[class]).sum::<f32>() / wanted.len() as f32;
+    let mean: Vec<f32> = (0..3).map(mean).collect();
+    assert!(worst(&answer.probabilities, &mean) <= tolerance, "{what}: {answer:?}");
+}
+
+#[test]
+fn every_kind_of_input_answers_what_arithmetic_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for front_end in [FrontEnd::yamnet(), FrontEnd::musicnn()] {
+        let (need, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+        let extractor = Extractor::new(&front_end).unwrap();
+        let path = |model: &ModelProto, name: &str| common::write(model, folder.path(), name);
+        let models = [
+            path(&log_mel(&front_end), "log_mel.onnx"),
+            path(&waveform(&front_end), "waveform.onnx"),
+            path(&clip(&front_end), "clip.onnx"),
+        ];
+        for runtime in runtimes() {
+            for threads in [1, 2] {
+                let options = options(runtime, threads);
+                let classifiers = models.each_ref().map(|m| Classifier::open(m, &options).unwrap());
+                for length in [1, need - 1, need, need + hop - 1, need + hop, need + 24 * hop + 99]
+                {
+                    let samples = noise(length, 5);
+                    let what = format!("{} {runtime} {length}", front_end.name);
+                    let mels = extractor.patches(&samples);
+                    let size = mels.frames * mels.mels;
+                    let rows: Vec<Vec<f32>> = mels.data.chunks(size).map(<[f32]>::to_vec).collect();
+                    let heard = by_hand(&waveforms(&front_end, &samples));
+                    let answers = classifiers
+                        .each_ref()
+                        .map(|classifier| classifier.classify(&samples, 16_000).unwrap());
+                    assert_answer(&answers[0], &by_hand(&rows), 1e-3, &what);
+                    assert_answer(&answers[1], &heard, 1e-4, &what);
+                    assert_answer(&answers[2], &heard, 1e-4, &what);
+                    assert_eq!(answers[0].padded, length < need, "{what}");
+                    assert_eq!(answers[0].seconds, length as f64 / 16_000.0, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn live_audio_answers_what_the_whole_recording_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for front_end in [FrontEnd::yamnet(), FrontEnd::musicnn()] {
+        for (name, model) in [("waveform", waveform(&front_end)), ("clip", clip(&front_end))] {
+            let path = common::write(&model, folder.path(), "model.onnx");
+            let classifier = Classifier::open(&path, &options(Runtime::Tract, 1)).unwrap();
+            let samples = noise(22_050 * 9, 3);
+            let whole = classifier.classify(&samples, 22_050).unwrap();
+            let mut stream = classifier.stream(22_050).unwrap();
+            let mut patches = vec![];
+            let mut first = None;
+            for (number, block) in samples.chunks(4_410).enumerate() {
+                let new = stream.push(block).unwrap();
+                first = first.or((!new.is_empty()).then_some(number));
+                patches.extend(new);
+            }
+            // A patch is there soon after its last sample is.
+            let heard = (first.unwrap() + 1) as f64 * 0.2;
+            assert!(heard < front_end.patch_seconds() + 0.7, "{name}: {heard} s");
+            // The stream is sent to where its audio ends.
+            patches.extend(std::thread::spawn(move || stream.finish().unwrap()).join().unwrap());
+            let starts: Vec<f64> = patches.iter().map(|patch| patch.start).collect();
+            let wanted: Vec<f64> = whole.timeline.patches().map(|patch| patch.start).collect();
+            assert_eq!(starts, wanted, "{name}");
+            let rows: Vec<Vec<f32>> = patches.into_iter().map(|p| p.probabilities).collect();
+            assert_answer(&whole, &rows, 1e-5, name);
+        }
+    }
+}
+
+fn spec(rate: u32, channels: u16) -> WavSpec {
+    WavSpec { channels, sample_rate: rate, bits_per_sample: 16, sample_format: SampleFormat::Int }
+}
+
+fn write_wav(path: &Path, spec: WavSpec, samples: impl IntoIterator<Item = f32>) {
+    let mut writer = WavWriter::create(path, spec).unwrap();
+    samples.into_iter().for_each(|x| writer.write_sample((x * 32_767.0) as i16).unwrap());
+    writer.finalize().unwrap();
+}
+
+/// A folder with the YAMNet-like log-mel model and five songs of different lengths and rates.
+fn music() -> (tempfile::TempDir, PathBuf, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::write(&log_mel(&FrontEnd::yamnet()), folder.path(), "genres.onnx");
+    let songs = [(22_050, 9.0), (44_100, 3.0), (16_000, 12.5), (8_000, 2.0), (48_000, 0.5)];
+    let paths = songs.iter().enumerate().map(|(number, (rate, seconds))| {
+        let path = folder.path().join(format!("song{number}.wav"));
+        let length = (f64::from(*rate) * seconds) as usize;
+        write_wav(&path, spec(*rate, 1), noise(length, number as u32));
+        path
+    });
+    let paths = paths.collect();
+    (folder, model, paths)
+}
+
+#[test]
+fn answers_do_not_depend_on_threads_or_on_other_files() {
+    let (_folder, model, songs) = music();
+    for runtime in runtimes() {
+        let alone = Classifier::open(&model, &options(runtime, 1)).unwrap();
+        let wanted: Vec<Classification> =
+            songs.iter().map(|song| alone.classify_file(song).unwrap()).collect();
+        for threads in [1, 2, 3, 8] {
+            let classifier = Classifier::open(&model, &options(runtime, threads)).unwrap();
+            let mut given = vec![None; songs.len()];
+            classifier
+                .classify_files(&songs, |place, answer| {
+                    given[place] = Some(answer?);
+                    Ok(())
+                })
+                .unwrap();
+            for ((song, wanted), given) in songs.iter().zip(&wanted).zip(given) {
+                assert!(given.as_ref() == Some(wanted), "{runtime}, {threads} threads: {song:?}");
+                assert!(classifier.classify_file(song).unwrap() == *wanted, "{runtime} {song:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_told_to_stop_stops() {
+    let (_folder, model, songs) = music();
+    let classifier = Classifier::open(&model, &options(Runtime::Tract, 2)).unwrap();
+    let mut told = 0;
+    let stopped = classifier.classify_files(&songs, |_, _| {
+        told += 1;
+        Err(genre_transfer::Error::Config("enough".into()))
+    });
+    assert_eq!((stopped.unwrap_err().to_string().as_str(), told), ("enough", 1));
+}
+
+#[test]
+fn models_that_hear_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |model: &ModelProto| {
+        let path = common::write(model, folder.path(), "model.onnx");
+        let opened = Classifier::open(&path, &options(Runtime::Tract, 1));
+        opened.err().expect("must be refused").to_string()
+    };
+    let change = |key: &str, value: Option<&str>| {
+        let mut model = log_mel(&FrontEnd::yamnet());
+        model.metadata_props.retain(|entry| entry.key != key);
+        let entry = |value: &str| StringStringEntryProto { key: key.into(), value: value.into() };
+        model.metadata_props.extend(value.map(entry));
+        refused(&model)
+    };
+    let other = with_metadata(common::tiny(), "log_mel", &FrontEnd::yamnet());
+    let cases = [
+        (change("front_end", None), "have no front_end"),
+        (change("front_end", Some("{}")), "front_end in its metadata"),
+        (change("labels", None), "labels in its metadata: there are none"),
+        (change("labels", Some("[]")), "the list is empty"),
+        (change("input", Some("midi")), "it takes \"midi\""),
+        (change("input", Some("waveform")), "patches are 15600 samples"),
+        (change("input", Some("clip")), "no output \"patch_probabilities\""),
+        (refused(&other), "no batch of patches of 96 frames"),
+    ];
+    for (text, part) in cases {
+        assert!(text.contains("model.onnx: ") && text.contains(part), "{text}");
+    }
+    let text = Classifier::open(folder.path().join("no").as_path(), &Options::default());
+    assert!(text.err().unwrap().to_string().contains("No such file"));
+    fs::remove_file(folder.path().join("model.onnx")).unwrap();
+    let text = Classifier::open(folder.path(), &Options::default()).err().unwrap().to_string();
+    assert!(text.contains("there is no model.onnx in this folder"), "{text}");
+}
+
+fn classify(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).args(["--runtime", "tract"]).current_dir(folder);
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn broken_files_are_named_and_counted_and_the_others_go_on() {
+    let (folder, ..) = music();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("odd")).unwrap();
+    fs::write(at("odd/a-empty.wav"), "").unwrap();
+    fs::write(at("odd/b-text.wav"), "la la la").unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    fs::copy(fixtures.join("video_only.mp4"), at("odd/c-video.mp4")).unwrap();
+    let whole = fs::read(at("song0.wav")).unwrap();
+    fs::write(at("odd/d-cut.wav"), &whole[..whole.len() / 2]).unwrap();
+    write_wav(&at("odd/e-none.wav"), spec(16_000, 1), []);
+    write_wav(&at("odd/f-one.wav"), spec(16_000, 1), [0.5]);
+    write_wav(&at("odd/g-silence.wav"), spec(16_000, 1), vec![0.0; 40_000]);
+    write_wav(&at("odd/h-clipping.wav"), spec(16_000, 1), [1.0, -1.0].repeat(20_000));
+    write_wav(&at("odd/i-channels.wav"), spec(16_000, 8), noise(8 * 40_000, 1));
+    write_wav(&at("odd/j-fast.wav"), spec(192_000, 2), noise(2 * 192_000, 1));
+    write_wav(&at("odd/k-slow.wav"), spec(8_000, 1), noise(16_000, 1));
+    let output = classify(folder.path(), &["odd", "--model", "genres.onnx", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 11);
+    for (line, part) in lines.iter().zip([
+        "empty (0 bytes)",
+        "not an audio file: it begins with \"la la la\"",
+        "no audio track",
+        "cut short",
+        "0 samples",
+    ]) {
+        assert!(line["error"].as_str().unwrap().contains(part), "{line}");
+        assert!(stderr(&output).contains(line["error"].as_str().unwrap()), "{line}");
+    }
+    for line in &lines[5..] {
+        assert!(line["error"].is_null() && line["genre"].is_string(), "{line}");
+    }
+    let names: Vec<&str> = lines.iter().map(|line| line["file"].as_str().unwrap()).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    assert_eq!(lines[5]["padded"], true);
+    assert_eq!(lines[9]["seconds"], 1.0);
+    assert!(stderr(&output).contains("classify: 5 of 11 recordings could not be classified"));
+    assert_eq!(stderr(&output).lines().count(), 5 + 2, "{}", stderr(&output));
+}
+
+#[test]
+fn text_timeline_csv_and_picture_agree_with_json() {
+    let (folder, ..) = music();
+    let all = ["song2.wav", "-m", "genres.onnx", "--top", "2", "--timeline"];
+    let text = stdout(&classify(folder.path(), &all));
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(text.starts_with("song2.wav: ") && text.ends_with("0:13\n"), "{text}");
+    let more = ["--json", "--csv", "t.csv", "--picture", "t.svg"];
+    let output = classify(folder.path(), &[&all[..], &more].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = &lines(&output)[0];
+    let genre = line["genre"].as_str().unwrap();
+    let timeline = line["timeline"][genre].as_array().unwrap();
+    assert_eq!((timeline.len(), line["probabilities"].as_object().unwrap().len()), (13, 2));
+    let csv = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let column = 2 + LABELS.iter().position(|label| *label == genre).unwrap();
+    let values: Vec<f64> =
+        reader.records().map(|row| row.unwrap()[column].parse().unwrap()).collect();
+    assert_eq!(values, timeline.iter().map(|p| p.as_f64().unwrap()).collect::<Vec<_>>());
+    assert!(fs::read_to_string(folder.path().join("t.svg")).unwrap().contains(genre));
+}
+
+#[test]
+fn wrong_uses_say_what_to_do() {
+    let (folder, ..) = music();
+    let refused = |arguments: &[&str], code: i32, part: &str| {
+        let output = classify(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(stderr(&output).contains(part), "{arguments:?}: {}", stderr(&output));
+    };
+    let model = ["-m", "genres.onnx"];
+    refused(&["song0.wav"], 1, "no model given: train one with `finetune --data FOLDER`");
+    refused(&["song0.wav", "-m", "no.onnx"], 1, "no.onnx: No such file");
+    refused(&[&["no.wav", "song3.wav"][..], &model].concat(), 1, "no.wav: No such file");
+    refused(&[&["*.ogg"][..], &model].concat(), 1, "no file matches");
+    refused(&[&["song0.wav", "--picture", "a.jpg"][..], &model].concat(), 1, ".svg or .png");
+    refused(&[&[".", "--picture", "a.svg"][..], &model].concat(), 1, "5 were named");
+    refused(&[&["song0.wav", "--threads", "0"][..], &model].concat(), 2, "--threads");
+    refused(&[&["song0.wav", "--top", "0"][..], &model].concat(), 2, "--top");
+    refused(&[&["song0.wav", "-o", "a", "--csv", "b"][..], &model].concat(), 2, "--csv");
+    refused(&[&["song0.wav", "-o", "no/a.parquet"][..], &model].concat(), 1, "no/a.parquet");
+    let mut burn = Command::new(PROGRAM);
+    burn.args(["song0.wav", "-m", "genres.onnx", "--runtime", "burn"]).current_dir(folder.path());
+    assert!(stderr(&burn.output().unwrap()).contains("choose ort or tract"));
+}
+
+#[test]
+fn standard_input_is_a_recording() {
+    let (folder, ..) = music();
+    let ask = |song: &str| {
+        let song = fs::File::open(folder.path().join(song)).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["-", "-m", "genres.onnx", "--json", "--runtime", "tract"]);
+        command.current_dir(folder.path()).stdin(song).output().unwrap()
+    };
+    let line = &lines(&ask("song1.wav"))[0];
+    let named = classify(folder.path(), &["song1.wav", "-m", "genres.onnx", "--json"]);
+    assert_eq!(line["file"], "-");
+    assert_eq!(line["probabilities"], lines(&named)[0]["probabilities"]);
+    let broken = ask("genres.onnx");
+    assert!(stderr(&broken).contains("standard input: not an audio file"), "{}", stderr(&broken));
+}
+
+/// A named pipe that nobody writes to holds the run up; there it is killed.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_goes_on_where_it_was() {
+    let (folder, ..) = music();
+    let pipe = folder.path().join("song3.wav");
+    let song = fs::read(&pipe).unwrap();
+    fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let arguments = ["song?.wav", "-m", "genres.onnx", "--threads", "1", "-o", "r.parquet"];
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).args(["--runtime", "tract"]).current_dir(folder.path());
+    let mut run = command.stderr(Stdio::null()).spawn().unwrap();
+    let part = folder.path().join("r.parquet.part");
+    let started = Instant::now();
+    let written = || fs::read_to_string(&part).unwrap_or_default().lines().count();
+    // A line about the model and one for each song before the pipe.
+    while written() < 4 {
+        assert!(started.elapsed() < Duration::from_secs(120), "{} lines", written());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(!folder.path().join("r.parquet").exists());
+
+    fs::remove_file(&pipe).unwrap();
+    fs::write(&pipe, song).unwrap();
+    let resumed = classify(folder.path(), &[&arguments[..], &["--json"]].concat());
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("3 recordings were classified by an earlier run"));
+    assert!(!part.exists());
+    let parquet = fs::read(folder.path().join("r.parquet")).unwrap();
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+
+    // As if it had never been killed, in what it prints and in what it writes.
+    let whole = classify(folder.path(), &[&arguments[..], &["--json"]].concat());
+    assert_eq!(stdout(&whole), stdout(&resumed));
+    assert!(fs::read(folder.path().join("r.parquet")).unwrap() == parquet);
+}
