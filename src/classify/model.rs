@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cutter::{Cutter, Piece};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::runtime::{PatchInput, Session, Tensor};
+use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, model_file};
 use crate::{Error, Result};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
@@ -39,14 +39,11 @@ pub(super) struct Model {
 
 /// The ONNX file that `path` is or, being a run or a bundle, holds.
 pub(super) fn find(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let model = path.join("model.onnx");
-    match model.is_file() {
+    let model = model_file(path);
+    match model.is_file() || !path.is_dir() {
         true => Ok(model),
         false => Err(Error::Config(format!(
-            "{}: there is no model.onnx in this folder; give an exported .onnx file, a bundle, or \
+            "{}: there is no {RUN_MODEL} in this folder; give an exported .onnx file, a bundle, or \
              a run that finetune or train-cnn has written",
             path.display()
         ))),
