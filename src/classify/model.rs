@@ -11,10 +11,6 @@ use crate::{Error, Result};
 /// many, and all threads do so at the same time.
 const BATCH_VALUES: usize = 1 << 15;
 
-/// Patches in a clip are filled up with silence to a multiple of this, for tract plans anew for
-/// each length.
-const CLIP_STEP: usize = 4;
-
 /// What a file takes.
 enum Input {
     /// `[batch, frames, mels]`, or another order of axes.
@@ -94,7 +90,13 @@ impl Model {
             Input::Waveform(batch) => *batch,
             Input::Clip => None,
         };
-        let batch = fixed.unwrap_or(fitting).clamp(1, 32);
+        // Every piece of a clip with frames around its beginning repeats a patch: two at least,
+        // or the half of all work would be for nothing.
+        let least = match &input {
+            Input::Clip if front_end.lead_samples() > 0 => 2,
+            _ => 1,
+        };
+        let batch = fixed.unwrap_or(fitting).clamp(least, 32);
         Ok(Self { path: path.to_owned(), labels, front_end, batch, input, output })
     }
 
@@ -123,8 +125,9 @@ impl Model {
                 Tensor { shape: vec![count, size], data }
             }
             Input::Clip => {
-                let patches = piece.ignored + piece.patches;
-                let more = patches.next_multiple_of(CLIP_STEP) - patches;
+                // Few lengths, for tract plans anew for each; silence fills up the rest.
+                let full = piece.patches.next_power_of_two().min(self.batch);
+                let more = full.saturating_sub(piece.patches);
                 let mut data = piece.samples.clone();
                 data.resize(data.len() + more * self.front_end.patch_hop_samples(), 0.0);
                 Tensor { shape: vec![1, data.len()], data }
