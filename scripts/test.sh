@@ -8,7 +8,8 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 Usage: scripts/test.sh [cargo test options]
 
 Fetches ONNX Runtime and, into .venv, the onnx package whose checker reads what we
-export; then runs the tests of the whole workspace.
+export; then runs the tests of the whole workspace and, unless given options, the
+examples in other languages (examples/test.sh).
 
 GENRE_TRANSFER_TEST_DATA may name a folder with real data (gtzan/, backbones/,
 vggish_fixtures/, frontend_fixtures/); tests that need it are skipped without it.
@@ -24,3 +25,4 @@ if ! .venv/bin/python -c 'import onnx' 2>/dev/null; then
 fi
 export GENRE_TRANSFER_REQUIRE_ORT=1 GENRE_TRANSFER_PYTHON=$PWD/.venv/bin/python
 cargo test --release --workspace "$@"
+[[ $# -gt 0 ]] || examples/test.sh

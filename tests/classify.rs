@@ -387,6 +387,8 @@ fn broken_files_are_named_and_counted_and_the_others_go_on() {
     let names: Vec<&str> = lines.iter().map(|line| line["file"].as_str().unwrap()).collect();
     assert!(names.is_sorted(), "{names:?}");
     assert_eq!(lines[5]["padded"], true);
+    let silent: Vec<&Value> = lines[5..].iter().map(|line| &line["silent"]).collect();
+    assert_eq!(silent, [false, true, false, false, false, false]);
     assert_eq!(lines[9]["seconds"], 1.0);
     assert!(stderr(&output).contains("classify: 5 of 11 recordings could not be classified"));
     assert_eq!(stderr(&output).lines().count(), 5 + 2, "{}", stderr(&output));

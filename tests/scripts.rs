@@ -187,6 +187,16 @@ fn a_connection_that_breaks_is_taken_up_again() {
 }
 
 #[test]
+fn examples_that_do_not_exist_are_refused_before_anything_is_built() {
+    let examples = || Command::new(Path::new(ROOT).join("examples/test.sh"));
+    let help = examples().arg("--help").output().unwrap();
+    assert!(help.status.success() && said(&help).contains("rust-tract"), "{}", said(&help));
+    let refused = examples().arg("cobol").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("\"cobol\""), "{}", said(&refused));
+}
+
+#[test]
 fn the_models_are_those_their_readme_describes() {
     let models = Path::new(ROOT).join("models");
     let readme = fs::read_to_string(models.join("README.md")).unwrap();

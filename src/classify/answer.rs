@@ -11,6 +11,9 @@ pub struct Classification {
     pub seconds: f64,
     /// Whether it was shorter than a patch and silence made up for the rest.
     pub padded: bool,
+    /// Whether nothing in it is louder than -80 dB of full scale: the probabilities of silence
+    /// say nothing.
+    pub silent: bool,
     /// A probability for every label of the model: the mean over the patches.
     pub probabilities: Vec<f32>,
     /// The probabilities over time.
@@ -142,7 +145,7 @@ impl Scores {
         self.timeline.probabilities.extend_from_slice(probabilities);
     }
 
-    pub fn finish(self, seconds: f64, padded: bool) -> Classification {
+    pub fn finish(self, seconds: f64, padded: bool, silent: bool) -> Classification {
         let Self { timeline } = self;
         let mut sums = vec![0.0; timeline.classes];
         for row in timeline.probabilities.chunks_exact(timeline.classes) {
@@ -150,7 +153,7 @@ impl Scores {
         }
         let count = timeline.len().max(1) as f64;
         let probabilities = sums.into_iter().map(|sum| (sum / count) as f32).collect();
-        Classification { seconds, padded, probabilities, timeline }
+        Classification { seconds, padded, silent, probabilities, timeline }
     }
 }
 
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn the_ranking_puts_the_most_probable_first() {
         let timeline = timeline(1.0, 1.0, &[[0.2, 0.4], [0.4, 0.2]]);
-        let answer = Scores { timeline }.finish(2.0, false);
+        let answer = Scores { timeline }.finish(2.0, false, false);
         assert_eq!(answer.best(), 0, "of equals the first");
         assert_eq!(answer.ranking(), [0, 1]);
         assert!((answer.probabilities[0] - 0.3).abs() < 1e-6);

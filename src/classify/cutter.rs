@@ -93,10 +93,10 @@ impl Cutter {
     pub fn end(&mut self) -> bool {
         let taken = self.taken as usize;
         let count = 1 + taken.saturating_sub(self.least) / self.hop;
-        let last = count as u64 - 1 - self.first;
-        let needed = last as usize * self.hop + self.span;
-        if self.buffer.len() < needed {
-            self.buffer.resize(needed, 0.0);
+        // Not if all are given out: the buffer may then begin with a patch that never comes.
+        if count as u64 > self.next {
+            let needed = (count as u64 - 1 - self.first) as usize * self.hop + self.span;
+            self.buffer.resize(needed.max(self.buffer.len()), 0.0);
         }
         taken < self.least
     }

@@ -35,7 +35,16 @@ struct Record {
     modified: u64,
     seconds: f64,
     padded: bool,
+    silent: bool,
     probabilities: Vec<f32>,
+}
+
+impl From<Record> for Classification {
+    /// Without a timeline.
+    fn from(record: Record) -> Self {
+        let Record { seconds, padded, silent, probabilities, .. } = record;
+        Self { seconds, padded, silent, probabilities, timeline: Timeline::none() }
+    }
 }
 
 /// Where a record stands, and of which state of its file it speaks.
@@ -115,8 +124,7 @@ impl Journal {
             self.entries.remove(&name);
             return Ok(None);
         }
-        let Record { seconds, padded, probabilities, .. } = self.record(entry)?;
-        Ok(Some(Classification { seconds, padded, probabilities, timeline: Timeline::none() }))
+        self.record(entry).map(|record| Some(record.into()))
     }
 
     /// Keeps what was found out about the recording at `path`.
@@ -132,6 +140,7 @@ impl Journal {
             modified,
             seconds: answer.seconds,
             padded: answer.padded,
+            silent: answer.silent,
             probabilities: answer.probabilities.clone(),
         };
         let offset = self.end;
@@ -142,8 +151,8 @@ impl Journal {
     }
 
     /// Writes all results as a Parquet file, those of `order` first, and removes the journal:
-    /// columns `path`, `genre`, `seconds`, `padded`, `probability_` and each label, and
-    /// `model_sha256`.
+    /// columns `path`, `genre`, `seconds`, `padded`, `silent`, `probability_` and each label,
+    /// and `model_sha256`.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written; the journal stays then.
@@ -180,6 +189,7 @@ impl Journal {
             field("genre", Kind::Text),
             field("seconds", Kind::Double),
             field("padded", Kind::Bool),
+            field("silent", Kind::Bool),
         ];
         let labels = self.header.labels.iter();
         fields.extend(labels.map(|label| (format!("probability_{label}"), Kind::Float)));
@@ -189,15 +199,7 @@ impl Journal {
 
     fn columns(&self, records: &[Record]) -> Vec<Column> {
         let Header { model_sha256, labels } = &self.header;
-        let best = |record: &Record| {
-            let classification = Classification {
-                seconds: record.seconds,
-                padded: record.padded,
-                probabilities: record.probabilities.clone(),
-                timeline: Timeline::none(),
-            };
-            classification.best() as u32
-        };
+        let best = |record: &Record| Classification::from(record.clone()).best() as u32;
         let probability = |place: usize| {
             let of = |record: &Record| record.probabilities.get(place).copied().unwrap_or(f32::NAN);
             Column::Float(records.iter().map(of).collect())
@@ -207,6 +209,7 @@ impl Journal {
             Column::Choice(labels.clone(), records.iter().map(best).collect()),
             Column::Double(records.iter().map(|record| record.seconds).collect()),
             Column::Bool(records.iter().map(|record| record.padded).collect()),
+            Column::Bool(records.iter().map(|record| record.silent).collect()),
         ];
         columns.extend((0..labels.len()).map(probability));
         columns.push(Column::Choice(vec![model_sha256.clone()], vec![0; records.len()]));
@@ -287,6 +290,7 @@ mod tests {
         Classification {
             seconds: 30.0,
             padded: false,
+            silent: false,
             probabilities: vec![p, 1.0 - p],
             timeline: Timeline::none(),
         }

@@ -202,6 +202,9 @@ impl Classifier {
     }
 }
 
+/// -80 dB: a recording nowhere louder is silent, whatever a model thinks of it.
+const SILENCE: f32 = 1e-4;
+
 /// A recording on its way through a classifier.
 struct Recording<'a> {
     classifier: &'a Classifier,
@@ -213,6 +216,7 @@ struct Recording<'a> {
     scores: Scores,
     resampled: Vec<f32>,
     samples: u64,
+    peak: f32,
     rate: u32,
 }
 
@@ -228,12 +232,14 @@ impl<'a> Recording<'a> {
             scores: Scores::new(model),
             resampled: vec![],
             samples: 0,
+            peak: 0.0,
             rate,
         })
     }
 
     fn push(&mut self, samples: &[f32]) -> Result<()> {
         self.samples += samples.len() as u64;
+        self.peak = samples.iter().fold(self.peak, |peak, sample| peak.max(sample.abs()));
         self.resampled.clear();
         self.resampler.push(samples, &mut self.resampled)?;
         self.cutter.push(&self.resampled);
@@ -258,7 +264,7 @@ impl<'a> Recording<'a> {
         }
         self.run()?;
         let seconds = self.samples as f64 / f64::from(self.rate);
-        Ok(self.scores.finish(seconds, padded))
+        Ok(self.scores.finish(seconds, padded, self.peak < SILENCE))
     }
 
     fn run(&mut self) -> Result<()> {

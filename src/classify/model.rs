@@ -4,21 +4,17 @@ use std::path::{Path, PathBuf};
 
 use super::cutter::{Cutter, Piece};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::runtime::{PatchInput, Session, Tensor};
+use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, model_file};
 use crate::{Error, Result};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
-const BATCH_VALUES: usize = 1 << 16;
-
-/// Patches in a clip are filled up with silence to a multiple of this, for tract plans anew for
-/// each length.
-const CLIP_STEP: usize = 4;
+const BATCH_VALUES: usize = 1 << 15;
 
 /// What a file takes.
 enum Input {
     /// `[batch, frames, mels]`, or another order of axes.
-    LogMel(PatchInput, Extractor),
+    LogMel(PatchInput, Box<Extractor>),
     /// `[batch, samples]`, a patch each; a fixed batch is filled up with silence.
     Waveform(Option<usize>),
     /// `[1, samples]`, any number.
@@ -39,14 +35,11 @@ pub(super) struct Model {
 
 /// The ONNX file that `path` is or, being a run or a bundle, holds.
 pub(super) fn find(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let model = path.join("model.onnx");
-    match model.is_file() {
+    let model = model_file(path);
+    match model.is_file() || !path.is_dir() {
         true => Ok(model),
         false => Err(Error::Config(format!(
-            "{}: there is no model.onnx in this folder; give an exported .onnx file, a bundle, or \
+            "{}: there is no {RUN_MODEL} in this folder; give an exported .onnx file, a bundle, or \
              a run that finetune or train-cnn has written",
             path.display()
         ))),
@@ -68,7 +61,7 @@ impl Model {
                 let input = PatchInput::new(&port.dims, patch_frames, mels).map_err(refuse)?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
-                (Input::LogMel(input, Extractor::new(&inside)?), "probabilities")
+                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), "probabilities")
             }
             "waveform" => match port.dims[..] {
                 [batch, samples] if samples.is_none_or(|n| n == span) => {
@@ -97,7 +90,13 @@ impl Model {
             Input::Waveform(batch) => *batch,
             Input::Clip => None,
         };
-        let batch = fixed.unwrap_or(fitting).clamp(1, 32);
+        // Every piece of a clip with frames around its beginning repeats a patch: two at least,
+        // or the half of all work would be for nothing.
+        let least = match &input {
+            Input::Clip if front_end.lead_samples() > 0 => 2,
+            _ => 1,
+        };
+        let batch = fixed.unwrap_or(fitting).clamp(least, 32);
         Ok(Self { path: path.to_owned(), labels, front_end, batch, input, output })
     }
 
@@ -126,8 +125,9 @@ impl Model {
                 Tensor { shape: vec![count, size], data }
             }
             Input::Clip => {
-                let patches = piece.ignored + piece.patches;
-                let more = patches.next_multiple_of(CLIP_STEP) - patches;
+                // Few lengths, for tract plans anew for each; silence fills up the rest.
+                let full = piece.patches.next_power_of_two().min(self.batch);
+                let more = full.saturating_sub(piece.patches);
                 let mut data = piece.samples.clone();
                 data.resize(data.len() + more * self.front_end.patch_hop_samples(), 0.0);
                 Tensor { shape: vec![1, data.len()], data }

@@ -220,7 +220,7 @@ fn element(name: &str, kind: Option<Kind>) -> SchemaElement {
         scale: None,
         precision: None,
         field_id: None,
-        logical_type: is_text.then(|| LogicalType::STRING(format::StringType {})),
+        logical_type: is_text.then_some(LogicalType::STRING(format::StringType {})),
     }
 }
 

@@ -234,7 +234,13 @@ mod tests {
     fn answer(seconds: f64) -> Classification {
         let rows: Vec<f32> = (0..seconds.ceil() as usize).flat_map(|_| [0.25, 0.75]).collect();
         let timeline = Timeline::of(1.0, 1.0, 2, &rows);
-        Classification { seconds, padded: false, probabilities: vec![0.25, 0.75], timeline }
+        Classification {
+            seconds,
+            padded: false,
+            silent: false,
+            probabilities: vec![0.25, 0.75],
+            timeline,
+        }
     }
 
     #[test]

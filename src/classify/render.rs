@@ -40,6 +40,7 @@ struct Answer<'a> {
     probabilities: Ordered<'a, f32>,
     seconds: f64,
     padded: bool,
+    silent: bool,
     /// A value for every second.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Ordered<'a, Vec<f32>>>,
@@ -72,7 +73,11 @@ impl<'a> View<'a> {
         let genre =
             |&place: &usize| format!("{} {:.3}", self.label(place), answer.probabilities[place]);
         let genres: Vec<String> = shown.iter().map(genre).collect();
-        let note = if answer.padded { ", padded with silence" } else { "" };
+        let note = match answer {
+            Classification { silent: true, .. } => ", silent: says nothing",
+            Classification { padded: true, .. } => ", padded with silence",
+            _ => "",
+        };
         let mut text =
             format!("{}: {} ({:.1} s{note})", path.display(), genres.join(", "), answer.seconds);
         if self.timeline {
@@ -97,7 +102,7 @@ impl<'a> View<'a> {
     }
 
     /// A line of JSON for the recording at `path`: `file`, `genre`, `probabilities` (of the
-    /// labels to show), `seconds`, `padded` and perhaps `timeline` (for each of these labels a
+    /// labels to show), `seconds`, `padded`, `silent` and perhaps `timeline` (for each of these labels a
     /// value for every second); or `file` and `error`.
     ///
     /// # Errors
@@ -114,6 +119,7 @@ impl<'a> View<'a> {
                 probabilities: Ordered(pairs.collect()),
                 seconds: answer.seconds,
                 padded: answer.padded,
+                silent: answer.silent,
                 timeline: self.timeline.then(|| {
                     Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
                 }),
@@ -213,7 +219,13 @@ mod tests {
     fn answer() -> Classification {
         let rows = [[0.9, 0.1], [0.6, 0.4], [0.0, 1.0]];
         let timeline = Timeline::of(1.0, 1.0, 2, &rows.concat());
-        Classification { seconds: 2.5, padded: false, probabilities: vec![0.5, 0.5], timeline }
+        Classification {
+            seconds: 2.5,
+            padded: false,
+            silent: false,
+            probabilities: vec![0.5, 0.5],
+            timeline,
+        }
     }
 
     fn labels() -> Vec<String> {
@@ -239,7 +251,7 @@ mod tests {
         let view = View { labels: &labels, top: 2, timeline: true };
         assert_eq!(
             view.json(Path::new("a.wav"), Ok(&answer())).unwrap(),
-            r#"{"file":"a.wav","genre":"jazz","probabilities":{"jazz":0.5,"hip-hop":0.5},"seconds":2.5,"padded":false,"timeline":{"jazz":[0.9,0.6,0.0],"hip-hop":[0.1,0.4,1.0]}}"#
+            r#"{"file":"a.wav","genre":"jazz","probabilities":{"jazz":0.5,"hip-hop":0.5},"seconds":2.5,"padded":false,"silent":false,"timeline":{"jazz":[0.9,0.6,0.0],"hip-hop":[0.1,0.4,1.0]}}"#
         );
         assert_eq!(
             view.json(Path::new("b.wav"), Err("empty")).unwrap(),

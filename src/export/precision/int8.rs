@@ -1,8 +1,8 @@
 //! Weights stored as bytes with a scale for each output channel.
 //!
 //! Activations stay floats. Quantizing them as they come (`DynamicQuantizeLinear`,
-//! `ConvInteger`) was tried: ONNX Runtime's convolution of bytes outside of `QLinearConv` is
-//! several times slower than that of floats.
+//! `ConvInteger`) was tried: in ONNX Runtime 1.32 on one core, YAMNet then takes 9.9 ms a patch
+//! instead of 1.9, musicnn 70 instead of 18, for only `QLinearConv` has a fast kernel for bytes.
 
 use std::path::Path;
 

@@ -22,6 +22,10 @@ use crate::{Error, Result, progress};
 const CALIBRATION_TRACKS: usize = 40;
 /// Patches of each of them.
 const CALIBRATION_PATCHES: usize = 8;
+/// Share of the patches whose values all lie inside a tensor's range. With all of them a few
+/// loud patches make the steps coarse for the others: of YAMNet's patches 94 % keep their genre
+/// with this share, 82 % with all.
+const COVERED: f64 = 0.9;
 /// Tracks that are in memory at a time.
 const TRACKS_AT_ONCE: usize = 16;
 /// Patches that a model with a free batch is given at a time.
@@ -154,9 +158,7 @@ impl<'a> Trial<'a> {
         Ok(Self { preprocessor, extractor, dataset, parts, fp32 })
     }
 
-    /// The ranges of tensors in patches of some of the training clips, evenly spread: the mean
-    /// of the patches' least values and that of their largest. Of YAMNet's patches 95 % then keep
-    /// their genre; with the extremes of all patches, whose steps are coarser, 83 % did.
+    /// The ranges of tensors in patches of some of the training clips, evenly spread.
     pub(super) fn ranges(&self, watched: Watched) -> Result<Ranges> {
         let Watched { model, names } = watched;
         let file = tempfile::Builder::new().suffix(".onnx").tempfile();
@@ -167,21 +169,20 @@ impl<'a> Trial<'a> {
         let train = &self.parts.train;
         let step = train.len().div_ceil(CALIBRATION_TRACKS).max(1);
         let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
-        let (mut sums, mut count) = (vec![0f64; 2 * names.len()], 0);
+        let mut ends = vec![vec![]; 2 * names.len()];
         self.each(&tracks, Input::LogMel, "calibrating", |heard| {
             in_batches(&mut *session, &spread(&heard.log_mels), 1, |outputs, _| {
-                count += 1;
-                let ends = outputs.iter().flat_map(|output| output.data.first());
-                sums.iter_mut().zip(ends).for_each(|(sum, end)| *sum += f64::from(*end));
+                let found = outputs.iter().flat_map(|output| output.data.first());
+                ends.iter_mut().zip(found).for_each(|(ends, end)| ends.push(*end));
                 Ok(())
             })
         })?;
-        if count == 0 {
+        if ends.iter().any(Vec::is_empty) {
             return Err(Error::Data("no track of the training part can be read".to_owned()));
         }
-        let mean = |sum: f64| (sum / f64::from(count)) as f32;
-        let ranges = sums.as_chunks::<2>().0.iter();
-        Ok(names.into_iter().zip(ranges.map(|[a, b]| (mean(*a), mean(*b)))).collect())
+        let ranges = ends.as_chunks_mut::<2>().0.iter_mut();
+        let ranges = ranges.map(|[a, b]| (quantile(a, 1.0 - COVERED), quantile(b, COVERED)));
+        Ok(names.into_iter().zip(ranges).collect())
     }
 
     /// The variant at `path`, which takes `input`, beside the model in 32-bit floats.
@@ -340,6 +341,13 @@ fn track_probabilities(session: &mut dyn Session, rows: &Tensor, path: &Path) ->
     }
 }
 
+/// The value that a share of the others does not exceed, by nearest rank.
+fn quantile(values: &mut [f32], share: f64) -> f32 {
+    values.sort_by(f32::total_cmp);
+    let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
+    values.get(at).copied().unwrap_or_default()
+}
+
 /// Some of a track's patches, from all of its length.
 fn spread(patches: &Tensor) -> Tensor {
     let size: usize = patches.shape.iter().skip(1).product();
@@ -399,6 +407,15 @@ mod tests {
         }
         let reason = validation([None, None]).check(100.0).unwrap_err();
         assert!(reason.contains("no ort; no tract"), "{reason}");
+    }
+
+    #[test]
+    fn quantiles_are_by_nearest_rank() {
+        let mut values = [3.0, -1.0, 2.0, 0.0, 1.0];
+        assert_eq!(
+            [0.0, 0.5, 0.7, 1.0].map(|share| quantile(&mut values, share)),
+            [-1., 1., 2., 3.]
+        );
     }
 
     #[test]
