@@ -6,7 +6,7 @@
 //! [descriptors]: crate::features::descriptors
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -205,16 +205,19 @@ struct Columns {
 
 struct Reader<'a> {
     path: &'a Path,
-    reader: csv::Reader<File>,
+    reader: csv::Reader<Cursor<Vec<u8>>>,
     names: Vec<String>,
     columns: Columns,
 }
 
 impl<'a> Reader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-        let header = reader.headers().map_err(|e| error(path, e))?;
+        let text = Cursor::new(std::fs::read(path).map_err(Error::io(path))?);
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text);
+        let header = match reader.headers() {
+            Ok(header) => header.clone(),
+            Err(e) => return Err(error(path, reader.get_ref().get_ref(), e)),
+        };
         let names: Vec<String> =
             header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
         if names.iter().all(String::is_empty) {
@@ -229,8 +232,13 @@ impl<'a> Reader<'a> {
         let mut rows: Vec<Raw> = vec![];
         let mut lines: HashMap<String, u64> = HashMap::new();
         let mut record = StringRecord::new();
-        while self.reader.read_record(&mut record).map_err(|e| error(self.path, e))? {
-            let line = record.position().map_or(0, csv::Position::line);
+        loop {
+            let read = self.reader.read_record(&mut record);
+            let text = self.reader.get_ref().get_ref();
+            if !read.map_err(|e| error(self.path, text, e))? {
+                break;
+            }
+            let line = record.position().map_or(0, |position| line(text, position));
             let row = self.row(&record, line)?;
             if let Some(first) = lines.insert(row.name.clone(), line) {
                 let reason = format!("\"{}\" is already on line {first}", row.name);
@@ -322,9 +330,16 @@ impl Columns {
     }
 }
 
-/// What the CSV reader says, with the line it is about.
-fn error(path: &Path, error: csv::Error) -> Error {
-    let line = error.position().map(csv::Position::line);
+/// The line at `position`, counted from 1. Where lines end in CRLF, the reader's own count is
+/// taken between the two, with the LF of the line before still to come.
+fn line(text: &[u8], position: &csv::Position) -> u64 {
+    let is_before_feed = text.get(position.byte() as usize) == Some(&b'\n');
+    position.line() + u64::from(is_before_feed)
+}
+
+/// What the CSV reader says of `text`, with the line it is about.
+fn error(path: &Path, text: &[u8], error: csv::Error) -> Error {
+    let line = error.position().map(|position| line(text, position));
     let at = line.map_or_else(String::new, |line| format!("line {line}: "));
     match error.into_kind() {
         csv::ErrorKind::Io(source) => Error::io(path)(source),
@@ -423,8 +438,11 @@ mod tests {
             (|c| c.truncate(1), "no rows"),
         ];
         for (change, wanted) in cases {
-            let error = read(&text(&SONGS, change), None).unwrap_err().to_string();
-            assert!(error.contains("features.csv") && error.contains(wanted), "{error}");
+            for end in ["\n", "\r\n"] {
+                let text = text(&SONGS, change).replace('\n', end);
+                let error = read(&text, None).unwrap_err().to_string();
+                assert!(error.contains("features.csv") && error.contains(wanted), "{error}");
+            }
         }
         let error = read("", None).unwrap_err().to_string();
         assert!(error.contains("the file is empty"), "{error}");
