@@ -1,5 +1,7 @@
 //! What every binary does the same way: arguments, errors on standard error, exit codes.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -36,11 +38,19 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// Writes a result to standard output. `println!` would panic where the reader has gone.
+pub fn print(text: impl Display) -> anyhow::Result<()> {
+    Ok(write!(io::stdout().lock(), "{text}")?)
+}
+
+/// Writes a result and a newline to standard output.
+pub fn println(text: impl Display) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
 /// A reader such as `head` that has seen enough is no failure of ours.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
     })
 }

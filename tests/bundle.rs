@@ -16,7 +16,7 @@ use genre_transfer::{files, onnx};
 use runs::{Desk, bytes, with_softplus};
 use tract_onnx::pb::tensor_proto::DataType;
 
-const SMALLER: [&str; 3] = ["fp16", "int8", "int8-static"];
+const SMALLER: [&str; 4] = ["fp16", "int8-weights", "int8", "int8-static"];
 
 fn desk() -> Desk {
     let desk = Desk::new();

@@ -52,8 +52,7 @@ fn run(cli: Cli) -> Result<()> {
     let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
     let runs = baseline::train(&cli.config, &destination)?;
     match cli.json {
-        true => println!("{}", baseline::summary_json(&runs)?),
-        false => print!("{}", baseline::summary(&runs)),
+        true => cli::println(baseline::summary_json(&runs)?),
+        false => cli::print(baseline::summary(&runs)),
     }
-    Ok(())
 }

@@ -1,6 +1,5 @@
 //! Compares burn, ONNX Runtime and tract on the same models.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,7 +104,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     } else {
         report.to_text()
     };
-    io::stdout().write_all(text.as_bytes())?;
+    cli::print(text)?;
     eprintln!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
     ensure!(report.any_ran(), "no case ran; the table gives each one's reason");
     Ok(())

@@ -16,6 +16,11 @@ use genre_transfer::{Error, cli, progress};
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
+/// musl's own allocator makes threads wait for each other.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXAMPLES: &str = "Examples:
   classify song.mp3 --model genres.onnx --timeline
   classify ~/music --model runs/yamnet-gtzan --top 1

@@ -55,24 +55,20 @@ fn run(cli: &Cli) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let speed = extracted.seconds / seconds;
     match cli.json {
-        true => println!(
-            "{}",
-            serde_json::to_string_pretty(&json!({
-                "output": cli.output,
-                "rows": extracted.rows,
-                "skipped": extracted.skipped,
-                "audio_seconds": extracted.seconds,
-                "seconds": seconds,
-            }))?
-        ),
-        false => println!(
+        true => cli::println(serde_json::to_string_pretty(&json!({
+            "output": cli.output,
+            "rows": extracted.rows,
+            "skipped": extracted.skipped,
+            "audio_seconds": extracted.seconds,
+            "seconds": seconds,
+        }))?),
+        false => cli::println(format_args!(
             "{}: {} rows from {:.0} s of audio in {seconds:.1} s ({speed:.0}x real time)",
             cli.output.display(),
             extracted.rows,
             extracted.seconds
-        ),
+        )),
     }
-    Ok(())
 }
 
 fn recordings(paths: &[PathBuf]) -> Result<Vec<Recording>> {

@@ -56,8 +56,7 @@ fn run(cli: Cli) -> Result<()> {
     let run = finetune(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     match cli.json {
-        true => println!("{}", train::summary_json(&run, &exported)?),
-        false => print!("{}", train::summary(&run, &exported)?),
+        true => cli::println(train::summary_json(&run, &exported)?),
+        false => cli::print(train::summary(&run, &exported)?),
     }
-    Ok(())
 }

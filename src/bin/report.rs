@@ -50,9 +50,9 @@ fn run(cli: &Cli) -> Result<()> {
     match cli.json {
         true => {
             let json = serde_json::json!({ "written": written, "report": summary });
-            println!("{}", serde_json::to_string_pretty(&json)?);
+            cli::println(serde_json::to_string_pretty(&json)?)?;
         }
-        false => summary.tables.iter().for_each(|table| println!("{}", table.headline)),
+        false => summary.tables.iter().try_for_each(|table| cli::println(&table.headline))?,
     }
     if written.pdf.is_none() {
         eprintln!("no report.pdf: this was built without the feature pdf");

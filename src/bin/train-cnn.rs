@@ -86,10 +86,9 @@ fn run(mut cli: Cli) -> Result<()> {
     let run = train_cnn(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     match cli.json {
-        true => println!("{}", train::summary_json(&run, &exported)?),
-        false => print!("{}", train::summary(&run, &exported)?),
+        true => cli::println(train::summary_json(&run, &exported)?),
+        false => cli::print(train::summary(&run, &exported)?),
     }
-    Ok(())
 }
 
 fn validate(cli: &Cli) -> Result<()> {
@@ -100,21 +99,18 @@ fn validate(cli: &Cli) -> Result<()> {
             "members": members,
             "architecture": cli.config.architecture(),
         });
-        println!("{}", serde_json::to_string_pretty(&json)?);
-        return Ok(());
+        return cli::println(serde_json::to_string_pretty(&json)?);
     }
     for (number, member) in members.iter().enumerate() {
         let speed = &member.speed;
-        println!(
+        cli::println(format_args!(
             "network {}: epoch {}, {:.0} examples a second, {:.1} % of the time waiting for data",
             number + 1,
             member.epoch,
             speed.examples_per_second(),
             100.0 * speed.waiting_share()
-        );
+        ))?;
     }
-    if let Some(score) = score {
-        println!("validation: loss {:.3}, accuracy {:.3}", score.loss, score.accuracy);
-    }
-    Ok(())
+    let Some(score) = score else { return Ok(()) };
+    cli::println(format_args!("validation: loss {:.3}, accuracy {:.3}", score.loss, score.accuracy))
 }

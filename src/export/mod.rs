@@ -25,6 +25,7 @@ use burn::tensor::Device;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tempfile::NamedTempFile;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 use crate::features::Preprocessor;
@@ -53,9 +54,6 @@ pub const TOLERANCE: f32 = 1e-4;
 /// The largest difference of an embedding or a logit, relative to the largest of them: that
 /// of an import. It shows what a probability near 0 or 1 hides.
 pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
-
-/// The newest opset that an exported file may need.
-const NEWEST_OPSET: i64 = 18;
 
 /// How one runtime agrees with the trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,18 +202,9 @@ pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Export
     if !matches!(trained, Trained::OnnxBackbone(..)) {
         opset::lower(&mut model);
     }
-    model.producer_name = env!("CARGO_PKG_NAME").to_owned();
-    model.producer_version = env!("CARGO_PKG_VERSION").to_owned();
-    model.metadata_props = entries(metadata(run, options)?);
+    sign(&mut model, metadata(run, options)?);
     let opset = opset::of(&model);
-    if opset > NEWEST_OPSET {
-        return Err(Error::onnx(
-            destination,
-            format!(
-                "the backbone needs opset {opset}; convert it to {NEWEST_OPSET} or lower first"
-            ),
-        ));
-    }
+    opset::check(opset, destination)?;
     write(&model, part.path(), destination)?;
     drop(model);
     let validation = match &trial {
@@ -228,12 +217,25 @@ pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Export
             Some(judged.map_err(|error| name_destination(error, part.path(), destination))?)
         }
     };
+    let (bytes, sha256) = put_in_place(part, destination)?;
+    let (path, precision) = (destination.to_owned(), options.precision);
+    Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation })
+}
+
+/// Writes into `model` who made it, and its metadata.
+fn sign(model: &mut ModelProto, metadata: BTreeMap<&'static str, String>) {
+    model.producer_name = env!("CARGO_PKG_NAME").to_owned();
+    model.producer_version = env!("CARGO_PKG_VERSION").to_owned();
+    model.metadata_props = entries(metadata);
+}
+
+/// Renames the finished file; its size and digest.
+fn put_in_place(part: NamedTempFile, destination: &Path) -> Result<(u64, String)> {
     let bytes = std::fs::metadata(part.path()).map_err(Error::io(destination))?.len();
     let sha256 = files::sha256(part.path())?;
     part.as_file().sync_all().map_err(Error::io(destination))?;
     part.persist(destination).map_err(|e| Error::io(destination)(e.error))?;
-    let (path, precision) = (destination.to_owned(), options.precision);
-    Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation })
+    Ok((bytes, sha256))
 }
 
 /// The graph from log-mels to the outputs, in 32-bit floats.

@@ -7,9 +7,12 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 
 use super::splice::ints;
 use crate::model::import;
+use crate::{Error, Result};
 
 /// Broadcasting as it is today, since this opset.
 const OLDEST: i64 = 7;
+/// The newest that an exported file may need.
+const NEWEST: i64 = 18;
 
 /// Operators in the form that opset 17 knows, and the first opset with that form (of
 /// [the list](https://github.com/onnx/onnx/blob/main/docs/Changelog.md)), for the inputs and
@@ -19,15 +22,14 @@ const SINCE: &[(&str, i64)] = &[
     ("AveragePool", 10),
     ("BatchNormalization", 9),
     ("Cast", 6),
-    ("Cast", 6),
     ("Concat", 4),
     ("ConstantOfShape", 9),
     ("Conv", 1),
-    // With scales along an axis.
-    ("DequantizeLinear", 13),
+    ("ConvInteger", 10),
     // With a scale for each channel.
     ("DequantizeLinear", 13),
     ("Div", 7),
+    ("DynamicQuantizeLinear", 11),
     ("Flatten", 9),
     ("Gather", 1),
     ("Gemm", 7),
@@ -35,10 +37,10 @@ const SINCE: &[(&str, i64)] = &[
     ("Identity", 1),
     ("Log", 6),
     ("MatMul", 1),
+    ("MatMulInteger", 10),
     ("Max", 12),
     ("MaxPool", 10),
     ("Mul", 7),
-    ("QuantizeLinear", 10),
     ("QuantizeLinear", 13),
     ("Range", 11),
     ("ReduceMean", 1),
@@ -58,6 +60,17 @@ const SINCE: &[(&str, i64)] = &[
 pub(super) fn of(model: &ModelProto) -> i64 {
     let sets = model.opset_import.iter().filter(|set| set.domain.is_empty());
     sets.map(|set| set.version).max().unwrap_or(0)
+}
+
+/// Refuses an opset that runtimes may not know yet.
+pub(super) fn check(opset: i64, path: &Path) -> Result<()> {
+    match opset <= NEWEST {
+        true => Ok(()),
+        false => Err(Error::onnx(
+            path,
+            format!("the backbone needs opset {opset}; convert it to {NEWEST} or lower first"),
+        )),
+    }
 }
 
 /// Declares the oldest opset that `model` can do with, if all its operators are in [`SINCE`].

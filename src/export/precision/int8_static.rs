@@ -10,10 +10,9 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::super::fuse::attribute;
 use super::super::opset;
 use super::super::splice::{floats, int, keep_what_leads_to, node, sized_port};
-use super::int8::byte_tensor;
+use super::byte_tensor;
 use super::layer::Layer;
 use crate::model::import;
 use crate::{Error, Result, onnx};
@@ -57,13 +56,13 @@ impl Plan {
                 path,
                 format!(
                     "int8-static needs opset {OLDEST_OPSET}, and the backbone's graph is written \
-                     for {version}; convert it, or choose int8"
+                     for {version}; convert it, or choose int8-weights"
                 ),
             ));
         }
         let graph = onnx::graph(path, model)?;
         let mut layers = Layer::all(graph);
-        layers.retain(|layer| !layer.is_head && can_be_bytes(graph, layer));
+        layers.retain(|layer| layer.is_before_head() && layer.can_be_bytes(graph));
         let mut activations = BTreeMap::new();
         for layer in &layers {
             let node = &graph.node[layer.node];
@@ -129,21 +128,6 @@ impl Step {
             return Self { scale: 1.0, zero: 0 };
         }
         Self { scale, zero: (-least / scale).round().clamp(0.0, 255.0) as u8 }
-    }
-}
-
-/// A first convolution, of one channel, is cheap and sees values of a wide range.
-fn can_be_bytes(graph: &GraphProto, layer: &Layer) -> bool {
-    let node = &graph.node[layer.node];
-    let number = |name: &str| attribute(node, name).map_or(1.0, |attribute| attribute.f);
-    match node.op_type.as_str() {
-        "Conv" => {
-            let groups = attribute(node, "group").map_or(1, |group| group.i);
-            let channels = graph.initializer[layer.weight].dims.get(1).copied().unwrap_or(1);
-            channels * groups > 1
-        }
-        "Gemm" => number("alpha") == 1.0 && number("beta") == 1.0,
-        _ => true,
     }
 }
 

@@ -59,6 +59,27 @@ impl Layer {
         layers
     }
 
+    /// Whether the embeddings, or something before them, come out of it.
+    pub fn is_before_head(&self) -> bool {
+        !self.is_head
+    }
+
+    /// Whether its arithmetic may be done in bytes. A first convolution, of one channel, is
+    /// cheap and sees values of a wide range.
+    pub fn can_be_bytes(&self, graph: &GraphProto) -> bool {
+        let node = &graph.node[self.node];
+        let number = |name: &str| attribute(node, name).map_or(1.0, |attribute| attribute.f);
+        match node.op_type.as_str() {
+            "Conv" => {
+                let groups = attribute(node, "group").map_or(1, |group| group.i);
+                let channels = graph.initializer[self.weight].dims.get(1).copied().unwrap_or(1);
+                channels * groups > 1
+            }
+            "Gemm" => number("alpha") == 1.0 && number("beta") == 1.0,
+            _ => true,
+        }
+    }
+
     /// How many weights it has.
     pub fn size(&self, graph: &GraphProto) -> i64 {
         graph.initializer[self.weight].dims.iter().product()
@@ -84,6 +105,14 @@ fn channel_axis(node: &NodeProto) -> Option<usize> {
 }
 
 impl Weight {
+    /// A matrix with rows for columns.
+    pub fn transposed(self) -> Self {
+        let [rows, columns] = [0, 1].map(|axis| self.shape.get(axis).copied().unwrap_or(1));
+        let at = |at: usize| self.values[at % rows * columns + at / rows];
+        let values = (0..self.values.len()).map(at).collect();
+        Self { name: self.name, shape: vec![columns, rows], values }
+    }
+
     /// The values as bytes from -127 to 127, and the scale of each channel of `axis`: the value
     /// is about the byte times the scale.
     pub fn to_bytes(&self, axis: usize) -> (Vec<i8>, Vec<f32>) {
@@ -125,6 +154,13 @@ mod tests {
                 prop_assert!((f32::from(*byte) * scale - value).abs() <= 0.5001 * scale);
             }
         }
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let values = vec![1., 2., 3., 4., 5., 6.];
+        let weight = Weight { name: "w".into(), shape: vec![2, 3], values }.transposed();
+        assert_eq!((weight.shape, weight.values), (vec![3, 2], vec![1., 4., 2., 5., 3., 6.]));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Smaller variants of a model: weights as half floats or bytes, and arithmetic in bytes.
 
 mod fp16;
-mod int8;
+mod int8_dynamic;
 mod int8_static;
+mod int8_weights;
 mod layer;
 mod trial;
 
@@ -11,7 +12,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, TensorProto};
 
 use crate::{Error, Result};
 pub(super) use trial::Trial;
@@ -29,6 +31,9 @@ pub enum Precision {
     Fp16,
     /// Weights stored as bytes with a scale for each output channel, a quarter of the size;
     /// made floats when the file is opened.
+    Int8Weights,
+    /// Weights as bytes, and activations made bytes as they come: arithmetic with bytes in any
+    /// runtime that has `ConvInteger` and `MatMulInteger`, without calibration.
     Int8,
     /// Weights and activations as bytes (`QuantizeLinear`, `DequantizeLinear`), calibrated on
     /// training clips: for runtimes that turn these into arithmetic with bytes, as ONNX
@@ -38,13 +43,15 @@ pub enum Precision {
 
 impl Precision {
     /// All of them, the largest file first.
-    pub const ALL: [Self; 4] = [Self::Fp32, Self::Fp16, Self::Int8, Self::Int8Static];
+    pub const ALL: [Self; 5] =
+        [Self::Fp32, Self::Fp16, Self::Int8Weights, Self::Int8, Self::Int8Static];
 
-    /// `fp32`, `fp16`, `int8` or `int8-static`, as `precision` in a file's metadata says.
+    /// `fp32`, `fp16`, `int8-weights`, `int8` or `int8-static`, as `precision` in a file's metadata says.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
+            Self::Int8Weights => "int8-weights",
             Self::Int8 => "int8",
             Self::Int8Static => "int8-static",
         }
@@ -55,7 +62,8 @@ impl Precision {
         match self {
             Self::Fp32 => None,
             Self::Fp16 => Some("front end, biases, arithmetic"),
-            Self::Int8 => Some("front end, biases, head, layers of few weights, arithmetic"),
+            Self::Int8Weights => Some("front end, biases, head, layers of few weights, arithmetic"),
+            Self::Int8 => Some("front end, biases, first and grouped convolutions, head"),
             Self::Int8Static => Some("front end, first convolution, head"),
         }
     }
@@ -65,7 +73,11 @@ impl Precision {
         match self {
             Self::Fp32 => Ok(()),
             Self::Fp16 => fp16::store(path, model),
-            Self::Int8 => int8::store(path, model),
+            Self::Int8Weights => int8_weights::store(path, model),
+            Self::Int8 => {
+                int8_dynamic::convert(path, model)?;
+                int8_weights::store(path, model)
+            }
             Self::Int8Static => {
                 let plan = int8_static::Plan::of(path, model)?;
                 let ranges = trial.ranges(plan.watched(model))?;
@@ -88,8 +100,20 @@ impl FromStr for Precision {
         let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
         found.ok_or_else(|| {
             Error::Config(format!(
-                "unknown precision \"{text}\"; choose fp32, fp16, int8 or int8-static"
+                "unknown precision \"{text}\"; choose fp32, fp16, int8-weights, int8 \
+                 or int8-static"
             ))
         })
+    }
+}
+
+/// A tensor of signed bytes.
+fn byte_tensor(name: String, shape: &[usize], bytes: &[i8]) -> TensorProto {
+    TensorProto {
+        name,
+        dims: shape.iter().map(|size| *size as i64).collect(),
+        data_type: DataType::Int8 as i32,
+        raw_data: bytes.iter().map(|byte| byte.to_le_bytes()[0]).collect(),
+        ..Default::default()
     }
 }

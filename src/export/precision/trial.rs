@@ -7,7 +7,7 @@ use prost::Message;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Input, OUTPUTS};
+use super::super::{Input, OUTPUTS, PATCH_PROBABILITIES};
 use super::int8_static::{Ranges, Watched};
 use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
@@ -38,6 +38,10 @@ pub struct Validation {
     pub tracks: usize,
     /// Share of them that the model tells in 32-bit floats.
     pub fp32_accuracy: f64,
+    /// Their patches.
+    pub patches: usize,
+    /// Share of the patches that the model tells in 32-bit floats.
+    pub fp32_patch_accuracy: f64,
     /// The variant in each runtime.
     pub runtimes: Vec<Checked>,
 }
@@ -49,6 +53,8 @@ pub struct Checked {
     pub runtime: Runtime,
     /// Share of the tracks that the variant tells; none if it could not be run.
     pub accuracy: Option<f64>,
+    /// Share of the patches that it tells.
+    pub patch_accuracy: Option<f64>,
     /// The largest difference of a track's probability from the model in 32-bit floats.
     pub max_abs_difference: Option<f32>,
     /// Why it could not be run.
@@ -58,22 +64,30 @@ pub struct Checked {
 impl Validation {
     /// Whether some runtime ran the variant and it is good enough in all that did; the reason if
     /// not.
+    ///
+    /// Patches count as tracks do: their mean hides much, most of all for tracks that a refitted
+    /// head has learned from.
     fn check(&self, max_drop: f64) -> Result<(), String> {
         let mut reasons = vec![];
-        for Checked { runtime, accuracy, reason, .. } in &self.runtimes {
-            let Some(accuracy) = accuracy else {
+        for Checked { runtime, accuracy, patch_accuracy, reason, .. } in &self.runtimes {
+            let (Some(accuracy), Some(patch_accuracy)) = (accuracy, patch_accuracy) else {
                 reasons.push(reason.as_deref().unwrap_or_default());
                 continue;
             };
-            let drop = (self.fp32_accuracy - accuracy) * 100.0;
-            // Counts of tracks do not divide evenly.
-            if drop > max_drop + 1e-9 {
-                return Err(format!(
-                    "refused: in {runtime}, accuracy on the {} tracks of the validation part falls \
-                     by {drop:.1} points, from {:.3} to {accuracy:.3}; allow it with --max-drop, \
-                     or choose another --precision",
-                    self.tracks, self.fp32_accuracy
-                ));
+            let falls = [
+                (self.tracks, "tracks", self.fp32_accuracy, accuracy),
+                (self.patches, "patches", self.fp32_patch_accuracy, patch_accuracy),
+            ];
+            for (count, what, before, after) in falls {
+                let drop = (before - after) * 100.0;
+                // Counts of tracks do not divide evenly.
+                if drop > max_drop + 1e-9 {
+                    return Err(format!(
+                        "refused: in {runtime}, accuracy on the {count} {what} of the validation \
+                         part falls by {drop:.1} points, from {before:.3} to {after:.3}; allow it \
+                         with --max-drop, or choose another --precision"
+                    ));
+                }
             }
         }
         match reasons.len() < self.runtimes.len() {
@@ -85,21 +99,23 @@ impl Validation {
 
 impl fmt::Display for Validation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tracks, fp32_accuracy, patches, fp32_patch_accuracy, runtimes } = self;
         writeln!(
             f,
-            "  accuracy on the {} tracks of the validation part: {:.3} in 32-bit floats",
-            self.tracks, self.fp32_accuracy
+            "  accuracy on the {tracks} tracks ({patches} patches) of the validation part: \
+             {fp32_accuracy:.3} ({fp32_patch_accuracy:.3}) in 32-bit floats"
         )?;
-        for checked in &self.runtimes {
-            match (checked.accuracy, checked.max_abs_difference) {
-                (Some(accuracy), Some(difference)) => writeln!(
+        for checked in runtimes {
+            let Checked { runtime, accuracy, patch_accuracy, max_abs_difference, reason } = checked;
+            match (accuracy, patch_accuracy, max_abs_difference) {
+                (Some(accuracy), Some(patch_accuracy), Some(difference)) => writeln!(
                     f,
-                    "  {}: {accuracy:.3} ({:+.1} points; probabilities of a track differ by \
-                     {difference:.1e} at most)",
-                    checked.runtime,
-                    (accuracy - self.fp32_accuracy) * 100.0
+                    "  {runtime}: {accuracy:.3} ({patch_accuracy:.3}), {:+.1} ({:+.1}) points; \
+                     probabilities of a track differ by {difference:.1e} at most",
+                    (accuracy - fp32_accuracy) * 100.0,
+                    (patch_accuracy - fp32_patch_accuracy) * 100.0,
                 )?,
-                _ => writeln!(f, "  not checked in {}", checked.reason.as_deref().unwrap_or("it"))?,
+                _ => writeln!(f, "  not checked in {}", reason.as_deref().unwrap_or("it"))?,
             }
         }
         Ok(())
@@ -196,21 +212,25 @@ impl<'a> Trial<'a> {
         let mut fp32 = runtime::open(runtime::preferred(), self.fp32, &options)?;
         let mut candidates: Vec<Candidate> =
             [Runtime::Ort, Runtime::Tract].map(|runtime| Candidate::open(runtime, path)).into();
-        let (mut tracks, mut right) = (0, 0);
+        let (mut all, mut told) = (Counts::default(), Counts::default());
         self.each(&self.parts.validation, input, "checking", |heard| {
-            let wanted = track_probabilities(&mut *fp32, &heard.log_mels, self.fp32)?;
-            tracks += 1;
-            right += usize::from(argmax(&wanted) == heard.label);
+            let wanted = Answer::of(&mut *fp32, &heard.log_mels, self.fp32)?;
+            all.add(&wanted, |_| true);
+            told.add(&wanted, |given| argmax(given) == heard.label);
             let given = heard.input.as_ref().unwrap_or(&heard.log_mels);
             candidates.iter_mut().try_for_each(|c| c.hear(given, heard.label, &wanted, path))
         })?;
-        if tracks == 0 {
+        if all.tracks == 0 {
             return Err(Error::Data("no track of the validation part can be read".to_owned()));
         }
-        let accuracy = |right: usize| right as f64 / tracks as f64;
-        let fp32_accuracy = accuracy(right);
-        let runtimes: Vec<Checked> = candidates.into_iter().map(|c| c.checked(accuracy)).collect();
-        let validation = Validation { tracks, fp32_accuracy, runtimes };
+        let [fp32_accuracy, fp32_patch_accuracy] = told.of(&all);
+        let validation = Validation {
+            tracks: all.tracks,
+            fp32_accuracy,
+            patches: all.patches,
+            fp32_patch_accuracy,
+            runtimes: candidates.into_iter().map(|c| c.checked(&all)).collect(),
+        };
         validation.check(max_drop).map_err(|reason| Error::onnx(path, reason))?;
         Ok(validation)
     }
@@ -269,33 +289,88 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// What a model says of a track.
+struct Answer {
+    classes: usize,
+    /// The mean over the patches.
+    track: Vec<f32>,
+    /// `[patches, classes]`.
+    patches: Vec<f32>,
+}
+
+impl Answer {
+    /// The probabilities for the rows: patches, or one clip that the model cuts up itself.
+    fn of(session: &mut dyn Session, rows: &Tensor, path: &Path) -> Result<Self> {
+        let find = |wanted: &str| session.outputs().iter().position(|name| name == wanted);
+        let missing = || Error::onnx(path, format!("it has no output \"{}\"", OUTPUTS[0]));
+        let (at, of_patches) = (find(OUTPUTS[0]).ok_or_else(missing)?, find(PATCH_PROBABILITIES));
+        let (mut given, mut patches, mut classes) = (vec![], vec![], 1);
+        in_batches(session, rows, BATCH, |outputs, [count, padded]| {
+            if let Some(at) = of_patches {
+                patches.extend_from_slice(&outputs[at].data);
+            }
+            let answer = &outputs[at];
+            classes = answer.shape.last().copied().unwrap_or(1).max(1);
+            given.extend_from_slice(&answer.data[..answer.data.len() / padded * count]);
+            Ok(())
+        })?;
+        if !given.iter().chain(&patches).all(|value: &f32| value.is_finite()) {
+            return Err(Error::onnx(path, "its probabilities are not numbers"));
+        }
+        let track = mean_probabilities(&given, classes);
+        let patches = if of_patches.is_some() { patches } else { given };
+        Ok(Self { classes, track, patches })
+    }
+}
+
+/// Tracks, and patches of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    tracks: usize,
+    patches: usize,
+}
+
+impl Counts {
+    /// Counts what of an answer, the whole or patches, is `right`.
+    fn add(&mut self, answer: &Answer, right: impl Fn(&[f32]) -> bool) {
+        self.tracks += usize::from(right(&answer.track));
+        self.patches += answer.patches.chunks(answer.classes).filter(|given| right(given)).count();
+    }
+
+    /// The shares of tracks and of patches.
+    fn of(&self, all: &Self) -> [f64; 2] {
+        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+        [share(self.tracks, all.tracks), share(self.patches, all.patches)]
+    }
+}
+
 /// A variant in one runtime, while it is tried.
 struct Candidate {
     runtime: Runtime,
     session: Result<Box<dyn Session>>,
-    right: usize,
+    told: Counts,
     difference: f32,
 }
 
 impl Candidate {
     fn open(runtime: Runtime, path: &Path) -> Self {
         let session = runtime::open(runtime, path, &runtime::Options::default());
-        Self { runtime, session, right: 0, difference: 0.0 }
+        Self { runtime, session, told: Counts::default(), difference: 0.0 }
     }
 
     /// Runs it on a track. A runtime that fails is out, with its reason, unless it is ONNX
     /// Runtime and there, which must run every file.
-    fn hear(&mut self, input: &Tensor, label: usize, wanted: &[f32], path: &Path) -> Result<()> {
+    fn hear(&mut self, input: &Tensor, label: usize, wanted: &Answer, path: &Path) -> Result<()> {
         let optional = self.is_optional();
         let answer = match &mut self.session {
-            Ok(session) => track_probabilities(&mut **session, input, path),
+            Ok(session) => Answer::of(&mut **session, input, path),
             Err(_) if optional => return Ok(()),
             Err(error) => return Err(std::mem::replace(error, Error::Data(String::new()))),
         };
         match answer {
             Ok(given) => {
-                self.right += usize::from(argmax(&given) == label);
-                let differences = given.iter().zip(wanted).map(|(a, b)| (a - b).abs());
+                self.told.add(&given, |given| argmax(given) == label);
+                let differences = given.track.iter().zip(&wanted.track).map(|(a, b)| (a - b).abs());
                 self.difference = differences.fold(self.difference, f32::max);
                 Ok(())
             }
@@ -311,33 +386,16 @@ impl Candidate {
         self.runtime == Runtime::Tract || self.runtime.version().is_none()
     }
 
-    fn checked(self, accuracy: impl Fn(usize) -> f64) -> Checked {
+    fn checked(self, all: &Counts) -> Checked {
         let ran = self.session.is_ok();
+        let [accuracy, patch_accuracy] = self.told.of(all);
         Checked {
             runtime: self.runtime,
-            accuracy: ran.then(|| accuracy(self.right)),
+            accuracy: ran.then_some(accuracy),
+            patch_accuracy: ran.then_some(patch_accuracy),
             max_abs_difference: ran.then_some(self.difference),
             reason: self.session.err().map(|error| error.to_string()),
         }
-    }
-}
-
-/// The mean over the rows of the probabilities that a model gives.
-fn track_probabilities(session: &mut dyn Session, rows: &Tensor, path: &Path) -> Result<Vec<f32>> {
-    let at = session.outputs().iter().position(|name| name == OUTPUTS[0]);
-    let missing = || Error::onnx(path, format!("it has no output \"{}\"", OUTPUTS[0]));
-    let at = at.ok_or_else(missing)?;
-    let (mut all, mut classes) = (vec![], 1);
-    in_batches(session, rows, BATCH, |outputs, share| {
-        let answer = outputs.swap_remove(at);
-        classes = answer.shape.last().copied().unwrap_or(1).max(1);
-        let [count, padded] = share;
-        all.extend_from_slice(&answer.data[..answer.data.len() / padded * count]);
-        Ok(())
-    })?;
-    match all.iter().all(|value: &f32| value.is_finite()) {
-        true => Ok(mean_probabilities(&all, classes)),
-        false => Err(Error::onnx(path, "its probabilities are not numbers")),
     }
 }
 
@@ -389,11 +447,18 @@ mod tests {
         let checked = |(runtime, accuracy): (Runtime, Option<f64>)| Checked {
             runtime,
             accuracy,
+            patch_accuracy: accuracy.map(|_| 0.6),
             max_abs_difference: accuracy.map(|_| 0.0),
             reason: accuracy.is_none().then(|| format!("no {runtime}")),
         };
         let runtimes = [Runtime::Ort, Runtime::Tract].into_iter().zip(accuracies).map(checked);
-        Validation { tracks: 100, fp32_accuracy: 0.85, runtimes: runtimes.collect() }
+        Validation {
+            tracks: 100,
+            fp32_accuracy: 0.85,
+            patches: 1000,
+            fp32_patch_accuracy: 0.6,
+            runtimes: runtimes.collect(),
+        }
     }
 
     #[test]
@@ -405,6 +470,11 @@ mod tests {
             assert!(reason.contains("2.0 points") && reason.contains("--max-drop"), "{reason}");
             assert_eq!(validation(worse).check(2.0), Ok(()));
         }
+        let mut of_patches = validation([Some(0.85), None]);
+        of_patches.fp32_patch_accuracy = 0.613;
+        let reason = of_patches.check(1.0).unwrap_err();
+        assert!(reason.contains("1000 patches") && reason.contains("1.3 points"), "{reason}");
+        assert_eq!(of_patches.check(1.3), Ok(()));
         let reason = validation([None, None]).check(100.0).unwrap_err();
         assert!(reason.contains("no ort; no tract"), "{reason}");
     }

@@ -1,15 +1,12 @@
-//! Weights stored as bytes with a scale for each output channel.
-//!
-//! Activations stay floats. Quantizing them as they come (`DynamicQuantizeLinear`,
-//! `ConvInteger`) was tried: in ONNX Runtime 1.32 on one core, YAMNet then takes 9.9 ms a patch
-//! instead of 1.9, musicnn 70 instead of 18, for only `QLinearConv` has a fast kernel for bytes.
+//! Weights stored as bytes with a scale for each output channel; activations stay floats.
 
 use std::path::Path;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, TensorProto};
 
 use super::super::splice::{floats, int, node};
+use super::byte_tensor;
 use super::layer::Layer;
 use crate::{Result, onnx};
 
@@ -43,15 +40,4 @@ pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
     }
     graph.node.splice(..0, nodes);
     Ok(())
-}
-
-/// A tensor of signed bytes.
-pub(super) fn byte_tensor(name: String, shape: &[usize], bytes: &[i8]) -> TensorProto {
-    TensorProto {
-        name,
-        dims: shape.iter().map(|size| *size as i64).collect(),
-        data_type: DataType::Int8 as i32,
-        raw_data: bytes.iter().map(|byte| byte.to_le_bytes()[0]).collect(),
-        ..Default::default()
-    }
 }
