@@ -116,8 +116,10 @@ impl Products {
     /// The nodes in place of the layer's; tensors in `given` are bytes already.
     fn nodes(self, graph: &mut GraphProto, given: &mut HashSet<String>) -> Vec<NodeProto> {
         let (input, output) = (&self.layer.input[0], &self.layer.output[0]);
-        let name = |part: &str| format!("{output}.{part}");
-        let [bytes, scale, zero] = ["bytes", "scale", "zero"].map(|p| format!("{input}.{p}"));
+        // Not the names that a folded batch normalization gives its weight and bias.
+        let name = |part: &str| format!("{output}.of_bytes.{part}");
+        let [bytes, scale, zero] =
+            ["bytes", "scale", "zero"].map(|part| format!("{input}.as_bytes.{part}"));
         let mut nodes = vec![];
         if given.insert(input.clone()) {
             let mut quantize = node("DynamicQuantizeLinear", &[input], &bytes, vec![]);

@@ -26,7 +26,7 @@ pub enum Schedule {
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
     /// Passes over the training tracks
-    #[arg(long, default_value_t = 120, value_name = "N")]
+    #[arg(long, default_value_t = 150, value_name = "N")]
     pub epochs: usize,
     /// Patches a step
     #[arg(long, default_value_t = 32, value_name = "N")]
@@ -115,12 +115,14 @@ pub struct CnnRunConfig {
     /// Front end for audio: a preset's name or a JSON file
     #[arg(long, default_value = "spectrogram", value_name = "PRESET|FILE")]
     pub front_end: String,
-    /// Mel bands that a picture's rows are averaged down to
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub mels: usize,
-    /// Frames of a patch
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub patch_frames: usize,
+    /// Mel bands that a picture's rows are averaged down to [default: 192, or the rows if there
+    /// are fewer]
+    #[arg(long, value_name = "N")]
+    pub mels: Option<usize>,
+    /// Frames of a patch [default: for pictures 64, or the columns if there are fewer; for audio
+    /// the front end's own, 128]
+    #[arg(long, value_name = "N")]
+    pub patch_frames: Option<usize>,
     /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
     /// lists, in DATA/splits) or a split.json
     #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
@@ -227,8 +229,8 @@ impl CnnRunConfig {
         for (option, count) in [
             ("epochs", fit.epochs),
             ("batch", fit.batch),
-            ("mels", self.mels),
-            ("patch-frames", self.patch_frames),
+            ("mels", self.mels.unwrap_or(1)),
+            ("patch-frames", self.patch_frames.unwrap_or(1)),
             ("jobs", self.search.jobs),
             ("configurations", self.search.configurations.unwrap_or(1)),
         ] {

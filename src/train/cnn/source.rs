@@ -79,7 +79,7 @@ fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Res
         return first.map(Preprocessor::Picture);
     }
     let front_end = FrontEnd::resolve(&config.front_end)?;
-    let patch_frames = config.patch_frames;
+    let patch_frames = config.patch_frames.unwrap_or(front_end.patch_frames);
     let front_end = FrontEnd { patch_frames, patch_hop: patch_frames, ..front_end };
     front_end.validate()?;
     Ok(Preprocessor::Audio(front_end))
