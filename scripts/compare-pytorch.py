@@ -101,7 +101,8 @@ def pytorch(config, examples, batch, patch):
 
 def ours(arguments, preset):
     command = [arguments.program, "--data", arguments.data, "--validate", "--json", "--preset", preset,
-               "--epochs", str(arguments.epochs), "--batch", str(arguments.batch)]
+               "--epochs", str(arguments.epochs), "--batch", str(arguments.batch),
+               "--patch-frames", str(arguments.frames), "--mels", str(arguments.mels)]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)}
     result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
     speed = result["members"][0]["speed"]
@@ -115,16 +116,18 @@ def main():
     parser.add_argument("--preset", nargs="+", default=["simple", "searched"])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--frames", type=int, default=128)
+    parser.add_argument("--mels", type=int, default=128)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, batch {arguments.batch}, patches of 128 x 128")
+    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, batch {arguments.batch}, patches of {arguments.frames} x {arguments.mels}")
     print(f"{'preset':<10} {'round':>5} {'ours':>8} {'PyTorch':>8} {'ratio':>6} {'waiting':>8}")
     for preset in arguments.preset:
         for number in range(arguments.rounds):
             mine, waiting, architecture = ours(arguments, preset)
-            theirs = pytorch(architecture, 640, arguments.batch, (128, 128))
+            theirs = pytorch(architecture, 640, arguments.batch, (arguments.frames, arguments.mels))
             print(f"{preset:<10} {number + 1:>5} {mine:>8.1f} {theirs:>8.1f} {mine / theirs:>6.2f} {waiting:>8.3f}", flush=True)
 
 

@@ -40,7 +40,12 @@ pub fn headline(group: &Group, titles: &Titles) -> String {
             format!("Of {all} tested on the same {same}, {} recognize most, each", listed(&equals))
         }
     };
-    format!("{who} {} (95 % interval {} %).", percent(tracks.accuracy), interval(tracks.interval))
+    let certainty = match tracks.interval {
+        // All right, or all wrong: drawing from equals says nothing.
+        [low, high] if low == high => "the bootstrap gives no interval for it".to_owned(),
+        bounds => format!("95 % interval {} %", interval(bounds)),
+    };
+    format!("{who} {} ({certainty}).", percent(tracks.accuracy))
 }
 
 /// Whether the best models of a group differ, pair by pair.
@@ -432,6 +437,13 @@ mod tests {
             text.starts_with("A was tested on 60 tracks alone and recognizes 96.7 %"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_faultless_model_has_no_interval() {
+        let faultless = [entry("a", Kind::FineTuned, &given(60, 0))];
+        let text = headline(&groups(&faultless)[0], &Titles::new(&faultless));
+        assert!(text.ends_with("100.0 % (the bootstrap gives no interval for it)."), "{text}");
     }
 
     #[test]
