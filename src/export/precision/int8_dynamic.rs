@@ -21,10 +21,10 @@ use crate::{Error, Result, onnx};
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;
 
-/// Makes `ConvInteger` and `MatMulInteger` of every layer that gains by it; the others, the head
-/// left out, keep floats and may have their weights stored as bytes.
+/// Makes `ConvInteger` and `MatMulInteger` of the layers before the head.
 ///
-/// A grouped convolution stays: no runtime here has a fast kernel for its bytes.
+/// A first convolution stays as it is, and a grouped one: ONNX Runtime would run it channel by
+/// channel.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the graph's opset is too old.
@@ -148,5 +148,66 @@ impl Products {
             }
         }
         nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::OperatorSetIdProto;
+
+    use super::super::super::splice::port;
+    use super::*;
+
+    /// A convolution whose constants are called as a folded batch normalization calls them, a
+    /// grouped one, and a dense layer with its weight transposed.
+    fn model(opset: i64) -> ModelProto {
+        let group = int("group", 2);
+        let nodes = vec![
+            node("Conv", &["x", "y.weight", "y.bias"], "y", vec![]),
+            node("Conv", &["y", "grouped"], "z", vec![group]),
+            node("Flatten", &["z"], "flat", vec![]),
+            node("Gemm", &["flat", "dense", "shift"], "out", vec![int("transB", 1)]),
+        ];
+        let initializer = vec![
+            floats("y.weight", &[2, 2, 1, 1], &[1.0, -2.0, 3.0, 0.5]),
+            floats("y.bias", &[2], &[0.25, -1.0]),
+            floats("grouped", &[2, 1, 1, 1], &[1.0, 2.0]),
+            floats("dense", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            floats("shift", &[3], &[0.0, 1.0, 2.0]),
+        ];
+        let graph = GraphProto {
+            node: nodes,
+            initializer,
+            input: vec![port("x", None, &[2, 1, 1])],
+            output: vec![port("out", None, &[3])],
+            ..Default::default()
+        };
+        let set = OperatorSetIdProto { domain: String::new(), version: opset };
+        ModelProto { graph: Some(graph), opset_import: vec![set], ..Default::default() }
+    }
+
+    #[test]
+    fn layers_become_integers_and_every_constant_has_a_name_of_its_own() {
+        let mut model = model(OLDEST_OPSET);
+        convert(Path::new("m.onnx"), &mut model).unwrap();
+        let graph = model.graph.unwrap();
+        let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let layer = |integers| ["DynamicQuantizeLinear", integers, "Cast", "Mul", "Mul", "Add"];
+        let wanted = [&layer("ConvInteger")[..], &["Conv", "Flatten"], &layer("MatMulInteger")];
+        assert_eq!(operators, wanted.concat());
+        let mut names: Vec<&String> = graph.initializer.iter().map(|t| &t.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), graph.initializer.len());
+        assert!(!names.iter().any(|name| *name == "dense" || *name == "y.bias"), "{names:?}");
+        let dense = graph.initializer.iter().find(|t| t.name == "out.of_bytes.int8").unwrap();
+        let bytes: Vec<i8> = dense.raw_data.iter().map(|byte| byte.cast_signed()).collect();
+        assert_eq!((&dense.dims[..], bytes), (&[2, 3][..], vec![64, 95, 106, 127, 127, 127]));
+    }
+
+    #[test]
+    fn an_old_graph_is_refused() {
+        let error = convert(Path::new("m.onnx"), &mut model(10)).unwrap_err().to_string();
+        assert!(error.contains("opset 11") && error.contains("int8-weights"), "{error}");
     }
 }

@@ -46,7 +46,8 @@ impl Precision {
     pub const ALL: [Self; 5] =
         [Self::Fp32, Self::Fp16, Self::Int8Weights, Self::Int8, Self::Int8Static];
 
-    /// `fp32`, `fp16`, `int8-weights`, `int8` or `int8-static`, as `precision` in a file's metadata says.
+    /// `fp32`, `fp16`, `int8-weights`, `int8` or `int8-static`, as `precision` in a file's
+    /// metadata says.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
