@@ -11,7 +11,7 @@ use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
-use super::splice::{int, int64s, keep_what_leads_to, node};
+use super::splice::{int, int64s, keep_what_outputs_need, node};
 use super::{INPUT, OUTPUTS, rename};
 use crate::model::import;
 use crate::model::{CnnEnsemble, GenreModel};
@@ -77,8 +77,7 @@ fn make_shapes_constant(path: &Path, proto: &mut ModelProto) {
     let shapes = constant_shapes(path, graph);
     graph.node.retain(|node| !shapes.iter().any(|shape| node.output.contains(&shape.name)));
     graph.initializer.extend(shapes);
-    let outputs = graph.output.iter().map(|output| output.name.clone()).collect();
-    keep_what_leads_to(graph, outputs);
+    keep_what_outputs_need(graph);
 }
 
 /// What the graph's Concat nodes of one gathered size and constants come to.

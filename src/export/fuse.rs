@@ -1,12 +1,12 @@
 //! Batch normalization folded into the convolution before it: the statistics are fixed once
 //! a model is trained, so the two are one convolution with other weights.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::splice::{floats, keep_what_leads_to};
+use super::splice::{floats, keep_what_outputs_need};
 use crate::Result;
 use crate::model::import;
 
@@ -40,9 +40,8 @@ pub(super) fn fold_batch_norms(path: &Path, model: &mut ModelProto) -> Result<us
     let mut at = 0..;
     graph.node.retain(|_| at.next().is_none_or(|at| !folded.contains_key(&at)));
     graph.initializer.extend(folded.into_values().flat_map(|(_, weights)| weights));
-    let outputs: HashSet<String> = graph.output.iter().map(|port| port.name.clone()).collect();
     graph.value_info.clear();
-    keep_what_leads_to(graph, outputs);
+    keep_what_outputs_need(graph);
     Ok(count)
 }
 

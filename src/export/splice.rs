@@ -60,8 +60,14 @@ pub(super) fn append_head(
     Ok(model)
 }
 
+/// Removes the nodes and weights that no output comes from.
+pub(super) fn keep_what_outputs_need(graph: &mut GraphProto) {
+    let outputs = graph.output.iter().map(|port| port.name.clone()).collect();
+    keep_what_leads_to(graph, outputs);
+}
+
 /// Removes the nodes and weights that none of the tensors `needed` comes from.
-pub(super) fn keep_what_leads_to(graph: &mut GraphProto, mut needed: HashSet<String>) {
+fn keep_what_leads_to(graph: &mut GraphProto, mut needed: HashSet<String>) {
     let mut nodes = vec![];
     for node in graph.node.drain(..).rev() {
         // A node with a subgraph may read tensors it does not list; keep all before it.

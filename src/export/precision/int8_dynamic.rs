@@ -4,19 +4,18 @@
 //! A tensor's scale is that of all the patches given at once, so a patch's probabilities depend,
 //! within the rounding, on its neighbours in the batch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 use super::super::fuse::attribute;
-use super::super::opset;
-use super::super::splice::{floats, int, keep_what_leads_to, node};
-use super::byte_tensor;
+use super::super::splice::{floats, int, keep_what_outputs_need, node};
 use super::layer::{Layer, Weight};
+use super::{Precision, byte_tensor};
 use crate::model::import;
-use crate::{Error, Result, onnx};
+use crate::{Result, onnx};
 
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;
@@ -27,37 +26,21 @@ const OLDEST_OPSET: i64 = 11;
 /// channel.
 ///
 /// # Errors
-/// [`Error::Onnx`] if the graph's opset is too old.
+/// [`crate::Error::Onnx`] if the graph's opset is too old.
 pub(super) fn convert(path: &Path, model: &mut ModelProto) -> Result<()> {
-    let version = opset::of(model);
-    if version < OLDEST_OPSET {
-        return Err(Error::onnx(
-            path,
-            format!(
-                "int8 needs opset {OLDEST_OPSET}, and the backbone's graph is written for \
-                 {version}; convert it, or choose int8-weights"
-            ),
-        ));
-    }
+    super::check_opset(path, model, Precision::Int8, OLDEST_OPSET)?;
     let graph = onnx::graph_mut(path, model)?;
     let mut given = HashSet::new();
-    let mut replaced: Vec<(usize, Vec<NodeProto>)> = vec![];
-    for layer in Layer::all(graph).into_iter().filter(Layer::is_before_head) {
-        if let Some(products) = Products::of(path, graph, &layer)? {
-            replaced.push((layer.node, products.nodes(graph, &mut given)));
+    let mut replaced: HashMap<usize, Vec<NodeProto>> = HashMap::new();
+    for layer in Layer::all(graph).iter().filter(|layer| !layer.is_head) {
+        if let Some(products) = Products::of(path, graph, layer)? {
+            replaced.insert(layer.node, products.nodes(graph, &mut given));
         }
     }
-    let mut nodes = vec![];
-    let mut replaced = replaced.into_iter().peekable();
-    for (at, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
-        match replaced.next_if(|(layer, _)| *layer == at) {
-            Some((_, integers)) => nodes.extend(integers),
-            None => nodes.push(node),
-        }
-    }
-    graph.node = nodes;
-    let outputs = graph.output.iter().map(|port| port.name.clone()).collect();
-    keep_what_leads_to(graph, outputs);
+    let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
+    graph.node =
+        nodes.flat_map(|(at, node)| replaced.remove(&at).unwrap_or_else(|| vec![node])).collect();
+    keep_what_outputs_need(graph);
     Ok(())
 }
 

@@ -10,10 +10,9 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::super::opset;
-use super::super::splice::{floats, int, keep_what_leads_to, node, sized_port};
-use super::byte_tensor;
+use super::super::splice::{floats, int, keep_what_outputs_need, node, sized_port};
 use super::layer::Layer;
+use super::{Precision, byte_tensor};
 use crate::model::import;
 use crate::{Error, Result, onnx};
 
@@ -50,19 +49,10 @@ impl Plan {
     /// # Errors
     /// [`Error::Onnx`] if the graph's opset is too old.
     pub fn of(path: &Path, model: &ModelProto) -> Result<Self> {
-        let version = opset::of(model);
-        if version < OLDEST_OPSET {
-            return Err(Error::onnx(
-                path,
-                format!(
-                    "int8-static needs opset {OLDEST_OPSET}, and the backbone's graph is written \
-                     for {version}; convert it, or choose int8-weights"
-                ),
-            ));
-        }
+        super::check_opset(path, model, Precision::Int8Static, OLDEST_OPSET)?;
         let graph = onnx::graph(path, model)?;
         let mut layers = Layer::all(graph);
-        layers.retain(|layer| layer.is_before_head() && layer.can_be_bytes(graph));
+        layers.retain(|layer| !layer.is_head && layer.can_be_bytes(graph));
         let mut activations = BTreeMap::new();
         for layer in &layers {
             let node = &graph.node[layer.node];
@@ -113,8 +103,7 @@ impl Plan {
         make_activations_bytes(graph, &steps);
         graph.node.splice(..0, weights);
         // The biases as floats.
-        let outputs = graph.output.iter().map(|port| port.name.clone()).collect();
-        keep_what_leads_to(graph, outputs);
+        keep_what_outputs_need(graph);
         Ok(())
     }
 }

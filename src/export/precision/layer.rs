@@ -59,11 +59,6 @@ impl Layer {
         layers
     }
 
-    /// Whether the embeddings, or something before them, come out of it.
-    pub fn is_before_head(&self) -> bool {
-        !self.is_head
-    }
-
     /// Whether its arithmetic may be done in bytes. A first convolution, of one channel, is
     /// cheap and sees values of a wide range.
     pub fn can_be_bytes(&self, graph: &GraphProto) -> bool {

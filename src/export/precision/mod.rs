@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 
+use super::opset;
 use crate::{Error, Result};
 pub(super) use trial::Trial;
 pub use trial::{Checked, Validation};
@@ -105,6 +106,21 @@ impl FromStr for Precision {
                  or int8-static"
             ))
         })
+    }
+}
+
+/// Refuses a graph whose opset, which may be its backbone's author's, is older than `oldest`.
+fn check_opset(path: &Path, model: &ModelProto, precision: Precision, oldest: i64) -> Result<()> {
+    let version = opset::of(model);
+    match version < oldest {
+        false => Ok(()),
+        true => Err(Error::onnx(
+            path,
+            format!(
+                "{precision} needs opset {oldest}, and the backbone's graph is written for \
+                 {version}; convert it, or choose int8-weights"
+            ),
+        )),
     }
 }
 
