@@ -3,10 +3,12 @@
 
 Usage: compare-scikit-learn.py DATA [BACKBONE] [SEEDS]
 
-Runs `finetune --folds 5` for each seed, reads the cached embeddings and the folds it
-wrote, and fits StandardScaler + LogisticRegression (C = 1) on the very same patches.
-A track is the mean of its patches' probabilities in both. Needs numpy and scikit-learn
-(pip install numpy scikit-learn) and a release build.
+The folds are scikit-learn's: StratifiedKFold(5, shuffle=True, random_state=SEED) over the
+tracks in the order of their names, for seeds 0, 1, ... For each it runs `finetune --folds`
+with them and that seed, reads the cached embeddings, and fits StandardScaler +
+LogisticRegression (C = 1) on the very same patches. A track is the mean of its patches'
+probabilities in both. Needs numpy and scikit-learn (pip install numpy scikit-learn) and a
+release build.
 
 Example:
   scripts/compare-scikit-learn.py data/gtzan yamnet 5
@@ -22,22 +24,49 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
 def embeddings(cache: Path, audio: Path) -> np.ndarray:
-    """One cache entry: 32 bytes of digest, the row length as u64, then float32 rows."""
+    """One cache entry: 32 bytes of digest, the row length as u64, one for padding, float32 rows."""
     entry = (cache / hashlib.sha256(audio.read_bytes()).hexdigest()).read_bytes()
     features = int.from_bytes(entry[32:40], "little")
-    return np.frombuffer(entry[40:], "<f4").reshape(-1, features)
+    return np.frombuffer(entry[41:], "<f4").reshape(-1, features)
 
 
-def finetune(data: str, backbone: str, seed: int, runs: str) -> Path:
-    command = ["target/release/finetune", "--data", data, "--backbone", backbone]
-    command += ["--seed", str(seed), "--folds", "5", "--runs", runs, "--json"]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return Path(json.loads(result.stdout)["run"])
+def draw(names: list[str], seed: int) -> list[list[str]]:
+    """Five folds of tracks such as "blues/blues.00000.wav"."""
+    genres = [name.split("/")[0] for name in names]
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(names, genres)
+    return [[names[track] for track in test] for _, test in folds]
+
+
+def ours(data: str, backbone: str, seed: int, folds: list[list[str]]) -> float:
+    """Accuracy of our heads over the folds."""
+    with tempfile.TemporaryDirectory() as runs:
+        lists = Path(runs) / "lists.json"
+        lists.write_text(json.dumps(folds))
+        command = ["target/release/finetune", "--data", data, "--backbone", backbone]
+        command += ["--seed", str(seed), "--folds", str(lists), "--runs", runs, "--json"]
+        result = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        tested = json.loads((Path(json.loads(result.stdout)["run"]) / "folds.json").read_text())
+    return np.mean([t["genre"] == t["predicted"] for fold in tested for t in fold])
+
+
+def theirs(tracks: dict[str, np.ndarray], folds: list[list[str]]) -> float:
+    """Accuracy of scikit-learn over the folds."""
+    right = 0
+    for test in folds:
+        train = [name for name in tracks if name not in test]
+        x = np.concatenate([tracks[name] for name in train])
+        y = np.concatenate([[name.split("/")[0]] * len(tracks[name]) for name in train])
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x, y)
+        for name in test:
+            mean = model.predict_proba(tracks[name]).mean(0)
+            right += model.classes_[mean.argmax()] == name.split("/")[0]
+    return right / len(tracks)
 
 
 def main() -> None:
@@ -46,27 +75,18 @@ def main() -> None:
     data, backbone, seeds = sys.argv[1], *(sys.argv[2:] + ["yamnet", "5"][len(sys.argv) - 2 :])
     root = Path(data) / "genres_original"
     root = root if root.is_dir() else Path(data)
-    ours, theirs = [], []
+    names = sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file())
+    figures = []
     for seed in range(int(seeds)):
-        with tempfile.TemporaryDirectory() as runs:
-            run = finetune(data, backbone, seed, runs)
-            folds = json.loads((run / "folds.json").read_text())
-        caches = sorted(Path("data/cache/embeddings").glob(f"{backbone}-*"), key=lambda c: c.stat().st_mtime)
-        tracks = {t["track"]: (embeddings(caches[-1], root / t["track"]), t["genre"]) for f in folds for t in f}
-        right = 0
-        for fold in folds:
-            test = {t["track"] for t in fold}
-            train = [rows for name, rows in tracks.items() if name not in test]
-            x = np.concatenate([rows for rows, _ in train])
-            y = np.concatenate([[genre] * len(rows) for rows, genre in train])
-            model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x, y)
-            for name in test:
-                rows, genre = tracks[name]
-                right += model.classes_[model.predict_proba(rows).mean(0).argmax()] == genre
-        ours.append(np.mean([t["genre"] == t["predicted"] for f in folds for t in f]))
-        theirs.append(right / len(tracks))
-        print(f"seed {seed}: ours {ours[-1]:.3f}, scikit-learn {theirs[-1]:.3f}", flush=True)
-    print(f"{backbone}, mean of {seeds} seeds: ours {np.mean(ours):.3f}, scikit-learn {np.mean(theirs):.3f}")
+        folds = draw(names, seed)
+        found = ours(data, backbone, seed, folds)
+        caches = Path("data/cache/embeddings").glob(f"{backbone}-*")
+        cache = max(caches, key=lambda folder: folder.stat().st_mtime)
+        tracks = {name: embeddings(cache, root / name) for name in names}
+        figures.append((found, theirs(tracks, folds)))
+        print(f"seed {seed}: ours {found:.3f}, scikit-learn {figures[-1][1]:.3f}", flush=True)
+    mean = np.mean(figures, axis=0)
+    print(f"{backbone}, mean of {seeds} seeds: ours {mean[0]:.3f}, scikit-learn {mean[1]:.3f}")
 
 
 if __name__ == "__main__":

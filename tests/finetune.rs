@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use common::graph;
 use common::vggish::{Style, vggish};
-use genre_transfer::onnx;
-use genre_transfer::train::{Metrics, Run, Spec};
+use genre_transfer::train::{Folds, Metrics, Prediction, Run, Spec};
+use genre_transfer::{files, onnx};
 use runs::{
     Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,
 };
@@ -141,6 +141,25 @@ fn folds_test_every_track_once() {
     // All folds are of one size, so the mean of their accuracies is that of all tracks.
     let mean = validation.folds.iter().sum::<f64>() / 3.0;
     assert!((mean - pooled.accuracy).abs() < 1e-9, "{mean} is not {}", pooled.accuracy);
+}
+
+#[test]
+fn folds_can_be_given() {
+    let desk = Desk::new();
+    let drawn = desk.train("drawn", &["--folds", "2"]).metrics().unwrap().cross_validation;
+    let file = desk.path("runs/drawn/folds.json");
+    let again = desk.train("again", &["--folds", file.to_str().unwrap()]);
+    assert_eq!(again.metrics().unwrap().cross_validation, drawn);
+    let Some(Folds::File(kept)) = again.config().unwrap().folds else { panic!("no file is kept") };
+    assert!(kept.is_absolute(), "{kept:?}");
+
+    let mut folds: Vec<Vec<Prediction>> = files::read_json(&file).unwrap();
+    folds[0][0].track = "elsewhere/0.wav".to_owned();
+    files::write_json(&file, &folds).unwrap();
+    let ran = desk.finetune(&training("fewer", &["--folds", file.to_str().unwrap()])).succeeded();
+    let note =
+        "note: 1 tracks of the folds are not in the data, 1 tracks of the data are in no fold";
+    assert!(ran.err.contains(note), "{ran:#?}");
 }
 
 #[test]
@@ -376,6 +395,7 @@ fn options_out_of_range_are_refused() {
         ("--unfreeze", "-1", 2, "--unfreeze"),
         ("--folds", "1", 1, "at least 2"),
         ("--folds", "7", 1, "has 6"),
+        ("--folds", "folds.json", 2, "number of folds, or a JSON file"),
         ("--epochs", "0", 1, "at least 1"),
         ("--test-fraction", "1", 1, "between 0 and 1"),
         ("--unfreeze", "x", 2, "number of layers, or \"all\""),

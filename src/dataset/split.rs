@@ -156,9 +156,8 @@ impl Split {
     ) -> Result<Vec<Self>> {
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut genres = groups_by_genre(dataset);
-        for (name, groups) in dataset.genres.iter().zip(&mut genres) {
+        let genres = groups_by_genre(dataset);
+        for (name, groups) in dataset.genres.iter().zip(&genres) {
             if k < 2 || k > groups.len() {
                 return Err(Error::Config(format!(
                     "{k} folds are not possible: from 2 up to the number of different \
@@ -166,11 +165,86 @@ impl Split {
                     groups.len()
                 )));
             }
-            groups.shuffle(&mut rng);
         }
-        let mut tests = deal(&genres, k);
-        let mut split = |index: usize| {
-            let test = std::mem::take(&mut tests[index]);
+        Ok(Self::cross_validation(dataset, genres, seed, validation_fraction, |genres| {
+            deal(genres, k)
+        }))
+    }
+
+    /// The lists of ids in a JSON file, for [`Split::given_folds`]: an array of folds, each
+    /// an array of ids or, as in a run's `folds.json`, of objects with a `track`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it holds something else.
+    pub fn load_folds(path: &Path) -> Result<Vec<Vec<String>>> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a track's id, or an object with a \"track\"")]
+        enum Listed {
+            Id(String),
+            Tested { track: String },
+        }
+        let folds: Vec<Vec<Listed>> = files::read_json(path)?;
+        let id = |listed| match listed {
+            Listed::Id(id) | Listed::Tested { track: id } => id,
+        };
+        Ok(folds.into_iter().map(|fold| fold.into_iter().map(id).collect()).collect())
+    }
+
+    /// A cross-validation over folds drawn elsewhere: each a list of track ids, tested in
+    /// turn. Lists and `seed` of [`Split::folds`] give its splits again. Ids that are not in
+    /// the collection, and tracks that are in no list, are left out.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there are fewer than two lists, or the fraction is not between
+    /// 0 and 1; [`Error::Data`] if the collection does not pass [`Dataset::check`], an id is
+    /// listed twice, a list has no track of the collection, or two files with the same bytes
+    /// are in different lists.
+    pub fn given_folds(
+        dataset: &Dataset,
+        folds: &[Vec<String>],
+        seed: u64,
+        validation_fraction: f64,
+    ) -> Result<Vec<Self>> {
+        check_fraction("validation", validation_fraction)?;
+        dataset.check()?;
+        if folds.len() < 2 {
+            let count = folds.len();
+            return Err(Error::Config(format!("{count} folds are not possible: give at least 2")));
+        }
+        let fold_of = fold_of_ids(folds)?;
+        let genres = listed_groups(dataset, &fold_of)?;
+        let splits = Self::cross_validation(dataset, genres, seed, validation_fraction, |genres| {
+            let mut hands = vec![vec![]; folds.len()];
+            for group in genres.iter().flatten() {
+                hands[fold_of[&*group[0].id]].push(group.clone());
+            }
+            hands
+        });
+        match splits.iter().position(|split| split.test.is_empty()) {
+            None => Ok(splits),
+            Some(empty) => Err(Error::Data(format!(
+                "fold {empty}, counted from 0, has none of the tracks in {}, which are named \
+                 like \"{}\"",
+                dataset.root.display(),
+                dataset.tracks[0].id
+            ))),
+        }
+    }
+
+    /// Splits with the test parts that `hands` makes of the shuffled groups, and a
+    /// validation part of each one's rest.
+    fn cross_validation<'a>(
+        dataset: &'a Dataset,
+        mut genres: Vec<Vec<Group<'a>>>,
+        seed: u64,
+        validation_fraction: f64,
+        hands: impl FnOnce(&[Vec<Group<'a>>]) -> Vec<Vec<Group<'a>>>,
+    ) -> Vec<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        genres.iter_mut().for_each(|groups| groups.shuffle(&mut rng));
+        let tests = hands(&genres);
+        let of = tests.len();
+        let mut split = |(index, test): (usize, Vec<Group>)| {
             let (mut train, mut validation) = (vec![], vec![]);
             for groups in &genres {
                 let mut rest: Vec<_> =
@@ -183,16 +257,16 @@ impl Split {
             Self {
                 method: Method::Fold,
                 seed,
-                test_fraction: 1.0 / k as f64,
+                test_fraction: 1.0 / of as f64,
                 validation_fraction,
-                fold: Some(Fold { index, of: k }),
+                fold: Some(Fold { index, of }),
                 genres: dataset.genres.clone(),
                 train: ids(train),
                 validation: ids(validation),
                 test: ids(test),
             }
         };
-        Ok((0..k).map(&mut split).collect())
+        tests.into_iter().enumerate().map(&mut split).collect()
     }
 
     /// The published split of GTZAN without repeated, mislabelled and distorted clips
@@ -345,6 +419,42 @@ impl Split {
         }
         Ok(())
     }
+}
+
+/// The fold that lists each id.
+fn fold_of_ids(folds: &[Vec<String>]) -> Result<HashMap<&str, usize>> {
+    let mut fold_of = HashMap::new();
+    for (index, fold) in folds.iter().enumerate() {
+        for id in fold {
+            if let Some(other) = fold_of.insert(id.as_str(), index) {
+                return Err(Error::Data(format!(
+                    "\"{id}\" is twice in the folds ({other} and {index}, counted from 0)"
+                )));
+            }
+        }
+    }
+    Ok(fold_of)
+}
+
+/// [`groups_by_genre`] of the tracks that are in a fold, refused where a group is in two.
+fn listed_groups<'a>(
+    dataset: &'a Dataset,
+    fold_of: &HashMap<&str, usize>,
+) -> Result<Vec<Vec<Group<'a>>>> {
+    let mut genres = groups_by_genre(dataset);
+    for groups in &mut genres {
+        groups.iter_mut().for_each(|group| group.retain(|t| fold_of.contains_key(&*t.id)));
+        groups.retain(|group| !group.is_empty());
+    }
+    for group in genres.iter().flatten() {
+        if let Some(other) = group.iter().find(|t| fold_of[&*t.id] != fold_of[&*group[0].id]) {
+            return Err(Error::Data(format!(
+                "{} and {} are the same recording, but in different folds",
+                group[0].id, other.id
+            )));
+        }
+    }
+    Ok(genres)
 }
 
 fn check_fraction(name: &str, value: f64) -> Result<()> {
@@ -581,6 +691,25 @@ mod tests {
         }
 
         #[test]
+        fn folds_given_as_lists_are_those_that_were_drawn(
+            set in any_dataset(), seed: u64, omitted: prop::sample::Index,
+        ) {
+            let folds = Split::folds(&set, 2, seed, 0.2).unwrap();
+            let mut lists: Vec<_> = folds.iter().map(|fold| fold.test.clone()).collect();
+            prop_assert_eq!(&Split::given_folds(&set, &lists, seed, 0.2).unwrap(), &folds);
+            let index = omitted.index(lists[0].len());
+            let left_out = lists[0].remove(index);
+            for fold in Split::given_folds(&set, &lists, seed, 0.2).unwrap() {
+                let mut ids = all_ids(&fold);
+                prop_assert!(!ids.contains(&&*left_out));
+                ids.push(&left_out);
+                ids.sort_unstable();
+                prop_assert_eq!(ids, set.tracks.iter().map(|t| &t.id).collect::<Vec<_>>());
+                fold.validate().unwrap();
+            }
+        }
+
+        #[test]
         fn splits_survive_json(set in any_dataset(), seed: u64) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("split.json");
@@ -626,6 +755,46 @@ mod tests {
             assert!(error.contains("\"g00\" has 4"), "{error}");
         }
         assert!(matches!(Split::stratified(&plain(2, 1), 0, 0.2, 0.1), Err(Error::Data(_))));
+    }
+
+    #[test]
+    fn folds_that_leak_or_are_no_folds_are_refused() {
+        let mut set = plain(2, 4);
+        let half = |of: usize| -> Vec<String> {
+            set.tracks.iter().skip(of).step_by(2).map(|t| t.id.clone()).collect()
+        };
+        let (even, odd) = (half(0), half(1));
+        let refusal = |set: &Dataset, folds: &[&[String]]| {
+            let folds: Vec<_> = folds.iter().map(|fold| fold.to_vec()).collect();
+            Split::given_folds(set, &folds, 0, 0.2).unwrap_err().to_string()
+        };
+        assert!(refusal(&set, &[&even]).contains("1 folds are not possible"));
+        let text = refusal(&set, &[&even, &odd, &odd[1..2]]);
+        assert!(text.contains(&format!("\"{}\" is twice in the folds (1 and 2", odd[1])), "{text}");
+        let text = refusal(&set, &[&even, &odd, &["g00/nine.wav".to_owned()]]);
+        assert!(
+            text.contains("fold 2, counted from 0, has none") && text.contains("g00/000.wav"),
+            "{text}"
+        );
+        set.tracks[1].sha256 = set.tracks[0].sha256.clone();
+        let text = refusal(&set, &[&even, &odd]);
+        assert!(text.contains("g00/000.wav and g00/001.wav are the same recording"), "{text}");
+    }
+
+    #[test]
+    fn folds_are_read_as_ids_or_as_a_run_wrote_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folds.json");
+        let load = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Split::load_folds(&path)
+        };
+        let wanted = vec![vec!["a/1.wav".to_owned()], vec!["b/2.wav".to_owned()]];
+        assert_eq!(load(r#"[["a/1.wav"], ["b/2.wav"]]"#).unwrap(), wanted);
+        let run = r#"[[{"track": "a/1.wav", "genre": "a"}], [{"track": "b/2.wav"}]]"#;
+        assert_eq!(load(run).unwrap(), wanted);
+        let error = load(r#"[["a/1.wav"], [2]]"#).unwrap_err().to_string();
+        assert!(error.contains("expected a track's id") && error.contains("folds.json"), "{error}");
     }
 
     #[test]

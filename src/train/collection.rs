@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::config::Folds;
 use super::fit::TrackPrediction;
 use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
@@ -48,6 +49,31 @@ pub(super) fn split(
         }
         file => Split::load(Path::new(file)),
     }
+}
+
+/// The splits of a cross-validation; says what only the folds or only the collection knows.
+pub(super) fn folds(
+    folds: &Folds,
+    validation: f64,
+    seed: u64,
+    dataset: &Dataset,
+) -> Result<Vec<Split>> {
+    let file = match folds {
+        Folds::Count(count) => return Split::folds(dataset, *count, seed, validation),
+        Folds::File(file) => file,
+    };
+    let lists = Split::load_folds(file)?;
+    let splits = Split::given_folds(dataset, &lists, seed, validation)?;
+    let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
+    let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
+    if listed > tested || tracks > tested {
+        eprintln!(
+            "note: {} tracks of the folds are not in the data, {} tracks of the data are in no fold",
+            listed - tested,
+            tracks - tested
+        );
+    }
+    Ok(splits)
 }
 
 /// Says so if the collection is the synthesized one.

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use crate::dataset::Split;
 use crate::features::FrontEnd;
 use crate::model::Backbone;
 use crate::runtime::{Device, Runtime};
@@ -33,6 +35,28 @@ impl FromStr for Unfreeze {
             _ if text == "all" => Ok(Self::All),
             Ok(layers) => Ok(NonZeroUsize::new(layers).map_or(Self::None, Self::Last)),
             Err(_) => Err("give a number of layers, or \"all\"".to_owned()),
+        }
+    }
+}
+
+/// The folds of a cross-validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Folds {
+    /// So many, drawn with the run's seed.
+    Count(usize),
+    /// Those that a file lists; see [`Split::load_folds`].
+    File(PathBuf),
+}
+
+impl FromStr for Folds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count) => Ok(Self::Count(count)),
+            Err(_) if Path::new(text).is_file() => Ok(Self::File(text.into())),
+            Err(_) => Err("give a number of folds, or a JSON file that lists them".to_owned()),
         }
     }
 }
@@ -139,9 +163,10 @@ pub struct Config {
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub validation_fraction: f64,
     /// Also cross-validate the head on the frozen backbone (without --unfreeze) over K
-    /// folds, every track tested once
-    #[arg(long, value_name = "K")]
-    pub folds: Option<usize>,
+    /// folds, every track tested once, or over those of a JSON file: a run's folds.json, or
+    /// an array of arrays of tracks such as "blues/blues.00000.wav"
+    #[arg(long, value_name = "K|FILE")]
+    pub folds: Option<Folds>,
     /// Seed of split, weights and shuffling
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
@@ -186,6 +211,10 @@ impl Config {
             backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
             front_end: self.front_end.as_deref().map(|f| name_or_absolute(f, &FrontEnd::PRESETS)),
             split: name_or_absolute(&self.split, &SPLITS),
+            folds: self.folds.as_ref().map(|folds| match folds {
+                Folds::Count(count) => Folds::Count(*count),
+                Folds::File(file) => Folds::File(absolute(file)),
+            }),
             ..self.clone()
         }
     }
@@ -228,7 +257,7 @@ impl Config {
             }
         }
         match self.folds {
-            Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
+            Some(Folds::Count(folds @ 0..2)) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),
         }
     }

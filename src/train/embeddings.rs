@@ -228,7 +228,7 @@ fn key(backbone: &Backbone, output: &str) -> Result<String> {
 }
 
 // An entry: SHA-256 of the rest, features as a little-endian u64, one byte that is 1 for
-// a padded track, then the values.
+// a padded track, then the values. scripts/compare-scikit-learn.py reads them, too.
 
 fn entry_bytes(embeddings: &Embeddings) -> Vec<u8> {
     let mut body = (embeddings.features as u64).to_le_bytes().to_vec();

@@ -12,7 +12,7 @@ mod run;
 mod summary;
 
 pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};
-pub use config::{Config, DeepOptions, HeadOptions, Unfreeze};
+pub use config::{Config, DeepOptions, Folds, HeadOptions, Unfreeze};
 pub use deep::{DeepTask, Recording, Tuned};
 pub use embeddings::{Embedded, Embeddings, embed};
 pub use fit::{Epoch, Example, Fitted, Score, TrackPrediction, class_weights, fit_head};
@@ -362,7 +362,7 @@ impl<'a> Session<'a> {
 
     /// Trains and tests a frozen head on every fold.
     fn cross_validation(&self, run: &Run) -> Result<Option<CrossValidation>> {
-        let Some(count) = self.config.folds else { return Ok(None) };
+        let Some(folds) = &self.config.folds else { return Ok(None) };
         if self.config.deep.unfreeze != Unfreeze::None {
             eprintln!(
                 "note: the folds are those of the frozen head; --unfreeze is left out of them"
@@ -373,7 +373,7 @@ impl<'a> Session<'a> {
         let mut predictions = vec![];
         let mut accuracies = vec![];
         let mut listed = vec![];
-        for split in Split::folds(&self.dataset, count, self.config.seed, share)? {
+        for split in collection::folds(folds, share, self.config.seed, &self.dataset)? {
             let parts = split.assign(&self.dataset)?;
             let (_, head) = self.heads(&parts, &mut vec![])?;
             let found = head.predict(&self.examples(&parts.test), &self.device);
