@@ -281,6 +281,17 @@ fn latencies_come_from_the_benchmark() {
     assert!(!rows[0].contains_key("tract ms/patch"), "nothing is known of tract");
     assert!(desk.path("out/figures/pareto-latency-1.svg").is_file());
     assert!(markdown.contains("Some CPU, 2 cores"), "{markdown}");
+    assert!(markdown.contains("ms/patch: median"), "{markdown}");
+
+    let bench = json!({"machine": machine, "seconds_per_case": 1.0, "seed": 0,
+        "rows": [row("other", 5.25)]});
+    fs::write(desk.path("other.json"), bench.to_string()).unwrap();
+    let ran = desk.report(&["runs", "--bench", "other.json", "--output", "out"]).succeeded();
+    assert!(ran.err.contains("note: other.json has no latency of these runs"), "{ran:?}");
+    let markdown = desk.text("out/results.md");
+    for word in ["ms/patch", "Some CPU"] {
+        assert!(!markdown.contains(word), "{word} in {markdown}");
+    }
 }
 
 #[test]

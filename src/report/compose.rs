@@ -265,10 +265,13 @@ impl Composer<'_> {
         }
         table.note = "Accuracy: share of tracks given the right genre, a track by the mean \
                       probability of its patches; the interval is a bootstrap over the test tracks. \
-                      Patches right: the same for single patches, or rows of a table of features. \
-                      ort, tract: median milliseconds for one patch on one CPU thread, without \
-                      spectrogram or features; patches of different models differ in length."
+                      Patches right: the same for single patches, or rows of a table of features."
             .into();
+        if group.entries.iter().any(|entry| entry.track_ms().is_some()) {
+            table.note += " ms/patch: median milliseconds for one patch on one CPU thread, \
+                           without spectrogram or features; patches of different models differ \
+                           in length.";
+        }
         table.without_empty_columns()
     }
 

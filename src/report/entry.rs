@@ -286,8 +286,8 @@ impl Entry {
     }
 
     /// Takes over what `report` says of this run's model: medians on one CPU thread, for
-    /// one patch.
-    pub fn take_latency(&mut self, report: &bench::Report) {
+    /// one patch. Whether it says anything.
+    pub fn take_latency(&mut self, report: &bench::Report) -> bool {
         let same = |model: &Path| {
             let folder = if model.ends_with(RUN_MODEL) { model.parent() } else { Some(model) };
             let folder = folder.unwrap_or(model);
@@ -297,12 +297,15 @@ impl Entry {
                 _ => folder.file_name().is_some_and(|name| name == self.run.as_str()),
             }
         };
+        let mut found = false;
         for row in &report.rows {
             let one = row.device == Device::Cpu && row.threads == 1 && row.batch == 1;
             if let (true, Some(latency)) = (one && same(&row.model), row.latency) {
                 self.latency.insert(row.runtime.name(), latency.p50_ms);
+                found = true;
             }
         }
+        found
     }
 
     /// Milliseconds for one patch in `runtime`.

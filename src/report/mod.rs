@@ -78,8 +78,15 @@ impl Report {
         let mut machines = vec![];
         for path in benches {
             let bench: bench::Report = files::read_json(path)?;
-            entries.iter_mut().for_each(|entry| entry.take_latency(&bench));
-            machines.push(machine(&bench));
+            // All of them are asked, so no `any`, which stops at the first.
+            let taken = entries.iter_mut().filter_map(|e| e.take_latency(&bench).then_some(()));
+            match taken.count() {
+                0 => eprintln!(
+                    "note: {} has no latency of these runs on one thread with a batch of 1",
+                    path.display()
+                ),
+                _ => machines.push(machine(&bench)),
+            }
         }
         machines.dedup();
         Ok(Self { entries, machines })
