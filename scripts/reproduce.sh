@@ -98,7 +98,8 @@ if [[ -n $(find "$data" -iregex '.*\.\(wav\|mp3\|flac\|ogg\|m4a\|aac\|aiff\)' -p
     for backbone in yamnet musicnn; do
         for n in $(seq 0 $([[ -n $quick ]] && echo 0 || echo 2)); do
             train "$backbone-$n" "$bin/finetune" --data "$data" --backbone "$backbone" \
-                --seed $((seed + n)) --runs "$runs" --name "$backbone-$n" --force "${split[@]}"
+                --seed $((seed + n)) --folds 5 --runs "$runs" --name "$backbone-$n" --force \
+                "${split[@]}"
         done
     done
 else

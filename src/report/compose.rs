@@ -264,7 +264,8 @@ impl Composer<'_> {
             ]);
         }
         table.note = "Accuracy: share of tracks given the right genre, a track by the mean \
-                      probability of its patches; the interval is a bootstrap over the test tracks. \
+                      probability of its patches; the interval is a bootstrap over the test tracks, \
+                      which has none where all are right. \
                       Patches right: the same for single patches, or rows of a table of features."
             .into();
         if group.entries.iter().any(|entry| entry.track_ms().is_some()) {

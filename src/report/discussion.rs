@@ -4,7 +4,7 @@ use super::entry::{CrossValidation, Entry};
 use super::group::{Common, Group, mean_and_deviation};
 use super::leaky::Leak;
 use super::significance::{Comparison, LEVEL, compare, compare_on};
-use super::text::{capital, counted, interval, listed, p_equals, percent, points, three_digits};
+use super::text::{capital, certainty, counted, listed, p_equals, percent, points, three_digits};
 use super::{Kind, Titles};
 use crate::dataset::Method;
 
@@ -40,12 +40,7 @@ pub fn headline(group: &Group, titles: &Titles) -> String {
             format!("Of {all} tested on the same {same}, {} recognize most, each", listed(&equals))
         }
     };
-    let certainty = match tracks.interval {
-        // All right, or all wrong: drawing from equals says nothing.
-        [low, high] if low == high => "the bootstrap gives no interval for it".to_owned(),
-        bounds => format!("95 % interval {} %", interval(bounds)),
-    };
-    format!("{who} {} ({certainty}).", percent(tracks.accuracy))
+    format!("{who} {} ({}).", percent(tracks.accuracy), certainty(tracks.interval))
 }
 
 /// Whether the best models of a group differ, pair by pair.
@@ -280,11 +275,11 @@ pub fn limits(group: &Group) -> Vec<String> {
 fn cross_validated(CrossValidation { folds, pooled }: &CrossValidation) -> String {
     format!(
         "A head on the frozen network of the best model, cross-validated over {} folds so that each \
-         of {} is tested once, recognizes {} (95 % interval {} %).",
+         of {} is tested once, recognizes {} ({}).",
         folds.len(),
         counted(pooled.tracks.count, "track"),
         percent(pooled.tracks.accuracy),
-        interval(pooled.tracks.interval)
+        certainty(pooled.tracks.interval)
     )
 }
 

@@ -15,10 +15,23 @@ pub fn percent_number(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
-/// An interval of shares as `70.5 to 82.0`.
+/// An interval of shares as `70.5 to 82.0`; [`UNKNOWN`] for one of no width, which the
+/// bootstrap gives where all are right or all are wrong, and which says nothing.
 #[must_use]
 pub fn interval([low, high]: [f64; 2]) -> String {
-    format!("{} to {}", percent_number(low), percent_number(high))
+    match low == high {
+        true => UNKNOWN.to_owned(),
+        false => format!("{} to {}", percent_number(low), percent_number(high)),
+    }
+}
+
+/// The same in a sentence.
+#[must_use]
+pub fn certainty(bounds: [f64; 2]) -> String {
+    match bounds[0] == bounds[1] {
+        true => "the bootstrap gives no interval for it".to_owned(),
+        false => format!("95 % interval {} %", interval(bounds)),
+    }
 }
 
 /// A difference of shares as `3.5 points`.
@@ -124,6 +137,7 @@ mod tests {
     fn numbers_are_short_and_exact_enough() {
         assert_eq!(percent(0.765), "76.5 %");
         assert_eq!(interval([0.7, 0.8249]), "70.0 to 82.5");
+        assert_eq!(interval([1.0, 1.0]), UNKNOWN);
         assert_eq!(
             [0.5, 0.04999, 0.0312, 0.00099, 1e-9].map(p_value),
             ["0.50", "0.050", "0.031", "0.0010", "< 0.0001"]

@@ -8,6 +8,15 @@ use super::{Metrics, Run};
 use crate::export::Exported;
 use crate::{Error, Result};
 
+/// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
+/// resample is like the others.
+fn certainty([low, high]: [f64; 2]) -> String {
+    match low == high {
+        true => "no interval: the bootstrap has none for all right or all wrong".to_owned(),
+        false => format!("95 % interval {low:.3} to {high:.3}"),
+    }
+}
+
 /// The lines that `finetune` ends with.
 ///
 /// # Errors
@@ -29,13 +38,12 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
         line(format!("skipped: {} files that could not be read", metrics.data.skipped));
     }
     if let Some(folds) = &metrics.cross_validation {
-        let [low, high] = folds.pooled.tracks.interval;
         line(format!(
-            "cross-validation, {}: accuracy {:.3} over {} folds (95 % interval {low:.3} to \
-             {high:.3}), macro-F1 {:.3}",
+            "cross-validation, {}: accuracy {:.3} over {} folds ({}), macro-F1 {:.3}",
             folds.model,
             folds.pooled.tracks.accuracy,
             folds.folds.len(),
+            certainty(folds.pooled.tracks.interval),
             folds.pooled.tracks.macro_f1
         ));
     }
@@ -47,12 +55,11 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
         ));
     }
     let test = &metrics.test;
-    let [low, high] = test.tracks.interval;
     line(format!(
-        "test: accuracy {:.3} of {} tracks (95 % interval {low:.3} to {high:.3}), macro-F1 {:.3}; \
-         {:.3} of {} patches",
+        "test: accuracy {:.3} of {} tracks ({}), macro-F1 {:.3}; {:.3} of {} patches",
         test.tracks.accuracy,
         test.tracks.count,
+        certainty(test.tracks.interval),
         test.tracks.macro_f1,
         test.patch_accuracy,
         test.patches
