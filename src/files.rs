@@ -41,6 +41,19 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     builder.prefix(".part-").suffix(suffix).tempfile_in(folder).map_err(Error::io(path))
 }
 
+/// Whether the name begins with a dot.
+#[must_use]
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether the name ends with a dot and one of `extensions`, in whatever case.
+#[must_use]
+pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
+}
+
 /// A temporary folder beside `folder`, so that renaming it to that is one step; it is removed
 /// with all that is in it unless renamed.
 ///

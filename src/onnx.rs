@@ -311,7 +311,6 @@ impl Checker<'_> {
         ))
     }
 
-    /// The number of bytes of a tensor's external data, once that is known to be safe to open.
     /// Where a tensor's external data is: file, offset and length in bytes.
     fn external(&self, tensor: &TensorProto, label: &str) -> Result<(PathBuf, u64, u64)> {
         let entry = |key| tensor.external_data.iter().find(|e| e.key == key).map(|e| &e.value);

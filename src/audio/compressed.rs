@@ -28,6 +28,9 @@ pub(super) struct Compressed<'a> {
     track: u32,
     /// The number of samples the header states, where its statement is exact.
     promised: Option<u64>,
+    /// Whether it is a WAV written into a pipe, whose header could not say how long it would
+    /// be: it ends where its bytes do.
+    streamed: bool,
     rate: u32,
     found: u64,
     packets: u64,
@@ -63,6 +66,7 @@ impl<'a> Compressed<'a> {
             decoder,
             track: track.id,
             promised: promised(&track, container, tagged),
+            streamed: container == Container::Wav && track.num_frames.is_none(),
             rate: 0,
             found: 0,
             packets: 0,
@@ -74,9 +78,11 @@ impl<'a> Compressed<'a> {
     /// The next packet's samples, mixed down; false if there are no more packets.
     fn read_packet(&mut self, samples: &mut Vec<f32>) -> Result<bool, String> {
         let kind = self.container.name();
-        let Some(packet) = self.format.next_packet().map_err(|e| damaged(kind, &e))? else {
-            return Ok(false);
+        let packet = match self.format.next_packet() {
+            Err(Symphonia::IoError(e)) if self.streamed && e.kind() == UNEXPECTED => None,
+            packet => packet.map_err(|e| damaged(kind, &e))?,
         };
+        let Some(packet) = packet else { return Ok(false) };
         if packet.track_id != self.track {
             return Ok(true);
         }
@@ -154,6 +160,8 @@ fn decoder_for(track: &Track) -> Result<Box<dyn AudioDecoder>, Symphonia> {
     }
 }
 
+const UNEXPECTED: ErrorKind = ErrorKind::UnexpectedEof;
+
 /// The most samples in a frame of MP3.
 const MP3_FRAME: u64 = 1152;
 
@@ -172,7 +180,7 @@ fn promised(track: &Track, container: Container, tagged: bool) -> Option<u64> {
 /// What a demuxer or decoder complained of, and what to do.
 fn damaged(kind: &str, error: &Symphonia) -> String {
     match error {
-        Symphonia::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
+        Symphonia::IoError(e) if e.kind() == UNEXPECTED => {
             format!("this {kind} file ends in the middle of its data; re-copy it from its source")
         }
         other => format!("this {kind} file cannot be decoded ({other}); re-copy or convert it"),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use symphonia::core::io::MediaSource;
 
@@ -61,8 +62,17 @@ impl<'a> Decoder<'a> {
     /// As [`Audio::open`](super::Audio::open), of what shows at the beginning of the file.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(Error::io(path))?;
+        let regular = file.metadata().map_err(Error::io(path))?.is_file();
         let mut head = vec![];
-        file.by_ref().take(HEAD).read_to_end(&mut head).map_err(Error::io(path))?;
+        // A pipe can be read but once.
+        let most = if regular { HEAD } else { u64::MAX };
+        file.by_ref().take(most).read_to_end(&mut head).map_err(Error::io(path))?;
+        if !regular {
+            let bytes: Arc<[u8]> = head.into();
+            let source = Arc::clone(&bytes);
+            let open = move || -> io::Result<Source> { Ok(Box::new(Cursor::new(source.clone()))) };
+            return Self::new(&bytes, &open, path).map_err(|reason| Error::audio(path, reason));
+        }
         let open = || -> io::Result<Source> { Ok(Box::new(File::open(path)?)) };
         Self::new(&head, &open, path).map_err(|reason| Error::audio(path, reason))
     }
@@ -100,7 +110,7 @@ impl<'a> Decoder<'a> {
         self.rate
     }
 
-    /// Appends the next samples, nominally in [-1, 1] and finite, the mean of the channels;
+    /// Appends the next samples, nominally in [-1, 1] and never above 1e10, the mean of the channels;
     /// returns false when there are no more.
     ///
     /// # Errors
@@ -116,7 +126,8 @@ impl<'a> Decoder<'a> {
             true => self.blocks.read(samples).map_err(|reason| Error::audio(&self.path, reason))?,
         };
         let new = &samples[before..];
-        if let Some(i) = new.iter().position(|x| !x.is_finite()) {
+        // Neither NaN nor infinite ones are that small.
+        if let Some(i) = new.iter().position(|x| !(x.abs() <= LARGEST)) {
             let at = self.found + i as u64;
             let seconds = at as f64 / f64::from(self.rate);
             let reason = format!(
@@ -129,6 +140,10 @@ impl<'a> Decoder<'a> {
         Ok(more)
     }
 }
+
+/// No recording is louder, and no spectrum's power overflows below it; full scale is 1, and
+/// 32768 in files whose writer has forgotten to scale.
+const LARGEST: f32 = 1e10;
 
 /// Bytes that tell what a file is, and enough to show the user.
 const HEAD: u64 = 64;

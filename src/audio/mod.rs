@@ -54,7 +54,8 @@ impl Audio {
     /// Decodes the contents of an audio file to mono, the mean of its channels.
     ///
     /// Integer samples are divided by 2^(bits-1); floats are taken as they are.
-    /// Encoder delay and padding of MP3 and AAC are cut where the file states them.
+    /// Encoder delay and padding of MP3 are cut where the file states them; an MP4's edit
+    /// list is not applied.
     /// `path` appears in errors only.
     ///
     /// # Errors

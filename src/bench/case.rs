@@ -243,11 +243,20 @@ impl Open {
         let data = read_floats(patches).map_err(Error::io(patches))?;
         let size: usize = shape[1..].iter().product();
         let mut found: Vec<Tensor> = vec![Tensor::default(); self.session.outputs().len()];
-        for batch in data.chunks(self.batch.shape[0] * size) {
+        let full = self.batch.shape[0];
+        let fixed = self.session.input().dims.first().is_some_and(Option::is_some);
+        for batch in data.chunks(full * size) {
+            let rows = batch.len() / size;
             let mut shape = shape.to_vec();
-            shape[0] = batch.len() / size;
-            let answers = self.session.run(&Tensor { shape, data: batch.to_vec() })?;
-            for (all, answer) in found.iter_mut().zip(answers) {
+            shape[0] = if fixed { full } else { rows };
+            let mut data = batch.to_vec();
+            data.resize(shape[0] * size, 0.0);
+            let answers = self.session.run(&Tensor { shape, data })?;
+            for (all, mut answer) in found.iter_mut().zip(answers) {
+                if fixed && answer.shape.first() == Some(&full) {
+                    answer.data.truncate(answer.data.len() / full * rows);
+                    answer.shape[0] = rows;
+                }
                 let rows = all.shape.first().unwrap_or(&0) + answer.shape.first().unwrap_or(&0);
                 all.shape = answer.shape;
                 if let Some(first) = all.shape.first_mut() {

@@ -74,11 +74,11 @@ impl EvaluationSet {
 
     /// For a model that takes samples.
     fn of_recordings(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
-        let read = |track: &&Track| {
+        let read = |track: &Track| {
             let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
             Ok(front_end.waveforms(&audio.samples))
         };
-        let waveforms: Vec<Vec<f32>> = tracks.par_iter().map(read).collect::<Result<_>>()?;
+        let (tracks, waveforms): (Vec<&Track>, Vec<Vec<f32>>) = readable(tracks, read)?;
         let size = front_end.waveform_samples();
         let patches = waveforms.iter().enumerate();
         let track_of_patch: Vec<usize> = patches
@@ -95,8 +95,8 @@ impl EvaluationSet {
 
     fn of_tracks(tracks: &[&Track], preprocessor: &Preprocessor) -> Result<Self> {
         let reader = preprocessor.reader()?;
-        let log_mels: Vec<LogMel> =
-            tracks.par_iter().map(|track| reader.read(&track.path)).collect::<Result<_>>()?;
+        let (tracks, log_mels): (Vec<&Track>, Vec<LogMel>) =
+            readable(tracks, |track| reader.read(&track.path))?;
         let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
         let (mut data, mut track_of_patch) = (vec![], vec![]);
         for (track, log_mel) in log_mels.iter().enumerate() {
@@ -112,6 +112,29 @@ impl EvaluationSet {
             patch_hop_seconds: preprocessor.hop_seconds(),
         })
     }
+}
+
+/// What `read` makes of each track, but for files that are damaged: training leaves those out
+/// of its test part, too, and says so.
+fn readable<'a, T: Send>(
+    tracks: &[&'a Track],
+    read: impl Fn(&Track) -> Result<T> + Sync,
+) -> Result<(Vec<&'a Track>, Vec<T>)> {
+    let results: Vec<Result<T>> = tracks.par_iter().map(|track| read(track)).collect();
+    let (mut left, mut found) = (vec![], vec![]);
+    for (track, result) in tracks.iter().zip(results) {
+        match result {
+            Ok(result) => {
+                left.push(*track);
+                found.push(result);
+            }
+            Err(error @ (Error::Audio { .. } | Error::Io { .. } | Error::Format { .. })) => {
+                eprintln!("skipped: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((left, found))
 }
 
 /// The collection named in a run's `config.json`; none for the default one.

@@ -1,7 +1,7 @@
 //! Tells the genres of recordings.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -103,6 +103,8 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let one = cli.picture.is_none() || files.len() <= 1;
     ensure!(one, "--picture shows one recording, but {} were named", files.len());
+    // Before what an earlier run has written is replaced.
+    ensure!(!files.is_empty(), "no recording to classify");
 
     let started = Instant::now();
     let mut report = Report::new(cli, &classifier, &files, input)?;
@@ -173,6 +175,8 @@ struct Report<'a> {
     /// What is to be printed when its turn has come.
     waiting: BTreeMap<usize, Printed>,
     next: usize,
+    /// Whether nobody reads standard output any more.
+    unheard: bool,
     bar: ProgressBar,
     failed: usize,
     seconds: f64,
@@ -207,6 +211,7 @@ impl<'a> Report<'a> {
             csv,
             waiting: BTreeMap::new(),
             next: 0,
+            unheard: false,
             bar: progress::bar(files.len() as u64, "classifying", "files"),
             failed: 0,
             seconds: 0.0,
@@ -281,9 +286,14 @@ impl<'a> Report<'a> {
     }
 
     fn put(&mut self, printed: Printed) -> genre_transfer::Result<()> {
-        if let Some(line) = printed.line {
-            let write = || writeln!(io::stdout(), "{line}");
-            self.bar.suspend(write).map_err(Error::io("standard output"))?;
+        if let Some(line) = printed.line.filter(|_| !self.unheard) {
+            match self.bar.suspend(|| writeln!(io::stdout(), "{line}")) {
+                // Its reader has seen enough, but the file is still wanted.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe && self.has_file() => {
+                    self.unheard = true;
+                }
+                written => written.map_err(Error::io("standard output"))?,
+            }
         }
         match (&mut self.csv, printed.rows) {
             (Some(csv), Some(answer)) => csv.add(self.input.name(&self.files[self.next]), &answer),
@@ -291,14 +301,18 @@ impl<'a> Report<'a> {
         }
     }
 
+    fn has_file(&self) -> bool {
+        self.journal.is_some() || self.csv.is_some()
+    }
+
     fn say(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Puts the files in their places; the number of failures, and seconds of audio classified.
+    /// Puts the files in their places if there is a result; the number of failures, and seconds of audio classified.
     fn finish(self) -> Result<(usize, f64)> {
         self.bar.finish_and_clear();
-        if let Some(csv) = self.csv {
+        if let Some(csv) = self.csv.filter(|_| self.failed < self.files.len()) {
             csv.finish()?;
         }
         if let Some(journal) = self.journal {

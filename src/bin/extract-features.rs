@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use genre_transfer::audio::EXTENSIONS;
 use genre_transfer::cli;
-use genre_transfer::dataset::{Dataset, Recording, extract_features};
+use genre_transfer::dataset::{Dataset, Recording, Skipped, extract_features};
 use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let recordings = recordings(&cli.paths)?;
+    let (recordings, unlisted) = recordings(cli)?;
     let started = Instant::now();
     let extracted = extract_features(&recordings, cli.window, cli.strict, &cli.output)?;
     for skipped in &extracted.skipped {
@@ -58,7 +58,7 @@ fn run(cli: &Cli) -> Result<()> {
         true => cli::println(serde_json::to_string_pretty(&json!({
             "output": cli.output,
             "rows": extracted.rows,
-            "skipped": extracted.skipped,
+            "skipped": unlisted.iter().chain(&extracted.skipped).collect::<Vec<_>>(),
             "audio_seconds": extracted.seconds,
             "seconds": seconds,
         }))?),
@@ -71,18 +71,23 @@ fn run(cli: &Cli) -> Result<()> {
     }
 }
 
-fn recordings(paths: &[PathBuf]) -> Result<Vec<Recording>> {
-    if let [folder] = paths
+/// What to describe, and what cannot be.
+fn recordings(cli: &Cli) -> Result<(Vec<Recording>, Vec<Skipped>)> {
+    let paths = &cli.paths;
+    if let [folder] = &paths[..]
         && folder.is_dir()
     {
         let dataset = Dataset::scan(folder, EXTENSIONS)?;
         for skipped in &dataset.skipped {
             eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
         }
+        if let (true, Some(first)) = (cli.strict, dataset.skipped.first()) {
+            bail!("{}: {} (--strict)", first.path.display(), first.reason);
+        }
         let found = dataset.recordings();
         let what = "no recordings in genre folders; give the files themselves";
         ensure!(!found.is_empty(), "{}: {what}", folder.display());
-        return Ok(found);
+        return Ok((found, dataset.skipped));
     }
     let folder = paths.iter().find(|path| path.is_dir());
     let what = "a folder among other paths; give one folder, or files";
@@ -94,5 +99,5 @@ fn recordings(paths: &[PathBuf]) -> Result<Vec<Recording>> {
         let name = if alone { Path::new(name) } else { path };
         Recording { name: name.to_string_lossy().into_owned(), path: path.clone(), genre: None }
     };
-    Ok(paths.iter().map(one).collect())
+    Ok((paths.iter().map(one).collect(), vec![]))
 }

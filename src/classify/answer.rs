@@ -57,8 +57,8 @@ impl Classification {
     }
 
     /// The probabilities of every whole or begun second, `[seconds][classes]`: means over the
-    /// patches that lie in it, by how much of it they cover. Where no patch reaches, at the
-    /// end, the last one's stand. Nothing if there is no timeline.
+    /// patches that lie in it, by how much of it they cover. Where no patch reaches, those of
+    /// the one before stand. Nothing if there is no timeline.
     pub fn by_second(&self) -> Vec<Vec<f32>> {
         self.timeline.by_second(self.seconds)
     }
@@ -119,7 +119,10 @@ impl Timeline {
         }
         match weight > 0.0 {
             true => sums.into_iter().map(|sum| (sum / weight) as f32).collect(),
-            false => self.probabilities[last * self.classes..].to_vec(),
+            false => {
+                let begun = ((to / self.hop).ceil() as usize).clamp(1, last + 1);
+                self.probabilities[(begun - 1) * self.classes..][..self.classes].to_vec()
+            }
         }
     }
 }
@@ -173,6 +176,10 @@ mod tests {
             long.by_second(4.5),
             [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
         );
+        // Patches of 1 s every third second: the gaps have the patch before them.
+        let gaps = timeline(3.0, 1.0, &[[1.0, 0.0], [0.0, 1.0]]);
+        let wanted = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]];
+        assert_eq!(gaps.by_second(5.0), wanted);
         // Patches of 1 s every half second: the second one covers half of seconds 0 and 1.
         let short = timeline(0.5, 1.0, &[[1.0, 0.0], [0.4, 0.6], [0.0, 1.0]]);
         let seconds = short.by_second(2.0);

@@ -7,6 +7,7 @@ use walkdir::WalkDir;
 
 use crate::audio::EXTENSIONS;
 use crate::dataset::Skipped;
+use crate::files::{has_extension, is_hidden};
 
 /// Recordings to classify.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,9 @@ impl Finder {
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.path())) {
             match entry {
-                Ok(entry) if entry.file_type().is_file() && is_audio(entry.path()) => {
+                Ok(entry)
+                    if entry.file_type().is_file() && has_extension(entry.path(), EXTENSIONS) =>
+                {
                     let path = entry.into_path();
                     match self.seen.insert(path.clone()) {
                         true => self.found.files.push(path),
@@ -110,15 +113,6 @@ impl Finder {
     fn miss(&mut self, path: &Path, reason: impl ToString) {
         self.found.missing.push(Skipped { path: path.to_owned(), reason: reason.to_string() });
     }
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
-fn is_audio(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 #[cfg(test)]

@@ -45,11 +45,11 @@ pub(super) fn classify(
     })
 }
 
-/// Classifies one file; a decoder that panics over it has met a damaged file.
+/// Classifies one file; what panics over it, a decoder perhaps, must not end the others.
 fn guarded(classifier: &Classifier, path: &Path, width: usize) -> Result<Classification> {
     let work = AssertUnwindSafe(|| classifier.classify_wide(path, width));
     panic::catch_unwind(work).unwrap_or_else(|_| {
-        let reason = "the decoder gave up on this file (it panicked); convert or remove it";
+        let reason = "the program panicked over it; if others go well, convert or remove it";
         Err(Error::audio(path, reason))
     })
 }

@@ -152,7 +152,8 @@ impl Journal {
 
     /// Writes all results as a Parquet file, those of `order` first, and removes the journal:
     /// columns `path`, `genre`, `seconds`, `padded`, `silent`, `probability_` and each label,
-    /// and `model_sha256`.
+    /// and `model_sha256`. Without a result there is nothing to write, and what may be there
+    /// from before is left as it is.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written; the journal stays then.
@@ -162,6 +163,9 @@ impl Journal {
         let mut others: Vec<Entry> = self.entries.drain().map(|(_, entry)| entry).collect();
         others.sort_by_key(|entry| entry.offset);
         rows.append(&mut others);
+        if rows.is_empty() {
+            return fs::remove_file(&self.path).map_err(Error::io(&self.path));
+        }
 
         let io = |error| Error::io(&self.output)(error);
         let part = files::part_beside(&self.output, ".parquet")?;
@@ -221,13 +225,18 @@ impl Journal {
         let damaged = |number: usize, reason: &dyn std::fmt::Display| {
             Error::format(&self.path, format!("line {number}: {reason}; remove it to begin anew"))
         };
+        let own = serde_json::to_vec(&self.header).map_err(|e| Error::format(&self.path, e))?;
         let mut reader = BufReader::new(&self.file);
         let mut line = vec![];
         for number in 1.. {
             line.clear();
             reader.read_until(b'\n', &mut line).map_err(Error::io(&self.path))?;
             if line.last() != Some(&b'\n') {
-                break;
+                // What a kill has cut short, unless it is somebody else's file.
+                match number > 1 || own.starts_with(&line) {
+                    true => break,
+                    false => return Err(damaged(1, &"not written by classify")),
+                }
             }
             let length = line.len() as u64;
             if number == 1 {
@@ -336,6 +345,17 @@ mod tests {
     }
 
     #[test]
+    fn no_result_replaces_none() {
+        let (_folder, output, [a, _], labels) = setting();
+        fs::write(&output, "of last week").unwrap();
+        let journal = Journal::open(&output, "sha", &labels).unwrap();
+        let part = journal.path.clone();
+        journal.finish(&[a]).unwrap();
+        assert!(!part.exists());
+        assert_eq!(fs::read(&output).unwrap(), b"of last week");
+    }
+
+    #[test]
     fn what_is_not_ours_is_refused() {
         let (folder, output, _, labels) = setting();
         let journal = Journal::open(&output, "one", &labels).unwrap();
@@ -349,6 +369,13 @@ mod tests {
         let text = Journal::open(&output, "one", &labels).err().unwrap().to_string();
         assert!(text.contains("line 1") && text.contains("remove it"), "{text}");
         assert_eq!(fs::read(&part).unwrap(), b"notes\n");
+        fs::write(&part, "a download").unwrap();
+        let text = Journal::open(&output, "one", &labels).err().unwrap().to_string();
+        assert!(text.contains("line 1: not written by classify"), "{text}");
+        assert_eq!(fs::read(&part).unwrap(), b"a download");
+        // Its own first line, cut short.
+        fs::write(&part, "{\"model_sha256\":\"on").unwrap();
+        Journal::open(&output, "one", &labels).unwrap();
         let text = Journal::open(folder.path(), "one", &labels).err().unwrap().to_string();
         assert!(text.contains("a folder"), "{text}");
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cutter::{Cutter, Piece};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, model_file};
+use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, check_batch, model_file};
 use crate::{Error, Result};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
@@ -65,6 +65,7 @@ impl Model {
             }
             "waveform" => match port.dims[..] {
                 [batch, samples] if samples.is_none_or(|n| n == span) => {
+                    check_batch(batch).map_err(refuse)?;
                     (Input::Waveform(batch), "probabilities")
                 }
                 _ => {
@@ -133,8 +134,14 @@ impl Model {
                 Tensor { shape: vec![1, data.len()], data }
             }
         };
-        let answer = session.run(&tensor)?.swap_remove(self.output).data;
+        let Tensor { shape, data: answer } = session.run(&tensor)?.swap_remove(self.output);
         let classes = self.labels.len();
+        if shape.last() != Some(&classes) {
+            let reason = format!(
+                "it answers {shape:?}, but its metadata name {classes} genres; export it again"
+            );
+            return Err(self.wrong(&reason));
+        }
         let ignored = match self.input {
             Input::Clip => piece.ignored,
             _ => 0,

@@ -168,16 +168,10 @@ pub(super) fn is_demo(root: &Path) -> bool {
 /// # Errors
 /// [`Error::Io`] if a file cannot be written or something is already in `folder`.
 pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    files::create_dir(parent)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    // Beside its place, so that moving it there is one step.
-    let draft = builder.prefix(".part-").tempdir_in(parent).map_err(Error::io(parent))?;
+    if let Some(parent) = folder.parent() {
+        files::create_dir(parent)?;
+    }
+    let draft = files::folder_beside(folder)?;
     for style in &STYLES {
         files::create_dir(&draft.path().join(style.genre))?;
     }

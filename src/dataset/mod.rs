@@ -135,7 +135,7 @@ impl Dataset {
         if different >= 2 {
             return Ok(());
         }
-        let in_folder = |s: &&Skipped| s.path.components().any(|c| c.as_os_str() == genre.as_str());
+        let in_folder = |s: &&Skipped| s.path.starts_with(scan::base(&self.root).join(genre));
         let skipped = match self.skipped.iter().find(in_folder) {
             Some(first) => format!(" (left out: {}: {})", first.path.display(), first.reason),
             None => String::new(),

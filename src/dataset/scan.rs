@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Dataset, Origin, Skipped, Track, demo};
-use crate::{Error, Result, files, progress};
+use crate::files::{self, has_extension, is_hidden};
+use crate::{Error, Result, progress};
 
 /// SHA-256 of no bytes at all.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -42,8 +43,7 @@ impl Dataset {
                 root.display()
             )));
         }
-        let kaggle = root.join("genres_original");
-        let base = if kaggle.is_dir() { &kaggle } else { root };
+        let base = &base(root);
         fs::read_dir(base).map_err(Error::io(base))?;
         let Listing { genres, files, mut skipped } = list(base, extensions);
         genres.iter().try_for_each(|genre| check_name(base, genre))?;
@@ -65,6 +65,12 @@ impl Dataset {
     }
 }
 
+/// Where the folders of the genres are: Kaggle's copy of GTZAN has them one deeper.
+pub(super) fn base(root: &Path) -> PathBuf {
+    let kaggle = root.join("genres_original");
+    if kaggle.is_dir() { kaggle } else { root.to_path_buf() }
+}
+
 /// Names are printed and kept one a line.
 fn check_name(base: &Path, genre: &str) -> Result<()> {
     match genre.chars().find(|c| c.is_control()) {
@@ -80,7 +86,8 @@ fn check_name(base: &Path, genre: &str) -> Result<()> {
 fn list(base: &Path, extensions: &[&str]) -> Listing {
     let mut listing = Listing::default();
     let walk = WalkDir::new(base).min_depth(1).follow_links(true);
-    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.path())) {
+    let wanted = |e: &DirEntry| !is_hidden(e.path()) && !(e.depth() == 1 && is_lists(e.path()));
+    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || wanted(e)) {
         match entry {
             Ok(entry) => listing.add(base, entry, extensions),
             Err(error) => listing.skip_error(base, &error),
@@ -124,13 +131,9 @@ impl Listing {
     }
 }
 
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
+/// Whether this is the folder with GTZAN's published lists, which is no genre.
+fn is_lists(path: &Path) -> bool {
+    path.ends_with("splits") && path.join("test_filtered.txt").is_file()
 }
 
 /// The components of `path` below `base`, if they are all Unicode.

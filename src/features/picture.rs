@@ -20,6 +20,8 @@ use crate::{Error, Result};
 /// Extensions of pictures.
 pub const PICTURE_EXTENSIONS: &[&str] = &["png"];
 
+/// The colour map that is read.
+const COLORMAP: &str = "magma";
 /// A picture larger than this is no plot of a spectrogram.
 const LARGEST_SIDE: u32 = 8192;
 /// Mel bands that rows are averaged down to, where nothing else is asked for, and frames of a
@@ -80,13 +82,39 @@ impl PictureFrontEnd {
         }
         Ok(Self {
             kind: PictureKind::Picture,
-            colormap: "magma".to_owned(),
+            colormap: COLORMAP.to_owned(),
             frames: plot.columns,
             rows: plot.rows,
             mels,
             patch_frames,
             patch_hop: even_hop(plot.columns, patch_frames),
         })
+    }
+
+    /// Whether such pictures can be read.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the field and its value.
+    pub fn validate(&self) -> Result<(), String> {
+        let side = LARGEST_SIDE as usize;
+        for (name, value, most) in [
+            ("frames", self.frames, side),
+            ("rows", self.rows, side),
+            ("mels", self.mels, self.rows),
+            ("patch_frames", self.patch_frames, self.frames),
+            ("patch_hop", self.patch_hop, usize::MAX),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(match value {
+                    0 => format!("{name} is 0; at least 1 is needed"),
+                    _ => format!("{name} is {value}; at most {most} are possible"),
+                });
+            }
+        }
+        match self.colormap.as_str() {
+            COLORMAP => Ok(()),
+            other => Err(format!("colormap is \"{other}\"; only \"{COLORMAP}\" can be read")),
+        }
     }
 
     /// Intensities from 0 to 1, `[frames, mels]`, lowest band first.
@@ -108,9 +136,10 @@ impl PictureFrontEnd {
 }
 
 /// The largest step, at most a patch, whose patches cover all frames as evenly as can be.
+/// `patch` is 1 or more.
 pub fn even_hop(frames: usize, patch: usize) -> usize {
-    let steps = (frames - patch).div_ceil(patch);
-    (frames - patch).checked_div(steps).unwrap_or(patch)
+    let rest = frames.saturating_sub(patch);
+    rest.checked_div(rest.div_ceil(patch)).unwrap_or(patch)
 }
 
 /// The intensities inside the frame of a plot, row-major from the top, 0 to 255.

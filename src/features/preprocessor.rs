@@ -43,7 +43,10 @@ impl Preprocessor {
         let value: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
         // Not left to serde's `untagged`, which would not say what is wrong.
         if value.get("kind").is_some() {
-            return serde_json::from_str(json).map(Self::Picture).map_err(|e| e.to_string());
+            let front_end: PictureFrontEnd =
+                serde_json::from_str(json).map_err(|e| e.to_string())?;
+            front_end.validate()?;
+            return Ok(Self::Picture(front_end));
         }
         let front_end: FrontEnd = serde_json::from_str(json).map_err(|e| e.to_string())?;
         front_end.validate().map_err(|e| e.to_string())?;

@@ -24,7 +24,7 @@ use crate::{Error, Result};
 
 #[cfg(feature = "train")]
 pub use burn::cuda as burn_cuda;
-pub use patch::PatchInput;
+pub use patch::{PatchInput, check_batch};
 
 pub use crate::classify::Classifier;
 /// The ONNX file of a run or a bundle.

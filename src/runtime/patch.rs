@@ -6,6 +6,19 @@ use super::Tensor;
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;
 
+/// Whether the number of patches that a model always takes, if it fixes one, can be believed.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_batch(batch: Option<usize>) -> Result<(), String> {
+    match batch {
+        None | Some(1..=MAX_BATCH) => Ok(()),
+        Some(batch) => Err(format!(
+            "the model takes {batch} patches at a time; from 1 to {MAX_BATCH} are possible"
+        )),
+    }
+}
+
 /// The arrangement of one model input for patches of frames by mels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchInput {
@@ -34,9 +47,7 @@ impl PatchInput {
             )
         };
         let (batch, rest) = dims.split_first().ok_or_else(refuse)?;
-        if batch.is_some_and(|batch| batch > MAX_BATCH) {
-            return Err(refuse());
-        }
+        check_batch(*batch)?;
         let ones = rest.iter().filter(|d| **d == Some(1)).count();
         let arranged = |order: [usize; 2]| {
             // Sizes of one can stand anywhere, so frames or mels of one are not told apart from them.
@@ -90,6 +101,10 @@ mod tests {
         assert!(of(&[None, Some(64), Some(96)]).unwrap().transposed);
         assert_eq!(of(&[Some(1), Some(1), Some(96), Some(64)]).unwrap().batch, Some(1));
         assert_eq!(of(&[None, None, None, Some(1)]).unwrap().shape, [96, 64, 1]);
+        for batch in [0, MAX_BATCH + 1] {
+            let text = of(&[Some(batch), Some(96), Some(64)]).unwrap_err();
+            assert!(text.contains(&format!("takes {batch} patches")), "{text}");
+        }
         for wrong in [&[][..], &[None], &[None, Some(96)], &[None, Some(187), Some(96)]] {
             assert!(of(wrong).unwrap_err().contains("96 frames"));
         }

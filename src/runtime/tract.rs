@@ -12,6 +12,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::thread;
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -151,7 +152,7 @@ impl Tract {
         let run = |(plan, part): (&Arc<dyn Runnable>, &Part)| {
             multithread_tract_scope(executor.clone(), || run(plan.as_ref(), part))
         };
-        pool.install(|| plans.par_iter().zip(&parts).map(run).collect())
+        apart(pool, || plans.par_iter().zip(&parts).map(run).collect())
     }
 }
 
@@ -180,6 +181,18 @@ impl Session for Tract {
         }
         Ok(self.run_in_parts(input, 1)?.swap_remove(0).outputs)
     }
+}
+
+/// Runs `work` in `pool` and only waits meanwhile. A worker of another pool would take up
+/// other work of its own, and that may want the very session that the worker is using.
+fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
+    if rayon::current_thread_index().is_none() {
+        return pool.install(work);
+    }
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| pool.install(work));
+        waiting.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })
 }
 
 /// The outputs for a part of `rows` rows.

@@ -176,7 +176,12 @@ impl Embedder {
         }
         let audio = Audio::open(&track.path)?.resampled(self.extractor.front_end().sample_rate)?;
         let patches = self.extractor.patches(&audio.samples);
-        let embeddings = self.run(&patches)?;
+        let embeddings = self.run(&patches).map_err(|error| match error {
+            Error::Runtime { runtime, reason } => {
+                Error::Runtime { runtime, reason: format!("{}: {reason}", track.path.display()) }
+            }
+            other => other,
+        })?;
         // A full disk must not stop a run that can do without its cache.
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
             && !self.warned.swap(true, Ordering::Relaxed)
