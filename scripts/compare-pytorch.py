@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    def __init__(self, config, classes):
+    def __init__(self, config, classes, patch):
         super().__init__()
         filters, layers, inputs = config["filters"], [], 1
         if config["stem_stride"]:
@@ -63,7 +63,10 @@ class Network(nn.Module):
             layers.append(Block(inputs, outputs, config))
             inputs = outputs
         self.body, self.kind = nn.Sequential(*layers), config["global_pooling"]
-        features = inputs * (2 if self.kind == "average-max" else 1)
+        # Over time alone, or over the bands as well.
+        self.over = (2,) if config["keep_bands"] else (2, 3)
+        bands = self.body(torch.zeros(1, 1, *patch)).shape[3] if config["keep_bands"] else 1
+        features = inputs * bands * (2 if self.kind == "average-max" else 1)
         head = config["head"]
         self.head = nn.Sequential(nn.Dropout(config["dropout"]), *([nn.Linear(features, head), nn.ReLU()] if head else []), nn.Linear(head or features, classes))
 
@@ -71,16 +74,16 @@ class Network(nn.Module):
         x = self.body(x)
         parts = []
         if "average" in self.kind:
-            parts.append(x.mean((2, 3)))
+            parts.append(x.mean(self.over).flatten(1))
         if "max" in self.kind:
-            parts.append(x.amax((2, 3)))
+            parts.append(x.amax(self.over).flatten(1))
         return self.head(torch.cat(parts, 1))
 
 
 def pytorch(config, examples, batch, patch):
     """Examples of one epoch a second."""
     torch.manual_seed(0)
-    model = Network(config, 10).train()
+    model = Network(config, 10, patch).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
     x, y = torch.randn(batch, 1, *patch), torch.softmax(torch.randn(batch, 10), 1)
 

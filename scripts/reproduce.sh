@@ -106,7 +106,7 @@ else
     echo "no recordings in $data: the pretrained backbones are left out"
 fi
 
-if [[ -f $runs/cnn-search/search.json && ! -f $runs/cnn-search/metrics.json ]]; then
+if [[ -f $runs/cnn-search/config.json && ! -f $runs/cnn-search/metrics.json ]]; then
     "$bin/train-cnn" --resume "$runs/cnn-search"
 else
     train cnn-search "${cnn[@]}" --search $quick "${split[@]}" --name cnn-search

@@ -4,16 +4,38 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Command, Parser};
 
 /// The program's arguments, as [`Parser::parse`] has them, except that a negative number
 /// is the value of the option before it: the option's own check then says what is wrong.
 pub fn parse<T: Parser>() -> T {
-    let command = T::command().mut_args(|arg| match arg.get_action().takes_values() {
+    T::from_arg_matches(&command::<T>().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// The same for a program whose `--resume` goes on with a run's own options: besides it only
+/// those in `beside` can be given.
+pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
+    let mut command = command::<T>();
+    let matches = command.get_matches_mut();
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let other = command.get_arguments().find(|argument| {
+        let id = argument.get_id().as_str();
+        id != "resume" && !beside.contains(&id) && given(id)
+    });
+    if let (true, Some(name)) = (given("resume"), other.and_then(Arg::get_long)) {
+        let text = format!("--{name} cannot be given with --resume, which takes the run's own");
+        command.error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn command<T: Parser>() -> Command {
+    T::command().mut_args(|arg| match arg.get_action().takes_values() {
         true => arg.allow_negative_numbers(true),
         false => arg,
-    });
-    T::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    })
 }
 
 /// Runs a program's body. Exit code 0 on success, 1 on failure with one line
@@ -27,8 +49,8 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             // Our own errors already name their cause; `{:#}` would say it twice.
             let ours = error.downcast_ref::<crate::Error>();
             match ours {
-                Some(ours) => eprintln!("{name}: {ours}"),
-                None => eprintln!("{name}: {error:#}"),
+                Some(ours) => crate::say!("{name}: {ours}"),
+                None => crate::say!("{name}: {error:#}"),
             }
             match ours {
                 Some(crate::Error::Interrupted(_)) => ExitCode::from(130),

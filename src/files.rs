@@ -1,7 +1,7 @@
 //! Files that are either whole or absent: written beside their place, then renamed.
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -34,11 +34,27 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    check_folder(folder)?;
     let mut builder = tempfile::Builder::new();
     // The crate's default is 0600; what we publish should follow the umask as any file does.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".part-").suffix(suffix).tempfile_in(folder).map_err(Error::io(path))
+    builder.prefix(".part-").suffix(suffix).tempfile_in(folder).map_err(plain(path))
+}
+
+/// Refuses an output that is one of the inputs and would replace it.
+///
+/// # Errors
+/// [`Error::Config`] naming the file.
+pub fn check_output<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(there) = output.canonicalize() else { return Ok(()) };
+    match inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == there)) {
+        false => Ok(()),
+        true => Err(Error::Config(format!(
+            "{}: this file is read and would be replaced; name another to write",
+            output.display()
+        ))),
+    }
 }
 
 /// Whether the name begins with a dot.
@@ -67,7 +83,20 @@ pub fn folder_beside(folder: &Path) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.prefix(".part-").tempdir_in(parent).map_err(Error::io(folder))
+    check_folder(parent)?;
+    builder.prefix(".part-").tempdir_in(parent).map_err(plain(folder))
+}
+
+fn check_folder(folder: &Path) -> Result<()> {
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(Error::io(folder)(io::Error::new(ErrorKind::NotFound, "no such folder"))),
+    }
+}
+
+/// An error without the temporary name, which nobody has asked for.
+fn plain(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| Error::io(path)(error.kind().into())
 }
 
 /// Writes `value` as indented JSON with a closing newline, whole or not at all.
@@ -86,8 +115,10 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// [`Error::Io`] if it cannot be read, [`Error::Format`] with line and column if
 /// it is not what `T` needs.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let file = fs::File::open(path).map_err(Error::io(path))?;
-    serde_json::from_reader(BufReader::new(file)).map_err(|e| Error::format(path, e))
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    // Some editors begin a file with a byte order mark.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|e| Error::format(path, e))
 }
 
 /// The SHA-256 of the file at `path`, in lower-case hexadecimal.

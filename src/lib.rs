@@ -37,3 +37,12 @@ pub use error::{Error, Result};
 
 #[cfg(all(feature = "cuda", feature = "tract"))]
 use tract_cuda as _; // registers its runtime with tract
+
+/// A line on standard error. `eprintln!` would panic where nobody reads that.
+#[macro_export]
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}

@@ -52,9 +52,12 @@ fn every_variant_is_smaller_says_so_and_answers_nearly_the_same() {
     for (name, more) in [("tiny", &[][..]), ("spliced", &spliced)] {
         let run = desk.train(name, more);
         let (folder, full) = (run.folder().to_str().unwrap(), bytes(&run.onnx_path()));
-        for (precision, kind) in
-            SMALLER.into_iter().zip([DataType::Float16, DataType::Int8, DataType::Int8])
-        {
+        for (precision, kind) in SMALLER.into_iter().zip([
+            DataType::Float16,
+            DataType::Int8,
+            DataType::Int8,
+            DataType::Int8,
+        ]) {
             let arguments = [folder, "--input", "log-mel", "--precision", precision, "--json"];
             let ran = desk.export(&arguments).succeeded();
             let exported: Exported = serde_json::from_str(&ran.out).unwrap();

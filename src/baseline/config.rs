@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Problem};
 use crate::train::Run;
+use crate::train::config::{SPLITS, absolute, name_or_absolute};
 use crate::{Error, Result};
 
 /// Everything a baseline depends on besides the files it reads.
@@ -102,6 +103,17 @@ impl Config {
                  file such as extract-features writes",
                 path.display()
             ))),
+        }
+    }
+
+    /// The same options with absolute paths, so that the run's table is found from any folder.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        Self {
+            data: Some(absolute(self.data_folder())),
+            features: name_or_absolute(&self.features, &["30", "3"]),
+            split: name_or_absolute(&self.split, &SPLITS),
+            ..self.clone()
         }
     }
 

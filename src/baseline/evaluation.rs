@@ -74,7 +74,7 @@ pub fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         Ok(problem) => problem,
         // A run outlives the table it was trained on.
         Err(error @ (Error::Data(_) | Error::Io { .. })) => {
-            eprintln!("warning: accuracy stays unknown: {error}");
+            crate::say!("warning: accuracy stays unknown: {error}");
             return Ok(None);
         }
         Err(error) => return Err(error),

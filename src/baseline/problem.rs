@@ -119,7 +119,7 @@ impl Problem {
 
     fn report(&self) {
         let what = self.row_name();
-        eprintln!(
+        crate::say!(
             "{}: {} {what}, {} genres; {} to train and {} to test",
             self.table.path.display(),
             self.table.rows.len(),
@@ -128,10 +128,13 @@ impl Problem {
             self.test_rows.len(),
         );
         if self.skipped_rows > 0 {
-            eprintln!("skipped: {} rows of songs that the split does not list", self.skipped_rows);
+            crate::say!(
+                "skipped: {} rows of songs that the split does not list",
+                self.skipped_rows
+            );
         }
         if self.is_leaky() {
-            eprintln!(
+            crate::say!(
                 "LEAKY: windows of one song are in training and test; do not trust the figures"
             );
         }

@@ -152,14 +152,17 @@ pub(super) fn write(
         seconds,
         export: None,
     };
-    let part = part_folder(folder)?;
+    if let Some(parent) = folder.parent() {
+        files::create_dir(parent)?;
+    }
+    let part = files::folder_beside(folder)?;
     let at = |file: &str| part.path().join(file);
     let (model, shown) = (at("model.onnx"), folder.join("model.onnx"));
     let mut exported = export::export(&*found.model, problem, &metrics, &model)
         .map_err(|error| name_destination(error, &model, &shown))?;
     exported.path = shown;
     metrics.export = Some(exported);
-    let config = Config { model: vec![kind.name().to_owned()], ..config.clone() };
+    let config = Config { model: vec![kind.name().to_owned()], ..config.absolute() };
     files::write_json(&at("config.json"), &config)?;
     problem.split.save(&at("split.json"))?;
     let labels: String = problem.table.genres.iter().map(|genre| format!("{genre}\n")).collect();
@@ -171,17 +174,4 @@ pub(super) fn write(
     }
     fs::rename(part.path(), folder).map_err(Error::io(folder))?;
     Ok(BaselineRun { folder: folder.clone(), metrics })
-}
-
-/// A folder beside `folder`, removed unless it is renamed.
-fn part_folder(folder: &Path) -> Result<tempfile::TempDir> {
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    files::create_dir(parent)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.prefix(".part-").tempdir_in(parent).map_err(Error::io(folder))
 }

@@ -148,7 +148,9 @@ impl Case {
         let mut printed = Vec::new();
         let _ = self.errors.rewind().and_then(|()| self.errors.read_to_end(&mut printed));
         let printed = String::from_utf8_lossy(&printed);
-        match printed.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        // The standard library's advice to programmers is no cause.
+        let said = |line: &&str| !line.is_empty() && !line.starts_with("note: run with");
+        match printed.lines().map(str::trim).rfind(said) {
             Some(last) => format!("the process died ({status}): {last}"),
             None => format!("the process died ({status}); perhaps it ran out of memory"),
         }

@@ -55,7 +55,7 @@ impl EvaluationSet {
         let dataset = match source::resolve(data.as_deref(), Some(Source::of(&preprocessor))) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
-                eprintln!("warning: accuracy stays unknown: {error}");
+                crate::say!("warning: accuracy stays unknown: {error}");
                 return Ok(None);
             }
             found => found?.0,
@@ -129,7 +129,7 @@ fn readable<'a, T: Send>(
                 found.push(result);
             }
             Err(error @ (Error::Audio { .. } | Error::Io { .. } | Error::Format { .. })) => {
-                eprintln!("skipped: {error}");
+                crate::say!("skipped: {error}");
             }
             Err(error) => return Err(error),
         }

@@ -203,6 +203,9 @@ pub fn run(
     Ok(Report { machine, seconds_per_case: plan.seconds, seed: plan.seed, rows })
 }
 
+/// Patches or threads beyond which a case would only exhaust the machine.
+const LARGEST_COUNT: usize = 1 << 16;
+
 impl Plan {
     fn check(&self) -> Result<()> {
         let lists = [
@@ -215,13 +218,27 @@ impl Plan {
         if let Some((what, _)) = lists.iter().find(|(_, empty)| *empty) {
             return Err(Error::Config(format!("at least one {what} is needed")));
         }
-        if self.batches.contains(&0) || self.threads.contains(&0) {
-            return Err(Error::Config("batch sizes and threads must be at least 1".into()));
+        for (option, counts) in [("batch", &self.batches), ("threads", &self.threads)] {
+            if let Some(count) = counts.iter().find(|count| !(1..=LARGEST_COUNT).contains(*count)) {
+                return Err(Error::Config(format!(
+                    "--{option} {count}: give 1 to {LARGEST_COUNT}"
+                )));
+            }
         }
-        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return Err(Error::Config("seconds per case must be more than 0".into()));
+        if !(self.seconds > 0.0 && self.seconds < 1e6) {
+            return Err(Error::Config(format!(
+                "--seconds {}: give more than 0 and less than a million",
+                self.seconds
+            )));
         }
-        Ok(())
+        // The report names them.
+        match self.models.iter().find(|model| model.to_str().is_none()) {
+            None => Ok(()),
+            Some(model) => Err(Error::Config(format!(
+                "{}: the name is not valid Unicode; rename it",
+                model.display()
+            ))),
+        }
     }
 
     /// The cases to compare with each other: those that differ in the runtime only.

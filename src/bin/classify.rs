@@ -96,10 +96,10 @@ fn run(cli: &Cli) -> Result<()> {
     let input = StandardInput::read(cli)?;
     let Collection { files, missing, loops } = classify::find(&input.paths(cli));
     for skipped in &loops {
-        eprintln!("not followed: {}: {}", skipped.path.display(), skipped.reason);
+        genre_transfer::say!("not followed: {}: {}", skipped.path.display(), skipped.reason);
     }
     for missing in &missing {
-        eprintln!("{}: {}", missing.path.display(), missing.reason);
+        genre_transfer::say!("{}: {}", missing.path.display(), missing.reason);
     }
     let one = cli.picture.is_none() || files.len() <= 1;
     ensure!(one, "--picture shows one recording, but {} were named", files.len());
@@ -107,6 +107,10 @@ fn run(cli: &Cli) -> Result<()> {
     ensure!(!files.is_empty(), "no recording to classify");
 
     let started = Instant::now();
+    let read = files.iter().map(PathBuf::as_path).chain([classifier.model()]);
+    for output in [&cli.csv, &cli.picture, &cli.output].into_iter().flatten() {
+        genre_transfer::files::check_output(output, read.clone())?;
+    }
     let mut report = Report::new(cli, &classifier, &files, input)?;
     let rest = report.known()?;
     let paths: Vec<PathBuf> = rest.iter().map(|&place| files[place].clone()).collect();
@@ -114,7 +118,7 @@ fn run(cli: &Cli) -> Result<()> {
     let (failed, seconds) = report.finish()?;
     let took = started.elapsed().as_secs_f64();
     let (failed, total) = (failed + missing.len(), files.len() + missing.len());
-    eprintln!(
+    genre_transfer::say!(
         "{} of {total} recordings, {seconds:.0} s of audio in {took:.1} s ({:.0}x real time)",
         total - failed,
         seconds / took
@@ -306,7 +310,7 @@ impl<'a> Report<'a> {
     }
 
     fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| genre_transfer::say!("{text}"));
     }
 
     /// Puts the files in their places if there is a result; the number of failures, and seconds of audio classified.

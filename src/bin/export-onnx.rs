@@ -9,7 +9,7 @@ use clap::Parser;
 use genre_transfer::baseline::BaselineRun;
 use genre_transfer::export::{Exported, Input, Precision};
 use genre_transfer::train::Run;
-use genre_transfer::{cli, export};
+use genre_transfer::{cli, export, files};
 use serde::Serialize;
 
 const EXAMPLES: &str = "Examples:
@@ -85,6 +85,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
         None => {
             let output = cli.output.unwrap_or_else(|| run.folder().join(options.file_name()));
+            files::check_output(&output, run.files()?.iter().map(PathBuf::as_path))?;
             show(&export::export(&run, &output, &options)?, cli.json)
         }
     }
@@ -98,9 +99,14 @@ fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
         cli.run.display(),
         model.display()
     );
+    if let Some(output) = &cli.output {
+        let rest = ["config.json", "split.json", "labels.txt", "predictions.json", "metrics.json"];
+        let rest = rest.map(|file| cli.run.join(file));
+        files::check_output(output, rest.iter().map(PathBuf::as_path))?;
+    }
     let made_anew = cli.input.is_some() || cli.bundle.is_some() || cli.precision != Precision::Fp32;
     ensure!(!made_anew, "{there}; only -o applies to it, which copies the file");
-    eprintln!("{there}");
+    genre_transfer::say!("{there}");
     Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
 }
 

@@ -7,8 +7,9 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use genre_transfer::audio::EXTENSIONS;
-use genre_transfer::cli;
 use genre_transfer::dataset::{Dataset, Recording, Skipped, extract_features};
+use genre_transfer::report::text::counted;
+use genre_transfer::{cli, files};
 use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
@@ -47,10 +48,11 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let (recordings, unlisted) = recordings(cli)?;
+    files::check_output(&cli.output, recordings.iter().map(|recording| &*recording.path))?;
     let started = Instant::now();
     let extracted = extract_features(&recordings, cli.window, cli.strict, &cli.output)?;
     for skipped in &extracted.skipped {
-        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+        genre_transfer::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
     let seconds = started.elapsed().as_secs_f64();
     let speed = extracted.seconds / seconds;
@@ -63,9 +65,9 @@ fn run(cli: &Cli) -> Result<()> {
             "seconds": seconds,
         }))?),
         false => cli::println(format_args!(
-            "{}: {} rows from {:.0} s of audio in {seconds:.1} s ({speed:.0}x real time)",
+            "{}: {} from {:.0} s of audio in {seconds:.1} s ({speed:.0}x real time)",
             cli.output.display(),
-            extracted.rows,
+            counted(extracted.rows, "row"),
             extracted.seconds
         )),
     }
@@ -79,7 +81,7 @@ fn recordings(cli: &Cli) -> Result<(Vec<Recording>, Vec<Skipped>)> {
     {
         let dataset = Dataset::scan(folder, EXTENSIONS)?;
         for skipped in &dataset.skipped {
-            eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+            genre_transfer::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
         }
         if let (true, Some(first)) = (cli.strict, dataset.skipped.first()) {
             bail!("{}: {} (--strict)", first.path.display(), first.reason);

@@ -33,7 +33,7 @@ struct Cli {
     #[arg(long, requires = "name")]
     force: bool,
     /// Go on with an interrupted run, with its own options
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "backbone", "name", "seed", "split"])]
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Print the results as JSON on standard output
     #[arg(long)]
@@ -41,7 +41,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("finetune", || run(cli::parse()))
+    cli::main("finetune", || run(cli::parse_resumable(&["json"])))
 }
 
 fn run(cli: Cli) -> Result<()> {

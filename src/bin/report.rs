@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use genre_transfer::cli;
 use genre_transfer::report::Report;
@@ -44,6 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
+    if let Some(data) = cli.data.as_deref().filter(|data| !data.is_dir()) {
+        bail!("--data {}: no such folder", data.display());
+    }
     let report = Report::read(&cli.runs, &cli.bench)?;
     let written = report.document(cli.data.as_deref())?.write(&cli.output)?;
     let summary = report.summary();
@@ -55,10 +58,10 @@ fn run(cli: &Cli) -> Result<()> {
         false => summary.tables.iter().try_for_each(|table| cli::println(&table.headline))?,
     }
     if written.pdf.is_none() {
-        eprintln!("no report.pdf: this was built without the feature pdf");
+        genre_transfer::say!("no report.pdf: this was built without the feature pdf");
     }
     for path in [Some(&written.html), written.pdf.as_ref(), Some(&written.markdown)] {
-        path.iter().for_each(|path| eprintln!("written: {}", path.display()));
+        path.iter().for_each(|path| genre_transfer::say!("written: {}", path.display()));
     }
     Ok(())
 }

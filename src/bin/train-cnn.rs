@@ -40,7 +40,7 @@ struct Cli {
     #[arg(long = "config", value_name = "FILE", conflicts_with = "preset")]
     architecture: Option<PathBuf>,
     /// Train and score the validation part only: no look at the test part, no run
-    #[arg(long, conflicts_with_all = ["search", "name", "resume"])]
+    #[arg(long, conflicts_with_all = ["search", "name"])]
     validate: bool,
     /// Folder for the runs
     #[arg(long, default_value = "runs", value_name = "DIR")]
@@ -52,7 +52,7 @@ struct Cli {
     #[arg(long, requires = "name")]
     force: bool,
     /// Go on with an interrupted run or search, with its own options
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "name", "seed", "split", "search"])]
+    #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Print the results as JSON on standard output
     #[arg(long)]
@@ -60,7 +60,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    cli::main("train-cnn", || run(cli::parse()))
+    cli::main("train-cnn", || run(cli::parse_resumable(&["json"])))
 }
 
 fn run(mut cli: Cli) -> Result<()> {

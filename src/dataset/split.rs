@@ -209,7 +209,7 @@ impl Split {
         dataset.check()?;
         if folds.len() < 2 {
             let count = folds.len();
-            return Err(Error::Config(format!("{count} folds are not possible: give at least 2")));
+            return Err(Error::Config(format!("{count} of the 2 folds or more that are needed")));
         }
         let fold_of = fold_of_ids(folds)?;
         let genres = listed_groups(dataset, &fold_of)?;
@@ -220,15 +220,24 @@ impl Split {
             }
             hands
         });
-        match splits.iter().position(|split| split.test.is_empty()) {
-            None => Ok(splits),
-            Some(empty) => Err(Error::Data(format!(
-                "fold {empty}, counted from 0, has none of the tracks in {}, which are named \
-                 like \"{}\"",
-                dataset.root.display(),
-                dataset.tracks[0].id
-            ))),
+        for (index, split) in splits.iter().enumerate() {
+            let fold = format!("fold {index}, counted from 0,");
+            let (train, validation) = (split.train.len(), split.validation.len());
+            if split.test.is_empty() {
+                return Err(Error::Data(format!(
+                    "{fold} has none of the tracks in {}, which are named like \"{}\"",
+                    dataset.root.display(),
+                    dataset.tracks[0].id
+                )));
+            }
+            if train == 0 || validation == 0 {
+                return Err(Error::Data(format!(
+                    "{fold} leaves {train} tracks to learn from and {validation} to validate; make \
+                     smaller folds"
+                )));
+            }
         }
+        Ok(splits)
     }
 
     /// Splits with the test parts that `hands` makes of the shuffled groups, and a
@@ -768,7 +777,7 @@ mod tests {
             let folds: Vec<_> = folds.iter().map(|fold| fold.to_vec()).collect();
             Split::given_folds(set, &folds, 0, 0.2).unwrap_err().to_string()
         };
-        assert!(refusal(&set, &[&even]).contains("1 folds are not possible"));
+        assert!(refusal(&set, &[&even]).contains("1 of the 2 folds or more"));
         let text = refusal(&set, &[&even, &odd, &odd[1..2]]);
         assert!(text.contains(&format!("\"{}\" is twice in the folds (1 and 2", odd[1])), "{text}");
         let text = refusal(&set, &[&even, &odd, &["g00/nine.wav".to_owned()]]);

@@ -117,6 +117,9 @@ impl fmt::Display for Agreement {
                  {relative:.1e} of the largest)",
                 self.runtime
             ),
+            (Some(absolute), None) => {
+                write!(f, "{}: agrees with the trained model within {absolute:.1e}", self.runtime)
+            }
             _ => write!(f, "not checked in {}", self.reason.as_deref().unwrap_or("it")),
         }
     }
@@ -314,9 +317,9 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
             json(json!({
                 "method": split.method,
                 "seed": split.seed,
-                "train_tracks": split.train.len(),
-                "validation_tracks": split.validation.len(),
-                "test_tracks": split.test.len(),
+                "listed_train_tracks": split.train.len(),
+                "listed_validation_tracks": split.validation.len(),
+                "listed_test_tracks": split.test.len(),
             })),
         ),
         (

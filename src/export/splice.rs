@@ -39,6 +39,12 @@ pub(super) fn append_head(
     let ours =
         [INPUT, OUTPUTS[0], OUTPUTS[1]].map(|name| (name.to_owned(), format!("backbone.{name}")));
     let mut names = BTreeMap::from(ours);
+    for name in tensors(&model) {
+        // Those of the layers we add.
+        if name.starts_with("head.") || name.starts_with("feed.") {
+            names.insert(name.clone(), format!("backbone.{name}"));
+        }
+    }
     names.insert(source, "backbone.input".to_owned());
     names.insert(output, "backbone.output".to_owned());
     rename(&mut model, &names);
@@ -58,6 +64,13 @@ pub(super) fn append_head(
     ];
     graph.value_info.clear();
     Ok(model)
+}
+
+/// The names of all tensors of the main graph that a node makes or a weight has.
+fn tensors(model: &ModelProto) -> Vec<String> {
+    let graph = model.graph.iter();
+    let made = graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.output);
+    made.chain(graph.flat_map(|g| &g.initializer).map(|tensor| &tensor.name)).cloned().collect()
 }
 
 /// Removes the nodes and weights that no output comes from.

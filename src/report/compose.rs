@@ -602,7 +602,7 @@ impl Composer<'_> {
         table.note =
             "A fold is tested by a head on the frozen network that learned from the other \
                       folds; accuracy, interval and macro-F1 are over the tracks of all folds \
-                      together: of all tracks at hand, not of the test tracks of the tables above."
+                      together, not over the test tracks of the tables above."
                 .into();
         if !table.rows.is_empty() {
             document.heading(2, "Cross-validation");
@@ -789,7 +789,7 @@ fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
         let chart = Scatter { axis, points };
         let front: Vec<String> = chart.front().iter().map(|point| point.label.clone()).collect();
         figures.push(Figure {
-            file: format!("search-{name}-{}.svg", entry.run),
+            file: format!("search-{name}-{}.svg", entry.run.replace('/', "-")),
             caption: format!(
                 "Trials by validation accuracy and {name}, at their longest training; hollow ones \
                  were stopped early. No other is better than {} in both",

@@ -345,11 +345,11 @@ pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
     let first = |kind: Kind| entries.iter().find(|entry| entry.kind == kind).copied();
     let best: Vec<&Entry> = entries
         .iter()
-        .filter(|entry| first(entry.kind).is_some_and(|best| best.run == entry.run))
+        .filter(|entry| first(entry.kind).is_some_and(|best| best.folder == entry.folder))
         .copied()
         .collect();
     let accuracy = |entry: &Entry| {
-        let found = common.entries.iter().find(|(other, ..)| other.run == entry.run);
+        let found = common.entries.iter().find(|(other, ..)| other.folder == entry.folder);
         found.map_or(0.0, |(_, accuracy, _)| *accuracy)
     };
     let each: Vec<String> = best

@@ -81,7 +81,7 @@ impl Report {
             // All of them are asked, so no `any`, which stops at the first.
             let taken = entries.iter_mut().filter_map(|e| e.take_latency(&bench).then_some(()));
             match taken.count() {
-                0 => eprintln!(
+                0 => crate::say!(
                     "note: {} has no latency of these runs on one thread with a batch of 1",
                     path.display()
                 ),
@@ -243,14 +243,21 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Runs of the same name in different folders are called by both.
+/// Runs of the same name in different folders are called by as many of these as it takes.
 fn name_apart(entries: &mut [Entry]) {
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    entries.iter().for_each(|entry| *count.entry(entry.run.clone()).or_default() += 1);
-    for entry in entries.iter_mut().filter(|entry| count[&entry.run] > 1) {
-        let whole = fs::canonicalize(&entry.folder).unwrap_or_else(|_| entry.folder.clone());
-        let parent = whole.parent().and_then(Path::file_name).unwrap_or_default();
-        entry.run = format!("{}/{}", parent.to_string_lossy(), entry.run);
+    let whole = |entry: &Entry| fs::canonicalize(&entry.folder).unwrap_or(entry.folder.clone());
+    let folders: Vec<PathBuf> = entries.iter().map(whole).collect();
+    let depth = folders.iter().map(|folder| folder.iter().count()).max().unwrap_or(0);
+    for parts in 2..=depth {
+        let mut count: BTreeMap<String, usize> = BTreeMap::new();
+        entries.iter().for_each(|entry| *count.entry(entry.run.clone()).or_default() += 1);
+        for (entry, folder) in entries.iter_mut().zip(&folders) {
+            if count[&entry.run] > 1 {
+                let all = folder.iter().count();
+                let last: PathBuf = folder.iter().skip(all.saturating_sub(parts)).collect();
+                entry.run = last.to_string_lossy().into_owned();
+            }
+        }
     }
 }
 

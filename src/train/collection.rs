@@ -1,12 +1,13 @@
 //! What every kind of training does with a collection: split it, say what it found, score it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::config::Folds;
+use super::config;
 use super::fit::TrackPrediction;
 use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::metrics::{argmax, evaluate};
+use crate::report::text::counted;
 use crate::{Error, Result};
 
 /// What the collection is called in reports and in the names of runs.
@@ -51,37 +52,55 @@ pub(super) fn split(
     }
 }
 
-/// The splits of a cross-validation; says what only the folds or only the collection knows.
-pub(super) fn folds(
-    folds: &Folds,
-    validation: f64,
-    seed: u64,
-    dataset: &Dataset,
-) -> Result<Vec<Split>> {
-    let file = match folds {
-        Folds::Count(count) => return Split::folds(dataset, *count, seed, validation),
-        Folds::File(file) => file,
-    };
-    let lists = Split::load_folds(file)?;
-    let splits = Split::given_folds(dataset, &lists, seed, validation)?;
-    let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
-    let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
-    if listed > tested || tracks > tested {
-        eprintln!(
-            "note: {} tracks of the folds are not in the data, {} tracks of the data are in no fold",
-            listed - tested,
-            tracks - tested
-        );
-    }
-    Ok(splits)
+/// The folds to test a head on.
+pub(super) enum Folds {
+    /// So many, to be drawn.
+    Count(usize),
+    /// Lists of tracks, and the file they are from.
+    Lists(Vec<Vec<String>>, PathBuf),
 }
 
-/// Says so if the collection is the synthesized one.
-pub(super) fn report_origin(dataset: &Dataset) {
+impl Folds {
+    /// What was asked for; lists are read from `kept` if a run that is resumed has them there.
+    pub fn read(asked: &config::Folds, kept: Option<PathBuf>) -> Result<Self> {
+        match asked {
+            config::Folds::Count(count) => Ok(Self::Count(*count)),
+            config::Folds::File(file) => {
+                let path = kept.filter(|kept| kept.is_file()).unwrap_or_else(|| file.clone());
+                Ok(Self::Lists(Split::load_folds(&path)?, path))
+            }
+        }
+    }
+
+    /// The splits; says what only the lists or only the collection knows.
+    pub fn splits(&self, validation: f64, seed: u64, dataset: &Dataset) -> Result<Vec<Split>> {
+        let (lists, file) = match self {
+            Self::Count(count) => return Split::folds(dataset, *count, seed, validation),
+            Self::Lists(lists, file) => (lists, file),
+        };
+        let splits = Split::given_folds(dataset, lists, seed, validation).map_err(|e| match e {
+            Error::Data(reason) | Error::Config(reason) => Error::format(file, reason),
+            other => other,
+        })?;
+        let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
+        let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
+        if listed > tested || tracks > tested {
+            crate::say!(
+                "note: {} of the folds are not in the data, {} of the data are in no fold",
+                counted(listed - tested, "track"),
+                counted(tracks - tested, "track")
+            );
+        }
+        Ok(splits)
+    }
+}
+
+/// Says so if the collection is the synthesized one, whether `given` or for want of another.
+pub(super) fn report_origin(dataset: &Dataset, given: bool) {
     if dataset.origin == Origin::Demo {
-        eprintln!(
-            "no data given and no data/gtzan: using the synthesized demo set in {}; \
-             its accuracy says nothing about real music",
+        crate::say!(
+            "{}the synthesized demo set in {}; its accuracy says nothing about real music",
+            if given { "" } else { "no data given and no data/gtzan: using " },
             dataset.root.display()
         );
     }
@@ -91,33 +110,38 @@ pub(super) fn report_origin(dataset: &Dataset) {
 pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     let count = dataset.skipped.len();
     for skipped in dataset.skipped.iter().take(20) {
-        eprintln!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+        crate::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
     match (count, strict) {
         (0, _) => Ok(()),
         (_, false) => {
-            eprintln!("{count} of {} files were skipped", count + dataset.tracks.len());
+            crate::say!(
+                "{count} of {} were skipped",
+                counted(count + dataset.tracks.len(), "file")
+            );
             Ok(())
         }
         (_, true) => Err(Error::Data(format!(
-            "{}: {count} files cannot be read (--strict); leave out --strict to skip them",
-            dataset.root.display()
+            "{}: {} cannot be read (--strict); leave out --strict to skip what cannot",
+            dataset.root.display(),
+            counted(count, "file")
         ))),
     }
 }
 
 /// Says how many tracks each part has.
 pub(super) fn report_parts(parts: &Parts) {
-    eprintln!(
+    crate::say!(
         "split by track: {} to train, {} to validate, {} to test",
         parts.train.len(),
         parts.validation.len(),
         parts.test.len()
     );
     if parts.missing > 0 || parts.unlisted > 0 {
-        eprintln!(
-            "note: {} tracks of the split are not in the data, {} tracks of the data are not in the split",
-            parts.missing, parts.unlisted
+        crate::say!(
+            "note: {} of the split are not in the data, {} of the data are not in the split",
+            counted(parts.missing, "track"),
+            counted(parts.unlisted, "track")
         );
     }
 }

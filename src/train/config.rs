@@ -55,8 +55,11 @@ impl FromStr for Folds {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
             Ok(count) => Ok(Self::Count(count)),
-            Err(_) if Path::new(text).is_file() => Ok(Self::File(text.into())),
-            Err(_) => Err("give a number of folds, or a JSON file that lists them".to_owned()),
+            Err(_) if Path::new(text).is_dir() => {
+                Err("a folder; give a number of folds, or a JSON file that lists them".to_owned())
+            }
+            Err(_) if Path::new(text).exists() => Ok(Self::File(text.into())),
+            Err(_) => Err("neither a number of folds nor a file that is there".to_owned()),
         }
     }
 }
@@ -131,7 +134,7 @@ impl Default for DeepOptions {
 }
 
 /// Names that `--split` takes instead of a file.
-pub(super) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+pub(crate) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
 
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,14 +191,28 @@ pub struct Config {
     pub deep: DeepOptions,
 }
 
+/// Units that a head on one embedding can make use of, and more.
+const MAX_HIDDEN: usize = 1 << 16;
+
+/// What is saved with a run must be text.
+pub(super) fn check_unicode(option: &str, path: Option<&Path>) -> Result<()> {
+    match path.filter(|path| path.to_str().is_none()) {
+        None => Ok(()),
+        Some(path) => Err(Error::Config(format!(
+            "--{option} {}: the name is not valid Unicode; rename it",
+            path.display()
+        ))),
+    }
+}
+
 /// `path` from the root on, if it is there and no reader of JSON would choke on it.
-pub(super) fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     let found = path::absolute(path).ok().filter(|found| found.exists());
     found.filter(|found| found.to_str().is_some()).unwrap_or_else(|| path.to_owned())
 }
 
 /// The same of what may also be one of `names`, which stays as it is.
-pub(super) fn name_or_absolute(given: &str, names: &[&str]) -> String {
+pub(crate) fn name_or_absolute(given: &str, names: &[&str]) -> String {
     match names.contains(&given) {
         true => given.to_owned(),
         false => absolute(Path::new(given)).to_string_lossy().into_owned(),
@@ -241,7 +258,7 @@ impl Config {
             ("weight-decay", self.head.weight_decay, 0.0),
         ] {
             if !(rate >= least && rate < 1e3) {
-                return wrong(option, &rate, "give a positive rate");
+                return wrong(option, &rate, "give a positive rate below 1000");
             }
         }
         for (option, count) in [
@@ -256,6 +273,10 @@ impl Config {
                 return wrong(option, &count, "give at least 1");
             }
         }
+        if let Some(hidden) = self.head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
+            return wrong("hidden", &hidden, "give at most 65536");
+        }
+        check_unicode("data", self.data.as_deref())?;
         match self.folds {
             Some(Folds::Count(folds @ 0..2)) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),

@@ -186,7 +186,7 @@ impl Embedder {
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
             && !self.warned.swap(true, Ordering::Relaxed)
         {
-            eprintln!("warning: embeddings are not cached: {error}");
+            crate::say!("warning: embeddings are not cached: {error}");
         }
         Ok(embeddings)
     }

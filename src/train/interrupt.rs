@@ -16,7 +16,7 @@ pub fn install() -> Result<()> {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping at the next step; press Ctrl-C again to stop at once");
+        crate::say!("\nstopping at the next step; press Ctrl-C again to stop at once");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::Config(format!("Ctrl-C handler: {e}")))
 }

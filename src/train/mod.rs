@@ -3,7 +3,7 @@
 mod checkpoint;
 pub mod cnn;
 mod collection;
-mod config;
+pub(crate) mod config;
 mod deep;
 mod embeddings;
 mod fit;
@@ -93,7 +93,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     config.check()?;
     let started = Instant::now();
     let resumed = match &destination {
-        Destination::Resume(run) => Some(run.split()?),
+        Destination::Resume(run) => Some(run),
         _ => None,
     };
     let is_new = resumed.is_none();
@@ -101,7 +101,8 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     let run = session.open_run(destination)?;
     let mut history = vec![];
     let trained = session.train(&run, &mut history);
-    if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+    if is_new && trained.is_err() {
+        // If it was interrupted with a checkpoint, that stays.
         run.give_up();
     }
     let (model, spec, mut metrics) = trained?;
@@ -134,23 +135,30 @@ struct Session<'a> {
     embeddings: Vec<Embeddings>,
     split: Split,
     parts: Parts,
+    folds: Option<collection::Folds>,
+    fold_splits: Vec<Split>,
 }
 
 impl<'a> Session<'a> {
-    /// With `split` where a run that is resumed already has one.
-    fn prepare(config: &'a Config, split: Option<Split>) -> Result<Self> {
+    /// With split and folds of the run that is resumed, if one is.
+    fn prepare(config: &'a Config, resumed: Option<&Run>) -> Result<Self> {
+        let split = resumed.map(Run::split).transpose()?;
+        let asked = config.folds.as_ref();
+        let folds = asked
+            .map(|asked| collection::Folds::read(asked, resumed.map(Run::folds_path)))
+            .transpose()?;
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
         let runtime = config.runtime.unwrap_or_else(runtime::preferred);
         let mut dataset = Dataset::resolve(config.data.as_deref())?;
-        collection::report_origin(&dataset);
+        collection::report_origin(&dataset, config.data.is_some());
         let embedded =
             embed(&dataset, &backbone, config.output.as_deref(), runtime, Path::new(CACHE))?;
         let embeddings = embedded.tracks.into_iter().flatten().collect();
         dataset.exclude(embedded.skipped);
         collection::report_skipped(&dataset, config.strict)?;
         if embedded.padded > 0 {
-            eprintln!(
+            crate::say!(
                 "warning: {} recordings are shorter than a patch ({:.2} s) and were padded with silence",
                 embedded.padded,
                 backbone.front_end.patch_seconds()
@@ -170,7 +178,11 @@ impl<'a> Session<'a> {
         )?;
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts);
-        Ok(Self { config, device, dataset, backbone, embeddings, split, parts })
+        let fold_splits = match &folds {
+            Some(folds) => folds.splits(config.validation_fraction, config.seed, &dataset)?,
+            None => vec![],
+        };
+        Ok(Self { config, device, dataset, backbone, embeddings, split, parts, folds, fold_splits })
     }
 
     fn open_run(&self, destination: Destination) -> Result<Run> {
@@ -182,6 +194,9 @@ impl<'a> Session<'a> {
         };
         let config = self.config.absolute(&self.dataset.root);
         run.save_start(&config, &self.split, &self.backbone.front_end)?;
+        if let Some(collection::Folds::Lists(lists, _)) = &self.folds {
+            run.save_folds(lists).inspect_err(|_| run.give_up())?;
+        }
         Ok(run)
     }
 
@@ -294,16 +309,16 @@ impl<'a> Session<'a> {
         Ok((model, spec, (Metrics { parameters, ..metrics }, listed)))
     }
 
-    /// The backbone in burn; none if the importer does not know one of its operators
-    /// and no layer is to be trained.
+    /// The backbone in burn; none if the importer cannot take it over and no layer is to be
+    /// trained.
     fn import(&self) -> Result<Option<Imported>> {
         let output = self.config.output.as_deref();
         match import(&self.backbone.path, self.backbone.patch(), output, &self.device) {
             Ok(imported) => Ok(Some(imported)),
-            Err(error @ Error::UnsupportedOperator { .. })
+            Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>
             {
-                eprintln!("note: {error}");
+                crate::say!("note: {error}");
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -362,18 +377,19 @@ impl<'a> Session<'a> {
 
     /// Trains and tests a frozen head on every fold.
     fn cross_validation(&self, run: &Run) -> Result<Option<CrossValidation>> {
-        let Some(folds) = &self.config.folds else { return Ok(None) };
+        if self.fold_splits.is_empty() {
+            return Ok(None);
+        }
         if self.config.deep.unfreeze != Unfreeze::None {
-            eprintln!(
+            crate::say!(
                 "note: the folds are those of the frozen head; --unfreeze is left out of them"
             );
         }
-        let share = self.config.validation_fraction;
         let mut tested = vec![];
         let mut predictions = vec![];
         let mut accuracies = vec![];
         let mut listed = vec![];
-        for split in collection::folds(folds, share, self.config.seed, &self.dataset)? {
+        for split in &self.fold_splits {
             let parts = split.assign(&self.dataset)?;
             let (_, head) = self.heads(&parts, &mut vec![])?;
             let found = head.predict(&self.examples(&parts.test), &self.device);

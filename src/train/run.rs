@@ -183,7 +183,7 @@ impl Run {
         let say = |what: &str| Err(Error::Config(format!("{}: {what}", folder.display())));
         match (run.config_path().is_file(), run.is_complete()) {
             (true, true) => Ok(run),
-            (true, false) => say("training is not complete; go on with finetune --resume"),
+            (true, false) => say("training is not complete; go on with --resume"),
             (false, _) if folder.is_dir() => say("no run: it has no config.json"),
             (false, _) => say("no such run; finetune prints the folder it writes"),
         }
@@ -208,8 +208,14 @@ impl Run {
     pub fn create(folder: &Path, force: bool) -> Result<Self> {
         let run = Self { folder: folder.to_owned() };
         if run.config_path().is_file() && force {
-            run.forget_replaced()?;
-            fs::rename(folder, Self::replaced(folder)).map_err(Error::io(folder))?;
+            let replaced = Self::replaced(folder);
+            // A run that was killed while it was to replace a finished one is worth less.
+            if replaced.exists() && !run.is_complete() {
+                fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+            } else {
+                run.forget_replaced()?;
+                fs::rename(folder, replaced).map_err(Error::io(folder))?;
+            }
         } else if folder.exists() {
             return Err(Error::Config(format!(
                 "{}: already there; choose another --name, --resume it, or --force to replace it",
@@ -239,13 +245,14 @@ impl Run {
         folder.with_file_name(format!(".{name}.replaced"))
     }
 
-    /// Removes what a failed run has written, unless there is a checkpoint to go on
-    /// from, and puts back the run it was to replace.
+    /// Removes what a failed run has written, unless there is a checkpoint or a search to go
+    /// on from, and puts back the run it was to replace.
     ///
     /// The failure itself is what the user must read, so nothing is said if this fails too.
     pub(super) fn give_up(&self) {
         let replaced = Self::replaced(&self.folder);
-        if !self.path("checkpoint").exists() && fs::remove_dir_all(&self.folder).is_ok() {
+        let resumable = ["checkpoint", "search.json"].iter().any(|name| self.path(name).exists());
+        if !resumable && fs::remove_dir_all(&self.folder).is_ok() {
             let _ = fs::rename(replaced, &self.folder);
         }
     }
@@ -285,17 +292,31 @@ impl Run {
     /// Options of a fine-tuning run.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`].
+    /// [`Error::Io`], [`Error::Format`]; [`Error::Config`] if it is one of another program.
     pub fn config(&self) -> Result<Config> {
+        self.written_by("finetune", "backbone")?;
         files::read_json(&self.config_path())
     }
 
     /// Options of a run of `train-cnn`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`].
+    /// As [`Run::config`].
     pub fn cnn_config(&self) -> Result<CnnRunConfig> {
+        self.written_by("train-cnn", "preset")?;
         files::read_json(&self.config_path())
+    }
+
+    /// Whether the options are those of `program`, which alone has `option`.
+    fn written_by(&self, program: &str, option: &str) -> Result<()> {
+        let options: serde_json::Value = files::read_json(&self.config_path())?;
+        match options.get(option).is_some() {
+            true => Ok(()),
+            false => Err(Error::Config(format!(
+                "{}: no run of {program}; its own program goes on with it",
+                self.folder.display()
+            ))),
+        }
     }
 
     /// The collection that the run learned from; none for the default one.
@@ -334,11 +355,32 @@ impl Run {
     /// The genres in the order of the model's outputs.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it has been changed.
     pub fn labels(&self) -> Result<Vec<String>> {
         let path = self.path("labels.txt");
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        let genres = self.split()?.genres;
+        match text.lines().eq(genres.iter().map(String::as_str)) {
+            true => Ok(genres),
+            false => {
+                let reason = "damaged or changed: a line for each genre of split.json was there";
+                Err(Error::format(&path, reason))
+            }
+        }
+    }
+
+    /// The files that belong to the run, and none of its exports.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let io = || Error::io(&self.folder);
+        let paths = fs::read_dir(&self.folder).map_err(io())?.map(|entry| Ok(entry?.path()));
+        let mut paths = paths.collect::<std::io::Result<Vec<_>>>().map_err(io())?;
+        paths.retain(|path| {
+            path.ends_with("backbone.onnx") || !files::has_extension(path, &["onnx"])
+        });
+        Ok(paths)
     }
 
     /// The shape of the model.
@@ -382,25 +424,33 @@ impl Run {
         }
     }
 
+    /// Writes what is known before training; if that cannot be done, nothing of the run stays.
     pub(super) fn save_start(
         &self,
         config: &impl Serialize,
         split: &Split,
         preprocessor: &impl Serialize,
     ) -> Result<()> {
-        split.save(&self.path("split.json"))?;
-        files::write_json(&self.path("preprocessor.json"), preprocessor)?;
         let labels: String = split.genres.iter().map(|genre| format!("{genre}\n")).collect();
-        files::write(&self.path("labels.txt"), labels.as_bytes())?;
-        files::write_json(&self.config_path(), config)
+        let saved = split
+            .save(&self.path("split.json"))
+            .and_then(|()| files::write_json(&self.path("preprocessor.json"), preprocessor))
+            .and_then(|()| files::write(&self.path("labels.txt"), labels.as_bytes()))
+            .and_then(|()| files::write_json(&self.config_path(), config));
+        saved.inspect_err(|_| self.give_up())
     }
 
     pub(super) fn save_history(&self, history: &[Epoch]) -> Result<()> {
         files::write_json(&self.path("history.json"), &history)
     }
 
-    pub(super) fn save_folds(&self, folds: &[Vec<Prediction>]) -> Result<()> {
-        files::write_json(&self.path("folds.json"), &folds)
+    /// The folds: the tracks of each while they are not tested yet, then their predictions.
+    pub(super) fn save_folds(&self, folds: &[Vec<impl Serialize>]) -> Result<()> {
+        files::write_json(&self.folds_path(), &folds)
+    }
+
+    pub(super) fn folds_path(&self) -> PathBuf {
+        self.path("folds.json")
     }
 
     pub(super) fn save_model(&self, spec: Spec, model: &Trained) -> Result<()> {

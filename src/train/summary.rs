@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Metrics, Run};
 use crate::export::Exported;
+use crate::report::text::counted;
 use crate::{Error, Result};
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
@@ -35,7 +36,7 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
         split.seed
     ));
     if metrics.data.skipped > 0 {
-        line(format!("skipped: {} files that could not be read", metrics.data.skipped));
+        line(format!("skipped: {} that could not be read", counted(metrics.data.skipped, "file")));
     }
     if let Some(folds) = &metrics.cross_validation {
         line(format!(

@@ -465,7 +465,9 @@ impl<'a> Lowering<'a> {
                 _ => self.refuse(node, format!("a {key} that is not one number")),
             }
         };
-        let (min, max) = (bound("min", 1)?, bound("max", 2)?);
+        // Exporters write "no bound" as the largest number, too.
+        let some = |bound: Option<f32>| bound.filter(|bound| bound.abs() < 1e30);
+        let (min, max) = (some(bound("min", 1)?), some(bound("max", 2)?));
         self.activation(Activation::Clip { min, max });
         Ok(())
     }

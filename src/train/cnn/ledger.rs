@@ -65,14 +65,20 @@ impl Ledger {
 
     /// Writes down that `run` looks at the test part of `split`; how often that has happened.
     ///
-    /// A run that looks twice, because it was resumed, counts once.
+    /// A run that looks twice because it was `resumed` counts once.
     ///
     /// # Errors
     /// [`Error::Io`] if the ledger cannot be written.
-    pub fn record(&mut self, split: &Split, run: &Path, search: bool) -> Result<usize> {
+    pub fn record(
+        &mut self,
+        split: &Split,
+        run: &Path,
+        search: bool,
+        resumed: bool,
+    ) -> Result<usize> {
         let run = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
         let look = Look { test_part: digest(split), run, search };
-        if !self.looks.contains(&look) {
+        if !resumed || !self.looks.contains(&look) {
             self.looks.push(look);
             files::write_json(&self.path, &self.looks)?;
         }
@@ -111,14 +117,15 @@ mod tests {
         let (one, other) = (split(&["a/1", "b/1"]), split(&["a/2", "b/1"]));
         let mut ledger = Ledger::open(runs.path()).unwrap();
         ledger.check_search(&one, false).unwrap();
-        assert_eq!(ledger.record(&one, Path::new("runs/first"), true).unwrap(), 1);
+        assert_eq!(ledger.record(&one, Path::new("runs/first"), true, false).unwrap(), 1);
         let mut ledger = Ledger::open(runs.path()).unwrap();
         let error = ledger.check_search(&one, false).unwrap_err().to_string();
         assert!(error.contains("first") && error.contains("--again"), "{error}");
         ledger.check_search(&one, true).unwrap();
         ledger.check_search(&other, false).unwrap();
-        assert_eq!(ledger.record(&one, Path::new("runs/second"), true).unwrap(), 2);
-        assert_eq!(ledger.record(&one, Path::new("runs/second"), true).unwrap(), 2);
-        assert_eq!((ledger.count(&one), ledger.count(&other)), (2, 0));
+        let mut second = |resumed| ledger.record(&one, Path::new("runs/second"), true, resumed);
+        assert_eq!([second(false).unwrap(), second(true).unwrap()], [2, 2]);
+        assert_eq!(second(false).unwrap(), 3, "--force trained another of that name");
+        assert_eq!((ledger.count(&one), ledger.count(&other)), (3, 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::dataset::source::Source;
 use crate::features::FrontEnd;
 use crate::model::{CnnConfig, Preset};
 use crate::runtime::Device;
-use crate::train::config::{SPLITS, absolute, name_or_absolute};
+use crate::train::config::{SPLITS, absolute, check_unicode, name_or_absolute};
 use crate::{Error, Result};
 
 /// How the learning rate moves over the steps of a run.
@@ -168,6 +168,9 @@ pub struct CnnRunConfig {
     pub augmentation: Augmentation,
 }
 
+/// More mel bands than any front end has.
+const MAX_SHIFT: usize = 4096;
+
 impl CnnRunConfig {
     /// The architecture.
     pub fn architecture(&self) -> CnnConfig {
@@ -223,11 +226,12 @@ impl CnnRunConfig {
             ("gain", vary.gain, 0.0),
         ] {
             if !(rate >= least && rate < 1e3) {
-                return wrong(option, &rate, "give a positive number");
+                return wrong(option, &rate, "give a positive number below 1000");
             }
         }
         for (option, count) in [
             ("epochs", fit.epochs),
+            ("patience", fit.patience.unwrap_or(1)),
             ("batch", fit.batch),
             ("mels", self.mels.unwrap_or(1)),
             ("patch-frames", self.patch_frames.unwrap_or(1)),
@@ -238,6 +242,10 @@ impl CnnRunConfig {
                 return wrong(option, &count, "give at least 1");
             }
         }
+        if vary.shift > MAX_SHIFT {
+            return wrong("shift", &vary.shift, "give at most 4096");
+        }
+        check_unicode("data", self.data.as_deref())?;
         match self.folds {
             Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),

@@ -76,7 +76,7 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
-    session.finish(&run, trained?, started)?;
+    session.finish(&run, trained?, started, !is_new)?;
     Ok(run)
 }
 
@@ -118,7 +118,7 @@ impl CnnSession {
         config.check()?;
         let device = burn_device(config.device)?;
         let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
-        collection::report_origin(&dataset);
+        collection::report_origin(&dataset, config.data.is_some());
         collection::report_skipped(&dataset, config.strict)?;
         if !config.search.search {
             config.architecture().check(preprocessor.patch())?;
@@ -298,6 +298,7 @@ impl CnnSession {
         run: &Run,
         (members, validation): (Vec<FittedCnn>, Option<Score>),
         started: Instant,
+        resumed: bool,
     ) -> Result<()> {
         let cnn = self.config.architecture();
         let metrics: Vec<MemberMetrics> = members.iter().map(FittedCnn::metrics).collect();
@@ -311,9 +312,11 @@ impl CnnSession {
         };
         let parameters = ensemble.num_params();
         let found = self.predict(&ensemble, &self.parts.test);
-        let runs = run.folder().parent().unwrap_or(Path::new("."));
-        let test_uses =
-            Ledger::open(runs)?.record(&self.split, run.folder(), self.config.search.search)?;
+        // Given as ".", it would have no parent.
+        let folder = run.folder().canonicalize().map_err(Error::io(run.folder()))?;
+        let runs = folder.parent().unwrap_or(Path::new("."));
+        let search = self.config.search.search;
+        let test_uses = Ledger::open(runs)?.record(&self.split, &folder, search, resumed)?;
         run.save_model(Spec::Custom(spec), &Trained::Custom(ensemble))?;
         let teacher = self.config.teacher.as_ref().map(|run| run.display().to_string());
         let cnn = CnnMetrics {

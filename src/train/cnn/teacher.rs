@@ -58,7 +58,7 @@ pub fn ask(
     if known.is_empty() {
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
-    eprintln!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
+    crate::say!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
     let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
     let model = run.onnx_path();
     let bar = progress::bar(known.len() as u64, "teacher", "tracks");
@@ -73,9 +73,12 @@ pub fn ask(
             let patches: Vec<&[f32]> = log_mel.patches(frames, hop).collect();
             let mut probabilities = vec![];
             for patches in patches.chunks(input.batch.unwrap_or(BATCH)) {
-                let count = patches.len();
-                let mut outputs = session.run(&input.arrange(&patches.concat(), count))?;
-                probabilities.extend(outputs.swap_remove(0).data);
+                // A fixed batch is filled up with silence.
+                let (count, full) = (patches.len(), input.batch.unwrap_or(patches.len()));
+                let mut data = patches.concat();
+                data.resize(full * frames * mels, 0.0);
+                let output = session.run(&input.arrange(&data, full))?.swap_remove(0).data;
+                probabilities.extend_from_slice(&output[..output.len() / full * count]);
             }
             samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
             bar.inc(1);
