@@ -34,7 +34,7 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    check_folder(folder)?;
+    check_folder(folder, path)?;
     let mut builder = tempfile::Builder::new();
     // The crate's default is 0600; what we publish should follow the umask as any file does.
     #[cfg(unix)]
@@ -83,14 +83,16 @@ pub fn folder_beside(folder: &Path) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    check_folder(parent)?;
+    check_folder(parent, folder)?;
     builder.prefix(".part-").tempdir_in(parent).map_err(plain(folder))
 }
 
-fn check_folder(folder: &Path) -> Result<()> {
+/// Whether there is the `folder` that `path` is to be in.
+fn check_folder(folder: &Path, path: &Path) -> Result<()> {
+    let missing = || format!("there is no folder {}", folder.display());
     match folder.is_dir() {
         true => Ok(()),
-        false => Err(Error::io(folder)(io::Error::new(ErrorKind::NotFound, "no such folder"))),
+        false => Err(Error::io(path)(io::Error::new(ErrorKind::NotFound, missing()))),
     }
 }
 

@@ -183,6 +183,35 @@ fn samples_that_are_not_finite_are_refused_by_index() {
     refused(&wav(32, SampleFormat::Float, 1, &samples), &["sample 11025 (0.500 s) is NaN"]);
     samples[11_025] = f32::NEG_INFINITY;
     refused(&wav(32, SampleFormat::Float, 1, &samples), &["sample 11025", "is -inf"]);
+    // Finite, but not after a Fourier transform.
+    samples[11_025] = -3e29;
+    refused(&wav(32, SampleFormat::Float, 1, &samples), &["sample 11025", "is -3"]);
+}
+
+/// As `ffmpeg -f wav -` writes it, which cannot go back and say how long it has become.
+#[test]
+fn a_wav_from_a_pipe_ends_where_its_bytes_do() {
+    let samples: Vec<i16> = (0..70_001).map(|i| (i % 1_000) as i16).collect();
+    let mut bytes = pcm16(&samples);
+    bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    bytes[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(&bytes[36..40], b"data");
+    assert_eq!(decode(&bytes).unwrap(), decode(&pcm16(&samples)).unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.wav");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let bytes = pcm16(&[1, -2, 3]);
+    let writer = std::thread::spawn({
+        let (pipe, bytes) = (pipe.clone(), bytes.clone());
+        move || std::fs::write(pipe, bytes).unwrap()
+    });
+    assert_eq!(Audio::open(&pipe).unwrap(), decode(&bytes).unwrap());
+    writer.join().unwrap();
 }
 
 #[test]

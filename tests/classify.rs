@@ -441,6 +441,66 @@ fn wrong_uses_say_what_to_do() {
     assert!(stderr(&burn.output().unwrap()).contains("choose ort or tract"));
 }
 
+/// Neither what is read nor what an earlier run has found is lost.
+#[test]
+fn what_is_there_is_not_replaced_by_mistake() {
+    let (folder, ..) = music();
+    let at = |name: &str| folder.path().join(name);
+    let model = ["-m", "genres.onnx"];
+    for output in ["song0.wav", "genres.onnx"] {
+        let before = fs::read(at(output)).unwrap();
+        for option in ["--csv", "--output"] {
+            let ran =
+                classify(folder.path(), &[&["song0.wav", option, output], &model[..]].concat());
+            assert_eq!(ran.status.code(), Some(1), "{option} {output}");
+            let said = stderr(&ran);
+            assert!(said.contains(&format!("{output}: this file is read")), "{said}");
+            assert!(fs::read(at(output)).unwrap() == before, "{option} {output}");
+        }
+    }
+    for (option, output) in [("--csv", "t.csv"), ("--output", "t.parquet")] {
+        let ask = |song| classify(folder.path(), &[&[song, option, output], &model[..]].concat());
+        assert!(ask("song0.wav").status.success());
+        let before = fs::read(at(output)).unwrap();
+        fs::write(at("bad.wav"), "no music").unwrap();
+        for song in ["typo.wav", "bad.wav"] {
+            assert_eq!(ask(song).status.code(), Some(1), "{option} {song}");
+            assert!(fs::read(at(output)).unwrap() == before, "{option} {song}");
+        }
+    }
+    assert!(!at("t.parquet.part").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_written_though_nobody_reads_the_lines() {
+    let (folder, ..) = music();
+    let arguments = "classify . --json --csv t.csv -m genres.onnx --runtime tract";
+    let command =
+        format!("{{ {}; echo $? > code; }} | true", arguments.replacen("classify", PROGRAM, 1));
+    Command::new("sh").args(["-c", &command]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("code")).unwrap(), "0\n");
+    let rows = fs::read_to_string(folder.path().join("t.csv")).unwrap().lines().count();
+    assert!(rows > 20, "{rows}");
+    // Nor does anything panic where nobody reads standard error.
+    let command = format!("{{ {PROGRAM} no.wav -m genres.onnx; echo $? > code; }} 2>&1 | true");
+    Command::new("sh").args(["-c", &command]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("code")).unwrap(), "1\n");
+}
+
+#[test]
+fn labels_that_do_not_fit_the_model_are_no_genres() {
+    let (folder, ..) = music();
+    let path = folder.path().join("genres.onnx");
+    let mut model = genre_transfer::onnx::read(&path).unwrap();
+    let labels = model.metadata_props.iter_mut().find(|entry| entry.key == "labels").unwrap();
+    labels.value = r#"["blues", "jazz"]"#.into();
+    common::write(&model, folder.path(), "genres.onnx");
+    let ran = classify(folder.path(), &["song0.wav", "-m", "genres.onnx"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(stderr(&ran).contains("name 2 genres"), "{}", stderr(&ran));
+}
+
 #[test]
 fn standard_input_is_a_recording() {
     let (folder, ..) = music();

@@ -120,7 +120,7 @@ fn the_file_has_the_form_other_programs_are_told_of() {
         assert_eq!(metadata["license"], metrics.backbone.as_ref().unwrap().license);
         assert_eq!(json("backbone"), serde_json::to_value(&metrics.backbone).unwrap());
         assert_eq!(json("training_data"), serde_json::to_value(&metrics.data).unwrap());
-        assert_eq!(json("split")["test_tracks"], run.split().unwrap().test.len());
+        assert_eq!(json("split")["listed_test_tracks"], run.split().unwrap().test.len());
         assert_eq!(json("metrics")["test_track_accuracy"], metrics.test.tracks.accuracy);
     }
 }

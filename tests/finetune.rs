@@ -157,9 +157,21 @@ fn folds_can_be_given() {
     folds[0][0].track = "elsewhere/0.wav".to_owned();
     files::write_json(&file, &folds).unwrap();
     let ran = desk.finetune(&training("fewer", &["--folds", file.to_str().unwrap()])).succeeded();
-    let note =
-        "note: 1 tracks of the folds are not in the data, 1 tracks of the data are in no fold";
+    let note = "tracks of the folds that are not in the data: 1; tracks of the data that are in no fold: 1";
     assert!(ran.err.contains(note), "{ran:#?}");
+
+    // The run has them, whatever becomes of the file.
+    fs::remove_file(&file).unwrap();
+    let wanted = results(&again);
+    cut_off(&again);
+    desk.finetune(&["--resume", again.folder().to_str().unwrap()]).succeeded();
+    assert_eq!(results(&again), wanted);
+
+    // A fold that leaves nothing to learn from is named, and its file.
+    files::write_json(&file, &serde_json::json!([[folds[0][1].track], ["low/0.wav"]])).unwrap();
+    let arguments = training("none", &["--folds", file.to_str().unwrap()]);
+    desk.finetune(&arguments).refused(1, &["folds.json", "fold 0, counted from 0, leaves"]);
+    assert!(!desk.path("runs/none").exists());
 }
 
 #[test]
@@ -359,7 +371,7 @@ fn a_resumed_run_keeps_its_split() {
     // What has come since is in no part.
     desk.track("low", TRACKS, 2.0);
     let ran = desk.finetune(&["--resume", "runs/a"]).succeeded();
-    assert!(ran.err.contains("1 tracks of the data are not in the split"), "{ran:#?}");
+    assert!(ran.err.contains("tracks of the data that are not in the split: 1"), "{ran:#?}");
     assert_eq!(run.split().unwrap(), split);
     let [_, _, predictions] = results(&run);
     let tested = predictions.as_array().unwrap().iter().map(|p| p["track"].as_str().unwrap());
@@ -370,7 +382,11 @@ fn a_resumed_run_keeps_its_split() {
 fn what_cannot_be_resumed_is_refused() {
     let desk = Desk::bare();
     desk.finetune(&["--resume", "runs/nothing"]).refused(1, &["runs/nothing", "no run to resume"]);
-    desk.finetune(&["--resume", "a", "--seed", "3"]).refused(2, &["--resume"]);
+    desk.finetune(&["--resume", "a", "--seed", "3"]).refused(2, &["--seed", "--resume"]);
+    desk.finetune(&["--resume", "a", "--epochs", "3"]).refused(2, &["--epochs", "--resume"]);
+    fs::create_dir_all(desk.path("runs/cnn")).unwrap();
+    fs::write(desk.path("runs/cnn/config.json"), r#"{"preset": "simple"}"#).unwrap();
+    desk.finetune(&["--resume", "runs/cnn"]).refused(1, &["runs/cnn", "no run of finetune"]);
 }
 
 /// `tiny.onnx` and `arguments` are refused with `code` and these words; nothing is left behind.
@@ -395,7 +411,9 @@ fn options_out_of_range_are_refused() {
         ("--unfreeze", "-1", 2, "--unfreeze"),
         ("--folds", "1", 1, "at least 2"),
         ("--folds", "7", 1, "has 6"),
-        ("--folds", "folds.json", 2, "number of folds, or a JSON file"),
+        ("--folds", "folds.json", 2, "neither a number of folds nor a file"),
+        ("--folds", "music", 2, "a folder; give a number of folds"),
+        ("--hidden", "1000000000", 1, "at most 65536"),
         ("--epochs", "0", 1, "at least 1"),
         ("--test-fraction", "1", 1, "between 0 and 1"),
         ("--unfreeze", "x", 2, "number of layers, or \"all\""),
@@ -421,6 +439,48 @@ fn a_name_that_is_taken_needs_force() {
     assert_eq!(results(&first), before);
     desk.finetune(&[&other[..], &["--force"]].concat()).succeeded();
     assert_ne!(results(&first), before);
+}
+
+/// What fails, or is killed, while it is to replace a finished run must not cost that run.
+#[test]
+fn a_finished_run_stays_until_another_is_finished() {
+    let desk = Desk::new();
+    let run = desk.train("a", &[]);
+    let before = results(&run);
+    let failing = training("a", &["--force", "--folds", "50"]);
+    desk.finetune(&failing).refused(1, &["50 folds"]);
+    assert_eq!(results(&run), before);
+    // As a kill leaves it: the finished run waits under another name.
+    fs::rename(run.folder(), desk.path("runs/.a.replaced")).unwrap();
+    fs::create_dir(run.folder()).unwrap();
+    fs::copy(desk.path("runs/.a.replaced/config.json"), run.folder().join("config.json")).unwrap();
+    Run::create(run.folder(), true).unwrap();
+    assert!(desk.path("runs/.a.replaced/metrics.json").is_file());
+    desk.finetune(&training("a", &["--force"])).refused(1, &["already there"]);
+    fs::remove_dir(run.folder()).unwrap();
+    desk.finetune(&training("a", &[])).succeeded();
+    assert_eq!(desk.names("runs"), ["a"], "the one that waited is replaced");
+}
+
+#[test]
+fn labels_that_were_changed_are_not_exported() {
+    let desk = Desk::new();
+    let run = desk.train("a", &[]);
+    fs::write(run.folder().join("labels.txt"), "low\n").unwrap();
+    desk.export(&["runs/a", "--input", "log-mel"]).refused(1, &["labels.txt", "split.json"]);
+}
+
+#[test]
+fn an_export_does_not_replace_the_run() {
+    let desk = Desk::new();
+    let run = desk.train("a", &[]);
+    for file in ["weights.bpk", "config.json"] {
+        let before = bytes(&run.folder().join(file));
+        let output = format!("runs/a/{file}");
+        let ran = desk.export(&["runs/a", "--input", "log-mel", "-o", &output]);
+        ran.refused(1, &[&output, "would be replaced"]);
+        assert_eq!(bytes(&run.folder().join(file)), before);
+    }
 }
 
 #[test]

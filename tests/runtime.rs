@@ -6,11 +6,15 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use common::data::{npz, test_data};
 use genre_transfer::features::FrontEnd;
 use genre_transfer::runtime::{self, Device, Options, Runtime, Tensor};
 use genre_transfer::{Error, onnx};
+use rayon::prelude::*;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
@@ -67,6 +71,28 @@ fn tiny_model_gives_what_arithmetic_gives_at_any_batch_and_threads() {
                 assert_close(&sums, &vec![1.0; rows], 1e-5, &what);
             }
         }
+    }
+}
+
+/// Threads of a pool that share one session, as those of `finetune` and `classify` do where the
+/// model is large: while tract's own threads run it, the one that waits must not take up a job
+/// that wants the session it is holding.
+#[test]
+fn workers_that_share_a_session_do_not_wait_for_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::write(&common::tiny(), folder.path(), "tiny.onnx");
+    for runtime in runtimes() {
+        let session = runtime::open(runtime, &model, &Options { threads: 2, ..CPU }).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let session = Mutex::new(session);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            let run = |rows| session.lock().unwrap().run(&batch(rows)).unwrap()[0].shape[0];
+            let sum: usize = pool.install(|| (1..=400usize).into_par_iter().map(run).sum());
+            sender.send(sum).unwrap();
+        });
+        let sum = receiver.recv_timeout(Duration::from_secs(120)).expect("a deadlock");
+        assert_eq!(sum, 400 * 401 / 2, "{runtime}");
     }
 }
 

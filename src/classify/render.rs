@@ -97,7 +97,7 @@ impl<'a> View<'a> {
             text.push_str(&format!("\n  {:width$} {probability:.3} {bars}", self.label(place)));
         }
         let end = clock(answer.seconds);
-        let space = (columns.len() + 4).saturating_sub(4 + end.len());
+        let space = columns.len().saturating_sub(end.len()).max(1);
         text + &format!("\n  {:width$}       0:00{:space$}{end}", "", "")
     }
 
@@ -241,7 +241,7 @@ mod tests {
         (view.top, view.timeline) = (9, true);
         assert_eq!(
             view.text(path, &answer()),
-            "a.wav: jazz 0.500, hip-hop 0.500 (2.5 s)\n  jazz    0.500 █▅▁\n  hip-hop 0.500 ▁▄█\n                0:000:03"
+            "a.wav: jazz 0.500, hip-hop 0.500 (2.5 s)\n  jazz    0.500 █▅▁\n  hip-hop 0.500 ▁▄█\n                0:00 0:03"
         );
     }
 

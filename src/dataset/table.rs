@@ -274,8 +274,8 @@ impl<'a> Reader<'a> {
             }
         };
         let label = text(self.columns.label)?;
-        if label.contains('/') {
-            let reason = format!("\"{label}\"; a genre's name has no \"/\"");
+        if label.contains(|c: char| c == '/' || c.is_control()) {
+            let reason = format!("{label:?}; a genre's name has no \"/\" and no line break");
             return Err(self.fault(line, self.columns.label, reason));
         }
         let values = self.columns.descriptors.iter().map(number).collect::<Result<_>>()?;

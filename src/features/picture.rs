@@ -308,6 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_front_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plot.png");
+        draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
+        let good = PictureFrontEnd::like(&path, Some(16), Some(8)).unwrap();
+        assert_eq!(good.validate(), Ok(()));
+        let changed = |change: fn(&mut PictureFrontEnd)| {
+            let mut front_end = good.clone();
+            change(&mut front_end);
+            front_end.validate().unwrap_err()
+        };
+        assert_eq!(changed(|f| f.patch_hop = 0), "patch_hop is 0; at least 1 is needed");
+        assert_eq!(
+            changed(|f| f.mels = 1 << 60),
+            format!("mels is {}; at most 16 are possible", 1u64 << 60)
+        );
+        assert!(changed(|f| f.patch_frames = 17).contains("patch_frames is 17"));
+        assert!(changed(|f| f.colormap = "viridis".into()).contains("\"viridis\""));
+    }
+
+    #[test]
     fn bands_are_means_over_the_rows_they_cover() {
         let plot = Plot { intensities: vec![255, 0, 51], columns: 1, rows: 3 };
         // From below: 51, 0, 255; the middle row belongs to both bands by half.

@@ -86,9 +86,10 @@ impl Folds {
         let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
         if listed > tested || tracks > tested {
             crate::say!(
-                "note: {} of the folds are not in the data, {} of the data are in no fold",
-                counted(listed - tested, "track"),
-                counted(tracks - tested, "track")
+                "note: tracks of the folds that are not in the data: {}; tracks of the data that \
+                 are in no fold: {}",
+                listed - tested,
+                tracks - tested
             );
         }
         Ok(splits)
@@ -139,9 +140,10 @@ pub(super) fn report_parts(parts: &Parts) {
     );
     if parts.missing > 0 || parts.unlisted > 0 {
         crate::say!(
-            "note: {} of the split are not in the data, {} of the data are not in the split",
-            counted(parts.missing, "track"),
-            counted(parts.unlisted, "track")
+            "note: tracks of the split that are not in the data: {}; tracks of the data that are \
+             not in the split: {}",
+            parts.missing,
+            parts.unlisted
         );
     }
 }

@@ -155,7 +155,8 @@ impl Embedder {
         let output =
             output.ok_or_else(|| Error::onnx(path, format!("it has no output \"{name}\"")))?;
         let folder = cache.join(key(backbone, &name)?);
-        files::create_dir(&folder)?;
+        // Without it every entry fails to be written, which is said and no more.
+        let _ = files::create_dir(&folder);
         Ok(Self {
             extractor: Extractor::new(&backbone.front_end)?,
             fixed_sizes: runtime == Runtime::Tract || input.batch.is_some(),
