@@ -126,8 +126,7 @@ impl<'a> Decoder<'a> {
             true => self.blocks.read(samples).map_err(|reason| Error::audio(&self.path, reason))?,
         };
         let new = &samples[before..];
-        // Neither NaN nor infinite ones are that small.
-        if let Some(i) = new.iter().position(|x| !(x.abs() <= LARGEST)) {
+        if let Some(i) = new.iter().position(|x| x.is_nan() || x.abs() > LARGEST) {
             let at = self.found + i as u64;
             let seconds = at as f64 / f64::from(self.rate);
             let reason = format!(

@@ -86,7 +86,8 @@ fn check_name(base: &Path, genre: &str) -> Result<()> {
 fn list(base: &Path, extensions: &[&str]) -> Listing {
     let mut listing = Listing::default();
     let walk = WalkDir::new(base).min_depth(1).follow_links(true);
-    let wanted = |e: &DirEntry| !is_hidden(e.path()) && !(e.depth() == 1 && is_lists(e.path()));
+    let is_list = |e: &DirEntry| e.depth() == 1 && is_lists(e.path());
+    let wanted = |e: &DirEntry| !is_hidden(e.path()) && !is_list(e);
     for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || wanted(e)) {
         match entry {
             Ok(entry) => listing.add(base, entry, extensions),
