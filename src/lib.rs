@@ -30,6 +30,7 @@ pub mod onnx;
 pub mod progress;
 pub mod report;
 pub mod runtime;
+pub mod say;
 #[cfg(feature = "train")]
 pub mod train;
 
@@ -37,12 +38,3 @@ pub use error::{Error, Result};
 
 #[cfg(all(feature = "cuda", feature = "tract"))]
 use tract_cuda as _; // registers its runtime with tract
-
-/// A line on standard error. `eprintln!` would panic where nobody reads that.
-#[macro_export]
-macro_rules! say {
-    ($($what:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($what)*);
-    }};
-}

@@ -130,7 +130,7 @@ impl<'a> Decoder<'a> {
             let at = self.found + i as u64;
             let seconds = at as f64 / f64::from(self.rate);
             let reason = format!(
-                "sample {at} ({seconds:.3} s) is {}; export the recording again or remove it",
+                "sample {at} ({seconds:.3} s) is {:?}; export the recording again or remove it",
                 new[i]
             );
             return Err(Error::audio(&self.path, reason));

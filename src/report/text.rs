@@ -1,5 +1,7 @@
 //! Numbers as the report writes them: the same in tables, captions and sentences.
 
+pub use crate::say::{counted, thousands};
+
 /// What stands for a figure that is not known.
 pub const UNKNOWN: &str = "–";
 
@@ -71,33 +73,10 @@ pub fn three_digits(value: f64) -> String {
     }
 }
 
-/// A number with its thousands apart: `3,205,706`.
-#[must_use]
-pub fn thousands(value: usize) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Bytes in megabytes (10^6), three significant digits.
 #[must_use]
 pub fn megabytes(bytes: u64) -> String {
     three_digits(bytes as f64 / 1e6)
-}
-
-/// `one track`, `7 tracks`.
-#[must_use]
-pub fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("one {what}"),
-        _ => format!("{} {what}s", thousands(count)),
-    }
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -147,8 +126,6 @@ mod tests {
             [0.0, 0.0586, 0.5, 12.34, 1234.5].map(three_digits),
             ["0", "0.059", "0.50", "12.3", "1234"]
         );
-        assert_eq!([7, 1000, 3_205_706].map(thousands), ["7", "1,000", "3,205,706"]);
-        assert_eq!(counted(1, "track") + &counted(2, "track"), "one track2 tracks");
         assert_eq!(capital("k-NN, 30s") + &capital("yamnet"), "k-NN, 30sYamnet");
         assert_eq!(listed(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }

@@ -7,7 +7,7 @@ use super::fit::TrackPrediction;
 use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::metrics::{argmax, evaluate};
-use crate::report::text::counted;
+use crate::say::counted;
 use crate::{Error, Result};
 
 /// What the collection is called in reports and in the names of runs.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Metrics, Run};
 use crate::export::Exported;
-use crate::report::text::counted;
+use crate::say::counted;
 use crate::{Error, Result};
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
