@@ -2,7 +2,7 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
+//! [`runtime`] → [`mod@bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
 //! is a way of its own from hand-made features to ONNX, and [`classify`] is what an application
 //! does with an exported model: audio in, genres out.
 //!

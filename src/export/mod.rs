@@ -295,7 +295,7 @@ pub(crate) fn name_destination(error: Error, part: &Path, destination: &Path) ->
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
 /// results), `input` (an [`Input`]'s name), `precision` (a [`Precision`]'s name) and
-/// `kept_in_float` (what is not of that precision), `software`; and what [`Input::metadata`]
+/// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
 /// adds.
 ///
 /// # Errors

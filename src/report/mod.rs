@@ -45,7 +45,7 @@ pub struct Report {
 #[derive(Clone, Debug)]
 pub struct Titles(BTreeMap<PathBuf, String>);
 
-/// Files that [`Report::write`] has written.
+/// Files that [`Document::write`] has written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
     /// The page.
