@@ -27,4 +27,6 @@ rustup target add "$target"
 # A fixed address needs no table of what to move: 2 MB less.
 cargo rustc --profile dist --no-default-features --features tract --bin classify \
     --target "$target" -- -C relocation-model=static
+# The profile's own strip leaves the symbols of a static program.
+strip "target/$target/dist/classify"
 ls -l "target/$target/dist/classify"
