@@ -57,6 +57,21 @@ pub fn check_output<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path
     }
 }
 
+/// Whether what is saved as text, as JSON is, can name these `paths`; `option` comes before
+/// the name in the error.
+///
+/// # Errors
+/// [`Error::Config`] naming the first that is not Unicode.
+pub fn check_unicode<'a>(option: &str, paths: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    match paths.into_iter().find(|path| path.to_str().is_none()) {
+        None => Ok(()),
+        Some(path) => Err(Error::Config(format!(
+            "{option}{}: the name is not valid Unicode; rename it",
+            path.display()
+        ))),
+    }
+}
+
 /// Whether the name begins with a dot.
 #[must_use]
 pub fn is_hidden(path: &Path) -> bool {

@@ -110,7 +110,8 @@ impl<'a> Decoder<'a> {
         self.rate
     }
 
-    /// Appends the next samples, nominally in [-1, 1] and never above 1e10, the mean of the channels;
+    /// Appends the next samples, nominally in [-1, 1] and never above 1e10, the mean of the
+    /// channels;
     /// returns false when there are no more.
     ///
     /// # Errors

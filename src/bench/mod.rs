@@ -232,13 +232,7 @@ impl Plan {
             )));
         }
         // The report names them.
-        match self.models.iter().find(|model| model.to_str().is_none()) {
-            None => Ok(()),
-            Some(model) => Err(Error::Config(format!(
-                "{}: the name is not valid Unicode; rename it",
-                model.display()
-            ))),
-        }
+        files::check_unicode("", self.models.iter().map(PathBuf::as_path))
     }
 
     /// The cases to compare with each other: those that differ in the runtime only.

@@ -313,7 +313,8 @@ impl<'a> Report<'a> {
         self.bar.suspend(|| genre_transfer::say!("{text}"));
     }
 
-    /// Puts the files in their places if there is a result; the number of failures, and seconds of audio classified.
+    /// Puts the files in their places if there is a result; the number of failures, and seconds
+    /// of audio classified.
     fn finish(self) -> Result<(usize, f64)> {
         self.bar.finish_and_clear();
         if let Some(csv) = self.csv.filter(|_| self.failed < self.files.len()) {

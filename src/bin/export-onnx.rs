@@ -1,7 +1,7 @@
 //! Exports a trained run to one self-contained ONNX file.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -85,7 +85,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
         None => {
             let output = cli.output.unwrap_or_else(|| run.folder().join(options.file_name()));
-            files::check_output(&output, run.files()?.iter().map(PathBuf::as_path))?;
+            check_output(run.folder(), &output)?;
             show(&export::export(&run, &output, &options)?, cli.json)
         }
     }
@@ -100,14 +100,18 @@ fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
         model.display()
     );
     if let Some(output) = &cli.output {
-        let rest = ["config.json", "split.json", "labels.txt", "predictions.json", "metrics.json"];
-        let rest = rest.map(|file| cli.run.join(file));
-        files::check_output(output, rest.iter().map(PathBuf::as_path))?;
+        check_output(&cli.run, output)?;
     }
     let made_anew = cli.input.is_some() || cli.bundle.is_some() || cli.precision != Precision::Fp32;
     ensure!(!made_anew, "{there}; only -o applies to it, which copies the file");
     genre_transfer::say!("{there}");
     Ok(run.export(cli.output.as_ref().unwrap_or(&model))?)
+}
+
+/// Refuses to replace what the run in `folder` consists of.
+fn check_output(folder: &Path, output: &Path) -> Result<()> {
+    let files = Run::files_in(folder)?;
+    Ok(files::check_output(output, files.iter().map(PathBuf::as_path))?)
 }
 
 fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {

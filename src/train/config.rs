@@ -12,7 +12,7 @@ use crate::dataset::Split;
 use crate::features::FrontEnd;
 use crate::model::Backbone;
 use crate::runtime::{Device, Runtime};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Which layers of the backbone learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,17 +194,6 @@ pub struct Config {
 /// Units that a head on one embedding can make use of, and more.
 const MAX_HIDDEN: usize = 1 << 16;
 
-/// What is saved with a run must be text.
-pub(super) fn check_unicode(option: &str, path: Option<&Path>) -> Result<()> {
-    match path.filter(|path| path.to_str().is_none()) {
-        None => Ok(()),
-        Some(path) => Err(Error::Config(format!(
-            "--{option} {}: the name is not valid Unicode; rename it",
-            path.display()
-        ))),
-    }
-}
-
 /// `path` from the root on, if it is there and no reader of JSON would choke on it.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     let found = path::absolute(path).ok().filter(|found| found.exists());
@@ -276,7 +265,7 @@ impl Config {
         if let Some(hidden) = self.head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
             return wrong("hidden", &hidden, "give at most 65536");
         }
-        check_unicode("data", self.data.as_deref())?;
+        files::check_unicode("--data ", self.data.as_deref())?;
         match self.folds {
             Some(Folds::Count(folds @ 0..2)) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),

@@ -11,7 +11,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint::{Checkpoints, Progress};
 use super::config::{DeepOptions, HeadOptions};
-use super::fit::{Epoch, Fitted, Score, TrackPrediction, finite, loss, show, shuffled};
+use super::fit::{
+    Epoch, Fitted, Score, TrackPrediction, finite, loss, show, shuffled, smaller_rate,
+};
 use super::interrupt;
 use crate::features::LogMel;
 use crate::model::{Cnn, GenreModel, Standardization};
@@ -134,7 +136,8 @@ impl DeepTask<'_> {
             let (x, y) = self.batch(batch, learning);
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
             let value = loss.forward(state.model.head.forward(embeddings), y);
-            state.progress.total += finite(&value, self.options.backbone_lr)? * batch.len() as f64;
+            state.progress.total +=
+                finite(&value, smaller_rate(self.options.backbone_lr))? * batch.len() as f64;
             let rate = self.rate((epoch - 1) * steps + step, steps);
             state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);
             state.progress.step = step + 1;

@@ -216,7 +216,7 @@ pub fn fit_head(
         for batch in shuffled(rows.labels.len(), seed, epoch).chunks(options.batch) {
             let (x, y) = rows.batch(batch, &learning);
             let value = loss.forward(head.forward(x), y);
-            total += finite(&value, options.learning_rate)? * batch.len() as f64;
+            total += finite(&value, smaller_rate(options.learning_rate))? * batch.len() as f64;
             let gradients = GradientsParams::from_grads(value.backward(), &head);
             head = optimizer.step(options.learning_rate, head, gradients);
         }
@@ -251,18 +251,21 @@ pub fn fit_head(
     best.ok_or_else(|| crate::Error::Config("--epochs must be at least 1".to_owned()))
 }
 
-/// The loss as a number.
+/// The loss as a number; `advice` ends the sentence if it is none.
 ///
 /// # Errors
 /// [`Error::Config`](crate::Error::Config) if the training has diverged.
-pub fn finite(loss: &Tensor<1>, learning_rate: f64) -> Result<f64> {
+pub fn finite(loss: &Tensor<1>, advice: impl FnOnce() -> String) -> Result<f64> {
     let value = loss.clone().into_scalar::<f64>();
     match value.is_finite() {
         true => Ok(value),
-        false => Err(crate::Error::Config(format!(
-            "the loss became {value}; use a smaller --lr or --backbone-lr than {learning_rate}"
-        ))),
+        false => Err(crate::Error::Config(format!("the loss became {value}{}", advice()))),
     }
+}
+
+/// What to do where a head or a backbone diverges.
+pub fn smaller_rate(rate: f64) -> impl FnOnce() -> String {
+    move || format!("; use a smaller --lr or --backbone-lr than {rate}")
 }
 
 /// Shows an epoch's figures on its progress bar.

@@ -369,13 +369,14 @@ impl Run {
         }
     }
 
-    /// The files that belong to the run, and none of its exports.
+    /// The files that belong to the run in `folder`, of whatever program, and none of its
+    /// exports.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be listed.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
-        let io = || Error::io(&self.folder);
-        let paths = fs::read_dir(&self.folder).map_err(io())?.map(|entry| Ok(entry?.path()));
+    pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+        let io = || Error::io(folder);
+        let paths = fs::read_dir(folder).map_err(io())?.map(|entry| Ok(entry?.path()));
         let mut paths = paths.collect::<std::io::Result<Vec<_>>>().map_err(io())?;
         paths.retain(|path| {
             path.ends_with("backbone.onnx") || !files::has_extension(path, &["onnx"])

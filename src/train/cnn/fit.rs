@@ -20,7 +20,7 @@ use crate::model::{CnnConfig, CustomCnn, Standardization};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
-use crate::train::fit::{Epoch, Score, TrackPrediction};
+use crate::train::fit::{Epoch, Score, TrackPrediction, finite};
 use crate::train::interrupt;
 use crate::{Error, Result, progress};
 
@@ -250,13 +250,8 @@ impl CnnTask<'_> {
         let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
-        let value = loss.clone().into_scalar::<f64>();
-        if !value.is_finite() {
-            return Err(Error::Config(format!(
-                "the loss became {value} at step {step}; use a smaller --lr than {}",
-                self.options.learning_rate
-            )));
-        }
+        let rate = self.options.learning_rate;
+        let value = finite(&loss, || format!(" at step {step}; use a smaller --lr than {rate}"))?;
         let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
         state.learn(self.rate(step, steps), gradients);
         // The average starts as the weights themselves and forgets its beginning.

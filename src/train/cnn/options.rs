@@ -9,8 +9,8 @@ use crate::dataset::source::Source;
 use crate::features::FrontEnd;
 use crate::model::{CnnConfig, Preset};
 use crate::runtime::Device;
-use crate::train::config::{SPLITS, absolute, check_unicode, name_or_absolute};
-use crate::{Error, Result};
+use crate::train::config::{SPLITS, absolute, name_or_absolute};
+use crate::{Error, Result, files};
 
 /// How the learning rate moves over the steps of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -245,7 +245,7 @@ impl CnnRunConfig {
         if vary.shift > MAX_SHIFT {
             return wrong("shift", &vary.shift, "give at most 4096");
         }
-        check_unicode("data", self.data.as_deref())?;
+        files::check_unicode("--data ", self.data.as_deref())?;
         match self.folds {
             Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),
