@@ -32,9 +32,8 @@ pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
 }
 
 fn command<T: Parser>() -> Command {
-    T::command().mut_args(|arg| match arg.get_action().takes_values() {
-        true => arg.allow_negative_numbers(true),
-        false => arg,
+    T::command().mut_args(|arg| {
+        if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
     })
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Writes `bytes` to `path` through a temporary file in the same folder, so that
 /// a reader, a crash or a full disk never sees half a file.
@@ -48,12 +48,13 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
 /// [`Error::Config`] naming the file.
 pub fn check_output<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let Ok(there) = output.canonicalize() else { return Ok(()) };
-    match inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == there)) {
-        false => Ok(()),
-        true => Err(Error::Config(format!(
+    if inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == there)) {
+        Err(Error::Config(format!(
             "{}: this file is read and would be replaced; name another to write",
             output.display()
-        ))),
+        )))
+    } else {
+        Ok(())
     }
 }
 
@@ -105,9 +106,10 @@ pub fn folder_beside(folder: &Path) -> Result<TempDir> {
 /// Whether there is the `folder` that `path` is to be in.
 fn check_folder(folder: &Path, path: &Path) -> Result<()> {
     let missing = || format!("there is no folder {}", folder.display());
-    match folder.is_dir() {
-        true => Ok(()),
-        false => Err(Error::io(path)(io::Error::new(ErrorKind::NotFound, missing()))),
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(Error::io(path)(io::Error::new(ErrorKind::NotFound, missing())))
     }
 }
 

@@ -17,7 +17,7 @@ pub mod charts;
 pub mod classify;
 pub mod cli;
 pub mod dataset;
-mod error;
+pub mod error;
 #[cfg(feature = "train")]
 pub mod export;
 pub mod features;

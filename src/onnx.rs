@@ -19,8 +19,8 @@ use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 use tract_onnx::pb::{ValueInfoProto, type_proto};
 
+use crate::error::{Error, Result};
 use crate::runtime::Port;
-use crate::{Error, Result};
 
 /// Reads and checks the ONNX file at `path`.
 ///

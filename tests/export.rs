@@ -371,9 +371,10 @@ fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
     let audio = Audio::open(&desk.path("music/noise/0.wav")).unwrap().samples;
     for run in &runs {
         let own = run.folder().join("weights.bpk").exists();
-        let (reference, model) = match own {
-            true => (Runtime::Burn, run.folder().to_owned()),
-            false => (Runtime::Tract, run.onnx_path()),
+        let (reference, model) = if own {
+            (Runtime::Burn, run.folder().to_owned())
+        } else {
+            (Runtime::Tract, run.onnx_path())
         };
         let mut native = runtime::open(reference, &model, &Options::default()).unwrap();
         for runtime in runtimes() {

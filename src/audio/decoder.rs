@@ -10,7 +10,7 @@ use symphonia::core::io::MediaSource;
 use super::compressed::Compressed;
 use super::wav::{self, Wav};
 use super::{Container, check_rate, sniff, unknown};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Frames in a block, about: packets stay whole.
 pub(super) const BLOCK: usize = 1 << 15;
@@ -119,12 +119,11 @@ impl<'a> Decoder<'a> {
     /// at its end if it is cut short.
     pub fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool> {
         let before = samples.len();
-        let more = match self.first.is_empty() {
-            false => {
-                samples.append(&mut self.first);
-                true
-            }
-            true => self.blocks.read(samples).map_err(|reason| Error::audio(&self.path, reason))?,
+        let more = if self.first.is_empty() {
+            self.blocks.read(samples).map_err(|reason| Error::audio(&self.path, reason))?
+        } else {
+            samples.append(&mut self.first);
+            true
         };
         let new = &samples[before..];
         if let Some(i) = new.iter().position(|x| x.is_nan() || x.abs() > LARGEST) {

@@ -15,7 +15,7 @@ mod wav;
 
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub use decoder::Decoder;
 pub use resample::Resampler;

@@ -4,7 +4,7 @@ use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
 use super::check_rate;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Input samples per FFT block, at least. A block is as long as the anti-aliasing
 /// filter, so it sets how much of the band below the Nyquist frequency is lost.

@@ -18,7 +18,7 @@ use super::logistic::softmax;
 use super::samples::failed;
 use super::tree::{Ensemble, Grown, Node, Tree};
 use super::{Classifier, Samples};
-use crate::Result;
+use crate::error::Result;
 
 /// Trees whose sums are logits.
 pub(super) struct Boosting(Ensemble);

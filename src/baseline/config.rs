@@ -6,9 +6,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Problem};
+use crate::error::{Error, Result};
 use crate::train::Run;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
-use crate::{Error, Result};
 
 /// Everything a baseline depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,13 +96,14 @@ impl Config {
             seconds @ ("30" | "3") => folder.join(format!("features_{seconds}_sec.csv")),
             file => PathBuf::from(file),
         };
-        match path.is_file() {
-            true => Ok(path),
-            false => Err(Error::Data(format!(
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(Error::Data(format!(
                 "{}: no such file; give --data a folder with Kaggle's tables, or --features a CSV \
                  file such as extract-features writes",
                 path.display()
-            ))),
+            )))
         }
     }
 
@@ -153,12 +154,13 @@ impl Destination {
             };
             let folder = self.runs.join(format!("{name}-{kind}"));
             // Only a run is ever replaced.
-            match folder.exists() && !(self.force && folder.join("config.json").is_file()) {
-                true => Err(Error::Config(format!(
+            if folder.exists() && !(self.force && folder.join("config.json").is_file()) {
+                Err(Error::Config(format!(
                     "{}: already there; choose another --name, or --force to replace a run",
                     folder.display()
-                ))),
-                false => Ok((folder, self.force)),
+                )))
+            } else {
+                Ok((folder, self.force))
             }
         };
         kinds.iter().map(one).collect()

@@ -7,10 +7,10 @@ use super::run::BaselineRun;
 use super::{Classifier, Problem};
 use crate::bench::EvaluationSet;
 use crate::dataset::FeatureTable;
+use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate, mean_probabilities};
 use crate::runtime::Tensor;
 use crate::train::{PartMetrics, Prediction};
-use crate::{Error, Result};
 
 /// The mean of the probabilities `[rows, classes]` of each group's rows, by group.
 pub(super) fn by_group<G: Ord + Copy>(

@@ -11,10 +11,11 @@ use super::evaluation::values;
 use super::graph::{OPSET, OUTPUT};
 use super::run::Metrics;
 use super::{Classifier, Problem};
+use crate::error::{Error, Result};
 use crate::export::{Agreement, Exported, Precision, name_destination};
 use crate::features::descriptors;
+use crate::files;
 use crate::runtime::{self, Options, Runtime, Tensor};
-use crate::{Error, Result, files};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
 /// of 100,000 nodes.

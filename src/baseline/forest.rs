@@ -12,7 +12,7 @@ use super::graph::Graph;
 use super::samples::failed;
 use super::tree::{Ensemble, Grown, Tree};
 use super::{Classifier, Samples};
-use crate::Result;
+use crate::error::Result;
 
 /// A forest; each tree has one vote.
 pub(super) struct Forest(Ensemble);

@@ -6,7 +6,7 @@ use smartcore::metrics::distance::euclidian::Euclidian;
 use super::graph::Graph;
 use super::samples::failed;
 use super::{Classifier, Samples};
-use crate::Result;
+use crate::error::Result;
 use crate::model::Standardization;
 
 /// Neighbours whose distances differ by less than this share may change places in

@@ -6,7 +6,7 @@ use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegress
 use super::graph::Graph;
 use super::samples::failed;
 use super::{Classifier, Samples};
-use crate::Result;
+use crate::error::Result;
 
 /// One layer of weights for raw features.
 pub(super) struct Logistic {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::graph::Graph;
 use super::{Classifier, Samples};
-use crate::Result;
+use crate::error::Result;
 use crate::model::{Head, HeadSpec};
 use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};
 

@@ -36,7 +36,7 @@ pub use summary::{summary, summary_json};
 
 use graph::Graph;
 
-use crate::Result;
+use crate::error::Result;
 use crate::export::TOLERANCE;
 
 /// A fitted model.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{Config, Samples};
 use crate::dataset::{Dataset, FeatureTable, Method, Split};
+use crate::error::{Error, Result};
 use crate::features::descriptors;
-use crate::{Error, Result};
 
 /// Folds of the cross-validation, where there are songs enough.
 const FOLDS: usize = 5;

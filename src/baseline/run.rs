@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Config, Found, Kind, Problem, Settings, evaluation, export};
 use crate::dataset::{FeatureTable, Split};
+use crate::error::{Error, Result};
 use crate::export::{Exported, name_destination};
+use crate::files;
 use crate::train::{PartMetrics, TrainingData};
-use crate::{Error, Result, files};
 
 /// What `kind` says in `metrics.json`.
 const KIND: &str = "baseline";

@@ -2,8 +2,8 @@
 
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
+use crate::error::{Error, Result};
 use crate::model::Standardization;
-use crate::{Error, Result};
 
 /// Rows of features, each with its genre and the song (or other unit) it belongs to.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluation::by_group;
 use super::{Classifier, Fold, Kind, Problem, Samples, Settings};
+use crate::error::Result;
 use crate::metrics::argmax;
+use crate::progress;
 use crate::train::interrupt;
-use crate::{Result, progress};
 
 /// Hyper-parameters and how they did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,9 +78,10 @@ fn try_out(
         bar.inc(1);
         Ok((completed, right))
     };
-    let tried: Vec<(Settings, (usize, usize))> = match settings.is_parallel() {
-        true => problem.folds.iter().map(one).collect::<Result<_>>()?,
-        false => problem.folds.par_iter().map(one).collect::<Result<_>>()?,
+    let tried: Vec<(Settings, (usize, usize))> = if settings.is_parallel() {
+        problem.folds.iter().map(one).collect::<Result<_>>()?
+    } else {
+        problem.folds.par_iter().map(one).collect::<Result<_>>()?
     };
     let [right, units] =
         tried.iter().fold([0, 0], |sum, (_, (right, units))| [sum[0] + right, sum[1] + units]);

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::{Classifier, Fold, Samples, boosting, forest, knn, logistic, mlp, svm};
-use crate::Result;
+use crate::error::Result;
 
 /// A kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{BaselineRun, Metrics};
-use crate::Result;
+use crate::error::Result;
 use crate::export::Agreement;
 use crate::runtime::Runtime;
 

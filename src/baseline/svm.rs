@@ -11,7 +11,7 @@ use libsvm_rs::{
 use super::graph::Graph;
 use super::samples::failed;
 use super::{Classifier, Fold, Samples};
-use crate::Result;
+use crate::error::Result;
 use crate::model::Standardization;
 
 /// A fitted machine.
@@ -44,9 +44,10 @@ pub(super) fn fit(samples: &Samples, c: f64, gamma: f64) -> Result<Svm> {
     check_parameter(&problem, &parameter).map_err(failed)?;
     let Samples { features, classes, .. } = *samples;
     let model = svm_train(&problem, &parameter);
-    match model.label.iter().map(|&label| label as usize).eq(0..classes) {
-        true => Ok(Svm { model, features, classes, standardization }),
-        false => Err(failed("a genre has no rows to train on")),
+    if model.label.iter().map(|&label| label as usize).eq(0..classes) {
+        Ok(Svm { model, features, classes, standardization })
+    } else {
+        Err(failed("a genre has no rows to train on"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Result;
+use crate::error::Result;
 
 use super::samples::failed;
 

@@ -15,8 +15,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::runtime::{self, Device, Options, Port, Runtime, Session, Tensor};
-use crate::{Error, Result};
 
 /// What a child is: the first line it reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]

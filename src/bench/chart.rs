@@ -11,8 +11,8 @@ use plotters::element::{ComposedElement, DashedPathElement};
 use plotters::prelude::*;
 
 use super::{Report, Row, table};
+use crate::error::{Error, Result};
 use crate::runtime::{Device, Runtime};
-use crate::{Error, Result};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;

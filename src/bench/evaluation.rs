@@ -8,9 +8,11 @@ use super::EvaluationSet;
 use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
+use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, Preprocessor};
+use crate::files;
+use crate::onnx;
 use crate::runtime::{Tensor, model_file};
-use crate::{Error, Result, files, onnx};
 
 impl EvaluationSet {
     /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.

@@ -17,9 +17,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::files;
+use crate::progress;
 pub use crate::runtime::RUN_MODEL;
 use crate::runtime::{Device, Runtime, Tensor, model_file};
-use crate::{Error, Result, files, progress};
 pub use case::serve;
 use case::{Case, Spec};
 pub use machine::Machine;

@@ -51,8 +51,9 @@ fn run(cli: Cli) -> Result<()> {
     }
     let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
     let runs = baseline::train(&cli.config, &destination)?;
-    match cli.json {
-        true => cli::println(baseline::summary_json(&runs)?),
-        false => cli::print(baseline::summary(&runs)),
+    if cli.json {
+        cli::println(baseline::summary_json(&runs)?)
+    } else {
+        cli::print(baseline::summary(&runs))
     }
 }

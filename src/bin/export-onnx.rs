@@ -115,8 +115,5 @@ fn check_output(folder: &Path, output: &Path) -> Result<()> {
 }
 
 fn show(written: &(impl Display + Serialize), json: bool) -> Result<()> {
-    match json {
-        true => cli::println(serde_json::to_string_pretty(written)?),
-        false => cli::print(written),
-    }
+    if json { cli::println(serde_json::to_string_pretty(written)?) } else { cli::print(written) }
 }

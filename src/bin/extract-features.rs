@@ -56,20 +56,21 @@ fn run(cli: &Cli) -> Result<()> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let speed = extracted.seconds / seconds;
-    match cli.json {
-        true => cli::println(serde_json::to_string_pretty(&json!({
+    if cli.json {
+        cli::println(serde_json::to_string_pretty(&json!({
             "output": cli.output,
             "rows": extracted.rows,
             "skipped": unlisted.iter().chain(&extracted.skipped).collect::<Vec<_>>(),
             "audio_seconds": extracted.seconds,
             "seconds": seconds,
-        }))?),
-        false => cli::println(format_args!(
+        }))?)
+    } else {
+        cli::println(format_args!(
             "{}: {} from {:.0} s of audio in {seconds:.1} s ({speed:.0}x real time)",
             cli.output.display(),
             counted(extracted.rows, "row"),
             extracted.seconds
-        )),
+        ))
     }
 }
 

@@ -50,12 +50,11 @@ fn run(cli: &Cli) -> Result<()> {
     let report = Report::read(&cli.runs, &cli.bench)?;
     let written = report.document(cli.data.as_deref())?.write(&cli.output)?;
     let summary = report.summary();
-    match cli.json {
-        true => {
-            let json = serde_json::json!({ "written": written, "report": summary });
-            cli::println(serde_json::to_string_pretty(&json)?)?;
-        }
-        false => summary.tables.iter().try_for_each(|table| cli::println(&table.headline))?,
+    if cli.json {
+        let json = serde_json::json!({ "written": written, "report": summary });
+        cli::println(serde_json::to_string_pretty(&json)?)?;
+    } else {
+        summary.tables.iter().try_for_each(|table| cli::println(&table.headline))?
     }
     if written.pdf.is_none() {
         genre_transfer::say!("no report.pdf: this was built without the feature pdf");

@@ -85,9 +85,10 @@ fn run(mut cli: Cli) -> Result<()> {
     };
     let run = train_cnn(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
-    match cli.json {
-        true => cli::println(train::summary_json(&run, &exported)?),
-        false => cli::print(train::summary(&run, &exported)?),
+    if cli.json {
+        cli::println(train::summary_json(&run, &exported)?)
+    } else {
+        cli::print(train::summary(&run, &exported)?)
     }
 }
 

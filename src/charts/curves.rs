@@ -4,7 +4,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
-use crate::Result;
+use crate::error::Result;
 use crate::metrics::Epoch;
 
 /// So low that three rows of two fit on a sheet of paper.

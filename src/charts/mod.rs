@@ -10,7 +10,7 @@ use plotters::prelude::*;
 
 pub use curves::curves;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(crate) type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;

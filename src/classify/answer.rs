@@ -117,12 +117,11 @@ impl Timeline {
             }
             place += 1;
         }
-        match weight > 0.0 {
-            true => sums.into_iter().map(|sum| (sum / weight) as f32).collect(),
-            false => {
-                let begun = ((to / self.hop).ceil() as usize).clamp(1, last + 1);
-                self.probabilities[(begun - 1) * self.classes..][..self.classes].to_vec()
-            }
+        if weight > 0.0 {
+            sums.into_iter().map(|sum| (sum / weight) as f32).collect()
+        } else {
+            let begun = ((to / self.hop).ceil() as usize).clamp(1, last + 1);
+            self.probabilities[(begun - 1) * self.classes..][..self.classes].to_vec()
         }
     }
 }

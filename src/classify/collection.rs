@@ -83,9 +83,10 @@ impl Finder {
                     if entry.file_type().is_file() && has_extension(entry.path(), EXTENSIONS) =>
                 {
                     let path = entry.into_path();
-                    match self.seen.insert(path.clone()) {
-                        true => self.found.files.push(path),
-                        false => known = true,
+                    if self.seen.insert(path.clone()) {
+                        self.found.files.push(path)
+                    } else {
+                        known = true
                     }
                 }
                 Ok(_) => {}

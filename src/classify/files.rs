@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::{Classification, Classifier};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Classifies `paths` and tells `done` of each as it is ready: see
 /// [`Classifier::classify_files`].

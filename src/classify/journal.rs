@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Classification, Timeline};
 use super::parquet::{Column, Kind, Writer};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// Rows of a group in the Parquet file.
 const GROUP: usize = 20_000;
@@ -233,9 +234,10 @@ impl Journal {
             reader.read_until(b'\n', &mut line).map_err(Error::io(&self.path))?;
             if line.last() != Some(&b'\n') {
                 // What a kill has cut short, unless it is somebody else's file.
-                match number > 1 || own.starts_with(&line) {
-                    true => break,
-                    false => return Err(damaged(1, &"not written by classify")),
+                if number > 1 || own.starts_with(&line) {
+                    break;
+                } else {
+                    return Err(damaged(1, &"not written by classify"));
                 }
             }
             let length = line.len() as u64;

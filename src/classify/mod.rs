@@ -41,8 +41,8 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::audio::{Decoder, Resampler};
+use crate::error::{Error, Result};
 use crate::runtime::{self, Device, Runtime};
-use crate::{Error, Result};
 
 pub use answer::{Classification, Patch, Timeline};
 pub use collection::{Collection, find};

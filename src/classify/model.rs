@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::cutter::{Cutter, Piece};
+use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, check_batch, model_file};
-use crate::{Error, Result};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
@@ -36,13 +36,14 @@ pub(super) struct Model {
 /// The ONNX file that `path` is or, being a run or a bundle, holds.
 pub(super) fn find(path: &Path) -> Result<PathBuf> {
     let model = model_file(path);
-    match model.is_file() || !path.is_dir() {
-        true => Ok(model),
-        false => Err(Error::Config(format!(
+    if model.is_file() || !path.is_dir() {
+        Ok(model)
+    } else {
+        Err(Error::Config(format!(
             "{}: there is no {RUN_MODEL} in this folder; give an exported .onnx file, a bundle, or \
              a run that finetune or train-cnn has written",
             path.display()
-        ))),
+        )))
     }
 }
 
@@ -201,8 +202,5 @@ fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
     let refuse = |reason: &str| Error::onnx(path, format!("labels in its metadata: {reason}"));
     let json = session.metadata("labels").ok_or_else(|| refuse("there are none"))?;
     let labels: Vec<String> = serde_json::from_str(&json).map_err(|e| refuse(&e.to_string()))?;
-    match labels.is_empty() {
-        true => Err(refuse("the list is empty")),
-        false => Ok(labels),
-    }
+    if labels.is_empty() { Err(refuse("the list is empty")) } else { Ok(labels) }
 }

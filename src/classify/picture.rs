@@ -11,7 +11,8 @@ use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingErro
 
 use super::answer::Classification;
 use super::render::{View, clock, columns};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 const WIDTH: u32 = 960;
 const TOP: i32 = 40;

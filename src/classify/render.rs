@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 use tempfile::NamedTempFile;
 
 use super::answer::Classification;
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// The most columns of a timeline in text.
 const COLUMNS: usize = 60;

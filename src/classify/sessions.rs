@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
+use crate::error::{Error, Result};
 use crate::runtime::{self, Device, Runtime, Session};
-use crate::{Error, Result};
 
 /// A model file above this size is opened once and shared by the threads, not once a thread.
 const SHARED_ABOVE: u64 = 64 << 20;

@@ -4,7 +4,7 @@ use super::answer::Patch;
 use super::cutter::Cutter;
 use super::{Classifier, Piece};
 use crate::audio::Resampler;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Live audio being classified: see [`Classifier::stream`].
 ///

@@ -17,7 +17,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::audio::Audio;
-use crate::{Error, Result, files, progress};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::progress;
 
 /// The seed that [`Dataset::resolve`](super::Dataset::resolve) makes the set with.
 pub const SEED: u64 = 2002;

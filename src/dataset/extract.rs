@@ -7,8 +7,10 @@ use rayon::prelude::*;
 
 use super::{Dataset, Skipped};
 use crate::audio::Audio;
+use crate::error::{Error, Result};
 use crate::features::descriptors::{self, Descriptors};
-use crate::{Error, Result, files, progress};
+use crate::files;
+use crate::progress;
 
 /// A recording to describe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,11 +118,12 @@ pub fn extract_features(
 fn window_samples(seconds: f64) -> Result<usize> {
     let samples = (seconds * f64::from(descriptors::RATE)).round();
     let least = descriptors::MIN_SAMPLES as f64 / f64::from(descriptors::RATE);
-    match samples >= descriptors::MIN_SAMPLES as f64 && samples < 1e12 {
-        true => Ok(samples as usize),
-        false => Err(Error::Config(format!(
+    if samples >= descriptors::MIN_SAMPLES as f64 && samples < 1e12 {
+        Ok(samples as usize)
+    } else {
+        Err(Error::Config(format!(
             "--window {seconds}: give a number of seconds, at least {least:.3}"
-        ))),
+        )))
     }
 }
 

@@ -11,7 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::audio::EXTENSIONS;
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 pub mod demo;
 mod extract;

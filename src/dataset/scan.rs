@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Dataset, Origin, Skipped, Track, demo};
+use crate::error::{Error, Result};
 use crate::files::{self, has_extension, is_hidden};
-use crate::{Error, Result, progress};
+use crate::progress;
 
 /// SHA-256 of no bytes at all.
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

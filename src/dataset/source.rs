@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Dataset;
 use crate::audio::EXTENSIONS;
+use crate::error::{Error, Result};
 use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
-use crate::{Error, Result};
 
 /// Where spectrograms come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

@@ -15,7 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Track};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// How a split was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

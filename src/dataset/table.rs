@@ -13,8 +13,9 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use sha2::{Digest, Sha256};
 
 use super::{Dataset, Origin, Track};
+use crate::error::{Error, Result};
 use crate::features::descriptors;
-use crate::{Error, Result, files};
+use crate::files;
 
 /// One row of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,9 +143,12 @@ fn window_of(name: &str) -> Option<String> {
 
 impl Raw {
     fn finish(&self, genres: &[String], windows: bool) -> FeatureRow {
-        let in_folder = |name: &str| match name.starts_with(&format!("{}/", self.label)) {
-            true => name.to_owned(),
-            false => format!("{}/{name}", self.label),
+        let in_folder = |name: &str| {
+            if name.starts_with(&format!("{}/", self.label)) {
+                name.to_owned()
+            } else {
+                format!("{}/{name}", self.label)
+            }
         };
         let song = window_of(&self.name).filter(|_| windows);
         FeatureRow {
@@ -246,18 +250,20 @@ impl<'a> Reader<'a> {
             }
             rows.push(row);
         }
-        match rows.is_empty() {
-            true => Err(Error::format(self.path, "there are column names but no rows")),
-            false => Ok(rows),
+        if rows.is_empty() {
+            Err(Error::format(self.path, "there are column names but no rows"))
+        } else {
+            Ok(rows)
         }
     }
 
     fn row(&self, record: &StringRecord, line: u64) -> Result<Raw> {
         let text = |column: usize| {
             let text = record.get(column).unwrap_or_default();
-            match text.is_empty() {
-                true => Err(self.fault(line, column, "empty")),
-                false => Ok(text.to_owned()),
+            if text.is_empty() {
+                Err(self.fault(line, column, "empty"))
+            } else {
+                Ok(text.to_owned())
             }
         };
         let number = |&column: &usize| -> Result<f32> {
@@ -265,12 +271,11 @@ impl<'a> Reader<'a> {
             let number: f64 = text
                 .parse()
                 .map_err(|_| self.fault(line, column, format!("\"{text}\" is not a number")))?;
-            match (number as f32).is_finite() {
-                true => Ok(number as f32),
-                false => {
-                    let reason = format!("{text}, where a finite number is needed");
-                    Err(self.fault(line, column, reason))
-                }
+            if (number as f32).is_finite() {
+                Ok(number as f32)
+            } else {
+                let reason = format!("{text}, where a finite number is needed");
+                Err(self.fault(line, column, reason))
             }
         };
         let label = text(self.columns.label)?;

@@ -13,9 +13,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 use super::splice::{int, int64s, keep_what_outputs_need, node};
 use super::{INPUT, OUTPUTS, rename};
+use crate::error::{Error, Result};
 use crate::model::import;
 use crate::model::{CnnEnsemble, GenreModel};
-use crate::{Error, Result};
 
 const LOGITS: &str = "logits";
 

@@ -9,8 +9,9 @@ use tract_onnx::pb::ModelProto;
 use super::builder::{Builder, Count};
 use super::splice::{Size, floats, int, sized_port, tensor};
 use super::{INPUT, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM, front_end, opset, rename};
+use crate::error::{Error, Result};
 use crate::features::FrontEnd;
-use crate::{Error, Result, onnx};
+use crate::onnx;
 
 /// The operators used here have had their form since this opset.
 pub(super) const OLDEST_OPSET: i64 = 12;

@@ -145,9 +145,10 @@ impl Dft {
         let turn =
             |at: usize| -TAU * (at / columns * (at % columns) % columns) as f64 / columns as f64;
         let turns = || (0..columns * columns).map(turn);
-        match real {
-            true => turns().map(f64::cos).chain(turns().map(|turn| -turn.sin())).collect(),
-            false => turns().map(f64::sin).chain(turns().map(f64::cos)).collect(),
+        if real {
+            turns().map(f64::cos).chain(turns().map(|turn| -turn.sin())).collect()
+        } else {
+            turns().map(f64::sin).chain(turns().map(f64::cos)).collect()
         }
     }
 

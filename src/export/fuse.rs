@@ -7,7 +7,7 @@ use std::path::Path;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
 use super::splice::{floats, keep_what_outputs_need};
-use crate::Result;
+use crate::error::Result;
 use crate::model::import;
 
 /// The operators' own default for what is added to a variance.

@@ -28,11 +28,12 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
+use crate::error::{Error, Result};
 use crate::features::Preprocessor;
+use crate::files;
 use crate::model::import;
 use crate::runtime::Runtime;
 use crate::train::{Run, Trained};
-use crate::{Error, Result, files};
 pub use bundle::{Bundle, bundle};
 pub use input::Input;
 use precision::Trial;
@@ -157,11 +158,10 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        match (0.0..=100.0).contains(&self.max_drop) {
-            true => Ok(()),
-            false => {
-                Err(Error::Config(format!("--max-drop {}: give 0 to 100 points", self.max_drop)))
-            }
+        if (0.0..=100.0).contains(&self.max_drop) {
+            Ok(())
+        } else {
+            Err(Error::Config(format!("--max-drop {}: give 0 to 100 points", self.max_drop)))
         }
     }
 }

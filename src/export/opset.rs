@@ -6,8 +6,8 @@ use std::path::Path;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
 use super::splice::ints;
+use crate::error::{Error, Result};
 use crate::model::import;
-use crate::{Error, Result};
 
 /// Broadcasting as it is today, since this opset.
 const OLDEST: i64 = 7;
@@ -64,12 +64,13 @@ pub(super) fn of(model: &ModelProto) -> i64 {
 
 /// Refuses an opset that runtimes may not know yet.
 pub(super) fn check(opset: i64, path: &Path) -> Result<()> {
-    match opset <= NEWEST {
-        true => Ok(()),
-        false => Err(Error::onnx(
+    if opset <= NEWEST {
+        Ok(())
+    } else {
+        Err(Error::onnx(
             path,
             format!("the backbone needs opset {opset}; convert it to {NEWEST} or lower first"),
-        )),
+        ))
     }
 }
 

@@ -6,12 +6,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Agreement, Input, OUTPUTS, PATCH_PROBABILITIES, RELATIVE_TOLERANCE, TOLERANCE, clip};
 use crate::dataset::demo;
+use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::Head;
 use crate::model::import::{data_input, output_name};
+use crate::onnx;
 use crate::runtime::{self, Runtime, Session};
 use crate::train::{Run, Trained};
-use crate::{Error, Result, onnx};
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.

@@ -11,10 +11,11 @@ use tract_onnx::pb::{
 };
 
 use super::{INPUT, OUTPUTS, rename};
+use crate::error::{Error, Result};
 use crate::model::Head;
 use crate::model::import::{data_input, output_name};
+use crate::onnx;
 use crate::runtime::PatchInput;
-use crate::{Error, Result, onnx};
 
 /// Gemm broadcasts its bias, and initializers need not be inputs, since these versions.
 const OLDEST: (i64, i64) = (7, 4);
@@ -114,12 +115,13 @@ fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
     shape.extend(input.shape.iter().map(|size| *size as i64));
     graph.initializer.push(int64s("feed.shape", shape));
     let reshape = |from| node("Reshape", &[from, "feed.shape"], "backbone.input", vec![]);
-    match input.transposed {
-        false => vec![reshape(INPUT)],
-        true => vec![
+    if input.transposed {
+        vec![
             node("Transpose", &[INPUT], "feed.transposed", vec![ints("perm", &[0, 2, 1])]),
             reshape("feed.transposed"),
-        ],
+        ]
+    } else {
+        vec![reshape(INPUT)]
     }
 }
 

@@ -7,8 +7,9 @@ use tract_onnx::pb::ModelProto;
 use super::builder::{Builder, Count};
 use super::splice::port;
 use super::{INPUT, WAVEFORM, front_end, opset};
+use crate::error::{Error, Result};
 use crate::features::FrontEnd;
-use crate::{Error, Result, onnx};
+use crate::onnx;
 
 /// Makes `model`, which takes log-mels, take the samples of patches.
 pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {

@@ -7,7 +7,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 use super::filterbank::Bands;
 use super::front_end::{FrontEnd, LogKind, Spectrum};
-use crate::Result;
+use crate::error::Result;
 
 /// A log-mel spectrogram.
 #[derive(Clone, Debug, PartialEq)]

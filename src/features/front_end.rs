@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{MAX_RATE, MIN_RATE};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// The longest FFT, in samples.
 const MAX_FFT: usize = 16_384;
@@ -303,9 +304,10 @@ impl FrontEnd {
     /// The number of frames in a recording of `samples` samples, for a front end that
     /// [validates](Self::validate).
     pub fn frames(&self, samples: usize) -> usize {
-        match self.centred {
-            true => 1 + samples / self.hop,
-            false => samples.checked_sub(self.window).map_or(0, |rest| 1 + rest / self.hop),
+        if self.centred {
+            1 + samples / self.hop
+        } else {
+            samples.checked_sub(self.window).map_or(0, |rest| 1 + rest / self.hop)
         }
     }
 
@@ -363,9 +365,10 @@ impl FrontEnd {
 }
 
 fn within(field: &str, value: usize, min: usize, max: usize) -> Result<(), String> {
-    match (min..=max).contains(&value) {
-        true => Ok(()),
-        false => Err(format!("{field} is {value}; expected {min} to {max}")),
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{field} is {value}; expected {min} to {max}"))
     }
 }
 

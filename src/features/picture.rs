@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LogMel;
 use super::magma::magma;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Extensions of pictures.
 pub const PICTURE_EXTENSIONS: &[&str] = &["png"];

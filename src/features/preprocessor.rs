@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Extractor, FrontEnd, LogMel, PictureFrontEnd};
 use crate::audio::Audio;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What `preprocessor.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

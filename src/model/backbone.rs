@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::features::FrontEnd;
-use crate::{Error, Result, files};
+use crate::files;
 
 /// A pretrained network: an ONNX file and the front end that feeds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,10 +102,7 @@ fn missing(name: &str, path: &Path) -> String {
 /// `models/` in the working folder, else in the source tree this was built from.
 fn models_folder() -> PathBuf {
     let here = PathBuf::from("models");
-    match here.is_dir() {
-        true => here,
-        false => Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
-    }
+    if here.is_dir() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("models") }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Padding around `[height, width]` in the order top, left, bottom, right.
 pub type Pads = [usize; 4];
@@ -155,21 +155,25 @@ impl SpatialSpec {
     /// a window larger than the padded image.
     pub fn output(&self, input: [usize; 3]) -> Result<[usize; 3]> {
         let [channels, height, width] = input;
-        let fits = |expected: usize| match expected == channels {
-            true => Ok(()),
-            false => Err(Error::Config(format!(
-                "layer {self:?} takes {expected} channels but is given {channels}"
-            ))),
+        let fits = |expected: usize| {
+            if expected == channels {
+                Ok(())
+            } else {
+                Err(Error::Config(format!(
+                    "layer {self:?} takes {expected} channels but is given {channels}"
+                )))
+            }
         };
         let windows = |kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pads: Pads| {
             let along = |size: usize, axis: usize| {
                 let padded = size + pads[axis] + pads[axis + 2];
                 let reach = dilation[axis] * (kernel[axis].max(1) - 1) + 1;
-                match padded >= reach && kernel[axis] > 0 && stride[axis] > 0 {
-                    true => Ok((padded - reach) / stride[axis] + 1),
-                    false => Err(Error::Config(format!(
+                if padded >= reach && kernel[axis] > 0 && stride[axis] > 0 {
+                    Ok((padded - reach) / stride[axis] + 1)
+                } else {
+                    Err(Error::Config(format!(
                         "layer {self:?} does not fit an image of {height} x {width}"
-                    ))),
+                    )))
                 }
             };
             Ok::<_, Error>([along(height, 0)?, along(width, 1)?])

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{Geometry, convolve, halve, normalize};
 use super::{Head, HeadSpec, Standardization};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How a block's map is halved in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,10 +216,8 @@ impl CnnConfig {
     /// Size of the embedding for patches of `[frames, mels]`.
     pub fn features(&self, input: [usize; 2]) -> usize {
         let last = self.filters.last().copied().unwrap_or(0);
-        let bands = match self.keep_bands {
-            true => self.stem_output(input)[1] >> self.filters.len(),
-            false => 1,
-        };
+        let bands =
+            if self.keep_bands { self.stem_output(input)[1] >> self.filters.len() } else { 1 };
         match self.global_pooling {
             GlobalPooling::AverageMax => 2 * last * bands,
             _ => last * bands,

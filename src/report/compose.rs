@@ -17,8 +17,9 @@ use super::text::{
 };
 use super::{Kind, Report, Titles};
 use crate::charts::curves;
+use crate::error::Result;
+use crate::progress;
 use crate::runtime::Runtime;
-use crate::{Result, progress};
 
 /// Genres a table has room for.
 const GENRES_A_TABLE: usize = 10;

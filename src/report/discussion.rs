@@ -88,18 +88,19 @@ pub fn difference(comparison: &Comparison, entries: &[&Entry], titles: &Titles) 
          {only_second}",
         counted(differ, "track").replace("one track", "1 track")
     );
-    match comparison.is_significant() {
-        true => format!(
+    if comparison.is_significant() {
+        format!(
             "{} beats {second} by {}: {counts}; that is significant ({}).",
             capital(&first),
             points(gap),
             p_equals(*p_holm)
-        ),
-        false => format!(
+        )
+    } else {
+        format!(
             "These tracks do not show that {first} and {second} differ: {counts}, which may be \
              chance ({}).",
             p_equals(*p_holm)
-        ),
+        )
     }
 }
 
@@ -233,9 +234,10 @@ pub fn limits(group: &Group) -> Vec<String> {
     let Some(best) = group.entries.first() else { return vec![] };
     let tracks = &best.test.tracks;
     let width = tracks.interval[1] - tracks.interval[0];
-    let spans = match width > 0.0 {
-        true => format!("; the 95 % interval of the best model is {} wide", points(width)),
-        false => String::new(),
+    let spans = if width > 0.0 {
+        format!("; the 95 % interval of the best model is {} wide", points(width))
+    } else {
+        String::new()
     };
     let mut sentences = vec![format!(
         "With {}, one track is {}{spans}. An interval is about the draw of test tracks only, not \
@@ -318,21 +320,22 @@ pub fn leaks(leaks: &[Leak], titles: &Titles) -> Vec<String> {
     let one = |leak: &Leak| {
         let honest = leak.honest?;
         let (wrong, right) = (leak.leaky.test.patch_accuracy, honest.test.patch_accuracy);
-        Some(match wrong > right {
-            true => format!(
+        Some(if wrong > right {
+            format!(
                 "Splitting by window instead of by song takes {} from {} to {} of windows. The rise is \
                  no skill at songs never heard: windows of one song were in training and test.",
                 titles.of(honest),
                 percent(right),
                 percent(wrong)
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "Splitting by window instead of by song does not raise the figure of {} here ({} \
                  against {} of windows).",
                 titles.of(honest),
                 percent(wrong),
                 percent(right)
-            ),
+            )
         })
     };
     leaks.iter().filter_map(one).collect()
@@ -364,21 +367,18 @@ pub fn shared(common: &Common, titles: &Titles) -> Vec<String> {
     let comparisons = compare_on(&best, |track| common.tracks.contains(track));
     for c in &comparisons {
         let (a, b) = (titles.of(best[c.first]), titles.of(best[c.second]));
-        sentences.push(match c.p_holm < LEVEL {
-            true => format!(
+        sentences.push(if c.p_holm < LEVEL { format!(
                 "{} is better than {b} on them: {} tracks against {} that only one gets right ({}).",
                 capital(&a),
                 c.only_first,
                 c.only_second,
                 p_equals(c.p_holm)
-            ),
-            false => format!(
+            ) } else { format!(
                 "They do not show that {a} and {b} differ ({} tracks against {}, {}).",
                 c.only_first,
                 c.only_second,
                 p_equals(c.p_holm)
-            ),
-        });
+            ) });
     }
     sentences.extend(correction(&comparisons));
     sentences

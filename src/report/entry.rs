@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::search::Leaderboard;
 use crate::bench::{self, RUN_MODEL};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::metrics::{Epoch, Evaluation, argmax};
 use crate::runtime::{Device, Runtime};
-use crate::{Error, Result, files};
 
 /// What kind of model a run has trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -391,10 +392,7 @@ fn model_name(model: &str) -> &str {
 
 /// The contents of a file that not every run has.
 fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match path.is_file() {
-        true => files::read_json(path).map(Some),
-        false => Ok(None),
-    }
+    if path.is_file() { files::read_json(path).map(Some) } else { Ok(None) }
 }
 
 /// What runs that differ in chance only have in common.

@@ -30,7 +30,8 @@ pub use entry::{Entry, Kind};
 use significance::{Comparison, compare};
 
 use crate::bench;
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// Runs that are to be compared.
 #[derive(Clone, Debug)]
@@ -236,10 +237,11 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     runs.sort_unstable();
-    match runs.is_empty() {
+    if runs.is_empty() {
         // What is wrong with it is said when it is read.
-        true => Ok(vec![folder.to_owned()]),
-        false => Ok(runs),
+        Ok(vec![folder.to_owned()])
+    } else {
+        Ok(runs)
     }
 }
 

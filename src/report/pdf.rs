@@ -12,7 +12,7 @@ use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
 
 use super::document::Document;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 impl Document {
     /// The document as a PDF.
@@ -80,10 +80,7 @@ impl World for Sheet {
     }
 
     fn source(&self, id: FileId) -> FileResult<Source> {
-        match id == self.template.id() {
-            true => Ok(self.template.clone()),
-            false => Err(missing(id)),
-        }
+        if id == self.template.id() { Ok(self.template.clone()) } else { Err(missing(id)) }
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {

@@ -9,7 +9,8 @@ use minijinja::{AutoEscape, Environment, Value};
 
 use super::Written;
 use super::document::{Document, Figure};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// Folder of the Markdown file's charts, beside it.
 const FIGURES: &str = "figures";
@@ -89,9 +90,8 @@ fn render(
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
-    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
-        true => AutoEscape::Html,
-        false => AutoEscape::None,
+    environment.set_auto_escape_callback(|name| {
+        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
     });
     let picture = move |file: &str| pictures.get(file).cloned().unwrap_or_default();
     environment.add_filter("picture", picture);
@@ -102,13 +102,13 @@ fn render(
 
 /// Markup for a page: SVG as it is, PNG within the address of an image.
 fn inline(figure: &Figure) -> Value {
-    match figure.file.ends_with(".svg") {
-        true => Value::from_safe_string(String::from_utf8_lossy(&figure.image).into_owned()),
+    if figure.file.ends_with(".svg") {
+        Value::from_safe_string(String::from_utf8_lossy(&figure.image).into_owned())
+    } else {
         // Base64 has nothing to escape; the slash is no markup.
-        false => {
-            let data = STANDARD.encode(&figure.image);
-            Value::from_safe_string(format!("data:image/png;base64,{data}"))
-        }
+
+        let data = STANDARD.encode(&figure.image);
+        Value::from_safe_string(format!("data:image/png;base64,{data}"))
     }
 }
 

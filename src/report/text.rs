@@ -21,18 +21,20 @@ pub fn percent_number(share: f64) -> String {
 /// bootstrap gives where all are right or all are wrong, and which says nothing.
 #[must_use]
 pub fn interval([low, high]: [f64; 2]) -> String {
-    match low == high {
-        true => UNKNOWN.to_owned(),
-        false => format!("{} to {}", percent_number(low), percent_number(high)),
+    if low == high {
+        UNKNOWN.to_owned()
+    } else {
+        format!("{} to {}", percent_number(low), percent_number(high))
     }
 }
 
 /// The same in a sentence.
 #[must_use]
 pub fn certainty(bounds: [f64; 2]) -> String {
-    match bounds[0] == bounds[1] {
-        true => "the bootstrap gives no interval for it".to_owned(),
-        false => format!("95 % interval {} %", interval(bounds)),
+    if bounds[0] == bounds[1] {
+        "the bootstrap gives no interval for it".to_owned()
+    } else {
+        format!("95 % interval {} %", interval(bounds))
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use burn::tensor::{Tensor as BurnTensor, TensorData};
 
 use super::{Device, Options, Port, Runtime, Session, Tensor};
+use crate::error::{Error, Result};
 use crate::train::{Run, Trained};
-use crate::{Error, Result};
 
 pub(super) const VERSION: &str = "0.22.1";
 

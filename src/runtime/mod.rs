@@ -20,7 +20,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 #[cfg(feature = "train")]
 pub use burn::cuda as burn_cuda;

@@ -11,7 +11,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, TensorRef};
 
 use super::{Device, Options, Port, Runtime, Session, Tensor};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 fn error(reason: impl ToString) -> Error {
     Error::runtime(Runtime::Ort.name(), reason)

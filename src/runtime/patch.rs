@@ -75,14 +75,15 @@ impl PatchInput {
     /// `count` patches `[count, frames, mels]` as the tensor the model wants.
     pub fn arrange(&self, patches: &[f32], count: usize) -> Tensor {
         let (frames, mels) = (self.frames, self.mels);
-        let data = match self.transposed {
-            false => patches.to_vec(),
-            true => patches
+        let data = if self.transposed {
+            patches
                 .chunks_exact(frames * mels)
                 .flat_map(|patch| {
                     (0..mels).flat_map(move |mel| (0..frames).map(move |f| patch[f * mels + mel]))
                 })
-                .collect(),
+                .collect()
+        } else {
+            patches.to_vec()
         };
         let mut shape = vec![count];
         shape.extend(&self.shape);

@@ -21,7 +21,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
 use super::{Device, Options, Port, Runtime, Session};
-use crate::{Error, Result, onnx};
+use crate::error::{Error, Result};
+use crate::onnx;
 
 /// The version of the tract crates, which Cargo.toml pins.
 pub(super) const VERSION: &str = "0.23.9";
@@ -145,9 +146,10 @@ impl Tract {
             return plans.iter().zip(&parts).map(|(plan, part)| run(plan.as_ref(), part)).collect();
         };
         // With fewer parts than threads, the operators of each part share the others.
-        let executor = match count < self.threads() {
-            true => Executor::MultiThread(Arc::clone(pool)),
-            false => Executor::SingleThread,
+        let executor = if count < self.threads() {
+            Executor::MultiThread(Arc::clone(pool))
+        } else {
+            Executor::SingleThread
         };
         let run = |(plan, part): (&Arc<dyn Runnable>, &Part)| {
             multithread_tract_scope(executor.clone(), || run(plan.as_ref(), part))

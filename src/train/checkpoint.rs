@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deep::State;
 use super::fit::{Epoch, Score};
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -127,9 +128,10 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] if they cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        match self.folder.exists() {
-            true => fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder)),
-            false => Ok(()),
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(Error::io(&self.folder))
+        } else {
+            Ok(())
         }
     }
 

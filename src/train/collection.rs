@@ -6,9 +6,9 @@ use super::config;
 use super::fit::TrackPrediction;
 use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
+use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate};
 use crate::say::counted;
-use crate::{Error, Result};
 
 /// What the collection is called in reports and in the names of runs.
 pub(super) fn name(dataset: &Dataset) -> String {

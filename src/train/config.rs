@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use crate::dataset::Split;
+use crate::error::{Error, Result};
 use crate::features::FrontEnd;
+use crate::files;
 use crate::model::Backbone;
 use crate::runtime::{Device, Runtime};
-use crate::{Error, Result, files};
 
 /// Which layers of the backbone learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,9 +203,10 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// The same of what may also be one of `names`, which stays as it is.
 pub(crate) fn name_or_absolute(given: &str, names: &[&str]) -> String {
-    match names.contains(&given) {
-        true => given.to_owned(),
-        false => absolute(Path::new(given)).to_string_lossy().into_owned(),
+    if names.contains(&given) {
+        given.to_owned()
+    } else {
+        absolute(Path::new(given)).to_string_lossy().into_owned()
     }
 }
 

@@ -15,9 +15,10 @@ use super::fit::{
     Epoch, Fitted, Score, TrackPrediction, finite, loss, show, shuffled, smaller_rate,
 };
 use super::interrupt;
+use crate::error::Result;
 use crate::features::LogMel;
 use crate::model::{Cnn, GenreModel, Standardization};
-use crate::{Result, progress};
+use crate::progress;
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]

@@ -16,11 +16,14 @@ use sha2::{Digest, Sha256};
 use super::interrupt;
 use crate::audio::Audio;
 use crate::dataset::{Dataset, Skipped, Track};
+use crate::error::{Error, Result};
 use crate::features::{Extractor, Patches};
+use crate::files;
 use crate::model::Backbone;
 use crate::model::import::{data_input, output_name};
+use crate::onnx;
+use crate::progress;
 use crate::runtime::{self, PatchInput, Runtime, Session};
-use crate::{Error, Result, files, onnx, progress};
 
 /// Changed whenever decoding, resampling or the file's form changes.
 const CACHE_VERSION: u32 = 2;
@@ -210,9 +213,10 @@ impl Embedder {
             data.extend_from_slice(&output.data[..output.data.len() / size * count]);
         }
         let features = data.len() / patches.count;
-        match data.iter().all(|value| value.is_finite()) {
-            true => Ok(Embeddings { data, features, padded: patches.padded }),
-            false => Err(Error::runtime("backbone", "its embeddings are not finite numbers")),
+        if data.iter().all(|value| value.is_finite()) {
+            Ok(Embeddings { data, features, padded: patches.padded })
+        } else {
+            Err(Error::runtime("backbone", "its embeddings are not finite numbers"))
         }
     }
 

@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
 use super::interrupt;
+use crate::error::Result;
 pub use crate::metrics::Epoch;
 use crate::metrics::{argmax, mean_probabilities};
 use crate::model::{Head, HeadSpec, Standardization};
-use crate::{Result, progress};
+use crate::progress;
 
 /// A track to learn from or to be scored on.
 #[derive(Clone, Copy, Debug)]
@@ -257,9 +258,10 @@ pub fn fit_head(
 /// [`Error::Config`](crate::Error::Config) if the training has diverged.
 pub fn finite(loss: &Tensor<1>, advice: impl FnOnce() -> String) -> Result<f64> {
     let value = loss.clone().into_scalar::<f64>();
-    match value.is_finite() {
-        true => Ok(value),
-        false => Err(crate::Error::Config(format!("the loss became {value}{}", advice()))),
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(crate::Error::Config(format!("the loss became {value}{}", advice())))
     }
 }
 

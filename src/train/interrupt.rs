@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -31,8 +31,5 @@ pub fn requested() -> bool {
 /// # Errors
 /// That one.
 pub fn check(advice: &str) -> Result<()> {
-    match requested() {
-        true => Err(Error::Interrupted(advice.to_owned())),
-        false => Ok(()),
-    }
+    if requested() { Err(Error::Interrupted(advice.to_owned())) } else { Ok(()) }
 }

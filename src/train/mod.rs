@@ -29,11 +29,12 @@ use rayon::prelude::*;
 
 use crate::audio::Audio;
 use crate::dataset::{Dataset, Parts, Split};
+use crate::error::{Error, Result};
 use crate::features::Extractor;
 use crate::model::import::{Imported, import};
 use crate::model::{Backbone, GenreModel, HeadSpec, ModelSpec};
+use crate::progress;
 use crate::runtime::{self, Device};
-use crate::{Error, Result, progress};
 
 /// Where embeddings are kept between runs.
 pub const CACHE: &str = "data/cache/embeddings";
@@ -43,11 +44,10 @@ pub const CACHE: &str = "data/cache/embeddings";
 /// # Errors
 /// [`Error::Config`] if it is a path.
 pub fn check_name(name: &str) -> Result<()> {
-    match Path::new(name).file_name() == Some(name.as_ref()) {
-        true => Ok(()),
-        false => {
-            Err(Error::Config(format!("--name {name}: give a plain name; --runs sets the folder")))
-        }
+    if Path::new(name).file_name() == Some(name.as_ref()) {
+        Ok(())
+    } else {
+        Err(Error::Config(format!("--name {name}: give a plain name; --runs sets the folder")))
     }
 }
 

@@ -28,11 +28,12 @@ use super::cnn::{CnnMetrics, CnnRunConfig};
 use super::config::Config;
 use super::fit::{Epoch, Score};
 use crate::dataset::Split;
+use crate::error::{Error, Result};
 use crate::features::Preprocessor;
+use crate::files;
 use crate::metrics::Evaluation;
 use crate::model::import::Proof;
 use crate::model::{CnnEnsemble, EnsembleSpec, GenreModel, Head, ModelSpec, Source};
-use crate::{Error, Result, files};
 
 /// A run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,9 +196,10 @@ impl Run {
     /// [`Error::Config`] if the folder is no run.
     pub fn resume(folder: &Path) -> Result<Self> {
         let run = Self { folder: folder.to_owned() };
-        match run.config_path().is_file() {
-            true => Ok(run),
-            false => Err(Error::Config(format!("{}: no run to resume", folder.display()))),
+        if run.config_path().is_file() {
+            Ok(run)
+        } else {
+            Err(Error::Config(format!("{}: no run to resume", folder.display())))
         }
     }
 
@@ -260,9 +262,10 @@ impl Run {
     /// Removes the run that this one has replaced.
     pub(super) fn forget_replaced(&self) -> Result<()> {
         let replaced = Self::replaced(&self.folder);
-        match replaced.exists() {
-            true => fs::remove_dir_all(&replaced).map_err(Error::io(&replaced)),
-            false => Ok(()),
+        if replaced.exists() {
+            fs::remove_dir_all(&replaced).map_err(Error::io(&replaced))
+        } else {
+            Ok(())
         }
     }
 
@@ -310,12 +313,13 @@ impl Run {
     /// Whether the options are those of `program`, which alone has `option`.
     fn written_by(&self, program: &str, option: &str) -> Result<()> {
         let options: serde_json::Value = files::read_json(&self.config_path())?;
-        match options.get(option).is_some() {
-            true => Ok(()),
-            false => Err(Error::Config(format!(
+        if options.get(option).is_some() {
+            Ok(())
+        } else {
+            Err(Error::Config(format!(
                 "{}: no run of {program}; its own program goes on with it",
                 self.folder.display()
-            ))),
+            )))
         }
     }
 
@@ -360,12 +364,11 @@ impl Run {
         let path = self.path("labels.txt");
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
         let genres = self.split()?.genres;
-        match text.lines().eq(genres.iter().map(String::as_str)) {
-            true => Ok(genres),
-            false => {
-                let reason = "damaged or changed: a line for each genre of split.json was there";
-                Err(Error::format(&path, reason))
-            }
+        if text.lines().eq(genres.iter().map(String::as_str)) {
+            Ok(genres)
+        } else {
+            let reason = "damaged or changed: a line for each genre of split.json was there";
+            Err(Error::format(&path, reason))
         }
     }
 
@@ -484,14 +487,15 @@ impl Run {
 
 fn check_digest(path: &Path, saved: &str) -> Result<()> {
     let found = files::sha256(path)?;
-    match found == saved {
-        true => Ok(()),
-        false => Err(Error::format(
+    if found == saved {
+        Ok(())
+    } else {
+        Err(Error::format(
             path,
             format!(
                 "damaged or changed: its SHA-256 is {found}, that of the trained model is {saved}; \
                  copy it from a good copy of the run, or train again"
             ),
-        )),
+        ))
     }
 }

@@ -5,16 +5,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Metrics, Run};
+use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::say::counted;
-use crate::{Error, Result};
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
 /// resample is like the others.
 fn certainty([low, high]: [f64; 2]) -> String {
-    match low == high {
-        true => "no interval: the bootstrap has none for all right or all wrong".to_owned(),
-        false => format!("95 % interval {low:.3} to {high:.3}"),
+    if low == high {
+        "no interval: the bootstrap has none for all right or all wrong".to_owned()
+    } else {
+        format!("95 % interval {low:.3} to {high:.3}")
     }
 }
 

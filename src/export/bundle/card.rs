@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::super::{Exported, Input, Validation};
 use crate::dataset::Method;
+use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::train::{Metrics, Run};
-use crate::{Error, Result};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =

@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Exported, Input, Options, export, name_destination};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::train::Run;
-use crate::{Error, Result, files};
 
 /// The model in a bundle, and in a run.
 const MODEL: &str = "model.onnx";

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
+use crate::error::Result;
+use crate::onnx;
 use crate::runtime::Port;
-use crate::{Result, onnx};
 
 /// The most patches that Triton may gather from several requests.
 const LARGEST_BATCH: usize = 64;

@@ -8,7 +8,8 @@ use tract_onnx::prelude::f16;
 
 use super::super::splice::{int, node};
 use super::layer::Layer;
-use crate::{Result, onnx};
+use crate::error::Result;
+use crate::onnx;
 
 /// Stores every layer's weight as 16-bit floats, with a cast back to 32 bits that runtimes do
 /// once, when they open the file. A weight with values that do not fit stays as it is.

@@ -14,8 +14,9 @@ use super::super::fuse::attribute;
 use super::super::splice::{floats, int, keep_what_outputs_need, node};
 use super::layer::{Layer, Weight};
 use super::{Precision, byte_tensor};
+use crate::error::Result;
 use crate::model::import;
-use crate::{Result, onnx};
+use crate::onnx;
 
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;

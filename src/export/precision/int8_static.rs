@@ -13,8 +13,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::super::splice::{floats, int, keep_what_outputs_need, node, sized_port};
 use super::layer::Layer;
 use super::{Precision, byte_tensor};
+use crate::error::{Error, Result};
 use crate::model::import;
-use crate::{Error, Result, onnx};
+use crate::onnx;
 
 /// Scales along an axis, since this opset.
 const OLDEST_OPSET: i64 = 13;

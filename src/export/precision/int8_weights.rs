@@ -8,7 +8,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::super::splice::{floats, int, node};
 use super::byte_tensor;
 use super::layer::Layer;
-use crate::{Result, onnx};
+use crate::error::Result;
+use crate::onnx;
 
 /// A layer of fewer weights is not worth a scale.
 const FEWEST: i64 = 1024;

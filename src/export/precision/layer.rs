@@ -8,7 +8,7 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::super::OUTPUTS;
 use super::super::fuse::attribute;
-use crate::Result;
+use crate::error::Result;
 use crate::model::import;
 
 /// A convolution or a matrix product whose weight is a constant.

@@ -16,7 +16,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 
 use super::opset;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 pub(super) use trial::Trial;
 pub use trial::{Checked, Validation};
 
@@ -112,15 +112,16 @@ impl FromStr for Precision {
 /// Refuses a graph whose opset, which may be its backbone's author's, is older than `oldest`.
 fn check_opset(path: &Path, model: &ModelProto, precision: Precision, oldest: i64) -> Result<()> {
     let version = opset::of(model);
-    match version < oldest {
-        false => Ok(()),
-        true => Err(Error::onnx(
+    if version < oldest {
+        Err(Error::onnx(
             path,
             format!(
                 "{precision} needs opset {oldest}, and the backbone's graph is written for \
                  {version}; convert it, or choose int8-weights"
             ),
-        )),
+        ))
+    } else {
+        Ok(())
     }
 }
 

@@ -12,11 +12,12 @@ use super::int8_static::{Ranges, Watched};
 use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Parts, Track};
+use crate::error::{Error, Result};
 use crate::features::{Extractor, Preprocessor};
 use crate::metrics::{argmax, mean_probabilities};
+use crate::progress;
 use crate::runtime::{self, Runtime, Session, Tensor};
 use crate::train::Run;
-use crate::{Error, Result, progress};
 
 /// Training clips that the ranges of activations are taken from.
 const CALIBRATION_TRACKS: usize = 40;
@@ -90,9 +91,10 @@ impl Validation {
                 }
             }
         }
-        match reasons.len() < self.runtimes.len() {
-            true => Ok(()),
-            false => Err(format!("no runtime here can run it: {}", reasons.join("; "))),
+        if reasons.len() < self.runtimes.len() {
+            Ok(())
+        } else {
+            Err(format!("no runtime here can run it: {}", reasons.join("; ")))
         }
     }
 }

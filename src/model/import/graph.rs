@@ -8,7 +8,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::layout::Layout;
 use super::tensor;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How deep shape arithmetic may nest; real exporters stay below ten.
 const MAX_DEPTH: usize = 64;

@@ -131,9 +131,10 @@ impl Layout {
             }
             axes.push(self.axes[index].clone());
         }
-        match axes.len() == self.rank() {
-            true => Ok(Self { axes, ..self.clone() }),
-            false => Err(format!("perm {perm:?} for a tensor of rank {}", self.rank())),
+        if axes.len() == self.rank() {
+            Ok(Self { axes, ..self.clone() })
+        } else {
+            Err(format!("perm {perm:?} for a tensor of rank {}", self.rank()))
         }
     }
 

@@ -9,10 +9,10 @@ use tract_onnx::pb::NodeProto;
 
 use super::graph::{Graph, attribute, float, int, ints};
 use super::layout::Layout;
+use crate::error::{Error, Result};
 use crate::model::cnn::{
     Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec,
 };
-use crate::{Error, Result};
 
 /// The layers made so far, with the layout of the tensor that leaves them.
 pub(super) struct Lowering<'a> {
@@ -295,9 +295,10 @@ impl<'a> Lowering<'a> {
             .collect::<Result<_, _>>()
             .map_err(|reason| self.graph.unsupported(node, reason))?;
         axes.sort_unstable();
-        match axes == [2, 3] && rank == 4 {
-            true => self.global_average_pool(node, int(node, "keepdims", 1) != 0),
-            false => self.refuse(node, format!("a mean over axes {axes:?}, not height and width")),
+        if axes == [2, 3] && rank == 4 {
+            self.global_average_pool(node, int(node, "keepdims", 1) != 0)
+        } else {
+            self.refuse(node, format!("a mean over axes {axes:?}, not height and width"))
         }
     }
 
@@ -309,11 +310,10 @@ impl<'a> Lowering<'a> {
             return self.refuse(node, "its input is not [batch, features]; flatten it first");
         };
         let rows = self.layout.permutation(order);
-        match rows.len() == features {
-            true => Ok(rows),
-            false => {
-                self.refuse(node, format!("weights for {features} features, given {}", rows.len()))
-            }
+        if rows.len() == features {
+            Ok(rows)
+        } else {
+            self.refuse(node, format!("weights for {features} features, given {}", rows.len()))
         }
     }
 
@@ -326,9 +326,10 @@ impl<'a> Lowering<'a> {
     ) -> Result<()> {
         let rows = self.rows(node, from)?;
         let plain = rows.iter().enumerate().all(|(ours, theirs)| ours == *theirs);
-        let weights = match plain {
-            true => weights,
-            false => rows.iter().flat_map(|row| &weights[row * to..][..to]).copied().collect(),
+        let weights = if plain {
+            weights
+        } else {
+            rows.iter().flat_map(|row| &weights[row * to..][..to]).copied().collect()
         };
         let spec = DenseSpec::Linear { features: [from, to], bias: bias.is_some() };
         let linear = Linear {
@@ -375,9 +376,10 @@ impl<'a> Lowering<'a> {
         let (dims, mut values) = self.graph.floats(node, constant)?;
         let [channels, ..] = self.layout.sizes();
         // A bias varies along channels alone: [C] after MatMul, [C, 1, 1] after Conv.
-        let (along, ones) = match self.dense.is_empty() {
-            true => (dims.len().checked_sub(3).map(|at| dims[at]), 2),
-            false => (dims.last().copied(), 0),
+        let (along, ones) = if self.dense.is_empty() {
+            (dims.len().checked_sub(3).map(|at| dims[at]), 2)
+        } else {
+            (dims.last().copied(), 0)
         };
         let others_are_one = dims.iter().product::<usize>() == along.unwrap_or(1)
             && dims.iter().rev().take(ones).all(|d| *d == 1);
@@ -489,9 +491,10 @@ impl<'a> Lowering<'a> {
         index: usize,
         length: usize,
     ) -> Result<Option<Vec<f32>>> {
-        match Graph::has_input(node, index) {
-            true => self.vector(node, index, length).map(Some),
-            false => Ok(None),
+        if Graph::has_input(node, index) {
+            self.vector(node, index, length).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }

@@ -25,8 +25,9 @@ use self::layout::Layout;
 use self::lower::Lowering;
 pub(crate) use self::tensor::{floats, ints};
 use super::{Cnn, CnnSpec};
+use crate::error::{Error, Result};
+use crate::onnx;
 use crate::runtime::{self, PatchInput, Runtime};
-use crate::{Error, Result, onnx};
 
 /// The largest difference, relative to the output's largest value, that still counts as equal.
 pub const TOLERANCE: f32 = 1e-3;
@@ -114,16 +115,17 @@ fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> {
     }
     let proof = Proof::of(ours, theirs);
     // Written so that NaN fails.
-    match proof.relative() <= TOLERANCE {
-        true => Ok(proof),
-        false => Err(Error::onnx(
+    if proof.relative() <= TOLERANCE {
+        Ok(proof)
+    } else {
+        Err(Error::onnx(
             path,
             format!(
                 "imported into burn, its outputs differ by {:e} from tract's, whose largest is {:e} \
                  (allowed: {TOLERANCE:e} of that); the file still works as a frozen backbone",
                 proof.max_abs_difference, proof.largest_value
             ),
-        )),
+        ))
     }
 }
 

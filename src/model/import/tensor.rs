@@ -5,7 +5,7 @@ use std::path::Path;
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The elements a tensor promises by its dimensions.
 fn count(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, usize)> {
@@ -23,20 +23,22 @@ fn wrong(path: &Path, tensor: &TensorProto, what: String) -> Error {
 
 /// The tensor's bytes, from the file itself or from the file it points to.
 fn bytes<'a>(path: &Path, tensor: &'a TensorProto) -> Result<std::borrow::Cow<'a, [u8]>> {
-    match tensor.data_location == Some(DataLocation::External as i32) {
-        true => crate::onnx::external_data(path, tensor).map(Into::into),
-        false => Ok(tensor.raw_data.as_slice().into()),
+    if tensor.data_location == Some(DataLocation::External as i32) {
+        crate::onnx::external_data(path, tensor).map(Into::into)
+    } else {
+        Ok(tensor.raw_data.as_slice().into())
     }
 }
 
 fn check_length(path: &Path, tensor: &TensorProto, found: usize, expected: usize) -> Result<()> {
-    match found == expected {
-        true => Ok(()),
-        false => Err(wrong(
+    if found == expected {
+        Ok(())
+    } else {
+        Err(wrong(
             path,
             tensor,
             format!("promises {expected} elements ({:?}) and holds {found}", tensor.dims),
-        )),
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Area, Drawn, FONT, SMALL, svg};
-use crate::Result;
+use crate::error::Result;
 use crate::report::Entry;
 
 const CELL: i32 = 34;

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 
 use super::{Area, LEGEND_LINE, svg};
 use super::{Drawn, FONT, GREY, SMALL, as_percent, colour, legend, mark, occurring, share_range};
-use crate::Result;
+use crate::error::Result;
 use crate::report::Kind;
 
 /// As wide as the other charts, so that letters are of one size and a phone shows them all;

@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
 use super::{LEGEND_LINE, hollow, legend, mark, occurring};
-use crate::Result;
+use crate::error::Result;
 use crate::report::Kind;
 
 const SIZE: (u32, u32) = (480, 400);

@@ -3,8 +3,8 @@
 use plotters::prelude::*;
 
 use super::search::{Leaderboard, Rung, Trial};
-use crate::Result;
 use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, svg};
+use crate::error::Result;
 
 /// Accuracy of a search's trials against their parameters and their training time, as SVG;
 /// the further a trial came, the larger its mark, and the winner's is filled.

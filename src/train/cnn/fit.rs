@@ -15,14 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions, Schedule};
+use crate::error::{Error, Result};
 use crate::features::LogMel;
 use crate::model::{CnnConfig, CustomCnn, Standardization};
+use crate::progress;
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
 use crate::train::fit::{Epoch, Score, TrackPrediction, finite};
 use crate::train::interrupt;
-use crate::{Error, Result, progress};
 
 /// Patches computed at once where nothing is learned.
 const EVALUATED_AT_ONCE: usize = 64;
@@ -137,9 +138,10 @@ impl CnnTask<'_> {
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, checkpoints)?;
         let length = (self.options.epochs * train.len()) as u64;
-        let bar = match self.quiet {
-            true => ProgressBar::hidden(),
-            false => progress::bar(length, format!("training {stage}"), "examples"),
+        let bar = if self.quiet {
+            ProgressBar::hidden()
+        } else {
+            progress::bar(length, format!("training {stage}"), "examples")
         };
         while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
             bar.set_position((state.progress.epoch * train.len()) as u64);
@@ -348,9 +350,10 @@ impl State {
         self.average = load_module(&folder.join("average.bpk"), self.average.clone())?;
         self.optimizer = load_optimizer(&folder.join("optimizer.bpk"), &self.optimizer)?;
         let best = folder.join("best.bpk");
-        self.best = match best.exists() {
-            true => Some(Bytes::from_bytes_vec(std::fs::read(&best).map_err(Error::io(&best))?)),
-            false => None,
+        self.best = if best.exists() {
+            Some(Bytes::from_bytes_vec(std::fs::read(&best).map_err(Error::io(&best))?))
+        } else {
+            None
         };
         self.progress = progress;
         Ok(())
@@ -396,10 +399,12 @@ fn factor(options: &FitOptions, done: f64) -> f64 {
         Schedule::Cosine => (options.warm_up, true),
         Schedule::OneCycle => (0.3, false),
     };
-    match done < rising {
-        true if linear => (done / rising).max(0.01),
-        true => (1.0 - half_cosine(0.0, rising)).max(0.04),
-        false => half_cosine(rising, 1.0),
+    if done >= rising {
+        half_cosine(rising, 1.0)
+    } else if linear {
+        (done / rising).max(0.01)
+    } else {
+        (1.0 - half_cosine(0.0, rising)).max(0.04)
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::Split;
-use crate::{Error, Result, files};
+use crate::error::{Error, Result};
+use crate::files;
 
 /// One look at a test part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

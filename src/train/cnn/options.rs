@@ -6,11 +6,12 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::source::Source;
+use crate::error::{Error, Result};
 use crate::features::FrontEnd;
+use crate::files;
 use crate::model::{CnnConfig, Preset};
 use crate::runtime::Device;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
-use crate::{Error, Result, files};
 
 /// How the learning rate moves over the steps of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

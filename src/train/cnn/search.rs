@@ -23,11 +23,13 @@ use super::batches::Sample;
 use super::chart;
 use super::options::{CnnRunConfig, FitOptions};
 use super::session::CnnSession;
+use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{BlockPooling, CnnConfig, GlobalPooling, Preset, Standardization};
+use crate::progress;
 use crate::train::fit::Score;
 use crate::train::interrupt;
 use crate::train::run::Run;
-use crate::{Error, Result, files, progress};
 
 /// Multiplications that an architecture of the search may take for a patch, so that the
 /// search ends: two cores learn from 240 patches a second at 24 million.
@@ -109,10 +111,8 @@ const QUICK_EPOCHS: usize = 10;
 
 /// Architectures and epochs of each rung.
 fn plan(config: &CnnRunConfig) -> Vec<(usize, usize)> {
-    let (first, epochs): (usize, &[usize]) = match config.search.quick {
-        true => (8, &[1, 4]),
-        false => (27, &[5, 20, 60]),
-    };
+    let (first, epochs): (usize, &[usize]) =
+        if config.search.quick { (8, &[1, 4]) } else { (27, &[5, 20, 60]) };
     let mut count = config.search.configurations.unwrap_or(first);
     let mut plan = vec![];
     for epochs in epochs {
@@ -195,13 +195,12 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
 pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
     let path = run.folder().join("search.json");
     let config = &session.config;
-    let mut board = match path.exists() {
-        true => files::read_json(&path)?,
-        false => {
-            let plan = plan(config);
-            let trials = trials(plan[0].0, config.seed, config, session.preprocessor.patch());
-            Leaderboard { seed: config.seed, plan, trials, winner: None, seconds: 0.0 }
-        }
+    let mut board = if path.exists() {
+        files::read_json(&path)?
+    } else {
+        let plan = plan(config);
+        let trials = trials(plan[0].0, config.seed, config, session.preprocessor.patch());
+        Leaderboard { seed: config.seed, plan, trials, winner: None, seconds: 0.0 }
     };
     let epochs = board.plan.iter().map(|(count, epochs)| count * epochs).sum::<usize>();
     let bar = progress::bar(epochs as u64, "search", "epochs");

@@ -8,8 +8,9 @@ use super::batches::Sample;
 use super::options::CnnRunConfig;
 use crate::dataset::source::{Source, resolve};
 use crate::dataset::{Dataset, Skipped, Track};
+use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor};
-use crate::{Error, Result, progress};
+use crate::progress;
 
 /// A collection with the spectrogram of every track.
 #[derive(Debug)]

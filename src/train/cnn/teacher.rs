@@ -8,10 +8,12 @@ use rayon::prelude::*;
 use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::metrics::mean_probabilities;
+use crate::progress;
 use crate::runtime::{self, Options, PatchInput};
 use crate::train::Run;
-use crate::{Error, Result, files, progress};
 
 /// Patches the teacher is given at a time.
 const BATCH: usize = 32;
