@@ -12,8 +12,8 @@ use std::process::Command;
 use common::data::test_data;
 use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
-use genre_transfer::export::{INPUT, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use genre_transfer::features::{Extractor, FrontEnd, Patches, Preprocessor};
+use genre_transfer::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session, Tensor};
 use genre_transfer::train::Run;
 use genre_transfer::{files, onnx};
@@ -93,7 +93,7 @@ fn the_file_has_the_form_other_programs_are_told_of() {
         let path = run.onnx_path();
         let model = onnx::read(&path).unwrap();
         let input = onnx::input(&model, &path).unwrap();
-        assert_eq!(input.name, INPUT);
+        assert_eq!(input.name, LOG_MEL);
         assert_eq!(input.dims, [None, Some(96), Some(64)]);
         let outputs = onnx::outputs(&model, &path).unwrap();
         let outputs: Vec<_> = outputs.into_iter().map(|port| (port.name, port.dims)).collect();

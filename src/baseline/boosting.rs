@@ -13,11 +13,12 @@ use smartcore::tree::decision_tree_regressor::{
     DecisionTreeRegressor, DecisionTreeRegressorParameters,
 };
 
+use super::classifier::Classifier;
 use super::graph::Graph;
 use super::logistic::softmax;
+use super::samples::Samples;
 use super::samples::failed;
 use super::tree::{Ensemble, Grown, Node, Tree};
-use super::{Classifier, Samples};
 use crate::error::Result;
 
 /// Trees whose sums are logits.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Problem};
+use super::problem::Problem;
+use super::settings::Kind;
 use crate::error::{Error, Result};
 use crate::train::Run;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};

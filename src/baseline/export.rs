@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use prost::Message;
 use serde_json::json;
-use tract_onnx::pb::StringStringEntryProto;
 
+use super::classifier::Classifier;
 use super::evaluation::values;
-use super::graph::{OPSET, OUTPUT};
+use super::graph::OPSET;
+use super::problem::Problem;
 use super::run::Metrics;
-use super::{Classifier, Problem};
 use crate::error::{Error, Result};
-use crate::export::{Agreement, Exported, Precision, name_destination};
+use crate::export::{Agreement, Exported, Precision, compare_in_runtimes};
 use crate::features::descriptors;
-use crate::files;
-use crate::runtime::{self, Options, Runtime, Tensor};
+use crate::onnx::names::PROBABILITIES;
+use crate::onnx::names::key;
+use crate::onnx::write::{Part, sign};
+use crate::runtime::{self, Runtime, Tensor};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
 /// of 100,000 nodes.
@@ -33,19 +34,13 @@ pub(super) fn export(
     metrics: &Metrics,
     destination: &Path,
 ) -> Result<Exported> {
+    let part = Part::beside(destination)?;
     let mut proto = model.graph().into_model();
-    proto.metadata_props = metadata(problem, metrics)
-        .into_iter()
-        .map(|(key, value)| StringStringEntryProto { key: key.to_owned(), value })
-        .collect();
-    let part = files::part_beside(destination, ".onnx")?;
-    std::fs::write(part.path(), proto.encode_to_vec()).map_err(Error::io(destination))?;
-    let agreement = verify(part.path(), &Probe::of(model, problem), model.tolerance())
-        .map_err(|error| name_destination(error, part.path(), destination))?;
-    let bytes = std::fs::metadata(part.path()).map_err(Error::io(destination))?.len();
-    let sha256 = files::sha256(part.path())?;
-    part.as_file().sync_all().map_err(Error::io(destination))?;
-    part.persist(destination).map_err(|e| Error::io(destination)(e.error))?;
+    sign(&mut proto, metadata(problem, metrics));
+    part.write(&proto)?;
+    let probe = Probe::of(model, problem);
+    let agreement = part.prove(|path| verify(path, &probe, model.tolerance()))?;
+    let (bytes, sha256) = part.publish()?;
     let path = destination.to_owned();
     let (opset, precision) = (OPSET, Precision::Fp32);
     Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation: None })
@@ -57,13 +52,13 @@ fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, Stri
     let split = &problem.split;
     let test = &metrics.test;
     BTreeMap::from([
-        ("labels", json!(problem.table.genres).to_string()),
-        ("features", json!(descriptors::names()).to_string()),
-        ("model", metrics.model.to_string()),
-        ("hyper_parameters", json!(metrics.hyper_parameters).to_string()),
-        ("training_data", json!(metrics.data).to_string()),
+        (key::LABELS, json!(problem.table.genres).to_string()),
+        (key::FEATURES, json!(descriptors::names()).to_string()),
+        (key::MODEL, metrics.model.to_string()),
+        (key::HYPER_PARAMETERS, json!(metrics.hyper_parameters).to_string()),
+        (key::TRAINING_DATA, json!(metrics.data).to_string()),
         (
-            "split",
+            key::SPLIT,
             json!({
                 "method": split.method,
                 "seed": split.seed,
@@ -74,7 +69,7 @@ fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, Stri
             .to_string(),
         ),
         (
-            "metrics",
+            key::METRICS,
             json!({
                 "leaky": metrics.leaky,
                 "test_track_accuracy": test.tracks.accuracy,
@@ -85,7 +80,7 @@ fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, Stri
             })
             .to_string(),
         ),
-        ("software", concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
+        (key::SOFTWARE, concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
     ])
 }
 
@@ -114,7 +109,7 @@ impl Probe {
         for rows in [1, count] {
             let data = self.rows[..rows * self.features].to_vec();
             let shape = vec![rows, self.features];
-            let at = session.outputs().iter().position(|name| name == OUTPUT).unwrap_or(0);
+            let at = session.outputs().iter().position(|name| name == PROBABILITIES).unwrap_or(0);
             let given = session.run(&Tensor { shape, data })?.swap_remove(at).data;
             if given.len() * count != self.wanted.len() * rows {
                 return Ok(f32::NAN);
@@ -132,32 +127,18 @@ impl Probe {
 }
 
 fn verify(path: &Path, probe: &Probe, tolerance: f32) -> Result<Vec<Agreement>> {
-    let mut agreement = vec![];
-    for runtime in [Runtime::Tract, Runtime::Ort] {
-        let opened = runtime::open(runtime, path, &Options::default());
-        let difference = opened.and_then(|mut session| probe.difference(&mut *session));
-        let may_fail = runtime == Runtime::Tract || runtime.version().is_none();
-        let (max_abs_difference, reason) = match difference {
-            Ok(difference) if difference <= tolerance => (Some(difference), None),
-            Ok(difference) => {
-                let reason = format!(
-                    "exported, its probabilities in {runtime} differ by {difference:e} from the \
-                     fitted model's (allowed: {tolerance:e})"
-                );
-                return Err(Error::onnx(path, reason));
-            }
-            Err(error @ Error::Runtime { .. }) if may_fail => {
-                let file = format!("{}: ", path.display());
-                (None, Some(error.to_string().replace(&file, "")))
-            }
-            Err(error) => return Err(error),
-        };
-        agreement.push(Agreement {
-            runtime,
-            max_abs_difference,
-            max_relative_difference: None,
-            reason,
-        });
-    }
-    Ok(agreement)
+    // tract lacks operators that trees and support vectors need.
+    let may_fail = |runtime: Runtime| runtime == Runtime::Tract || runtime.version().is_none();
+    compare_in_runtimes(path, may_fail, |runtime, session| {
+        let difference = probe.difference(session)?;
+        // Written so that NaN fails.
+        if difference <= tolerance {
+            return Ok((difference, None));
+        }
+        let reason = format!(
+            "exported, its probabilities in {runtime} differ by {difference:e} from the fitted \
+             model's (allowed: {tolerance:e})"
+        );
+        Err(Error::onnx(path, reason))
+    })
 }

@@ -8,10 +8,11 @@ use smartcore::ensemble::random_forest_classifier::{
     RandomForestClassifier, RandomForestClassifierParameters,
 };
 
+use super::classifier::Classifier;
 use super::graph::Graph;
+use super::samples::Samples;
 use super::samples::failed;
 use super::tree::{Ensemble, Grown, Tree};
-use super::{Classifier, Samples};
 use crate::error::Result;
 
 /// A forest; each tree has one vote.

@@ -4,19 +4,16 @@
 //! and support vectors, <https://github.com/onnx/onnx/blob/main/docs/Operators-ml.md>.
 
 use libsvm_rs::SvmModel;
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use tract_onnx::pb::{OperatorSetIdProto, TensorProto};
 
 use super::tree::{Ensemble, Node};
-use crate::export::splice::{floats, int, ints, node, port};
 use crate::model::Standardization;
+use crate::onnx::names::{FEATURES, PROBABILITIES};
+use crate::onnx::nodes::{
+    float_tensor, floats, int, int64_tensor, ints, node, port, string, strings,
+};
 
-/// Name of the input.
-pub(super) const INPUT: &str = "features";
-/// Name of the output.
-pub(super) const OUTPUT: &str = "probabilities";
 /// The operator set the graphs are written in.
 pub(super) const OPSET: i64 = 13;
 
@@ -44,7 +41,7 @@ impl Graph {
         let features = layers.first().map_or(0, |(shape, ..)| shape[0]);
         let classes = layers.last().map_or(0, |(shape, ..)| shape[1]);
         let mut graph = Self::new(features, classes);
-        let mut last = INPUT.to_owned();
+        let mut last = FEATURES.to_owned();
         for (index, (shape, weights, bias)) in layers.iter().enumerate() {
             if index > 0 {
                 last = graph.push(node("Relu", &[&last], &format!("activation.{index}"), vec![]));
@@ -62,17 +59,11 @@ impl Graph {
     }
 
     fn weight(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        self.weights.push(floats(name, shape, values));
+        self.weights.push(float_tensor(name, shape, values));
     }
 
     fn integers(&mut self, name: &str, values: Vec<i64>) {
-        self.weights.push(TensorProto {
-            name: name.to_owned(),
-            dims: vec![values.len() as i64],
-            data_type: DataType::Int64 as i32,
-            int64_data: values,
-            ..Default::default()
-        });
+        self.weights.push(int64_tensor(name, values));
     }
 
     /// The input, standardized.
@@ -80,7 +71,7 @@ impl Graph {
         let shape = [self.features];
         self.weight("scaler.mean", &shape, standardization.mean());
         self.weight("scaler.deviation", &shape, standardization.deviation());
-        let centred = self.push(node("Sub", &[INPUT, "scaler.mean"], "centred", vec![]));
+        let centred = self.push(node("Sub", &[FEATURES, "scaler.mean"], "centred", vec![]));
         self.push(node("Div", &[&centred, "scaler.deviation"], "standardized", vec![]))
     }
 
@@ -100,7 +91,7 @@ impl Graph {
     }
 
     fn softmax(&mut self, x: &str) {
-        self.push(node("Softmax", &[x], OUTPUT, vec![int("axis", 1)]));
+        self.push(node("Softmax", &[x], PROBABILITIES, vec![int("axis", 1)]));
     }
 
     /// The places of the `count` largest values in each row.
@@ -116,7 +107,7 @@ impl Graph {
         self.weight("votes.table", &shape, table);
         let votes = self.push(node("Gather", &["votes.table", places], "votes", vec![]));
         let attributes = vec![ints("axes", &[1]), int("keepdims", 0)];
-        self.push(node("ReduceMean", &[&votes], OUTPUT, attributes));
+        self.push(node("ReduceMean", &[&votes], PROBABILITIES, attributes));
     }
 
     /// Trees on the raw features; their scores are logits if `softmax`, else probabilities.
@@ -126,7 +117,7 @@ impl Graph {
     /// scores are there, and base values are added by an operator of their own.
     pub(super) fn trees(&mut self, ensemble: &Ensemble, softmax: bool) {
         let attributes = attributes(ensemble, self.classes.max(3));
-        let mut trees = node("TreeEnsembleClassifier", &[INPUT], "trees", attributes);
+        let mut trees = node("TreeEnsembleClassifier", &[FEATURES], "trees", attributes);
         trees.domain = ML.to_owned();
         trees.output.insert(0, "label".to_owned());
         let mut scores = self.push(trees);
@@ -140,7 +131,7 @@ impl Graph {
             let logits = self.push(node("Add", &[&scores, "base"], "logits", vec![]));
             self.softmax(&logits);
         } else {
-            self.push(node("Identity", &[&scores], OUTPUT, vec![]));
+            self.push(node("Identity", &[&scores], PROBABILITIES, vec![]));
         }
     }
 
@@ -154,17 +145,17 @@ impl Graph {
         let counts: Vec<i64> = model.n_sv.iter().map(|&count| count as i64).collect();
         let attributes = vec![
             ints("classlabels_ints", &labels(self.classes)),
-            many("coefficients", coefficients),
-            many("kernel_params", vec![model.param.gamma as f32, 0.0, 0.0]),
-            text("kernel_type", "RBF"),
-            text("post_transform", "NONE"),
-            many("prob_a", single(&model.prob_a)),
-            many("prob_b", single(&model.prob_b)),
-            many("rho", rho),
-            many("support_vectors", vectors),
+            floats("coefficients", coefficients),
+            floats("kernel_params", vec![model.param.gamma as f32, 0.0, 0.0]),
+            string("kernel_type", "RBF"),
+            string("post_transform", "NONE"),
+            floats("prob_a", single(&model.prob_a)),
+            floats("prob_b", single(&model.prob_b)),
+            floats("rho", rho),
+            floats("support_vectors", vectors),
             ints("vectors_per_class", &counts),
         ];
-        let mut svm = node("SVMClassifier", &[x], OUTPUT, attributes);
+        let mut svm = node("SVMClassifier", &[x], PROBABILITIES, attributes);
         svm.domain = ML.to_owned();
         svm.output.insert(0, "label".to_owned());
         self.push(svm);
@@ -181,15 +172,13 @@ impl Graph {
             name: "baseline".to_owned(),
             node: self.nodes,
             initializer: self.weights,
-            input: vec![port(INPUT, None, &[self.features])],
-            output: vec![port(OUTPUT, None, &[self.classes])],
+            input: vec![port(FEATURES, None, &[self.features])],
+            output: vec![port(PROBABILITIES, None, &[self.classes])],
             ..Default::default()
         };
         ModelProto {
             ir_version: IR_VERSION,
             opset_import,
-            producer_name: env!("CARGO_PKG_NAME").to_owned(),
-            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(graph),
             ..Default::default()
         }
@@ -235,30 +224,14 @@ fn attributes(ensemble: &Ensemble, classes: usize) -> Vec<AttributeProto> {
     let mut attributes: Vec<AttributeProto> =
         NAMES.iter().zip(&lists).map(|(name, list)| ints(name, list)).collect();
     attributes.extend([
-        many("nodes_values", thresholds),
-        texts("nodes_modes", modes),
+        floats("nodes_values", thresholds),
+        strings("nodes_modes", modes),
         ints("class_treeids", &leaf_trees),
         ints("class_nodeids", &leaf_nodes),
         ints("class_ids", &leaf_classes),
-        many("class_weights", weights),
+        floats("class_weights", weights),
         ints("classlabels_int64s", &labels(classes)),
-        text("post_transform", "NONE"),
+        string("post_transform", "NONE"),
     ]);
     attributes
-}
-
-fn many(name: &str, floats: Vec<f32>) -> AttributeProto {
-    let r#type = AttributeType::Floats as i32;
-    AttributeProto { name: name.to_owned(), r#type, floats, ..Default::default() }
-}
-
-fn text(name: &str, value: &str) -> AttributeProto {
-    let r#type = AttributeType::String as i32;
-    let s = value.as_bytes().to_vec();
-    AttributeProto { name: name.to_owned(), r#type, s, ..Default::default() }
-}
-
-fn texts(name: &str, strings: Vec<Vec<u8>>) -> AttributeProto {
-    let r#type = AttributeType::Strings as i32;
-    AttributeProto { name: name.to_owned(), r#type, strings, ..Default::default() }
 }

@@ -3,9 +3,10 @@
 use smartcore::algorithm::neighbour::linear_search::LinearKNNSearch;
 use smartcore::metrics::distance::euclidian::Euclidian;
 
+use super::classifier::Classifier;
 use super::graph::Graph;
+use super::samples::Samples;
 use super::samples::failed;
-use super::{Classifier, Samples};
 use crate::error::Result;
 use crate::model::Standardization;
 

@@ -3,9 +3,10 @@
 use smartcore::linalg::basic::arrays::Array;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
+use super::classifier::Classifier;
 use super::graph::Graph;
+use super::samples::Samples;
 use super::samples::failed;
-use super::{Classifier, Samples};
 use crate::error::Result;
 
 /// One layer of weights for raw features.

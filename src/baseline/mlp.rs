@@ -5,8 +5,9 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::classifier::Classifier;
 use super::graph::Graph;
-use super::{Classifier, Samples};
+use super::samples::Samples;
 use crate::error::Result;
 use crate::model::{Head, HeadSpec};
 use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::{Config, Samples};
+use super::config::Config;
+use super::samples::Samples;
 use crate::dataset::{Dataset, FeatureTable, Method, Split};
 use crate::error::{Error, Result};
 use crate::features::descriptors;

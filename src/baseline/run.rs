@@ -14,11 +14,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Config, Found, Kind, Problem, Settings, evaluation, export};
+use super::config::Config;
+use super::problem::Problem;
+use super::search::{Candidate, Found};
+use super::settings::{Kind, Settings};
+use super::{evaluation, export};
 use crate::dataset::{FeatureTable, Split};
 use crate::error::{Error, Result};
-use crate::export::{Exported, name_destination};
+use crate::export::Exported;
 use crate::files;
+use crate::onnx::write::name_destination;
 use crate::train::{PartMetrics, TrainingData};
 
 /// What `kind` says in `metrics.json`.

@@ -4,8 +4,11 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::classifier::Classifier;
 use super::evaluation::by_group;
-use super::{Classifier, Fold, Kind, Problem, Samples, Settings};
+use super::problem::{Fold, Problem};
+use super::samples::Samples;
+use super::settings::{Kind, Settings};
 use crate::error::Result;
 use crate::metrics::argmax;
 use crate::progress;

@@ -5,7 +5,10 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Classifier, Fold, Samples, boosting, forest, knn, logistic, mlp, svm};
+use super::classifier::Classifier;
+use super::problem::Fold;
+use super::samples::Samples;
+use super::{boosting, forest, knn, logistic, mlp, svm};
 use crate::error::Result;
 
 /// A kind of model.

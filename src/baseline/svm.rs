@@ -8,9 +8,11 @@ use libsvm_rs::{
     KernelType, SvmModel, SvmNode, SvmParameter, SvmProblem, SvmType, check_parameter, set_quiet,
 };
 
+use super::classifier::Classifier;
 use super::graph::Graph;
+use super::problem::Fold;
+use super::samples::Samples;
 use super::samples::failed;
-use super::{Classifier, Fold, Samples};
 use crate::error::Result;
 use crate::model::Standardization;
 

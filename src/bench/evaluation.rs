@@ -26,7 +26,7 @@ impl EvaluationSet {
     /// model's genres are not the split's.
     pub fn of(model: &Path, data: Option<&Path>, split: Option<&Path>) -> Result<Option<Self>> {
         #[cfg(feature = "train")]
-        if let Some(set) = crate::baseline::evaluation_set(model)? {
+        if let Some(set) = super::baseline_set::evaluation_set(model)? {
             return Ok(Some(set));
         }
         let given = data.is_some();

@@ -4,6 +4,8 @@
 //! the cases that are to be compared take turns, so that whatever else the machine does
 //! meets them all alike. A case that cannot run keeps its row, with the reason.
 
+#[cfg(feature = "train")]
+mod baseline_set;
 mod case;
 mod chart;
 #[cfg(feature = "tract")]

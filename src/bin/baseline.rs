@@ -52,8 +52,8 @@ fn run(cli: Cli) -> Result<()> {
     let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
     let runs = baseline::train(&cli.config, &destination)?;
     if cli.json {
-        cli::println(baseline::summary_json(&runs)?)
+        cli::println(cli::baseline_summary::json(&runs)?)
     } else {
-        cli::print(baseline::summary(&runs))
+        cli::print(cli::baseline_summary::text(&runs))
     }
 }

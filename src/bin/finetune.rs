@@ -56,8 +56,8 @@ fn run(cli: Cli) -> Result<()> {
     let run = finetune(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     if cli.json {
-        cli::println(train::summary_json(&run, &exported)?)
+        cli::println(cli::finetune_summary::json(&run, &exported)?)
     } else {
-        cli::print(train::summary(&run, &exported)?)
+        cli::print(cli::finetune_summary::text(&run, &exported)?)
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
-use genre_transfer::train::{self, Destination, Run, interrupt};
+use genre_transfer::train::{Destination, Run, interrupt};
 use genre_transfer::{cli, export};
 
 // Maps of every layer come and go at each step; glibc gives such large blocks back to the
@@ -86,9 +86,9 @@ fn run(mut cli: Cli) -> Result<()> {
     let run = train_cnn(&config, destination)?;
     let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
     if cli.json {
-        cli::println(train::summary_json(&run, &exported)?)
+        cli::println(cli::finetune_summary::json(&run, &exported)?)
     } else {
-        cli::print(train::summary(&run, &exported)?)
+        cli::print(cli::finetune_summary::text(&run, &exported)?)
     }
 }
 

@@ -11,11 +11,13 @@ use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
-use super::splice::{int, int64s, keep_what_outputs_need, node};
-use super::{INPUT, OUTPUTS, rename};
 use crate::error::{Error, Result};
-use crate::model::import;
 use crate::model::{CnnEnsemble, GenreModel};
+use crate::onnx::names::{LOG_MEL, OUTPUTS};
+use crate::onnx::nodes::{int, int64_tensor, node};
+use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::prune::rename;
+use crate::onnx::values;
 
 const LOGITS: &str = "logits";
 
@@ -88,7 +90,7 @@ fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
         .initializer
         .iter()
         .filter(|tensor| tensor.dims == [1])
-        .filter_map(|tensor| Some((&tensor.name, *import::ints(path, tensor).ok()?.first()?)))
+        .filter_map(|tensor| Some((&tensor.name, *values::ints(path, tensor).ok()?.first()?)))
         .collect();
     let shape = |node: &NodeProto| {
         let free: Vec<usize> =
@@ -104,7 +106,7 @@ fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
             (2, 0) => sizes[0] = 0,
             _ => return None,
         }
-        Some(int64s(node.output.first()?, sizes))
+        Some(int64_tensor(node.output.first()?, sizes))
     };
     graph.node.iter().filter(|node| node.op_type == "Concat").filter_map(shape).collect()
 }
@@ -115,9 +117,9 @@ fn append_softmax(proto: &mut ModelProto, members: usize) {
         graph.node.push(node("Softmax", &[LOGITS], OUTPUTS[0], vec![int("axis", 1)]));
     } else {
         // [batch, members * classes] to [batch, members, classes], and the mean over members.
-        let shape = int64s("logits.shape", vec![0, members as i64, -1]);
+        let shape = int64_tensor("logits.shape", vec![0, members as i64, -1]);
         // burn-onnx writes opset 18, where a mean's axes are an input.
-        let axis = int64s("logits.axis", vec![1]);
+        let axis = int64_tensor("logits.axis", vec![1]);
         let averaged = ["probabilities.members", &axis.name];
         graph.node.extend([
             node("Reshape", &[LOGITS, &shape.name], "logits.members", vec![]),
@@ -143,7 +145,7 @@ fn shrink_last_axis(output: &mut ValueInfoProto, members: i64) {
 
 fn name_ports(proto: &mut ModelProto) {
     let Some(graph) = &proto.graph else { return };
-    let inputs = graph.input.iter().map(|value| value.name.clone()).zip([INPUT]);
+    let inputs = graph.input.iter().map(|value| value.name.clone()).zip([LOG_MEL]);
     let outputs = graph.output.iter().map(|value| value.name.clone()).zip([LOGITS, OUTPUTS[1]]);
     let names: BTreeMap<String, String> =
         inputs.chain(outputs).map(|(old, new)| (old, new.to_owned())).collect();

@@ -1,4 +1,4 @@
-//! A model that hears a whole recording: front end, patching and the mean over patches
+//! A model that takes a whole recording: front end, patching and the mean over patches
 //! around the graph that takes log-mels.
 
 use std::collections::BTreeMap;
@@ -6,12 +6,15 @@ use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 
-use super::builder::{Builder, Count};
-use super::splice::{Size, floats, int, sized_port, tensor};
-use super::{INPUT, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM, front_end, opset, rename};
+use super::front_end;
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::onnx;
+use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
+use crate::onnx::nodes::{Size, float_tensor, int, sized_port, tensor};
+use crate::onnx::opset;
+use crate::onnx::piece::{Builder, Count};
+use crate::onnx::prune::rename;
 
 /// The operators used here have had their form since this opset.
 pub(super) const OLDEST_OPSET: i64 = 12;
@@ -21,7 +24,11 @@ pub(super) const OLDEST_OPSET: i64 = 12;
 /// # Errors
 /// [`Error::Onnx`] if the model's own graph is written for an opset that is too old, or takes
 /// only so many patches at a time.
-pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
+pub(super) fn prepend_front_end(
+    model: &mut ModelProto,
+    front_end: &FrontEnd,
+    path: &Path,
+) -> Result<()> {
     let opset = opset::of(model);
     check_opset(opset, path)?;
     check_batch(onnx::input(model, path)?.dims.first().copied().flatten(), path)?;
@@ -37,13 +44,13 @@ pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) ->
 
     let mut before = Builder::new("front_end", opset);
     let counts = Counts::add(&mut before, front_end);
-    let heard = cut(&mut before, front_end, &counts);
+    let samples = cut(&mut before, front_end, &counts);
     let frames =
-        front_end::log_mel(&mut before, front_end, &heard, &Count::Computed(counts.frames));
+        front_end::log_mel(&mut before, front_end, &samples, &Count::Computed(counts.frames));
     let FrontEnd { patch_hop, patch_frames, .. } = *front_end;
     let patches = Count::Computed(counts.patches);
     let cut = before.runs(&frames, "cut", 0, &patches, [patch_hop, patch_frames]);
-    before.output("Identity", &[&cut], INPUT, vec![]);
+    before.output("Identity", &[&cut], LOG_MEL, vec![]);
     before.prepend_to(graph);
 
     let mut after = Builder::new("clip", opset);
@@ -128,7 +135,7 @@ fn cut(builder: &mut Builder, front_end: &FrontEnd, counts: &Counts) -> String {
     let mut silence = |name: &str, samples: usize| {
         let shape = builder.integers(&format!("{name}.shape"), &[2], &[1, samples as i64]);
         // Zero is the default, but tract takes that for one of double precision.
-        let zero = tensor("value", floats("", &[1], &[0.0]));
+        let zero = tensor("value", float_tensor("", &[1], &[0.0]));
         builder.node("ConstantOfShape", &[&shape], name, vec![zero])
     };
     // A patch of silence is enough, however short the recording.

@@ -16,9 +16,9 @@
 use std::collections::HashSet;
 use std::f64::consts::{LOG10_E, TAU};
 
-use super::builder::{Builder, Count};
-use super::splice::ints;
 use crate::features::{FrontEnd, LogKind, Spectrum, hann, mel_rows};
+use crate::onnx::nodes::ints;
+use crate::onnx::piece::{Builder, Count};
 
 /// Adds the nodes from `waveform` `[batch, samples]`, which holds the windows of `frames`
 /// frames and no sample more, to log-mels `[batch * frames, mels]`; their name.
@@ -176,22 +176,24 @@ mod tests {
     use prost::Message;
     use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto};
 
-    use super::super::splice::{int, node, port};
-    use super::super::{INPUT, OUTPUTS, PATCH_PROBABILITIES, clip, opset, waveform};
+    use super::super::{clip, waveform};
     use super::*;
     use crate::features::{Extractor, Filterbank};
+    use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES};
+    use crate::onnx::nodes::{int, node, port};
+    use crate::onnx::opset;
     use crate::runtime::{self, Options, Runtime, Tensor};
 
-    type Hear = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::Result<()>;
+    type Prepend = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::error::Result<()>;
 
-    /// The outputs, by name, of a model that shows its log-mels, made to hear samples.
-    fn hear(hear: Hear, front_end: &FrontEnd, input: Tensor) -> Vec<(String, Tensor)> {
+    /// The outputs, by name, of a model that shows its log-mels, made to take samples.
+    fn run(prepend: Prepend, front_end: &FrontEnd, input: Tensor) -> Vec<(String, Tensor)> {
         let size = front_end.patch_frames * front_end.mels;
-        let flat = |output| node("Flatten", &[INPUT], output, vec![int("axis", 1)]);
+        let flat = |output| node("Flatten", &[LOG_MEL], output, vec![int("axis", 1)]);
         let graph = GraphProto {
             name: "shown".into(),
             node: OUTPUTS.map(flat).to_vec(),
-            input: vec![port(INPUT, None, &[front_end.patch_frames, front_end.mels])],
+            input: vec![port(LOG_MEL, None, &[front_end.patch_frames, front_end.mels])],
             output: OUTPUTS.map(|output| port(output, None, &[size])).to_vec(),
             ..Default::default()
         };
@@ -203,7 +205,7 @@ mod tests {
             ..Default::default()
         };
         let file = tempfile::NamedTempFile::new().unwrap();
-        hear(&mut model, front_end, file.path()).unwrap();
+        prepend(&mut model, front_end, file.path()).unwrap();
         opset::lower(&mut model);
         assert!(opset::of(&model) <= clip::OLDEST_OPSET);
         std::fs::write(file.path(), model.encode_to_vec()).unwrap();
@@ -236,11 +238,11 @@ mod tests {
 
         let shape = vec![wanted.count, front_end.waveform_samples()];
         let waveforms = Tensor { shape, data: front_end.waveforms(&samples) };
-        let outputs = hear(waveform::hear, front_end, waveforms);
+        let outputs = run(waveform::prepend_front_end, front_end, waveforms);
         assert_close(&outputs[0].1.data, &wanted.data, &what);
 
         let shape = vec![1, length];
-        let outputs = hear(clip::hear, front_end, Tensor { shape, data: samples });
+        let outputs = run(clip::prepend_front_end, front_end, Tensor { shape, data: samples });
         let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]]);
         assert_close(&outputs[1].1.data, &wanted.data, &what);

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::splice::{floats, keep_what_outputs_need};
 use crate::error::Result;
-use crate::model::import;
+use crate::onnx::nodes::float_tensor;
+use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::values;
 
 /// The operators' own default for what is added to a variance.
 const EPSILON: f32 = 1e-5;
@@ -66,7 +67,7 @@ fn fold(
         return Ok(None);
     }
     let constant = |name: &String| graph.initializer.iter().find(|tensor| tensor.name == *name);
-    let values = |tensor: &TensorProto| import::floats(path, tensor);
+    let values = |tensor: &TensorProto| values::floats(path, tensor);
     let Some(statistics) = statistics.iter().map(constant).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
@@ -102,8 +103,8 @@ fn fold(
     let bias: Vec<f32> = (0..channels).map(|c| (offset(c) + f64::from(beta[c])) as f32).collect();
     let name = &norm.output[0];
     let folded = [
-        floats(&format!("{name}.weight"), &shape, &weights),
-        floats(&format!("{name}.bias"), &[channels], &bias),
+        float_tensor(&format!("{name}.weight"), &shape, &weights),
+        float_tensor(&format!("{name}.bias"), &[channels], &bias),
     ];
     Ok(Some((at, folded)))
 }
@@ -115,8 +116,8 @@ pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attri
 
 #[cfg(test)]
 mod tests {
-    use super::super::splice::node;
     use super::*;
+    use crate::onnx::nodes::{node, port};
 
     fn graph(readers: &[&str]) -> ModelProto {
         let mut nodes = vec![
@@ -125,13 +126,13 @@ mod tests {
             node("Relu", &["n"], "y", vec![]),
         ];
         nodes.extend(readers.iter().map(|tensor| node("Relu", &[tensor], "z", vec![])));
-        let vector = |name, values: [f32; 2]| floats(name, &[2], &values);
-        let mut output = vec![super::super::splice::port("y", None, &[2])];
-        output.extend(readers.iter().map(|_| super::super::splice::port("z", None, &[2])));
+        let vector = |name, values: [f32; 2]| float_tensor(name, &[2], &values);
+        let mut output = vec![port("y", None, &[2])];
+        output.extend(readers.iter().map(|_| port("z", None, &[2])));
         let graph = GraphProto {
             node: nodes,
             initializer: vec![
-                floats("w", &[2, 1, 1, 1], &[3.0, 5.0]),
+                float_tensor("w", &[2, 1, 1, 1], &[3.0, 5.0]),
                 vector("gamma", [2.0, 1.0]),
                 vector("beta", [0.5, -1.0]),
                 vector("mean", [1.0, 0.0]),
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(operators, ["Conv", "Relu"]);
         assert_eq!(graph.node[0].input, ["x", "n.weight", "n.bias"]);
         assert_eq!(graph.node[0].output, ["n"]);
-        let value = |at: usize| import::floats(Path::new(""), &graph.initializer[at]).unwrap().1;
+        let value = |at: usize| values::floats(Path::new(""), &graph.initializer[at]).unwrap().1;
         // (3 x - 1) * 2 / 2 + 0.5 and (5 x - 0) * 1 / 1 - 1.
         assert_eq!([value(0), value(1)], [vec![3.0, 5.0], vec![-0.5, -1.0]]);
         assert_eq!(graph.initializer.len(), 2, "nothing unused may stay");

@@ -4,15 +4,26 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Agreement, Input, OUTPUTS, PATCH_PROBABILITIES, RELATIVE_TOLERANCE, TOLERANCE, clip};
+use super::clip;
+use super::exported::Agreement;
+use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::Head;
-use crate::model::import::{data_input, output_name};
+use crate::model::import::{self, data_input};
 use crate::onnx;
+use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
+use crate::onnx::output_name;
 use crate::runtime::{self, Runtime, Session};
 use crate::train::{Run, Trained};
+
+/// The largest difference of a probability between a runtime and the trained model.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// The largest difference of an embedding or a logit, relative to the largest of them: that
+/// of an import. It shows what a probability near 0 or 1 hides.
+pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
@@ -23,7 +34,7 @@ pub(super) struct Probe {
 
 /// What is put into an exported file, and the log-mel patches `[patches, frames, mels]` that
 /// the native front end makes of it.
-struct Heard {
+struct ProbeInput {
     input: runtime::Tensor,
     log_mels: Vec<f32>,
 }
@@ -56,28 +67,28 @@ impl Probe {
                 data_input(path, &onnx::read(path)?, frames, mels)?.batch
             }
         };
-        let heard = match (input, preprocessor) {
+        let inputs = match (input, preprocessor) {
             (Input::Clip, Preprocessor::Audio(front_end)) => {
                 clip::check_batch(fixed, run.folder())?;
                 recordings(front_end)?
             }
             _ => {
                 let counts = fixed.map_or(vec![1, 4], |batch| vec![batch]);
-                let patches = |count| Heard::patches(count, preprocessor, input);
+                let patches = |count| ProbeInput::patches(count, preprocessor, input);
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
-        let probe = |Heard { input: tensor, log_mels }| {
+        let probe = |ProbeInput { input: tensor, log_mels }| {
             let count = log_mels.len() / (frames * mels);
             let answers = reference(trained, run, &log_mels, count, [frames, mels])?;
             let wanted = if input == Input::Clip { answers.averaged(count) } else { answers };
             Ok(Self { input: tensor, wanted })
         };
-        heard.into_iter().map(probe).collect()
+        inputs.into_iter().map(probe).collect()
     }
 }
 
-impl Heard {
+impl ProbeInput {
     /// Patches as the model is made for: from the middle of synthesized music of different
     /// styles. So the proof needs no data and is always the same.
     fn patches(count: usize, preprocessor: &Preprocessor, input: Input) -> Result<Self> {
@@ -121,7 +132,7 @@ impl Heard {
 }
 
 /// Music of odd lengths, from several patches to a single sample.
-fn recordings(front_end: &FrontEnd) -> Result<Vec<Heard>> {
+fn recordings(front_end: &FrontEnd) -> Result<Vec<ProbeInput>> {
     let extractor = Extractor::new(front_end)?;
     let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
     let lengths = [patch + 2 * hop + 37, patch + hop, patch / 3 + 1, 1];
@@ -130,52 +141,68 @@ fn recordings(front_end: &FrontEnd) -> Result<Vec<Heard>> {
         let middle = music.len() / 2;
         let data: Vec<f32> = music.into_iter().cycle().skip(middle).take(length).collect();
         let log_mels = extractor.patches(&data).data;
-        Ok(Heard { input: runtime::Tensor { shape: vec![1, length], data }, log_mels })
+        Ok(ProbeInput { input: runtime::Tensor { shape: vec![1, length], data }, log_mels })
     };
     lengths.into_iter().enumerate().map(one).collect()
 }
 
 /// Compares the exported file with the trained model in every runtime at hand.
 pub(super) fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
-    let mut agreement = vec![];
-    for runtime in [Runtime::Tract, Runtime::Ort] {
-        let mut session = match runtime::open(runtime, path, &runtime::Options::default()) {
-            Ok(session) => session,
-            Err(error @ Error::Runtime { .. }) if runtime.version().is_none() => {
-                let reason = Some(error.to_string());
-                agreement.push(Agreement {
-                    runtime,
-                    max_abs_difference: None,
-                    max_relative_difference: None,
-                    reason,
-                });
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+    let is_missing = |runtime: Runtime| runtime.version().is_none();
+    compare_in_runtimes(path, is_missing, |runtime, session| {
         let (mut absolute, mut relative) = (0f32, 0f32);
         for probe in probes {
-            let (given, wanted) = (answers(&mut *session, path, probe)?, &probe.wanted);
+            let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
             let [one, other] = given.differences(wanted);
             (absolute, relative) = (worse(absolute, one), worse(relative, other));
         }
         // Written so that NaN fails.
-        if !(absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE) {
-            let reason = format!(
-                "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
-                 model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
-                 largest (allowed: {RELATIVE_TOLERANCE:e})"
-            );
-            return Err(Error::onnx(path, reason));
+        if absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE {
+            return Ok((absolute, Some(relative)));
         }
-        agreement.push(Agreement {
-            runtime,
-            max_abs_difference: Some(absolute),
-            max_relative_difference: Some(relative),
-            reason: None,
-        });
-    }
-    Ok(agreement)
+        let reason = format!(
+            "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
+             model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
+             largest (allowed: {RELATIVE_TOLERANCE:e})"
+        );
+        Err(Error::onnx(path, reason))
+    })
+}
+
+/// Opens the file at `path` in tract and in ort and lets `differences` find the largest
+/// difference of a probability there, and the relative one of embeddings and logits where
+/// there are any. A runtime that `may_fail` and does is listed with its reason.
+///
+/// # Errors
+/// Those of `differences`, and of a runtime that may not fail.
+pub(crate) fn compare_in_runtimes(
+    path: &Path,
+    may_fail: impl Fn(Runtime) -> bool,
+    differences: impl Fn(Runtime, &mut dyn Session) -> Result<(f32, Option<f32>)>,
+) -> Result<Vec<Agreement>> {
+    let compare = |runtime| {
+        let opened = runtime::open(runtime, path, &runtime::Options::default());
+        match opened.and_then(|mut session| differences(runtime, &mut *session)) {
+            Ok((absolute, relative)) => Ok(Agreement {
+                runtime,
+                max_abs_difference: Some(absolute),
+                max_relative_difference: relative,
+                reason: None,
+            }),
+            Err(error @ Error::Runtime { .. }) if may_fail(runtime) => {
+                // The file has another name in the end.
+                let file = format!("{}: ", path.display());
+                Ok(Agreement {
+                    runtime,
+                    max_abs_difference: None,
+                    max_relative_difference: None,
+                    reason: Some(error.to_string().replace(&file, "")),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    };
+    [Runtime::Tract, Runtime::Ort].into_iter().map(compare).collect()
 }
 
 impl Answers {
@@ -313,7 +340,8 @@ mod tests {
             let front_end = FrontEnd::preset(name).unwrap();
             let size = front_end.patch_frames * front_end.mels;
             let preprocessor = Preprocessor::Audio(front_end);
-            let probes = || Heard::patches(12, &preprocessor, Input::LogMel).unwrap().input.data;
+            let probes =
+                || ProbeInput::patches(12, &preprocessor, Input::LogMel).unwrap().input.data;
             let patches = probes();
             assert_eq!(patches.len(), 12 * size);
             assert_eq!(patches, probes());

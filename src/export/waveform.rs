@@ -1,24 +1,30 @@
-//! A model that hears one patch of samples: its front end before the graph that takes log-mels.
+//! A model that takes one patch of samples: its front end before the graph that takes log-mels.
 
 use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 
-use super::builder::{Builder, Count};
-use super::splice::port;
-use super::{INPUT, WAVEFORM, front_end, opset};
+use super::front_end;
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::onnx;
+use crate::onnx::names::{LOG_MEL, WAVEFORM};
+use crate::onnx::nodes::port;
+use crate::onnx::opset;
+use crate::onnx::piece::{Builder, Count};
 
 /// Makes `model`, which takes log-mels, take the samples of patches.
-pub(super) fn hear(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
+pub(super) fn prepend_front_end(
+    model: &mut ModelProto,
+    front_end: &FrontEnd,
+    path: &Path,
+) -> Result<()> {
     let batch = onnx::input(model, path)?.dims.first().copied().flatten();
     let mut builder = Builder::new("front_end", opset::of(model));
     let FrontEnd { patch_frames, mels, .. } = *front_end;
     let frames = front_end::log_mel(&mut builder, front_end, WAVEFORM, &Count::Known(patch_frames));
     let shape = builder.integers("patch", &[3], &[-1, patch_frames as i64, mels as i64]);
-    builder.output("Reshape", &[&frames, &shape], INPUT, vec![]);
+    builder.output("Reshape", &[&frames, &shape], LOG_MEL, vec![]);
     let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
     builder.prepend_to(graph);
     graph.input = vec![port(WAVEFORM, batch, &[front_end.waveform_samples()])];

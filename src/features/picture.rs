@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::LogMel;
+use super::extractor::LogMel;
 use super::magma::magma;
 use crate::error::{Error, Result};
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extractor, FrontEnd, LogMel, PictureFrontEnd};
+use super::extractor::{Extractor, LogMel};
+use super::front_end::FrontEnd;
+use super::picture::PictureFrontEnd;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 

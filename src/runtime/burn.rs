@@ -46,10 +46,10 @@ impl Burn {
             model,
             device,
             input: Port {
-                name: crate::export::INPUT.to_owned(),
+                name: crate::onnx::names::LOG_MEL.to_owned(),
                 dims: vec![None, Some(patch_frames), Some(mels)],
             },
-            outputs: crate::export::OUTPUTS.map(str::to_owned).to_vec(),
+            outputs: crate::onnx::names::OUTPUTS.map(str::to_owned).to_vec(),
         })
     }
 }

@@ -20,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::features::{Extractor, Patches};
 use crate::files;
 use crate::model::Backbone;
-use crate::model::import::{data_input, output_name};
+use crate::model::import::data_input;
 use crate::onnx;
+use crate::onnx::output_name;
 use crate::progress;
 use crate::runtime::{self, PatchInput, Runtime, Session};
 

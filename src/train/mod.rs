@@ -9,7 +9,6 @@ mod embeddings;
 mod fit;
 pub mod interrupt;
 mod run;
-mod summary;
 
 pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};
 pub use config::{Config, DeepOptions, Folds, HeadOptions, Unfreeze};
@@ -19,7 +18,6 @@ pub use fit::{Epoch, Example, Fitted, Score, TrackPrediction, class_weights, fit
 pub use run::{
     CrossValidation, Metrics, PartMetrics, Prediction, Run, Spec, Trained, TrainingData,
 };
-pub use summary::{summary, summary_json};
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

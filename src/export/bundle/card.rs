@@ -5,7 +5,9 @@
 use minijinja::Environment;
 use serde::Serialize;
 
-use super::super::{Exported, Input, Validation};
+use super::super::exported::Exported;
+use super::super::input::Input;
+use super::super::precision::Validation;
 use crate::dataset::Method;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::onnx;
+use crate::onnx::names::PROBABILITIES;
 use crate::runtime::Port;
 
 /// The most patches that Triton may gather from several requests.
@@ -21,7 +22,7 @@ pub(super) fn config(path: &Path) -> Result<String> {
     let inputs = tensor(&input, batched, "");
     let outputs: Vec<String> = (outputs.iter())
         .map(|port| {
-            let labelled = port.name == super::super::OUTPUTS[0];
+            let labelled = port.name == PROBABILITIES;
             tensor(port, batched, if labelled { ", label_filename: \"labels.txt\"" } else { "" })
         })
         .collect();

@@ -6,10 +6,10 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::f16;
 
-use super::super::splice::{int, node};
 use super::layer::Layer;
 use crate::error::Result;
 use crate::onnx;
+use crate::onnx::nodes::{int, node};
 
 /// Stores every layer's weight as 16-bit floats, with a cast back to 32 bits that runtimes do
 /// once, when they open the file. A weight with values that do not fit stays as it is.

@@ -10,13 +10,15 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-use super::super::fuse::attribute;
-use super::super::splice::{floats, int, keep_what_outputs_need, node};
+use super::kind::Precision;
 use super::layer::{Layer, Weight};
-use super::{Precision, byte_tensor};
+use super::opset::check_opset;
 use crate::error::Result;
-use crate::model::import;
 use crate::onnx;
+use crate::onnx::attributes::attribute;
+use crate::onnx::nodes::{byte_tensor, float_tensor, int, node};
+use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::values;
 
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;
@@ -29,7 +31,7 @@ const OLDEST_OPSET: i64 = 11;
 /// # Errors
 /// [`crate::Error::Onnx`] if the graph's opset is too old.
 pub(super) fn convert(path: &Path, model: &mut ModelProto) -> Result<()> {
-    super::check_opset(path, model, Precision::Int8, OLDEST_OPSET)?;
+    check_opset(path, model, Precision::Int8, OLDEST_OPSET)?;
     let graph = onnx::graph_mut(path, model)?;
     let mut given = HashSet::new();
     let mut replaced: HashMap<usize, Vec<NodeProto>> = HashMap::new();
@@ -71,7 +73,7 @@ impl Products {
         }
         let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
             Some(name) => match graph.initializer.iter().find(|tensor| tensor.name == *name) {
-                Some(tensor) => Some(import::floats(path, tensor)?.1),
+                Some(tensor) => Some(values::floats(path, tensor)?.1),
                 None => return Ok(None),
             },
             None => None,
@@ -112,7 +114,7 @@ impl Products {
         }
         let [weight, scales] = ["int8", "scales"].map(name);
         graph.initializer.push(byte_tensor(weight.clone(), &self.weight.shape, &self.bytes));
-        graph.initializer.push(floats(&scales, &self.along, &self.scales));
+        graph.initializer.push(float_tensor(&scales, &self.along, &self.scales));
         let attributes = match self.operator {
             "ConvInteger" => self.layer.attribute.clone(),
             _ => vec![],
@@ -126,7 +128,7 @@ impl Products {
             None => nodes.push(node("Mul", &[&floating, &both], output, vec![])),
             Some(values) => {
                 let [scaled, bias] = ["scaled", "bias"].map(name);
-                graph.initializer.push(floats(&bias, &self.along, values));
+                graph.initializer.push(float_tensor(&bias, &self.along, values));
                 nodes.push(node("Mul", &[&floating, &both], &scaled, vec![]));
                 nodes.push(node("Add", &[&scaled, &bias], output, vec![]));
             }
@@ -139,8 +141,8 @@ impl Products {
 mod tests {
     use tract_onnx::pb::OperatorSetIdProto;
 
-    use super::super::super::splice::port;
     use super::*;
+    use crate::onnx::nodes::port;
 
     /// A convolution whose constants are called as a folded batch normalization calls them, a
     /// grouped one, and a dense layer with its weight transposed.
@@ -153,11 +155,11 @@ mod tests {
             node("Gemm", &["flat", "dense", "shift"], "out", vec![int("transB", 1)]),
         ];
         let initializer = vec![
-            floats("y.weight", &[2, 2, 1, 1], &[1.0, -2.0, 3.0, 0.5]),
-            floats("y.bias", &[2], &[0.25, -1.0]),
-            floats("grouped", &[2, 1, 1, 1], &[1.0, 2.0]),
-            floats("dense", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
-            floats("shift", &[3], &[0.0, 1.0, 2.0]),
+            float_tensor("y.weight", &[2, 2, 1, 1], &[1.0, -2.0, 3.0, 0.5]),
+            float_tensor("y.bias", &[2], &[0.25, -1.0]),
+            float_tensor("grouped", &[2, 1, 1, 1], &[1.0, 2.0]),
+            float_tensor("dense", &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            float_tensor("shift", &[3], &[0.0, 1.0, 2.0]),
         ];
         let graph = GraphProto {
             node: nodes,

@@ -10,12 +10,14 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::super::splice::{floats, int, keep_what_outputs_need, node, sized_port};
+use super::kind::Precision;
 use super::layer::Layer;
-use super::{Precision, byte_tensor};
+use super::opset::check_opset;
 use crate::error::{Error, Result};
-use crate::model::import;
 use crate::onnx;
+use crate::onnx::nodes::{byte_tensor, float_tensor, int, node, sized_port};
+use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::values;
 
 /// Scales along an axis, since this opset.
 const OLDEST_OPSET: i64 = 13;
@@ -50,7 +52,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Onnx`] if the graph's opset is too old.
     pub fn of(path: &Path, model: &ModelProto) -> Result<Self> {
-        super::check_opset(path, model, Precision::Int8Static, OLDEST_OPSET)?;
+        check_opset(path, model, Precision::Int8Static, OLDEST_OPSET)?;
         let graph = onnx::graph(path, model)?;
         let mut layers = Layer::all(graph);
         layers.retain(|layer| !layer.is_head && layer.can_be_bytes(graph));
@@ -154,7 +156,7 @@ fn make_weights_bytes(
                 let inputs = [&*stored, &scale, &zero];
                 nodes.push(node("DequantizeLinear", &inputs, &weight.name, vec![axis]));
                 let count = scales.len();
-                graph.initializer.push(floats(&scale, &[count], &scales));
+                graph.initializer.push(float_tensor(&scale, &[count], &scales));
                 graph.initializer.push(byte_tensor(zero, &[count], &vec![0; count]));
                 graph.initializer[layer.weight] = byte_tensor(stored, &weight.shape, &bytes);
                 done.insert(layer.weight, scales.clone());
@@ -185,7 +187,7 @@ fn make_bias_integers(
     let Some(tensor) = tensor.filter(|tensor| tensor.dims == [scales.len() as i64]) else {
         return Ok(None);
     };
-    let (_, values) = import::floats(path, tensor)?;
+    let (_, values) = values::floats(path, tensor)?;
     let [stored, scale, zero, bias] =
         ["int32", "scale", "zero", "float"].map(|part| format!("{output}.bias.{part}"));
     let integers = values.iter().zip(scales).map(|(value, scale)| {
@@ -197,7 +199,7 @@ fn make_bias_integers(
     let back = node("DequantizeLinear", &[&stored, &scale, &zero], &bias, vec![axis]);
     let shape = [scales.len()];
     graph.initializer.push(integer_tensor(stored, &integers));
-    graph.initializer.push(floats(&scale, &shape, scales));
+    graph.initializer.push(float_tensor(&scale, &shape, scales));
     graph.initializer.push(integer_tensor(zero, &vec![0; scales.len()]));
     graph.node[layer.node].input[2] = bias;
     Ok(Some(back))
@@ -214,7 +216,7 @@ fn make_activations_bytes(graph: &mut GraphProto, steps: &HashMap<String, Step>)
             ["scale", "zero", "bytes", "back"].map(|part| format!("{name}.{part}"));
         nodes.push(node("QuantizeLinear", &[name, &scale, &zero], &bytes, vec![]));
         nodes.push(node("DequantizeLinear", &[&bytes, &scale, &zero], &back, vec![]));
-        constants.push(floats(&scale, &[], &[step.scale]));
+        constants.push(float_tensor(&scale, &[], &[step.scale]));
         constants.push(TensorProto {
             name: zero,
             data_type: DataType::Uint8 as i32,

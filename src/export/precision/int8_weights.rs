@@ -5,11 +5,10 @@ use std::path::Path;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::splice::{floats, int, node};
-use super::byte_tensor;
 use super::layer::Layer;
 use crate::error::Result;
 use crate::onnx;
+use crate::onnx::nodes::{byte_tensor, float_tensor, int, node};
 
 /// A layer of fewer weights is not worth a scale.
 const FEWEST: i64 = 1024;
@@ -36,7 +35,7 @@ pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
         nodes.push(node("Mul", &[&float, &scale], &weight.name, vec![]));
         let mut along_axis = vec![1; weight.shape.len()];
         along_axis[layer.axis] = scales.len();
-        graph.initializer.push(floats(&scale, &along_axis, &scales));
+        graph.initializer.push(float_tensor(&scale, &along_axis, &scales));
         graph.initializer[layer.weight] = byte_tensor(stored, &weight.shape, &bytes);
     }
     graph.node.splice(..0, nodes);

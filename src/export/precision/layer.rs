@@ -6,10 +6,10 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use super::super::OUTPUTS;
-use super::super::fuse::attribute;
 use crate::error::Result;
-use crate::model::import;
+use crate::onnx::attributes::attribute;
+use crate::onnx::names::OUTPUTS;
+use crate::onnx::values;
 
 /// A convolution or a matrix product whose weight is a constant.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Layer {
     /// Its weight.
     pub fn weight(&self, path: &Path, graph: &GraphProto) -> Result<Weight> {
         let tensor = &graph.initializer[self.weight];
-        let (shape, values) = import::floats(path, tensor)?;
+        let (shape, values) = values::floats(path, tensor)?;
         Ok(Weight { name: tensor.name.clone(), shape, values })
     }
 }

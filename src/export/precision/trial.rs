@@ -7,7 +7,7 @@ use prost::Message;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Input, OUTPUTS, PATCH_PROBABILITIES};
+use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
 use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
@@ -15,6 +15,7 @@ use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, Preprocessor};
 use crate::metrics::{argmax, mean_probabilities};
+use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::progress;
 use crate::runtime::{self, Runtime, Session, Tensor};
 use crate::train::Run;

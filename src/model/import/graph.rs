@@ -4,11 +4,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::layout::Layout;
-use super::tensor;
 use crate::error::{Error, Result};
+use crate::onnx::attributes::{attribute, int};
+use crate::onnx::values;
 
 /// How deep shape arithmetic may nest; real exporters stay below ten.
 const MAX_DEPTH: usize = 64;
@@ -26,22 +27,6 @@ pub(super) fn name(node: &NodeProto) -> &str {
         "" => node.output.first().map_or("", String::as_str),
         name => name,
     }
-}
-
-pub(super) fn attribute<'a>(node: &'a NodeProto, key: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name == key)
-}
-
-pub(super) fn int(node: &NodeProto, key: &str, default: i64) -> i64 {
-    attribute(node, key).map_or(default, |a| a.i)
-}
-
-pub(super) fn float(node: &NodeProto, key: &str, default: f32) -> f32 {
-    attribute(node, key).map_or(default, |a| a.f)
-}
-
-pub(super) fn ints<'a>(node: &'a NodeProto, key: &str) -> Option<&'a [i64]> {
-    attribute(node, key).map(|a| a.ints.as_slice())
 }
 
 impl<'a> Graph<'a> {
@@ -94,7 +79,7 @@ impl<'a> Graph<'a> {
         let tensor = self.constant(name).ok_or_else(|| {
             self.unsupported(node, format!("its input {index} is not a constant"))
         })?;
-        tensor::floats(self.path, tensor)
+        values::floats(self.path, tensor)
     }
 
     /// Whether `node` has an input `index` at all (an empty name means none).
@@ -167,7 +152,7 @@ impl<'a> Graph<'a> {
         depth: usize,
     ) -> Result<Vec<i64>> {
         if let Some(constant) = self.constant(tensor) {
-            return tensor::ints(self.path, constant);
+            return values::ints(self.path, constant);
         }
         let refuse = |node: &NodeProto, reason: &str| Err(self.unsupported(node, reason));
         let Some(node) = self.producers.get(tensor).filter(|_| depth < MAX_DEPTH) else {

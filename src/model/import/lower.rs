@@ -7,12 +7,13 @@ use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor, TensorData};
 use tract_onnx::pb::NodeProto;
 
-use super::graph::{Graph, attribute, float, int, ints};
+use super::graph::Graph;
 use super::layout::Layout;
 use crate::error::{Error, Result};
 use crate::model::cnn::{
     Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec,
 };
+use crate::onnx::attributes::{attribute, float, int, ints};
 
 /// The layers made so far, with the layout of the tensor that leaves them.
 pub(super) struct Lowering<'a> {

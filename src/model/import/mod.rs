@@ -10,7 +10,6 @@
 mod graph;
 mod layout;
 mod lower;
-mod tensor;
 
 use std::path::Path;
 
@@ -23,10 +22,10 @@ use tract_onnx::pb::ModelProto;
 use self::graph::Graph;
 use self::layout::Layout;
 use self::lower::Lowering;
-pub(crate) use self::tensor::{floats, ints};
 use super::{Cnn, CnnSpec};
 use crate::error::{Error, Result};
-use crate::onnx;
+use crate::onnx::describe::{self, output_name};
+use crate::onnx::read;
 use crate::runtime::{self, PatchInput, Runtime};
 
 /// The largest difference, relative to the output's largest value, that still counts as equal.
@@ -92,14 +91,14 @@ pub fn import(
     // The file is read twice, so that its weights are not in memory while tract holds
     // its own copies of them: 288 MB a copy for VGGish.
     let (output, input) = {
-        let model = onnx::read(path)?;
+        let model = read(path)?;
         let output = output_name(path, &model, output)?.to_owned();
         (output, data_input(path, &model, frames, mels)?)
     };
     let count = input.batch.unwrap_or(PROBES);
     let probes = probes(count * frames * mels);
     let theirs = original(path, &input, &output, &probes)?;
-    let (spec, cnn) = build(path, &onnx::read(path)?, [frames, mels], &output, device)?;
+    let (spec, cnn) = build(path, &read(path)?, [frames, mels], &output, device)?;
     let ours =
         cnn.forward(Tensor::from_data(TensorData::new(probes, [count, frames, mels]), device));
     let ours: Vec<f32> = ours.into_data().iter().collect();
@@ -154,9 +153,9 @@ fn build(
     output: &str,
     device: &Device,
 ) -> Result<(CnnSpec, Cnn)> {
-    let proto = onnx::graph(path, model)?;
+    let proto = describe::graph(path, model)?;
     let graph = Graph::new(path, proto);
-    let input = onnx::input(model, path)?;
+    let input = describe::input(model, path)?;
     let layout =
         Layout::input(&input.dims, frames, mels).map_err(|reason| Error::onnx(path, reason))?;
     let chain = graph.chain(&input.name, output)?;
@@ -180,33 +179,8 @@ pub fn data_input(
     frames: usize,
     mels: usize,
 ) -> Result<PatchInput> {
-    PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
+    PatchInput::new(&describe::input(model, path)?.dims, frames, mels)
         .map_err(|reason| Error::onnx(path, reason))
-}
-
-/// The output called `wanted`, else `embeddings`, else the last.
-///
-/// # Errors
-/// [`Error::Onnx`] naming the outputs there are.
-pub fn output_name<'a>(
-    path: &Path,
-    model: &'a ModelProto,
-    wanted: Option<&str>,
-) -> Result<&'a str> {
-    let names: Vec<&str> =
-        onnx::graph(path, model)?.output.iter().map(|output| output.name.as_str()).collect();
-    let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
-    match wanted {
-        Some(wanted) => find(wanted).ok_or_else(|| {
-            Error::onnx(
-                path,
-                format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")),
-            )
-        }),
-        None => find("embeddings")
-            .or(names.last().copied())
-            .ok_or_else(|| Error::onnx(path, "the graph has no output")),
-    }
 }
 
 #[cfg(test)]

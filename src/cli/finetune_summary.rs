@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Metrics, Run};
 use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::say::counted;
+use crate::train::{Metrics, Run};
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
 /// resample is like the others.
@@ -23,7 +23,7 @@ fn certainty([low, high]: [f64; 2]) -> String {
 ///
 /// # Errors
 /// Errors of the run's files.
-pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
+pub fn text(run: &Run, exported: &Exported) -> Result<String> {
     let (metrics, split) = (run.metrics()?, run.split()?);
     let mut text = String::new();
     let mut line = |content: String| text += &format!("{content}\n");
@@ -71,11 +71,11 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
     Ok(text)
 }
 
-/// The same as JSON: `run`, `metrics` and `export`.
+/// The finished run as JSON: `run`, `metrics` and `export`.
 ///
 /// # Errors
 /// Errors of the run's files.
-pub fn summary_json(run: &Run, exported: &Exported) -> Result<String> {
+pub fn json(run: &Run, exported: &Exported) -> Result<String> {
     // A struct and not a `Value`, which would print an f32 with the digits of an f64.
     #[derive(Serialize)]
     struct Summary<'a> {

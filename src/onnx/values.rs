@@ -24,7 +24,7 @@ fn wrong(path: &Path, tensor: &TensorProto, what: String) -> Error {
 /// The tensor's bytes, from the file itself or from the file it points to.
 fn bytes<'a>(path: &Path, tensor: &'a TensorProto) -> Result<std::borrow::Cow<'a, [u8]>> {
     if tensor.data_location == Some(DataLocation::External as i32) {
-        crate::onnx::external_data(path, tensor).map(Into::into)
+        super::read::external_data(path, tensor).map(Into::into)
     } else {
         Ok(tensor.raw_data.as_slice().into())
     }

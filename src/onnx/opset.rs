@@ -5,9 +5,9 @@ use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use super::splice::ints;
+use super::nodes::ints;
+use super::values;
 use crate::error::{Error, Result};
-use crate::model::import;
 
 /// Broadcasting as it is today, since this opset.
 const OLDEST: i64 = 7;
@@ -57,13 +57,13 @@ const SINCE: &[(&str, i64)] = &[
 ];
 
 /// The opset of the ONNX operators in `model`.
-pub(super) fn of(model: &ModelProto) -> i64 {
+pub(crate) fn of(model: &ModelProto) -> i64 {
     let sets = model.opset_import.iter().filter(|set| set.domain.is_empty());
     sets.map(|set| set.version).max().unwrap_or(0)
 }
 
 /// Refuses an opset that runtimes may not know yet.
-pub(super) fn check(opset: i64, path: &Path) -> Result<()> {
+pub(crate) fn check(opset: i64, path: &Path) -> Result<()> {
     if opset <= NEWEST {
         Ok(())
     } else {
@@ -75,7 +75,7 @@ pub(super) fn check(opset: i64, path: &Path) -> Result<()> {
 }
 
 /// Declares the oldest opset that `model` can do with, if all its operators are in [`SINCE`].
-pub(super) fn lower(model: &mut ModelProto) {
+pub(crate) fn lower(model: &mut ModelProto) {
     let Some(graph) = &mut model.graph else { return };
     let since: HashMap<&str, i64> = SINCE.iter().copied().collect();
     let oldest = graph.node.iter().map(|node| since.get(&*node.op_type).copied());
@@ -94,7 +94,7 @@ fn give_means_their_axes(graph: &mut GraphProto) {
     for mean in node.iter_mut().filter(|node| node.op_type == "ReduceMean") {
         let Some(name) = mean.input.get(1) else { continue };
         let axes = initializer.iter().find(|tensor| tensor.name == *name);
-        let axes = axes.and_then(|tensor| import::ints(Path::new(name), tensor).ok());
+        let axes = axes.and_then(|tensor| values::ints(Path::new(name), tensor).ok());
         if let Some(axes) = axes {
             mean.attribute.push(ints("axes", &axes));
             mean.input.truncate(1);

@@ -2,10 +2,10 @@
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-use super::splice::{floats, int, node};
+use super::nodes::{float_tensor, int, ints, node};
 
 /// A piece of a graph; every name in it begins with its prefix.
-pub(super) struct Builder {
+pub(crate) struct Builder {
     prefix: &'static str,
     opset: i64,
     nodes: Vec<NodeProto>,
@@ -13,7 +13,7 @@ pub(super) struct Builder {
 }
 
 /// How many of something there are.
-pub(super) enum Count {
+pub(crate) enum Count {
     /// This many.
     Known(usize),
     /// As many as the scalar of this name says at run time.
@@ -54,7 +54,7 @@ impl Builder {
     /// Adds a constant, rounded to single precision; its name.
     pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f64]) -> String {
         let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-        self.constant(floats(&format!("{}.{name}", self.prefix), shape, &values))
+        self.constant(float_tensor(&format!("{}.{name}", self.prefix), shape, &values))
     }
 
     /// Adds a constant of integers; its name.
@@ -120,7 +120,7 @@ impl Builder {
             let axes = self.integers("mean.axes", &[1], &[0]);
             self.output("ReduceMean", &[from, &axes], output, vec![int("keepdims", 1)]);
         } else {
-            let attributes = vec![super::splice::ints("axes", &[0]), int("keepdims", 1)];
+            let attributes = vec![ints("axes", &[0]), int("keepdims", 1)];
             self.output("ReduceMean", &[from], output, attributes);
         }
     }

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{BaselineRun, Metrics};
+use crate::baseline::{BaselineRun, Metrics};
 use crate::error::Result;
 use crate::export::Agreement;
 use crate::runtime::Runtime;
 
 /// The table that `baseline` ends with.
 #[must_use]
-pub fn summary(runs: &[BaselineRun]) -> String {
+pub fn text(runs: &[BaselineRun]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     if let Some(run) = runs.first() {
@@ -75,11 +75,11 @@ fn runs_in(difference: Option<f32>) -> String {
     difference.map_or_else(|| "-".to_owned(), |difference| format!("{difference:.0e}"))
 }
 
-/// The same as JSON: for every model its `run` folder and `metrics`.
+/// The finished runs as JSON: for every model its `run` folder and `metrics`.
 ///
 /// # Errors
 /// None that a finished run can cause.
-pub fn summary_json(runs: &[BaselineRun]) -> Result<String> {
+pub fn json(runs: &[BaselineRun]) -> Result<String> {
     #[derive(Serialize)]
     struct Finished<'a> {
         run: &'a Path,

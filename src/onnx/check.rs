@@ -1,213 +1,18 @@
-//! Safe reading of ONNX files: nothing a file says is believed before it is checked.
-//!
-//! A model file is often a stranger's. [`read`] therefore refuses, before any runtime
-//! sees them, files that are truncated or not ONNX at all, tensors whose declared shape
-//! does not match the bytes that are there (a claim of 2^40 elements costs nothing to
-//! write and a machine to believe), and external data outside the model's own folder.
-//!
-//! Format: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
+//! What a file says of its tensors, compared with the bytes that are there.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::collections::HashSet;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use prost::Message;
-use prost::bytes::Buf;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
-use tract_onnx::pb::{ValueInfoProto, type_proto};
 
 use crate::error::{Error, Result};
-use crate::runtime::Port;
-
-/// Reads and checks the ONNX file at `path`.
-///
-/// The file is decoded as it is read, so that it is never in memory twice. External
-/// data stays where it is; only that it is safe and large enough is checked.
-///
-/// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Onnx`] if it is empty, truncated
-/// or not ONNX, has no graph, has a tensor whose dimensions do not match its data, or
-/// refers to external data that is missing, too short or outside the model's folder.
-pub fn read(path: &Path) -> Result<ModelProto> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let metadata = file.metadata().map_err(Error::io(path))?;
-    if !metadata.is_file() {
-        return Err(Error::onnx(path, "not a file; give the .onnx file itself"));
-    }
-    if metadata.len() == 0 {
-        return Err(Error::onnx(path, "the file is empty"));
-    }
-    let mut source = FileBuf::new(file, metadata.len());
-    let decoded = ModelProto::decode(&mut source);
-    if let Some(error) = source.failure {
-        return Err(Error::io(path)(error));
-    }
-    let model = decoded.map_err(|e| {
-        Error::onnx(path, format!("not an ONNX model, or a truncated or damaged one ({e})"))
-    })?;
-    Checker { path }.model(&model)?;
-    Ok(model)
-}
-
-/// The model's `metadata_props`, by key.
-pub fn metadata(model: &ModelProto) -> BTreeMap<String, String> {
-    model.metadata_props.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect()
-}
-
-/// The model's one input, which must be a float tensor. Initializers that are listed as
-/// inputs as well, as old exporters do, are not counted.
-///
-/// # Errors
-/// [`Error::Onnx`] if there is none, more than one, or it is of another type.
-pub fn input(model: &ModelProto, path: &Path) -> Result<Port> {
-    let graph = model.graph.as_ref();
-    let weights: HashSet<&str> =
-        graph.into_iter().flat_map(|g| &g.initializer).map(|t| t.name.as_str()).collect();
-    let inputs: Vec<&ValueInfoProto> = graph
-        .into_iter()
-        .flat_map(|g| &g.input)
-        .filter(|input| !weights.contains(input.name.as_str()))
-        .collect();
-    match inputs[..] {
-        [input] => port(input, path),
-        _ => {
-            let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-            Err(Error::onnx(path, format!("needs exactly one input but has {names:?}")))
-        }
-    }
-}
-
-/// The model's outputs, which must be float tensors, in its order.
-///
-/// # Errors
-/// [`Error::Onnx`] if one is of another type.
-pub fn outputs(model: &ModelProto, path: &Path) -> Result<Vec<Port>> {
-    model.graph.iter().flat_map(|g| &g.output).map(|output| port(output, path)).collect()
-}
-
-/// The size of the model's weights, in bytes, wherever they are stored.
-pub(crate) fn weight_bytes(model: &ModelProto) -> usize {
-    let bytes = |tensor: &TensorProto| {
-        let element = DataType::try_from(tensor.data_type).ok().and_then(Element::of)?;
-        usize::try_from(element.bytes(elements(&tensor.dims)?)).ok()
-    };
-    model.graph.iter().flat_map(|graph| &graph.initializer).filter_map(bytes).sum()
-}
-
-fn port(value: &ValueInfoProto, path: &Path) -> Result<Port> {
-    let Some(type_proto::Value::TensorType(tensor)) =
-        value.r#type.as_ref().and_then(|t| t.value.as_ref())
-    else {
-        return Err(Error::onnx(path, format!("\"{}\" is not a tensor", value.name)));
-    };
-    if tensor.elem_type != DataType::Float as i32 {
-        let name =
-            DataType::try_from(tensor.elem_type).map_or("of an unknown type", |t| t.as_str_name());
-        return Err(Error::onnx(path, format!("\"{}\" is {name}, not FLOAT", value.name)));
-    }
-    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
-    let size = |dim: &Dimension| match dim.value {
-        Some(dimension::Value::DimValue(size)) => usize::try_from(size).ok(),
-        _ => None,
-    };
-    Ok(Port { name: value.name.clone(), dims: dims.map(size).collect() })
-}
-
-/// The bytes of a tensor whose data lies in a file of its own.
-///
-/// # Errors
-/// [`Error::Onnx`] if that file is missing, too short or outside the model's folder.
-pub fn external_data(path: &Path, tensor: &TensorProto) -> Result<Vec<u8>> {
-    let (file, offset, length) = Checker { path }.external(tensor, &tensor.name)?;
-    let mut source = File::open(&file).map_err(Error::io(&file))?;
-    source.seek(SeekFrom::Start(offset)).map_err(Error::io(&file))?;
-    let mut bytes = Vec::new();
-    source.take(length).read_to_end(&mut bytes).map_err(Error::io(&file))?;
-    Ok(bytes)
-}
-
-/// The model's graph.
-///
-/// # Errors
-/// [`Error::Onnx`] if there is none, which [`read`] has already ruled out.
-pub fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
-    model.graph.as_ref().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
-}
-
-/// The same, to be changed.
-///
-/// # Errors
-/// Those of [`graph`].
-pub fn graph_mut<'a>(path: &Path, model: &'a mut ModelProto) -> Result<&'a mut GraphProto> {
-    model.graph.as_mut().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
-}
-
-/// A file as protobuf input, read in pieces as the decoder asks for them.
-///
-/// A read that fails cannot be reported through [`Buf`]: the rest then reads as zeros,
-/// and the failure waits in `failure` for whoever called the decoder.
-struct FileBuf {
-    file: File,
-    remaining: usize,
-    block: Vec<u8>,
-    start: usize,
-    end: usize,
-    failure: Option<io::Error>,
-}
-
-impl FileBuf {
-    const BLOCK: usize = 1 << 18;
-
-    fn new(file: File, length: u64) -> Self {
-        let remaining = usize::try_from(length).unwrap_or(usize::MAX);
-        let block = vec![0; Self::BLOCK];
-        let mut buf = Self { file, remaining, block, start: 0, end: 0, failure: None };
-        buf.refill();
-        buf
-    }
-
-    fn refill(&mut self) {
-        (self.start, self.end) = (0, self.remaining.min(Self::BLOCK));
-        let wanted = &mut self.block[..self.end];
-        if self.failure.is_some() {
-            wanted.fill(0);
-        } else if let Err(error) = self.file.read_exact(wanted) {
-            wanted.fill(0);
-            self.failure = Some(error);
-        }
-    }
-}
-
-impl Buf for FileBuf {
-    fn remaining(&self) -> usize {
-        self.remaining
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.block[self.start..self.end]
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        assert!(count <= self.remaining, "advanced past the end of the file");
-        while count > 0 {
-            let step = count.min(self.end - self.start);
-            self.start += step;
-            self.remaining -= step;
-            count -= step;
-            if self.start == self.end {
-                self.refill();
-            }
-        }
-    }
-}
 
 /// Walks every tensor of a model; `path` is the model file, for messages and as the
 /// place that external data must not leave.
-struct Checker<'a> {
-    path: &'a Path,
+pub(super) struct Checker<'a> {
+    pub path: &'a Path,
 }
 
 impl Checker<'_> {
@@ -215,7 +20,7 @@ impl Checker<'_> {
         Err(Error::onnx(self.path, reason))
     }
 
-    fn model(&self, model: &ModelProto) -> Result<()> {
+    pub fn model(&self, model: &ModelProto) -> Result<()> {
         let Some(graph) = &model.graph else {
             return self.fail("there is no graph inside; this is not an ONNX model");
         };
@@ -312,7 +117,7 @@ impl Checker<'_> {
     }
 
     /// Where a tensor's external data is: file, offset and length in bytes.
-    fn external(&self, tensor: &TensorProto, label: &str) -> Result<(PathBuf, u64, u64)> {
+    pub fn external(&self, tensor: &TensorProto, label: &str) -> Result<(PathBuf, u64, u64)> {
         let entry = |key| tensor.external_data.iter().find(|e| e.key == key).map(|e| &e.value);
         let number = |key| match entry(key).map(|v| v.parse::<u64>()) {
             Some(Ok(number)) => Ok(Some(number)),
@@ -360,6 +165,15 @@ impl Checker<'_> {
         }
         Ok(file)
     }
+}
+
+/// The size of the model's weights, in bytes, wherever they are stored.
+pub(crate) fn weight_bytes(model: &ModelProto) -> usize {
+    let bytes = |tensor: &TensorProto| {
+        let element = DataType::try_from(tensor.data_type).ok().and_then(Element::of)?;
+        usize::try_from(element.bytes(elements(&tensor.dims)?)).ok()
+    };
+    model.graph.iter().flat_map(|graph| &graph.initializer).filter_map(bytes).sum()
 }
 
 /// The number of elements of a shape; `None` if a dimension is negative or the product

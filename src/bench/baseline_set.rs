@@ -1,0 +1,44 @@
+//! The test rows of a baseline's run.
+
+use std::path::Path;
+
+use super::EvaluationSet;
+use crate::baseline::{BaselineRun, values};
+use crate::error::{Error, Result};
+use crate::runtime::Tensor;
+
+/// The test rows of the baseline run in `folder`; none if it is no such run, or its table
+/// is gone.
+///
+/// # Errors
+/// Errors of the run's files and of its table.
+pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
+    let Some(run) = BaselineRun::find(folder)? else { return Ok(None) };
+    let problem = match run.problem() {
+        Ok(problem) => problem,
+        // A run outlives the table it was trained on.
+        Err(error @ (Error::Data(_) | Error::Io { .. })) => {
+            crate::say!("warning: accuracy stays unknown: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let (table, rows) = (&problem.table, &problem.test_rows);
+    let mut songs: Vec<&str> = rows.iter().map(|&row| table.rows[row].song.as_str()).collect();
+    let of_row = songs.clone();
+    songs.sort_unstable();
+    songs.dedup();
+    let track_of_patch: Vec<usize> =
+        of_row.iter().filter_map(|song| songs.binary_search(song).ok()).collect();
+    let mut labels = vec![0; songs.len()];
+    for (&row, &song) in rows.iter().zip(&track_of_patch) {
+        labels[song] = table.rows[row].label;
+    }
+    let data = values(table, rows);
+    Ok(Some(EvaluationSet {
+        patches: Tensor { shape: vec![rows.len(), data.len() / rows.len().max(1)], data },
+        track_of_patch,
+        labels,
+        patch_hop_seconds: Some(table.seconds),
+    }))
+}

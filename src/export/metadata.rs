@@ -1,0 +1,72 @@
+//! The metadata of an exported file.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::options::Options;
+use crate::error::{Error, Result};
+use crate::onnx::names::key;
+use crate::train::Run;
+
+/// What stands in the file's metadata, each value JSON or plain text:
+///
+/// `labels` (array, in the order of `probabilities`), `front_end` (the object of
+/// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
+/// `training_data`, `split` (method and seed), `metrics` (test and validation
+/// results), `input` (an [`Input`]'s name), `precision` (a [`Precision`]'s name) and
+/// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
+/// adds.
+///
+/// # Errors
+/// Errors of the run's files.
+pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, String>> {
+    let (metrics, split, preprocessor) = (run.metrics()?, run.split()?, run.preprocessor()?);
+    let json = |value: serde_json::Value| value.to_string();
+    // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
+    let front_end =
+        serde_json::to_string(&preprocessor).map_err(|e| Error::format(run.folder(), e))?;
+    let interval = metrics.test.tracks.interval;
+    let mut entries = BTreeMap::from([
+        (key::LABELS, json(json!(run.labels()?))),
+        (key::FRONT_END, front_end),
+        (key::INPUT, options.input.name().to_owned()),
+        (key::TRAINING_DATA, json(json!(metrics.data))),
+        (
+            key::SPLIT,
+            json(json!({
+                "method": split.method,
+                "seed": split.seed,
+                "listed_train_tracks": split.train.len(),
+                "listed_validation_tracks": split.validation.len(),
+                "listed_test_tracks": split.test.len(),
+            })),
+        ),
+        (
+            key::METRICS,
+            json(json!({
+                "test_track_accuracy": metrics.test.tracks.accuracy,
+                "test_track_accuracy_95": interval,
+                "test_macro_f1": metrics.test.tracks.macro_f1,
+                "test_patch_accuracy": metrics.test.patch_accuracy,
+                "test_tracks": metrics.test.tracks.count,
+                "cross_validated_track_accuracy":
+                    metrics.cross_validation.map(|folds| folds.pooled.tracks.accuracy),
+            })),
+        ),
+        (key::SOFTWARE, concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ]);
+    entries.extend(options.input.metadata(&preprocessor));
+    entries.insert(key::PRECISION, options.precision.name().to_owned());
+    if let Some(parts) = options.precision.kept_in_float() {
+        entries.insert(key::KEPT_IN_FLOAT, parts.to_owned());
+    }
+    if let Some(backbone) = &metrics.backbone {
+        entries.insert(key::LICENSE, backbone.license.clone());
+        entries.insert(key::BACKBONE, json(json!(backbone)));
+    }
+    if let Some(cnn) = &metrics.cnn {
+        entries.insert(key::ARCHITECTURE, json(json!(cnn.architecture)));
+    }
+    Ok(entries)
+}

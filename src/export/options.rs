@@ -1,0 +1,47 @@
+//! How to export.
+
+use std::path::PathBuf;
+
+use super::input::Input;
+use super::precision::Precision;
+use crate::error::{Error, Result};
+
+/// How to export.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// What the file takes.
+    pub input: Input,
+    /// The numbers it is made of.
+    pub precision: Precision,
+    /// The most points that a smaller variant's accuracy on the validation part may fall.
+    pub max_drop: f64,
+    /// Where the run's collection is now; none for where it was.
+    pub data: Option<PathBuf>,
+}
+
+impl Options {
+    /// What stands in every run's folder as `model.onnx`.
+    pub const LOG_MEL: Self = Self::new(Input::LogMel);
+
+    /// In 32-bit floats.
+    pub const fn new(input: Input) -> Self {
+        Self { input, precision: Precision::Fp32, max_drop: 1.0, data: None }
+    }
+
+    /// What the file is called in a run's folder: `waveform.onnx`, `waveform-int8.onnx`.
+    pub fn file_name(&self) -> String {
+        let name = self.input.file_name();
+        match (self.precision, name.strip_suffix(".onnx")) {
+            (Precision::Fp32, _) | (_, None) => name.to_owned(),
+            (precision, Some(stem)) => format!("{stem}-{precision}.onnx"),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if (0.0..=100.0).contains(&self.max_drop) {
+            Ok(())
+        } else {
+            Err(Error::Config(format!("--max-drop {}: give 0 to 100 points", self.max_drop)))
+        }
+    }
+}

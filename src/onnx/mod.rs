@@ -1,0 +1,38 @@
+//! All that is known of the ONNX file format, once: reading a stranger's file safely, what a
+//! model says of itself, the values inside it, and writing graphs of our own.
+//!
+//! A model file is often a stranger's. [`read`](fn@read) therefore refuses, before any runtime
+//! sees them, files that are truncated or not ONNX at all, tensors whose declared shape does
+//! not match the bytes that are there (a claim of 2^40 elements costs nothing to write and a
+//! machine to believe), and external data outside the model's own folder.
+//!
+//! Format: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
+
+#[cfg(feature = "train")]
+pub(crate) mod attributes;
+#[cfg(feature = "tract")]
+mod check;
+#[cfg(feature = "tract")]
+pub(crate) mod describe;
+pub mod names;
+#[cfg(feature = "train")]
+pub(crate) mod nodes;
+#[cfg(feature = "train")]
+pub(crate) mod opset;
+#[cfg(feature = "train")]
+pub(crate) mod piece;
+#[cfg(feature = "train")]
+pub(crate) mod prune;
+#[cfg(feature = "tract")]
+mod read;
+#[cfg(feature = "train")]
+pub(crate) mod values;
+#[cfg(feature = "train")]
+pub(crate) mod write;
+
+#[cfg(feature = "tract")]
+pub(crate) use check::weight_bytes;
+#[cfg(feature = "tract")]
+pub use describe::{graph, graph_mut, input, metadata, output_name, outputs};
+#[cfg(feature = "tract")]
+pub use read::{external_data, read};

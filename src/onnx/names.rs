@@ -1,0 +1,58 @@
+//! Names that exported files and their readers share: ports and keys of the metadata.
+
+/// The input for log-mels, `[batch, frames, mels]`.
+pub const LOG_MEL: &str = "log_mel";
+/// The input for samples, of a patch or of a recording.
+pub const WAVEFORM: &str = "waveform";
+/// The input for hand-made features, `[batch, features]`.
+pub const FEATURES: &str = "features";
+/// The output `[batch, classes]`.
+pub const PROBABILITIES: &str = "probabilities";
+/// The output `[batch, features]`.
+pub const EMBEDDINGS: &str = "embeddings";
+/// The output `[patches, classes]` that a model for recordings has besides.
+pub const PATCH_PROBABILITIES: &str = "patch_probabilities";
+/// The outputs of every genre model, in its order.
+pub const OUTPUTS: [&str; 2] = [PROBABILITIES, EMBEDDINGS];
+
+/// Keys of the metadata.
+pub mod key {
+    /// JSON array of the genres, in the order of the probabilities.
+    pub const LABELS: &str = "labels";
+    /// The front end as JSON.
+    pub const FRONT_END: &str = "front_end";
+    /// What the file takes: `log_mel`, `waveform` or `clip`.
+    pub const INPUT: &str = "input";
+    /// The numbers the file is made of; none for 32-bit floats in older files.
+    pub const PRECISION: &str = "precision";
+    /// What is not of that precision.
+    pub const KEPT_IN_FLOAT: &str = "kept_in_float";
+    /// Samples a second.
+    pub const SAMPLE_RATE: &str = "sample_rate";
+    /// Samples from one patch to the next.
+    pub const PATCH_HOP_SAMPLES: &str = "patch_hop_samples";
+    /// Samples of a patch.
+    pub const PATCH_SAMPLES: &str = "patch_samples";
+    /// Zeros before a recording whose patch `k` begins at `k` hops.
+    pub const LEAD_SAMPLES: &str = "lead_samples";
+    /// The collection, as JSON.
+    pub const TRAINING_DATA: &str = "training_data";
+    /// Method, seed and sizes of the split, as JSON.
+    pub const SPLIT: &str = "split";
+    /// Test results, as JSON.
+    pub const METRICS: &str = "metrics";
+    /// The program that wrote the file.
+    pub const SOFTWARE: &str = "software";
+    /// The backbone's licence.
+    pub const LICENSE: &str = "license";
+    /// Name, licence and digest of the backbone, as JSON.
+    pub const BACKBONE: &str = "backbone";
+    /// A CNN's architecture, as JSON.
+    pub const ARCHITECTURE: &str = "architecture";
+    /// The columns that a baseline takes, in order, as JSON.
+    pub const FEATURES: &str = "features";
+    /// The kind of a baseline's model.
+    pub const MODEL: &str = "model";
+    /// A baseline's hyper-parameters, as JSON.
+    pub const HYPER_PARAMETERS: &str = "hyper_parameters";
+}

@@ -1,0 +1,114 @@
+//! Reading ONNX files, a stranger's as well as our own.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use prost::Message;
+use prost::bytes::Buf;
+use tract_onnx::pb::{ModelProto, TensorProto};
+
+use super::check::Checker;
+use crate::error::{Error, Result};
+
+/// Reads and checks the ONNX file at `path`.
+///
+/// The file is decoded as it is read, so that it is never in memory twice. External
+/// data stays where it is; only that it is safe and large enough is checked.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::Onnx`] if it is empty, truncated
+/// or not ONNX, has no graph, has a tensor whose dimensions do not match its data, or
+/// refers to external data that is missing, too short or outside the model's folder.
+pub fn read(path: &Path) -> Result<ModelProto> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let metadata = file.metadata().map_err(Error::io(path))?;
+    if !metadata.is_file() {
+        return Err(Error::onnx(path, "not a file; give the .onnx file itself"));
+    }
+    if metadata.len() == 0 {
+        return Err(Error::onnx(path, "the file is empty"));
+    }
+    let mut source = FileBuf::new(file, metadata.len());
+    let decoded = ModelProto::decode(&mut source);
+    if let Some(error) = source.failure {
+        return Err(Error::io(path)(error));
+    }
+    let model = decoded.map_err(|e| {
+        Error::onnx(path, format!("not an ONNX model, or a truncated or damaged one ({e})"))
+    })?;
+    Checker { path }.model(&model)?;
+    Ok(model)
+}
+
+/// The bytes of a tensor whose data lies in a file of its own.
+///
+/// # Errors
+/// [`Error::Onnx`] if that file is missing, too short or outside the model's folder.
+pub fn external_data(path: &Path, tensor: &TensorProto) -> Result<Vec<u8>> {
+    let (file, offset, length) = Checker { path }.external(tensor, &tensor.name)?;
+    let mut source = File::open(&file).map_err(Error::io(&file))?;
+    source.seek(SeekFrom::Start(offset)).map_err(Error::io(&file))?;
+    let mut bytes = Vec::new();
+    source.take(length).read_to_end(&mut bytes).map_err(Error::io(&file))?;
+    Ok(bytes)
+}
+
+/// A file as protobuf input, read in pieces as the decoder asks for them.
+///
+/// A read that fails cannot be reported through [`Buf`]: the rest then reads as zeros,
+/// and the failure waits in `failure` for whoever called the decoder.
+struct FileBuf {
+    file: File,
+    remaining: usize,
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+    failure: Option<io::Error>,
+}
+
+impl FileBuf {
+    const BLOCK: usize = 1 << 18;
+
+    fn new(file: File, length: u64) -> Self {
+        let remaining = usize::try_from(length).unwrap_or(usize::MAX);
+        let block = vec![0; Self::BLOCK];
+        let mut buf = Self { file, remaining, block, start: 0, end: 0, failure: None };
+        buf.refill();
+        buf
+    }
+
+    fn refill(&mut self) {
+        (self.start, self.end) = (0, self.remaining.min(Self::BLOCK));
+        let wanted = &mut self.block[..self.end];
+        if self.failure.is_some() {
+            wanted.fill(0);
+        } else if let Err(error) = self.file.read_exact(wanted) {
+            wanted.fill(0);
+            self.failure = Some(error);
+        }
+    }
+}
+
+impl Buf for FileBuf {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.remaining, "advanced past the end of the file");
+        while count > 0 {
+            let step = count.min(self.end - self.start);
+            self.start += step;
+            self.remaining -= step;
+            count -= step;
+            if self.start == self.end {
+                self.refill();
+            }
+        }
+    }
+}
