@@ -1,13 +1,22 @@
 //! The one error type of the library.
 //!
-//! Every variant that a file can cause names the file, the value at fault and
-//! what to do about it, because these texts are what a user reads.
+//! Every variant that a file can cause names the file, the value at fault and what to do about
+//! it, because these texts are what a user reads. A text is one line and complete: it names its
+//! cause, which [`std::error::Error::source`] gives as a value besides.
+//!
+//! An option that a text speaks of stands between back ticks: `` `max-drop` 200: give 0 to 100 ``.
+//! What options look like is the caller's affair; [`Error::naming_options`] writes them so.
 
+use std::error::Error as StdError;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The result of anything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A cause: another library's error, or a text.
+pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// What can go wrong, in the words shown to the user.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +36,17 @@ pub enum Error {
         /// The recording.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
-    /// A JSON, text or tensor file whose contents are not what they should be.
+    /// A JSON, text, table or tensor file whose contents are not what they should be.
     #[error("{}: {reason}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// An ONNX file that is damaged, unsafe or not of the expected form.
     #[error("{}: {reason}", .path.display())]
@@ -43,12 +54,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// An ONNX operator that the importer does not turn into burn layers.
     #[error(
         "{}: operator {operator} (node \"{node}\") cannot be imported into burn: {reason}; \
-         the file still works as a frozen backbone (leave out --unfreeze)",
+         the file still works as a frozen backbone (leave out `unfreeze`)",
         .path.display()
     )]
     UnsupportedOperator {
@@ -60,6 +72,93 @@ pub enum Error {
         node: String,
         /// Why.
         reason: String,
+    },
+    /// A whole file, run or model that cannot do what is asked of it.
+    #[error("{}: {reason}", .path.display())]
+    Unsupported {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is, and what would do.
+        reason: String,
+    },
+    /// A file, folder or run that is named and not there, or not complete.
+    #[error("{}: {reason}", .path.display())]
+    NotFound {
+        /// What was looked for.
+        path: PathBuf,
+        /// What to do.
+        reason: String,
+    },
+    /// Something that is there already, or in use, and would be replaced.
+    #[error("{}: {reason}", .path.display())]
+    Occupied {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is there, and what to do.
+        reason: String,
+    },
+    /// An option whose value is out of its range.
+    #[error("`{option}` {value}: {expected}")]
+    OutOfRange {
+        /// The option, in kebab case.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What to give.
+        expected: String,
+    },
+    /// A name that is none of those known.
+    #[error("unknown {what} \"{name}\"; choose {choices}")]
+    Unknown {
+        /// What is named.
+        what: &'static str,
+        /// What was given.
+        name: String,
+        /// The names there are.
+        choices: String,
+    },
+    /// Options or arguments that cannot be worked with, or contradict each other.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// Too few tracks, songs or folds of a genre or in all.
+    #[error("{0}")]
+    TooFew(String),
+    /// Collection, split, folds, labels or model that do not belong together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// A training whose loss stopped being a finite number.
+    #[error("the loss became {loss} at step {step}; use a smaller {rates} than {rate}")]
+    Diverged {
+        /// Steps of the training until then, counted from one.
+        step: usize,
+        /// The loss: infinite or not a number.
+        loss: f64,
+        /// The options that say how fast is learned.
+        rates: &'static str,
+        /// The learning rate.
+        rate: f64,
+    },
+    /// A classical model that cannot be fitted to its rows.
+    #[error("the model cannot be fitted: {0}")]
+    Fit(#[source] Cause),
+    /// The test part of a split that has been looked at already.
+    #[error(
+        "the test part of this split was already used for the search {run}; a second look would \
+         make the figure too good; use another `seed` or `split`, or `again` to look once more \
+         and have it counted"
+    )]
+    TestPartUsed {
+        /// The run of that search.
+        run: String,
+    },
+    /// A picture, page or document that cannot be drawn.
+    #[error("{what}: {reason}")]
+    Drawing {
+        /// What was to be drawn.
+        what: String,
+        /// What is wrong.
+        #[source]
+        reason: Cause,
     },
     /// A collection or split that cannot be trained on.
     #[error("{0}")]
@@ -73,9 +172,10 @@ pub enum Error {
         /// `ort`, `tract` or `burn`.
         runtime: &'static str,
         /// What it said, and what to do.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
-    /// The user asked the program to stop (Ctrl-C).
+    /// Somebody asked to stop (Ctrl-C).
     #[error("interrupted; {0}")]
     Interrupted(String),
 }
@@ -88,22 +188,112 @@ impl Error {
     }
 
     /// An [`Error::Format`] for `path`.
-    pub fn format(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Format { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
+    pub fn format(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+        Self::Format { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Audio`] for `path`.
-    pub fn audio(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Audio { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
+    pub fn audio(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+        Self::Audio { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Onnx`] for `path`.
-    pub fn onnx(path: impl AsRef<Path>, reason: impl ToString) -> Self {
-        Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
+    pub fn onnx(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+        Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Runtime`] of `runtime`.
-    pub fn runtime(runtime: &'static str, reason: impl ToString) -> Self {
-        Self::Runtime { runtime, reason: reason.to_string() }
+    pub fn runtime(runtime: &'static str, reason: impl Into<Cause>) -> Self {
+        Self::Runtime { runtime, reason: reason.into() }
+    }
+
+    /// An [`Error::Unsupported`] for `path`.
+    pub fn unsupported(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Unsupported { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// An [`Error::NotFound`] for `path`.
+    pub fn not_found(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::NotFound { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// An [`Error::Occupied`] for `path`.
+    pub fn occupied(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Occupied { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// An [`Error::OutOfRange`] of `option`.
+    pub fn out_of_range(
+        option: &'static str,
+        value: impl Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::OutOfRange { option, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An [`Error::Drawing`] of `what`.
+    pub fn drawing(what: impl Into<String>, reason: impl Into<Cause>) -> Self {
+        Self::Drawing { what: what.into(), reason: reason.into() }
+    }
+
+    /// Whether the error is about an input file that is damaged or cannot be read: a job on
+    /// many files may leave such a one out, and must say so.
+    pub fn is_about_input_file(&self) -> bool {
+        matches!(self, Self::Audio { .. } | Self::Io { .. } | Self::Format { .. })
+    }
+
+    /// The text with every option as `name` writes it: with `|option| format!("--{option}")`
+    /// as a program's flags.
+    pub fn naming_options(&self, name: impl Fn(&str) -> String) -> String {
+        name_options(&self.to_string(), name)
+    }
+}
+
+/// `text` with every `` `option` `` in it replaced by what `name` makes of it.
+pub fn name_options(text: &str, name: impl Fn(&str) -> String) -> String {
+    let is_option = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        named += before;
+        match after.split_once('`') {
+            Some((word, after)) if is_option(word) => {
+                named += &name(word);
+                rest = after;
+            }
+            _ => {
+                named.push('`');
+                rest = after;
+            }
+        }
+    }
+    named + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_names_its_flags_and_nothing_else_changes() {
+        let error = Error::out_of_range("max-drop", 200, "give 0 to 100 points");
+        let flag = |option: &str| format!("--{option}");
+        assert_eq!(error.to_string(), "`max-drop` 200: give 0 to 100 points");
+        assert_eq!(error.naming_options(flag), "--max-drop 200: give 0 to 100 points");
+        for text in ["it's a `Song`.mp3", "one ` alone", "``", "`two words` and `Ünder`"] {
+            assert_eq!(name_options(text, flag), text);
+        }
+        assert_eq!(name_options("a ` b `seed`", flag), "a ` b --seed");
+    }
+
+    #[test]
+    fn a_cause_is_kept_as_a_value() {
+        let cause = serde_json::from_str::<u8>("x").unwrap_err();
+        let error = Error::format("a.json", cause);
+        let source = StdError::source(&error).unwrap();
+        assert!(source.is::<serde_json::Error>() && error.to_string().contains("a.json: expected"));
     }
 }

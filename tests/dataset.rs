@@ -204,7 +204,7 @@ fn damaged_splits_are_refused_by_file_and_fault() {
             Err(Error::Format { path: at, reason }) if at == path => reason,
             other => panic!("{from} to {to}: {other:?}"),
         };
-        assert!(text.contains(fault), "{from} to {to}: {text}");
+        assert!(text.to_string().contains(fault), "{from} to {to}: {text}");
     }
     let missing = Split::load(Path::new("no/split.json")).unwrap_err();
     assert!(matches!(&missing, Error::Io { .. }) && missing.to_string().contains("split.json"));

@@ -132,7 +132,7 @@ fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usi
     let audio = Audio::open(&recording.path)
         .and_then(|audio| audio.resampled(descriptors::RATE))
         .map_err(|error| match error {
-        Error::Audio { reason, .. } => skip(reason),
+        Error::Audio { reason, .. } => skip(reason.to_string()),
         Error::Io { source, .. } => skip(source.to_string()),
         error => skip(error.to_string()),
     })?;

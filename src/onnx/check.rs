@@ -17,7 +17,7 @@ pub(super) struct Checker<'a> {
 
 impl Checker<'_> {
     fn fail<T>(&self, reason: impl ToString) -> Result<T> {
-        Err(Error::onnx(self.path, reason))
+        Err(Error::onnx(self.path, reason.to_string()))
     }
 
     pub fn model(&self, model: &ModelProto) -> Result<()> {

@@ -14,7 +14,7 @@ use super::{Device, Options, Port, Runtime, Session, Tensor};
 use crate::error::{Error, Result};
 
 fn error(reason: impl ToString) -> Error {
-    Error::runtime(Runtime::Ort.name(), reason)
+    Error::runtime(Runtime::Ort.name(), reason.to_string())
 }
 
 /// The shared library: `ORT_DYLIB_PATH`, or else what `scripts/setup.sh` placed in

@@ -37,7 +37,7 @@ const LARGE_ROWS: usize = 8;
 const PLANS: usize = 4;
 
 fn error(reason: impl ToString) -> Error {
-    Error::runtime(Runtime::Tract.name(), reason)
+    Error::runtime(Runtime::Tract.name(), reason.to_string())
 }
 
 /// A model opened in tract.

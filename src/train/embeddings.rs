@@ -89,7 +89,9 @@ pub fn embed(
         bar.inc(1);
         match result {
             Ok(found) => Ok(Ok(found)),
-            Err(Error::Audio { path, reason }) => Ok(Err(Skipped { path, reason })),
+            Err(Error::Audio { path, reason }) => {
+                Ok(Err(Skipped { path, reason: reason.to_string() }))
+            }
             Err(Error::Io { path, source }) if path == track.path => {
                 Ok(Err(Skipped { path, reason: source.to_string() }))
             }
@@ -182,9 +184,10 @@ impl Embedder {
         let audio = Audio::open(&track.path)?.resampled(self.extractor.front_end().sample_rate)?;
         let patches = self.extractor.patches(&audio.samples);
         let embeddings = self.run(&patches).map_err(|error| match error {
-            Error::Runtime { runtime, reason } => {
-                Error::Runtime { runtime, reason: format!("{}: {reason}", track.path.display()) }
-            }
+            Error::Runtime { runtime, reason } => Error::Runtime {
+                runtime,
+                reason: format!("{}: {reason}", track.path.display()).into(),
+            },
             other => other,
         })?;
         // A full disk must not stop a run that can do without its cache.
