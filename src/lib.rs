@@ -22,6 +22,7 @@ pub mod error;
 pub mod export;
 pub mod features;
 pub mod files;
+pub mod interrupt;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
@@ -31,6 +32,7 @@ pub mod progress;
 pub mod report;
 pub mod runtime;
 pub mod say;
+pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
 

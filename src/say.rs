@@ -1,4 +1,4 @@
-//! What is said to the user while a program works: [`say!`](crate::say!) and its numbers.
+//! REMOVE
 
 /// A line on standard error. `eprintln!` would panic where nobody reads that.
 #[macro_export]
@@ -8,37 +8,4 @@ macro_rules! say {
         let _ = writeln!(std::io::stderr(), $($what)*);
     }};
 }
-
-/// A number with its thousands apart: `3,205,706`.
-#[must_use]
-pub fn thousands(value: usize) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `one track`, `7 tracks`.
-#[must_use]
-pub fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("one {what}"),
-        _ => format!("{} {what}s", thousands(count)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_what_they_count() {
-        assert_eq!([7, 1000, 3_205_706].map(thousands), ["7", "1,000", "3,205,706"]);
-        assert_eq!(counted(1, "track") + &counted(2, "track"), "one track2 tracks");
-    }
-}
+pub use crate::text::{counted, thousands};
