@@ -67,6 +67,16 @@ pub enum Error {
     /// An option or configuration value out of range.
     #[error("{0}")]
     Config(String),
+    /// A training whose loss stopped being a number.
+    #[error("the loss became {loss} at step {step}; {advice}")]
+    Diverged {
+        /// The loss: NaN or infinite.
+        loss: f64,
+        /// The step, counted from the first of this training, which is 0.
+        step: usize,
+        /// What to do.
+        advice: String,
+    },
     /// An inference runtime that is missing or failed.
     #[error("{runtime}: {reason}")]
     Runtime {

@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use common::graph;
 use common::vggish::{Style, vggish};
-use genre_transfer::train::{Folds, Metrics, Prediction, Run, Spec};
+use genre_transfer::run::{Metrics, Prediction, Run, Spec};
+use genre_transfer::train::Folds;
 use genre_transfer::{files, onnx};
 use runs::{
     Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,

@@ -9,8 +9,8 @@ use crate::bench::EvaluationSet;
 use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate, mean_probabilities};
+use crate::run::{PartMetrics, Prediction};
 use crate::runtime::Tensor;
-use crate::train::{PartMetrics, Prediction};
 
 /// The mean of the probabilities `[rows, classes]` of each group's rows, by group.
 pub(super) fn by_group<G: Ord + Copy>(

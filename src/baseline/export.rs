@@ -9,12 +9,12 @@ use tract_onnx::pb::StringStringEntryProto;
 
 use super::evaluation::values;
 use super::graph::{OPSET, OUTPUT};
-use super::run::Metrics;
 use super::{Classifier, Problem};
 use crate::error::{Error, Result};
-use crate::export::{Agreement, Exported, Precision, name_destination};
+use crate::export::name_destination;
 use crate::features::descriptors;
 use crate::files;
+use crate::run::{Agreement, BaselineMetrics, Exported, Precision};
 use crate::runtime::{self, Options, Runtime, Tensor};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
@@ -30,7 +30,7 @@ const PROBES: usize = 64;
 pub(super) fn export(
     model: &dyn Classifier,
     problem: &Problem,
-    metrics: &Metrics,
+    metrics: &BaselineMetrics,
     destination: &Path,
 ) -> Result<Exported> {
     let mut proto = model.graph().into_model();
@@ -53,7 +53,7 @@ pub(super) fn export(
 
 /// What stands in the file's metadata: `labels`, `features` (the names of the columns),
 /// `model`, `hyper_parameters`, `training_data`, `split`, `metrics` (JSON) and `software`.
-fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, String> {
+fn metadata(problem: &Problem, metrics: &BaselineMetrics) -> BTreeMap<&'static str, String> {
     let split = &problem.split;
     let test = &metrics.test;
     BTreeMap::from([

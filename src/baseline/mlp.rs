@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::graph::Graph;
 use super::{Classifier, Samples};
 use crate::error::Result;
-use crate::model::{Head, HeadSpec};
+use crate::model::Head;
+use crate::run::HeadSpec;
 use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};
 
 /// The most passes over the rows.

@@ -28,16 +28,16 @@ use std::time::Instant;
 pub use config::{Config, Destination};
 pub use evaluation::evaluation_set;
 pub use problem::{Fold, Problem};
-pub use run::{BaselineRun, Metrics};
+pub use run::BaselineRun;
 pub use samples::Samples;
-pub use search::{Candidate, Found, search};
-pub use settings::{Kind, Settings};
+pub use search::{Found, search};
 pub use summary::{summary, summary_json};
 
 use graph::Graph;
 
 use crate::error::Result;
 use crate::export::TOLERANCE;
+use crate::run::BaselineModel;
 
 /// A fitted model.
 pub trait Classifier: Send + Sync {
@@ -73,7 +73,7 @@ pub fn train(config: &Config, destination: &Destination) -> Result<Vec<BaselineR
     let problem = Problem::read(config)?;
     let kinds = config.kinds();
     let folders = destination.folders(&kinds, &problem)?;
-    let one = |(kind, folder): (&Kind, _)| {
+    let one = |(kind, folder): (&BaselineModel, _)| {
         let started = Instant::now();
         let found = search(*kind, &problem, config.seed, config.quick)?;
         let seconds = started.elapsed().as_secs_f64();

@@ -11,8 +11,9 @@ use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::Head;
 use crate::model::import::{data_input, output_name};
 use crate::onnx;
+use crate::run::Run;
 use crate::runtime::{self, Runtime, Session};
-use crate::train::{Run, Trained};
+use crate::train::Trained;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Metrics, Run};
 use crate::error::{Error, Result};
-use crate::export::Exported;
+use crate::run::{Exported, Metrics, Run};
 use crate::say::counted;
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
@@ -66,7 +65,11 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
         test.patch_accuracy,
         test.patches
     ));
-    line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
+    line(format!(
+        "run:   {} ({:.1} s)",
+        run.folder().display(),
+        metrics.seconds.unwrap_or_default()
+    ));
     text += &format!("model: {exported}");
     Ok(text)
 }

@@ -9,7 +9,7 @@ use super::super::{Exported, Input, Validation};
 use crate::dataset::Method;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::train::{Metrics, Run};
+use crate::run::{Metrics, Run};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =
@@ -106,7 +106,7 @@ impl Card {
             license: hub_license(&license_text).to_owned(),
             license_text,
             network: network(&metrics),
-            parameters: metrics.parameters,
+            parameters: metrics.parameters.unwrap_or(0),
             data: metrics.data.name.clone(),
             fingerprint: metrics.data.fingerprint.clone(),
             tracks: metrics.data.tracks,

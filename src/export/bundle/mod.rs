@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 use super::{Exported, Input, Options, export, name_destination};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::train::Run;
+use crate::run::{Run, names};
 
 /// The model in a bundle, and in a run.
-const MODEL: &str = "model.onnx";
+const MODEL: &str = names::MODEL;
 /// The same file where Triton looks for a model's first version.
 const TRITON_MODEL: &str = "1/model.onnx";
 /// What is copied from the run.
-const COPIED: [&str; 3] = ["preprocessor.json", "labels.txt", "metrics.json"];
+const COPIED: [&str; 3] = [names::PREPROCESSOR, names::LABELS, names::METRICS];
 const SUMS: &str = "SHA256SUMS";
 
 /// A folder that [`bundle`] has written.
