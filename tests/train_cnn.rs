@@ -146,7 +146,7 @@ fn pictures_are_learned_exported_and_benchmarked() {
     // Chance is a third.
     assert!(metrics.test.tracks.accuracy > 0.6, "{metrics:?}");
     let cnn = metrics.cnn.unwrap();
-    assert_eq!((cnn.members.len(), cnn.test_uses, cnn.source), (1, Some(1), Source::Pictures));
+    assert_eq!((cnn.members.len(), cnn.test_uses, cnn.source), (1, 1, Source::Pictures));
     assert!(cnn.members[0].speed.examples >= 12 * 12);
     for agreement in report["export"]["agreement"].as_array().unwrap() {
         assert!(agreement["max_abs_difference"].as_f64().unwrap_or(0.0) < 1e-4, "{agreement}");

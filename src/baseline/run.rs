@@ -94,9 +94,9 @@ pub(super) fn write(
         },
         train_rows: problem.train.labels.len(),
         skipped_rows: problem.skipped_rows,
-        parameters: Some(found.model.parameters()),
+        parameters: found.model.parameters(),
         test,
-        seconds: Some(seconds),
+        seconds,
         export: None,
     };
     if let Some(parent) = folder.parent() {

@@ -44,7 +44,7 @@ pub fn summary(runs: &[BaselineRun]) -> String {
             format!("{low:.3}-{high:.3}"),
             test.patch_accuracy,
             test.tracks.macro_f1,
-            metrics.seconds.unwrap_or_default(),
+            metrics.seconds,
             runs_in(run_agreement(metrics, Runtime::Ort)),
             runs_in(run_agreement(metrics, Runtime::Tract)),
             metrics.hyper_parameters.map_or_else(String::new, |chosen| chosen.to_string())

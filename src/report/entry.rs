@@ -175,7 +175,8 @@ impl Entry {
     }
 }
 
-/// What a run's `metrics.json` says, by the kind of run.
+/// What a run's `metrics.json` says, whatever the kind of run; a figure that it does not give
+/// is none.
 struct Results {
     kind: Kind,
     label: String,
@@ -213,8 +214,8 @@ impl From<BaselineMetrics> for Results {
             data: metrics.data,
             test: metrics.test,
             cross_validation: None,
-            parameters: metrics.parameters,
-            seconds: metrics.seconds,
+            parameters: Some(metrics.parameters).filter(|count| *count > 0),
+            seconds: Some(metrics.seconds).filter(|seconds| *seconds > 0.0),
             source: None,
             test_uses: None,
         }
@@ -230,10 +231,10 @@ impl From<Metrics> for Results {
             data: metrics.data,
             test: metrics.test,
             cross_validation: metrics.cross_validation,
-            parameters: metrics.parameters,
-            seconds: metrics.seconds,
+            parameters: Some(metrics.parameters).filter(|count| *count > 0),
+            seconds: Some(metrics.seconds).filter(|seconds| *seconds > 0.0),
             source: metrics.cnn.as_ref().map(|cnn| cnn.source),
-            test_uses: metrics.cnn.and_then(|cnn| cnn.test_uses),
+            test_uses: metrics.cnn.map(|cnn| cnn.test_uses).filter(|uses| *uses > 0),
         }
     }
 }

@@ -165,14 +165,14 @@ pub struct BaselineMetrics {
     /// Rows left out since the split does not list their songs.
     #[serde(default)]
     pub skipped_rows: usize,
-    /// Numbers that make up the model; always there in what is written.
+    /// Numbers that make up the model.
     #[serde(default)]
-    pub parameters: Option<usize>,
+    pub parameters: usize,
     /// The test part: by song, and by row.
     pub test: PartMetrics,
-    /// Wall-clock seconds of search and fit; always there in what is written.
+    /// Wall-clock seconds of search and fit.
     #[serde(default)]
-    pub seconds: Option<f64>,
+    pub seconds: f64,
     /// The exported file, as it was checked.
     #[serde(default)]
     pub export: Option<Exported>,
@@ -189,14 +189,9 @@ mod tests {
             "interval": [0.5, 0.5], "count": 1}}}"#;
         let metrics: BaselineMetrics = serde_json::from_str(text).unwrap();
         assert_eq!((metrics.kind, metrics.model), (Kind::Baseline, BaselineModel::Svm));
-        assert_eq!(
-            (metrics.hyper_parameters, metrics.parameters, metrics.seconds),
-            (None, None, None)
-        );
-        assert!(
-            serde_json::to_string(&metrics)
-                .unwrap()
-                .starts_with(r#"{"kind":"baseline","model":"svm","#)
-        );
+        let figures = (metrics.hyper_parameters, metrics.parameters, metrics.seconds);
+        assert_eq!(figures, (None, 0, 0.0));
+        let written = serde_json::to_string(&metrics).unwrap();
+        assert!(written.starts_with(r#"{"kind":"baseline","model":"svm","#), "{written}");
     }
 }

@@ -24,9 +24,9 @@ pub struct Metrics {
     #[serde(default)]
     pub unfrozen_layers: usize,
     /// Parameters of backbone and head (of the head alone where the backbone stays an ONNX
-    /// file); always there in what is written.
+    /// file).
     #[serde(default)]
-    pub parameters: Option<usize>,
+    pub parameters: usize,
     /// The proof of the import into burn, where there was one.
     #[serde(default)]
     pub import: Option<Proof>,
@@ -44,10 +44,9 @@ pub struct Metrics {
     /// The cross-validation, where one was asked for.
     #[serde(default)]
     pub cross_validation: Option<CrossValidation>,
-    /// Wall-clock seconds from the first file to the trained model; always there in what is
-    /// written.
+    /// Wall-clock seconds from the first file to the trained model.
     #[serde(default)]
-    pub seconds: Option<f64>,
+    pub seconds: f64,
 }
 
 impl Metrics {
@@ -131,10 +130,9 @@ pub struct CnnMetrics {
     /// The run whose probabilities were learned from.
     #[serde(default)]
     pub teacher: Option<String>,
-    /// How often the test part of this split was looked at, this time included; always there
-    /// in what is written.
+    /// How often the test part of this split was looked at, this time included.
     #[serde(default)]
-    pub test_uses: Option<usize>,
+    pub test_uses: usize,
 }
 
 fn unnamed() -> String {
@@ -209,7 +207,7 @@ mod tests {
             "cross_validation": {"folds": [1.0], "pooled": {"tracks": tracks}},
         }));
         assert_eq!((metrics.name(), metrics.kind()), ("yamnet", Kind::FineTuned));
-        assert_eq!((metrics.kept, metrics.parameters, metrics.seconds), (Kept::Frozen, None, None));
+        assert_eq!((metrics.kept, metrics.parameters, metrics.seconds), (Kept::Frozen, 0, 0.0));
         assert_eq!(metrics.cross_validation.unwrap().model, Kept::Frozen);
     }
 
@@ -219,7 +217,7 @@ mod tests {
         let metrics = old(json!({"cnn": cnn, "kept": "trained from scratch"}));
         assert_eq!((metrics.name(), metrics.kind()), ("cnn", Kind::Cnn));
         let cnn = metrics.cnn.unwrap();
-        assert_eq!((cnn.source, cnn.test_uses), (Source::Pictures, None));
+        assert_eq!((cnn.source, cnn.test_uses), (Source::Pictures, 0));
         assert_eq!(cnn.architecture, CnnConfig::default());
     }
 

@@ -50,7 +50,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     let Outcome { model, spec, metrics, predictions } = trained?;
     run.save_history(&history)?;
     run.save_model(Spec::Backbone(spec), &model)?;
-    let metrics = Metrics { seconds: Some(started.elapsed().as_secs_f64()), ..metrics };
+    let metrics = Metrics { seconds: started.elapsed().as_secs_f64(), ..metrics };
     run.save_results(&metrics, &predictions)?;
     run.checkpoints().remove()?;
     run.forget_replaced()?;
@@ -226,7 +226,7 @@ impl<'a> Session<'a> {
             backbone: Some(self.backbone.source.clone()),
             cnn: None,
             unfrozen_layers: if is_unfrozen { layers } else { 0 },
-            parameters: Some(parameters),
+            parameters,
             import: proof,
             frozen_validation: stopped.validation,
             unfrozen_validation,
@@ -239,7 +239,7 @@ impl<'a> Session<'a> {
             ),
             cross_validation,
             // Known when the run is complete.
-            seconds: None,
+            seconds: 0.0,
         };
         let predictions = collection::predictions(&self.dataset, &found, &self.parts.test);
         Ok(Outcome { model, spec, metrics, predictions })

@@ -65,11 +65,7 @@ pub fn summary(run: &Run, exported: &Exported) -> Result<String> {
         test.patch_accuracy,
         test.patches
     ));
-    line(format!(
-        "run:   {} ({:.1} s)",
-        run.folder().display(),
-        metrics.seconds.unwrap_or_default()
-    ));
+    line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
     text += &format!("model: {exported}");
     Ok(text)
 }

@@ -106,7 +106,7 @@ impl Card {
             license: hub_license(&license_text).to_owned(),
             license_text,
             network: network(&metrics),
-            parameters: metrics.parameters.unwrap_or(0),
+            parameters: metrics.parameters,
             data: metrics.data.name.clone(),
             fingerprint: metrics.data.fingerprint.clone(),
             tracks: metrics.data.tracks,

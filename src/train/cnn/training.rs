@@ -175,7 +175,7 @@ impl CnnSession {
             members: metrics,
             validation,
             teacher,
-            test_uses: Some(test_uses),
+            test_uses,
         };
         let test = &self.parts.test;
         let metrics = Metrics {
@@ -183,14 +183,14 @@ impl CnnSession {
             backbone: None,
             cnn: Some(cnn),
             unfrozen_layers: 0,
-            parameters: Some(parameters),
+            parameters,
             import: None,
             frozen_validation: None,
             unfrozen_validation: None,
             kept: Kept::FromScratch,
             test: collection::part_metrics(&self.dataset, &found, test, self.config.seed),
             cross_validation: None,
-            seconds: Some(started.elapsed().as_secs_f64()),
+            seconds: started.elapsed().as_secs_f64(),
         };
         run.save_results(&metrics, &collection::predictions(&self.dataset, &found, test))?;
         run.checkpoints().remove()?;
