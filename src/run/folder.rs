@@ -332,9 +332,6 @@ impl Run {
 }
 
 /// Writing: each file whole or not at all.
-///
-/// # Errors
-/// [`Error::Io`] if a file cannot be written.
 impl Run {
     fn write(&self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
         files::write_json(&self.path(name), &value)

@@ -67,78 +67,30 @@ impl CnnSession {
         self.train(Some(run))
     }
 
-    /// Trains every member that is not yet trained.
+    /// Trains every network that is not yet trained.
     fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
-        let (mut members, mut history, mut scores) = (vec![], vec![], vec![]);
+        let (mut networks, mut history, mut scores) = (vec![], vec![], vec![]);
         let folds = self.folds()?;
+        let cnn = self.config.architecture();
         for (number, Fold { train, validation }) in folds.iter().enumerate() {
             let stage = match folds.len() {
                 1 => "network".to_owned(),
                 _ => format!("network {}", number + 1),
             };
-            let validation = self.pick(validation);
-            let cnn = self.config.architecture();
-            let task = self.task(&cnn, self.config.seed.wrapping_add(number as u64));
-            let fitted = self.member(
-                &task,
-                &stage,
-                run,
-                number,
-                &self.pick(train),
-                &validation,
-                &mut history,
-            )?;
+            let member = Member {
+                stage,
+                task: self.task(&cnn, self.config.seed.wrapping_add(number as u64)),
+                train: self.pick(train),
+                validation: self.pick(validation),
+            };
+            let fitted = match run {
+                Some(run) => member.fit_in(run, number, &mut history)?,
+                None => member.fit(None, &mut |_| Ok(()))?,
+            };
             scores.extend(fitted.validation.map(|score| (score, validation.len())));
-            members.push(fitted);
+            networks.push(fitted);
         }
-        Ok((members, Score::pooled(&scores)))
-    }
-
-    /// Fits one member, or reads it if an interrupted run has finished it.
-    #[allow(clippy::too_many_arguments)]
-    fn member(
-        &self,
-        task: &CnnTask,
-        stage: &str,
-        run: Option<&Run>,
-        number: usize,
-        train: &[Sample],
-        validation: &[Sample],
-        history: &mut Vec<Epoch>,
-    ) -> Result<FittedCnn> {
-        let Some(run) = run else {
-            return task.fit(stage, train, validation, None, &mut |_| Ok(()));
-        };
-        let folder = run.path(names::CHECKPOINT).join(format!("member-{number}"));
-        let (done, weights) = (folder.join("done.json"), folder.join("done.bpk"));
-        if done.is_file() {
-            let saved: Done = files::read_json(&done)?;
-            history.extend(saved.history);
-            let neutral = Standardization::none(self.preprocessor.patch()[1]);
-            let input = self.preprocessor.patch();
-            let model = task.cnn.init(input, task.classes, &neutral, 0, &self.device);
-            let MemberMetrics { validation, epoch, speed } = saved.metrics;
-            return Ok(FittedCnn {
-                model: load_module(&weights, model)?,
-                validation,
-                epoch,
-                speed,
-            });
-        }
-        let before = history.clone();
-        let checkpoints = Checkpoints::new(folder.clone());
-        let mut own = vec![];
-        let mut watch = |epochs: &[Epoch]| {
-            own = epochs.to_vec();
-            let all = [&before[..], epochs].concat();
-            run.save_history(&all)?;
-            files::write(&run.path(names::CURVES), curves(stage, &all)?.as_bytes())
-        };
-        let fitted = task.fit(stage, train, validation, Some(&checkpoints), &mut watch)?;
-        files::write(&weights, &module_bytes(&fitted.model, &weights)?)?;
-        history.extend(own.iter().cloned());
-        files::write_json(&done, &Done { metrics: fitted.metrics(), history: own })?;
-        Ok(fitted)
+        Ok((networks, Score::pooled(&scores)))
     }
 
     /// Tests the networks, once, and writes what a finished run has.
@@ -198,9 +150,62 @@ impl CnnSession {
     }
 }
 
-/// A finished member of a run that is not yet complete.
+/// One network of a run, with the tracks it learns from and is scored on.
+struct Member<'a> {
+    stage: String,
+    task: CnnTask<'a>,
+    train: Vec<Sample>,
+    validation: Vec<Sample>,
+}
+
+/// What is kept of a network that is fitted while the others are not.
 #[derive(Serialize, Deserialize)]
 struct Done {
     metrics: MemberMetrics,
     history: Vec<Epoch>,
+}
+
+impl Member<'_> {
+    fn fit(
+        &self,
+        checkpoints: Option<&Checkpoints>,
+        watch: &mut dyn FnMut(&[Epoch]) -> Result<()>,
+    ) -> Result<FittedCnn> {
+        self.task.fit(&self.stage, &self.train, &self.validation, checkpoints, watch)
+    }
+
+    /// Fits it as the network `number` of `run`, or reads it if an interrupted run has finished
+    /// it; adds its epochs to `history`.
+    fn fit_in(&self, run: &Run, number: usize, history: &mut Vec<Epoch>) -> Result<FittedCnn> {
+        let folder = run.path(names::CHECKPOINT).join(format!("member-{number}"));
+        let (done, weights) = (folder.join("done.json"), folder.join("done.bpk"));
+        if done.is_file() {
+            let saved: Done = files::read_json(&done)?;
+            history.extend(saved.history);
+            return self.read(saved.metrics, &weights);
+        }
+        let before = history.clone();
+        let mut own = vec![];
+        let mut watch = |epochs: &[Epoch]| {
+            own = epochs.to_vec();
+            let all = [&before[..], epochs].concat();
+            run.save_history(&all)?;
+            files::write(&run.path(names::CURVES), curves(&self.stage, &all)?.as_bytes())
+        };
+        let fitted = self.fit(Some(&Checkpoints::new(folder)), &mut watch)?;
+        files::write(&weights, &module_bytes(&fitted.model, &weights)?)?;
+        history.extend(own.iter().cloned());
+        files::write_json(&done, &Done { metrics: fitted.metrics(), history: own })?;
+        Ok(fitted)
+    }
+
+    fn read(&self, metrics: MemberMetrics, weights: &Path) -> Result<FittedCnn> {
+        let CnnTask { cnn, patch: [frames, _], classes, device, .. } = self.task;
+        let mels = self.train.first().map_or(0, |sample| sample.log_mel.mels);
+        // Its statistics are in the file, too.
+        let neutral = Standardization::none(mels);
+        let model = cnn.init([frames, mels], classes, &neutral, 0, device);
+        let MemberMetrics { validation, epoch, speed } = metrics;
+        Ok(FittedCnn { model: load_module(weights, model)?, validation, epoch, speed })
+    }
 }
