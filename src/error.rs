@@ -127,14 +127,14 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// A training whose loss stopped being a finite number.
-    #[error("the loss became {loss} at step {step}; use a smaller {rates} than {rate}")]
+    #[error("the loss became {loss} at step {step}; use a smaller `{option}` than {rate}")]
     Diverged {
-        /// Steps of the training until then, counted from one.
+        /// The step, counted from the first of this training, which is 0.
         step: usize,
         /// The loss: infinite or not a number.
         loss: f64,
-        /// The options that say how fast is learned.
-        rates: &'static str,
+        /// The option that says how fast is learned.
+        option: &'static str,
         /// The learning rate.
         rate: f64,
     },

@@ -2,7 +2,8 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`mod@bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
+//! [`runtime`] → [`mod@bench`] → [`report`]; [`metrics`] is what they are judged by, and [`run`]
+//! the folder that a training leaves behind. `baseline`
 //! is a way of its own from hand-made features to ONNX, and [`classify`] is what an application
 //! does with an exported model: audio in, genres out.
 //!
@@ -30,6 +31,7 @@ pub mod model;
 pub mod onnx;
 pub mod progress;
 pub mod report;
+pub mod run;
 pub mod runtime;
 pub mod say;
 pub mod text;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::vggish::{Style, vggish};
-use genre_transfer::export::{Bundle, Exported};
+use genre_transfer::export::Bundle;
 use genre_transfer::onnx::names::OUTPUTS;
+use genre_transfer::run::Exported;
 use genre_transfer::runtime::{self, Options, Runtime, Tensor};
 use genre_transfer::{files, onnx};
 use runs::{Desk, bytes, with_softplus};

@@ -14,8 +14,8 @@ use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
 use genre_transfer::features::{Extractor, FrontEnd, Patches, Preprocessor};
 use genre_transfer::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
+use genre_transfer::run::{Kept, Run};
 use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session, Tensor};
-use genre_transfer::train::Run;
 use genre_transfer::{files, onnx};
 use runs::{Desk, Ran, bytes, shape_operators, with_softplus};
 use serde::Deserialize;
@@ -60,7 +60,7 @@ impl Kinds {
             desk.train("spliced", &backbone("softplus.onnx")),
             desk.train("turned", &backbone("turned.onnx")),
         ];
-        assert_eq!(runs[1].metrics().unwrap().kept, "unfrozen");
+        assert_eq!(runs[1].metrics().unwrap().kept, Kept::Unfrozen);
         Self { desk, runs }
     }
 }

@@ -6,9 +6,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::settings::Kind;
 use crate::error::{Error, Result};
-use crate::train::Run;
+use crate::run::{BaselineModel, Run};
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
 
 /// Everything a baseline depends on besides the files it reads.
@@ -61,8 +60,8 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let wrong = |text: String| Err(Error::Config(text));
         for name in &self.model {
-            if name != "all" && Kind::ALL.iter().all(|kind| kind.name() != name) {
-                let names = Kind::ALL.map(Kind::name).join(", ");
+            if name != "all" && BaselineModel::ALL.iter().all(|kind| kind.name() != name) {
+                let names = BaselineModel::ALL.map(BaselineModel::name).join(", ");
                 return wrong(format!("--model {name}: choose of {names}, or all"));
             }
         }
@@ -81,10 +80,11 @@ impl Config {
 
     /// The models, each once.
     #[must_use]
-    pub fn kinds(&self) -> Vec<Kind> {
-        let named =
-            |kind: &Kind| self.model.iter().any(|name| name == "all" || name == kind.name());
-        Kind::ALL.into_iter().filter(named).collect()
+    pub fn kinds(&self) -> Vec<BaselineModel> {
+        let named = |kind: &BaselineModel| {
+            self.model.iter().any(|name| name == "all" || name == kind.name())
+        };
+        BaselineModel::ALL.into_iter().filter(named).collect()
     }
 
     /// The table's file.
@@ -145,17 +145,17 @@ impl Destination {
     /// [`Error::Config`] if one is taken and is not to be replaced.
     pub(super) fn folders(
         &self,
-        kinds: &[Kind],
+        kinds: &[BaselineModel],
         problem: &Problem,
     ) -> Result<Vec<(PathBuf, bool)>> {
-        let one = |kind: &Kind| {
+        let one = |kind: &BaselineModel| {
             let Some(name) = &self.name else {
                 let stem = format!("{kind}-{}", problem.name);
                 return Ok((Run::free_folder(&self.runs, &stem), false));
             };
             let folder = self.runs.join(format!("{name}-{kind}"));
             // Only a run is ever replaced.
-            if folder.exists() && !(self.force && folder.join("config.json").is_file()) {
+            if folder.exists() && !(self.force && Run::at(&folder).is_run()) {
                 Err(Error::Config(format!(
                     "{}: already there; choose another --name, or --force to replace a run",
                     folder.display()

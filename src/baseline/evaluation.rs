@@ -6,7 +6,7 @@ use super::classifier::Classifier;
 use super::problem::Problem;
 use crate::dataset::FeatureTable;
 use crate::metrics::{argmax, evaluate, mean_probabilities};
-use crate::train::{PartMetrics, Prediction};
+use crate::run::{PartMetrics, Prediction};
 
 /// The mean of the probabilities `[rows, classes]` of each group's rows, by group.
 pub(super) fn by_group<G: Ord + Copy>(

@@ -9,13 +9,12 @@ use super::classifier::Classifier;
 use super::evaluation::values;
 use super::graph::OPSET;
 use super::problem::Problem;
-use super::run::Metrics;
 use crate::error::{Error, Result};
-use crate::export::{Agreement, Exported, Precision, compare_in_runtimes};
+use crate::export::compare_in_runtimes;
 use crate::features::descriptors;
-use crate::onnx::names::PROBABILITIES;
-use crate::onnx::names::key;
+use crate::onnx::names::{PROBABILITIES, key};
 use crate::onnx::write::{Part, sign};
+use crate::run::{Agreement, BaselineMetrics, Exported, Precision};
 use crate::runtime::{self, Runtime, Tensor};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
@@ -31,7 +30,7 @@ const PROBES: usize = 64;
 pub(super) fn export(
     model: &dyn Classifier,
     problem: &Problem,
-    metrics: &Metrics,
+    metrics: &BaselineMetrics,
     destination: &Path,
 ) -> Result<Exported> {
     let part = Part::beside(destination)?;
@@ -48,7 +47,7 @@ pub(super) fn export(
 
 /// What stands in the file's metadata: `labels`, `features` (the names of the columns),
 /// `model`, `hyper_parameters`, `training_data`, `split`, `metrics` (JSON) and `software`.
-fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, String> {
+fn metadata(problem: &Problem, metrics: &BaselineMetrics) -> BTreeMap<&'static str, String> {
     let split = &problem.split;
     let test = &metrics.test;
     BTreeMap::from([

@@ -2,31 +2,21 @@
 
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::classifier::Classifier;
 use super::evaluation::by_group;
 use super::problem::{Fold, Problem};
 use super::samples::Samples;
-use super::settings::{Kind, Settings};
 use crate::error::Result;
 use crate::metrics::argmax;
 use crate::progress;
+use crate::run::{BaselineModel, Candidate, Settings};
 use crate::train::interrupt;
-
-/// Hyper-parameters and how they did.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The hyper-parameters.
-    pub settings: Settings,
-    /// Share of the songs given the right genre while held out.
-    pub accuracy: f64,
-}
 
 /// The chosen hyper-parameters and the model fitted with them on all rows to train on.
 pub struct Found {
     /// The kind of model.
-    pub kind: Kind,
+    pub kind: BaselineModel,
     /// The hyper-parameters.
     pub settings: Settings,
     /// All that were tried.
@@ -41,12 +31,12 @@ pub struct Found {
 ///
 /// # Errors
 /// Errors of the fits; [`crate::Error::Interrupted`] on Ctrl-C.
-pub fn search(kind: Kind, problem: &Problem, seed: u64, quick: bool) -> Result<Found> {
+pub fn search(kind: BaselineModel, problem: &Problem, seed: u64, quick: bool) -> Result<Found> {
     let mut grid = kind.grid();
     // No grid is empty.
     let default = grid[0];
     if quick {
-        grid.truncate(usize::from(kind == Kind::Mlp));
+        grid.truncate(usize::from(kind == BaselineModel::Mlp));
     }
     let bar = progress::bar((grid.len() * problem.folds.len()) as u64, kind.name(), "fits");
     let candidates = grid

@@ -6,8 +6,8 @@ use super::config::{Config, Destination};
 use super::problem::Problem;
 use super::run::{self, BaselineRun};
 use super::search::search;
-use super::settings::Kind;
 use crate::error::Result;
+use crate::run::BaselineModel;
 
 /// Searches, fits, tests and exports every model that `config` names; the runs, in order.
 ///
@@ -20,7 +20,7 @@ pub fn train(config: &Config, destination: &Destination) -> Result<Vec<BaselineR
     let problem = Problem::read(config)?;
     let kinds = config.kinds();
     let folders = destination.folders(&kinds, &problem)?;
-    let one = |(kind, folder): (&Kind, _)| {
+    let one = |(kind, folder): (&BaselineModel, _)| {
         let started = Instant::now();
         let found = search(*kind, &problem, config.seed, config.quick)?;
         let seconds = started.elapsed().as_secs_f64();

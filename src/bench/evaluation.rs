@@ -1,6 +1,6 @@
 //! The test part of a collection as patches with known answers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -10,9 +10,9 @@ use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, Preprocessor};
-use crate::files;
 use crate::onnx;
-use crate::runtime::{Tensor, model_file};
+use crate::run::{Run, model_file, names};
+use crate::runtime::Tensor;
 
 impl EvaluationSet {
     /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.
@@ -31,11 +31,14 @@ impl EvaluationSet {
         }
         let given = data.is_some();
         let file = model_file(model);
-        let run = file.parent().filter(|folder| folder.join("config.json").is_file());
-        let (data, split) = match run {
+        let run = file.parent().map(Run::at).filter(Run::is_run);
+        let (data, split) = match &run {
             Some(run) => (
-                data.map_or_else(|| recorded_data(run), |data| Ok(Some(data.to_owned())))?,
-                Some(split.map_or(run.join("split.json"), Path::to_owned)),
+                match data {
+                    Some(data) => Some(data.to_owned()),
+                    None => run.options()?.data(),
+                },
+                Some(split.map_or(run.path(names::SPLIT), Path::to_owned)),
             ),
             None => (data.map(Path::to_owned), split.map(Path::to_owned)),
         };
@@ -137,12 +140,6 @@ fn readable<'a, T: Send>(
         }
     }
     Ok((left, found))
-}
-
-/// The collection named in a run's `config.json`; none for the default one.
-fn recorded_data(run: &Path) -> Result<Option<PathBuf>> {
-    let config: serde_json::Value = files::read_json(&run.join("config.json"))?;
-    Ok(config["data"].as_str().map(PathBuf::from))
 }
 
 /// What the metadata of an exported file say.

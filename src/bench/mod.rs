@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress;
-pub use crate::runtime::RUN_MODEL;
-use crate::runtime::{Device, Runtime, Tensor, model_file};
+use crate::run::model_file;
+use crate::runtime::{Device, Runtime, Tensor};
 pub use case::serve;
 use case::{Case, Spec};
 pub use machine::Machine;
@@ -38,7 +38,7 @@ const STABLE: f64 = 0.02;
 /// What to compare. Every combination is a case.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// ONNX files, or folders that hold [`RUN_MODEL`]: runs, which burn needs, and bundles.
+    /// ONNX files, or folders that hold a `model.onnx`: runs, which burn needs, and bundles.
     pub models: Vec<PathBuf>,
     /// The first that runs is what the others are compared with.
     pub runtimes: Vec<Runtime>,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Report, Row};
-use crate::runtime::model_file;
+use crate::run::model_file;
 
 /// A variant's case and the same case of the model in 32-bit floats.
 #[derive(Clone, Copy, Debug)]

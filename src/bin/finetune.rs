@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use genre_transfer::train::{Config, Destination, Run, finetune, interrupt};
+use genre_transfer::run::Run;
+use genre_transfer::train::{Config, Destination, finetune, interrupt};
 use genre_transfer::{cli, export};
 
 const EXAMPLES: &str = "Examples:

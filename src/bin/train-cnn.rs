@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use genre_transfer::run::Run;
 use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
-use genre_transfer::train::{Destination, Run, interrupt};
+use genre_transfer::train::{Destination, interrupt};
 use genre_transfer::{cli, export};
 
 // Maps of every layer come and go at each step; glibc gives such large blocks back to the

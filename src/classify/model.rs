@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::cutter::{Cutter, Piece};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, check_batch, model_file};
+use crate::run::{model_file, names};
+use crate::runtime::{PatchInput, Session, Tensor, check_batch};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
@@ -40,9 +41,10 @@ pub(super) fn find(path: &Path) -> Result<PathBuf> {
         Ok(model)
     } else {
         Err(Error::Config(format!(
-            "{}: there is no {RUN_MODEL} in this folder; give an exported .onnx file, a bundle, or \
+            "{}: there is no {} in this folder; give an exported .onnx file, a bundle, or \
              a run that finetune or train-cnn has written",
-            path.display()
+            path.display(),
+            names::MODEL
         )))
     }
 }

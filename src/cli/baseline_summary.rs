@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::baseline::{BaselineRun, Metrics};
+use crate::baseline::BaselineRun;
 use crate::error::Result;
-use crate::export::Agreement;
+use crate::run::{Agreement, BaselineMetrics};
 use crate::runtime::Runtime;
 
 /// The table that `baseline` ends with.
@@ -47,7 +47,7 @@ pub fn text(runs: &[BaselineRun]) -> String {
             metrics.seconds,
             runs_in(run_agreement(metrics, Runtime::Ort)),
             runs_in(run_agreement(metrics, Runtime::Tract)),
-            metrics.hyper_parameters
+            metrics.hyper_parameters.map_or_else(String::new, |chosen| chosen.to_string())
         );
     }
     text += "songs, rows: share given the right genre, a song by the mean of its rows. ort, tract: \
@@ -66,7 +66,7 @@ pub fn text(runs: &[BaselineRun]) -> String {
     text
 }
 
-fn run_agreement(metrics: &Metrics, runtime: Runtime) -> Option<f32> {
+fn run_agreement(metrics: &BaselineMetrics, runtime: Runtime) -> Option<f32> {
     let agreement = metrics.export.iter().flat_map(|exported| &exported.agreement);
     agreement.filter(|a| a.runtime == runtime).find_map(|a| a.max_abs_difference)
 }
@@ -83,7 +83,7 @@ pub fn json(runs: &[BaselineRun]) -> Result<String> {
     #[derive(Serialize)]
     struct Finished<'a> {
         run: &'a Path,
-        metrics: &'a Metrics,
+        metrics: &'a BaselineMetrics,
     }
     let all: Vec<Finished> =
         runs.iter().map(|run| Finished { run: &run.folder, metrics: &run.metrics }).collect();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
+use crate::run::names;
 
 /// What an exported file takes, and so how much of the way from samples to genres it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +48,9 @@ impl Input {
     /// What the file is called in a run's folder.
     pub fn file_name(self) -> &'static str {
         match self {
-            Self::LogMel => "model.onnx",
-            Self::Waveform => "waveform.onnx",
-            Self::Clip => "clip.onnx",
+            Self::LogMel => names::MODEL,
+            Self::Waveform => names::WAVEFORM,
+            Self::Clip => names::CLIP,
         }
     }
 

@@ -7,7 +7,6 @@
 mod bundle;
 mod burn_graph;
 mod clip;
-mod exported;
 mod front_end;
 mod fuse;
 mod input;
@@ -20,11 +19,9 @@ mod stages;
 mod waveform;
 
 pub use bundle::{Bundle, bundle};
-pub use exported::{Agreement, Exported};
 pub use input::Input;
 pub use metadata::metadata;
 pub use options::Options;
-pub use precision::{Checked, Precision, Validation};
 pub(crate) use proof::compare_in_runtimes;
 pub use proof::{RELATIVE_TOLERANCE, TOLERANCE};
 pub use stages::export;

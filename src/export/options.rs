@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::input::Input;
-use super::precision::Precision;
 use crate::error::{Error, Result};
+use crate::run::Precision;
 
 /// How to export.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,6 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::clip;
-use super::exported::Agreement;
 use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
@@ -15,8 +14,9 @@ use crate::model::import::{self, data_input};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::onnx::output_name;
+use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
-use crate::train::{Run, Trained};
+use crate::train::Trained;
 
 /// The largest difference of a probability between a runtime and the trained model.
 pub const TOLERANCE: f32 = 1e-4;

@@ -6,18 +6,18 @@ use std::path::Path;
 use burn::tensor::Device;
 use tract_onnx::pb::ModelProto;
 
-use super::exported::{Agreement, Exported};
 use super::input::Input;
 use super::metadata::metadata;
 use super::options::Options;
-use super::precision::{Precision, Trial, Validation};
+use super::precision::Trial;
 use super::proof::{self, Probe};
 use super::{burn_graph, clip, fuse, splice, waveform};
 use crate::error::Result;
 use crate::features::Preprocessor;
 use crate::onnx::opset;
 use crate::onnx::write::{Part, sign};
-use crate::train::{Run, Trained};
+use crate::run::{Agreement, Exported, Precision, Run, Validation};
+use crate::train::Trained;
 
 /// Exports `run` to `destination`: written beside it, checked in tract, and in ort
 /// where that is installed, and only then renamed into place.

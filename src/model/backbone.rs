@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::files;
+use crate::run::BackboneSource;
 
 /// A pretrained network: an ONNX file and the front end that feeds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,18 +15,7 @@ pub struct Backbone {
     /// The front end it was trained with.
     pub front_end: FrontEnd,
     /// Where it comes from and what may be done with it.
-    pub source: Source,
-}
-
-/// Name, licence and digest of a backbone, carried along into everything trained from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// `vggish`, `yamnet`, `musicnn`, or the file's name.
-    pub name: String,
-    /// The licence as an SPDX identifier, or what is known of it.
-    pub license: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
+    pub source: BackboneSource,
 }
 
 /// Backbones known by name, with their file under `models/` and their licence.
@@ -73,7 +61,8 @@ impl Backbone {
             Some((name, ..)) => (*name).to_owned(),
             None => path.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned()),
         };
-        let source = Source { name, license: license.to_owned(), sha256: files::sha256(&path)? };
+        let source =
+            BackboneSource { name, license: license.to_owned(), sha256: files::sha256(&path)? };
         Ok(Self { path, front_end, source })
     }
 

@@ -6,18 +6,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-/// The shape of a [`Head`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeadSpec {
-    /// Size of the embeddings.
-    pub features: usize,
-    /// Units of the one hidden layer; none for logistic regression.
-    pub hidden: Option<usize>,
-    /// Genres.
-    pub classes: usize,
-}
+use crate::run::HeadSpec;
 
 /// A linear classifier, or one with a hidden ReLU layer.
 #[derive(Module, Debug)]

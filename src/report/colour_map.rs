@@ -50,8 +50,8 @@ fn read(id: &str, folder: &Path) -> Option<Sample> {
 mod tests {
     use super::*;
     use crate::features::magma;
-    use crate::report::Kind;
     use crate::report::entry::tests::{entry, given};
+    use crate::run::Kind;
 
     /// Three columns and rows inside a frame and a margin.
     #[test]

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
-use super::entry::Prediction;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
+use crate::run::Prediction;
 
 /// Height of a picture in pixels, and its largest width.
 const HEIGHT: usize = 96;

@@ -6,7 +6,8 @@ use burn::tensor::{Tensor as BurnTensor, TensorData};
 
 use super::{Device, Options, Port, Runtime, Session, Tensor};
 use crate::error::{Error, Result};
-use crate::train::{Run, Trained};
+use crate::run::Run;
+use crate::train::Trained;
 
 pub(super) const VERSION: &str = "0.22.1";
 

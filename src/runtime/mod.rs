@@ -14,7 +14,7 @@ mod tract;
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::thread;
 
@@ -27,14 +27,6 @@ pub use burn::cuda as burn_cuda;
 pub use patch::{PatchInput, check_batch};
 
 pub use crate::classify::Classifier;
-/// The ONNX file of a run or a bundle.
-pub const RUN_MODEL: &str = "model.onnx";
-
-/// The ONNX file that `path` stands for: itself, or [`RUN_MODEL`] in a folder, be it a run or a
-/// bundle. Whether it is there is seen when it is opened.
-pub fn model_file(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join(RUN_MODEL) } else { path.to_owned() }
-}
 
 /// A program that runs models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use super::fit::TrackPrediction;
-use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate};
+use crate::run::{PartMetrics, Prediction, TrainingData};
 use crate::say::counted;
 
 /// What the collection is called in reports and in the names of runs.

@@ -1,5 +1,6 @@
 //! Fine-tuning the backbone's last layers together with the trained head, in burn.
 
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -8,17 +9,18 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoints, Progress};
+use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{DeepOptions, HeadOptions};
-use super::fit::{
-    Epoch, Fitted, Score, TrackPrediction, finite, loss, show, shuffled, smaller_rate,
-};
+use super::fit::{Fitted, TrackPrediction, finite, loss, show, shuffled};
 use super::interrupt;
 use crate::error::Result;
 use crate::features::LogMel;
+use crate::metrics::Epoch;
 use crate::model::{Cnn, GenreModel, Standardization};
 use crate::progress;
+use crate::run::{Score, names};
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
@@ -90,7 +92,7 @@ impl DeepTask<'_> {
             head_optimizer: optimizer(),
             progress: Progress::default(),
         };
-        if let Some(saved) = checkpoints.load(&mut state)? {
+        if let Some(saved) = state.load(checkpoints)? {
             history.extend(saved);
         }
         let first = history.len() - state.progress.epoch;
@@ -103,7 +105,7 @@ impl DeepTask<'_> {
             let record = self.close_epoch(&mut state, &fitted.standardization, total, started);
             show(&bar, &record);
             history.push(record);
-            checkpoints.save(&state, &history[first..])?;
+            state.save(checkpoints, &history[first..])?;
         }
         bar.finish_and_clear();
         Ok(Tuned { model: state.best, validation: state.progress.best })
@@ -131,15 +133,16 @@ impl DeepTask<'_> {
                 continue;
             }
             if interrupt::requested() {
-                checkpoints.save(state, history)?;
+                state.save(checkpoints, history)?;
                 interrupt::check("the training so far is saved; go on with --resume")?;
             }
             let (x, y) = self.batch(batch, learning);
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
             let value = loss.forward(state.model.head.forward(embeddings), y);
-            state.progress.total +=
-                finite(&value, smaller_rate(self.options.backbone_lr))? * batch.len() as f64;
-            let rate = self.rate((epoch - 1) * steps + step, steps);
+            let at = (epoch - 1) * steps + step;
+            let number = finite(&value, at, "backbone-lr", self.options.backbone_lr)?;
+            state.progress.total += number * batch.len() as f64;
+            let rate = self.rate(at, steps);
             state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);
             state.progress.step = step + 1;
         }
@@ -259,14 +262,36 @@ impl DeepTask<'_> {
     }
 }
 
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// Epochs finished.
+    epoch: usize,
+    /// Steps finished in the epoch after that.
+    step: usize,
+    /// The sum of losses over those steps' patches.
+    total: f64,
+    /// The best epoch so far, by validation loss.
+    best_epoch: usize,
+    /// Its score.
+    best: Option<Score>,
+}
+
+/// What a fine-tuning checkpoint says beside its weights.
+#[derive(Serialize, Deserialize)]
+struct Tuning {
+    progress: Progress,
+    history: Vec<Epoch>,
+}
+
 /// What a checkpoint holds: enough to go on as if nothing had happened.
 #[derive(Clone)]
-pub(super) struct State {
-    pub model: GenreModel,
-    pub best: GenreModel,
-    pub backbone_optimizer: ModuleOptimizer,
-    pub head_optimizer: ModuleOptimizer,
-    pub progress: Progress,
+struct State {
+    model: GenreModel,
+    best: GenreModel,
+    backbone_optimizer: ModuleOptimizer,
+    head_optimizer: ModuleOptimizer,
+    progress: Progress,
 }
 
 impl State {
@@ -279,5 +304,34 @@ impl State {
             backbone: self.backbone_optimizer.step(backbone_rate, model.backbone, backbone),
             head: self.head_optimizer.step(head_rate, model.head, head),
         };
+    }
+
+    /// Writes a checkpoint.
+    fn save(&self, checkpoints: &Checkpoints, history: &[Epoch]) -> Result<()> {
+        let progress = self.progress;
+        let name = format!("{}-{}", progress.epoch, progress.step);
+        let path = Path::new(names::CHECKPOINT);
+        let files = [
+            ("model.bpk", module_bytes(&self.model, path)?),
+            ("best.bpk", module_bytes(&self.best, path)?),
+            ("backbone-optimizer.bpk", optimizer_bytes(&self.backbone_optimizer, path)?),
+            ("head-optimizer.bpk", optimizer_bytes(&self.head_optimizer, path)?),
+        ];
+        checkpoints.write(&name, &files, Tuning { progress, history: history.to_vec() })
+    }
+
+    /// Goes on from the newest checkpoint, if there is one; its history.
+    fn load(&mut self, checkpoints: &Checkpoints) -> Result<Option<Vec<Epoch>>> {
+        let Some((folder, Tuning { progress, history })) = checkpoints.read()? else {
+            return Ok(None);
+        };
+        self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
+        self.best = load_module(&folder.join("best.bpk"), self.best.clone())?;
+        let optimizer =
+            |file: &str, optimizer: &ModuleOptimizer| load_optimizer(&folder.join(file), optimizer);
+        self.backbone_optimizer = optimizer("backbone-optimizer.bpk", &self.backbone_optimizer)?;
+        self.head_optimizer = optimizer("head-optimizer.bpk", &self.head_optimizer)?;
+        self.progress = progress;
+        Ok(Some(history))
     }
 }

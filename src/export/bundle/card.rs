@@ -5,13 +5,11 @@
 use minijinja::Environment;
 use serde::Serialize;
 
-use super::super::exported::Exported;
 use super::super::input::Input;
-use super::super::precision::Validation;
 use crate::dataset::Method;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::train::{Metrics, Run};
+use crate::run::{Exported, Metrics, Run, Validation};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =

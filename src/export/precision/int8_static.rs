@@ -10,7 +10,6 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-use super::kind::Precision;
 use super::layer::Layer;
 use super::opset::check_opset;
 use crate::error::{Error, Result};
@@ -18,6 +17,7 @@ use crate::onnx;
 use crate::onnx::nodes::{byte_tensor, float_tensor, int, node, sized_port};
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
+use crate::run::Precision;
 
 /// Scales along an axis, since this opset.
 const OLDEST_OPSET: i64 = 13;

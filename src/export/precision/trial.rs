@@ -1,11 +1,9 @@
 //! What a smaller variant costs, on the clips of its own run.
 
-use std::fmt;
 use std::path::Path;
 
 use prost::Message;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
@@ -17,8 +15,8 @@ use crate::features::{Extractor, Preprocessor};
 use crate::metrics::{argmax, mean_probabilities};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::progress;
+use crate::run::{Checked, Run, Validation};
 use crate::runtime::{self, Runtime, Session, Tensor};
-use crate::train::Run;
 
 /// Training clips that the ranges of activations are taken from.
 const CALIBRATION_TRACKS: usize = 40;
@@ -32,36 +30,6 @@ const COVERED: f64 = 0.9;
 const TRACKS_AT_ONCE: usize = 16;
 /// Patches that a model with a free batch is given at a time.
 const BATCH: usize = 32;
-
-/// How a variant does on the validation part of its run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    /// Tracks of the validation part that could be read.
-    pub tracks: usize,
-    /// Share of them that the model tells in 32-bit floats.
-    pub fp32_accuracy: f64,
-    /// Their patches.
-    pub patches: usize,
-    /// Share of the patches that the model tells in 32-bit floats.
-    pub fp32_patch_accuracy: f64,
-    /// The variant in each runtime.
-    pub runtimes: Vec<Checked>,
-}
-
-/// A variant in one runtime.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
-    /// The runtime.
-    pub runtime: Runtime,
-    /// Share of the tracks that the variant tells; none if it could not be run.
-    pub accuracy: Option<f64>,
-    /// Share of the patches that it tells.
-    pub patch_accuracy: Option<f64>,
-    /// The largest difference of a track's probability from the model in 32-bit floats.
-    pub max_abs_difference: Option<f32>,
-    /// Why it could not be run.
-    pub reason: Option<String>,
-}
 
 impl Validation {
     /// Whether some runtime ran the variant and it is good enough in all that did; the reason if
@@ -100,31 +68,6 @@ impl Validation {
     }
 }
 
-impl fmt::Display for Validation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tracks, fp32_accuracy, patches, fp32_patch_accuracy, runtimes } = self;
-        writeln!(
-            f,
-            "  accuracy on the {tracks} tracks ({patches} patches) of the validation part: \
-             {fp32_accuracy:.3} ({fp32_patch_accuracy:.3}) in 32-bit floats"
-        )?;
-        for checked in runtimes {
-            let Checked { runtime, accuracy, patch_accuracy, max_abs_difference, reason } = checked;
-            match (accuracy, patch_accuracy, max_abs_difference) {
-                (Some(accuracy), Some(patch_accuracy), Some(difference)) => writeln!(
-                    f,
-                    "  {runtime}: {accuracy:.3} ({patch_accuracy:.3}), {:+.1} ({:+.1}) points; \
-                     probabilities of a track differ by {difference:.1e} at most",
-                    (accuracy - fp32_accuracy) * 100.0,
-                    (patch_accuracy - fp32_patch_accuracy) * 100.0,
-                )?,
-                _ => writeln!(f, "  not checked in {}", reason.as_deref().unwrap_or("it"))?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The collection of a run, to try variants on.
 pub(in super::super) struct Trial<'a> {
     preprocessor: &'a Preprocessor,
@@ -156,7 +99,7 @@ impl<'a> Trial<'a> {
         data: Option<&Path>,
         fp32: &'a Path,
     ) -> Result<Self> {
-        let recorded = run.data()?;
+        let recorded = run.options()?.data();
         let find = || {
             let data = data.or(recorded.as_deref());
             let (dataset, _) = source::resolve(data, Some(Source::of(preprocessor)))?;

@@ -10,10 +10,9 @@ use tract_onnx::pb::NodeProto;
 use super::graph::Graph;
 use super::layout::Layout;
 use crate::error::{Error, Result};
-use crate::model::cnn::{
-    Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec,
-};
+use crate::model::cnn::{Cnn, Dense, Spatial};
 use crate::onnx::attributes::{attribute, float, int, ints};
+use crate::run::{Activation, CnnSpec, DenseSpec, Pads, Pooling, SpatialSpec};
 
 /// The layers made so far, with the layout of the tensor that leaves them.
 pub(super) struct Lowering<'a> {

@@ -16,16 +16,16 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
 
 use self::graph::Graph;
 use self::layout::Layout;
 use self::lower::Lowering;
-use super::{Cnn, CnnSpec};
+use super::cnn::Cnn;
 use crate::error::{Error, Result};
 use crate::onnx::describe::{self, output_name};
 use crate::onnx::read;
+use crate::run::{CnnSpec, Proof};
 use crate::runtime::{self, PatchInput, Runtime};
 
 /// The largest difference, relative to the output's largest value, that still counts as equal.
@@ -33,32 +33,6 @@ pub const TOLERANCE: f32 = 1e-3;
 
 /// Patches in the proof's batch: more than one, so that a confused batch axis shows.
 const PROBES: usize = 2;
-
-/// How well an imported module agrees with the file it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The largest absolute difference over the probe batch's outputs.
-    pub max_abs_difference: f32,
-    /// The output's largest absolute value.
-    pub largest_value: f32,
-}
-
-impl Proof {
-    /// The difference relative to the largest value.
-    pub fn relative(&self) -> f32 {
-        self.max_abs_difference / self.largest_value.max(f32::MIN_POSITIVE)
-    }
-
-    fn of(ours: &[f32], theirs: &[f32]) -> Self {
-        let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
-        Self {
-            // `f32::max` would swallow a NaN, which must fail the proof instead.
-            max_abs_difference: differences
-                .fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }),
-            largest_value: theirs.iter().fold(0.0, |m, v| m.max(v.abs())),
-        }
-    }
-}
 
 /// A backbone in burn, and what is known of it.
 #[derive(Debug)]

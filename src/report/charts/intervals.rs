@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::{Area, LEGEND_LINE, svg};
 use super::{Drawn, FONT, GREY, SMALL, as_percent, colour, legend, mark, occurring, share_range};
 use crate::error::Result;
-use crate::report::Kind;
+use crate::run::Kind;
 
 /// As wide as the other charts, so that letters are of one size and a phone shows them all;
 /// a name stands above its line, since beside it a long one would leave no room.

@@ -13,8 +13,8 @@ pub use confusion::confusion;
 pub use intervals::intervals;
 pub use scatter::{Axis, Point, Scatter};
 
-use super::Kind;
 use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, GREY, SMALL, VERMILION, as_percent, svg};
+use crate::run::Kind;
 
 /// A filled outline, in pixels around a point of the chart.
 type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;

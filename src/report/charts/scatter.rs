@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
 use super::{LEGEND_LINE, hollow, legend, mark, occurring};
 use crate::error::Result;
-use crate::report::Kind;
+use crate::run::Kind;
 
 const SIZE: (u32, u32) = (480, 400);
 

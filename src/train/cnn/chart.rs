@@ -2,9 +2,9 @@
 
 use plotters::prelude::*;
 
-use super::search::{Leaderboard, Rung, Trial};
 use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, svg};
 use crate::error::Result;
+use crate::run::{Leaderboard, Rung, Trial};
 
 /// Accuracy of a search's trials against their parameters and their training time, as SVG;
 /// the further a trial came, the larger its mark, and the winner's is filled.
@@ -29,8 +29,8 @@ fn scatter(
     x: impl Fn(&Trial, &Rung) -> f64,
 ) -> Drawn<()> {
     let point = |trial: &Trial| {
-        let rung = *trial.last()?;
-        Some((x(trial, &rung).max(1e-3), rung.validation.accuracy, trial.rungs.len(), trial.number))
+        let rung = trial.last()?;
+        Some((x(trial, &rung).max(1e-3), rung.accuracy(), trial.rungs.len(), trial.number))
     };
     let points: Vec<_> = board.trials.iter().filter_map(point).collect();
     let low = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);

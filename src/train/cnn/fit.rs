@@ -1,7 +1,7 @@
 //! Fitting one CNN from scratch.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -17,12 +17,14 @@ use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions, Schedule};
 use crate::error::{Error, Result};
 use crate::features::LogMel;
-use crate::model::{CnnConfig, CustomCnn, Standardization};
+use crate::metrics::Epoch;
+use crate::model::{CustomCnn, Standardization};
 use crate::progress;
+use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
-use crate::train::fit::{Epoch, Score, TrackPrediction, finite};
+use crate::train::fit::{TrackPrediction, finite};
 use crate::train::interrupt;
 
 /// Patches computed at once where nothing is learned.
@@ -64,32 +66,10 @@ pub struct FittedCnn {
     pub speed: Speed,
 }
 
-/// Where the time of training went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Speed {
-    /// Patches learned from.
-    pub examples: usize,
-    /// Seconds of training steps, without validation.
-    pub seconds: f64,
-    /// Of those, seconds spent waiting for data.
-    pub waiting: f64,
-}
-
-impl Speed {
-    /// Patches learned from in a second.
-    pub fn examples_per_second(&self) -> f64 {
-        self.examples as f64 / self.seconds.max(1e-9)
-    }
-
-    /// The share of the time spent waiting for data.
-    pub fn waiting_share(&self) -> f64 {
-        self.waiting / self.seconds.max(1e-9)
-    }
-
-    fn add(&mut self, examples: usize, time: Duration, waiting: Duration) {
-        self.examples += examples;
-        self.seconds += time.as_secs_f64();
-        self.waiting += waiting.as_secs_f64();
+impl FittedCnn {
+    /// What a run says of it.
+    pub fn metrics(&self) -> MemberMetrics {
+        MemberMetrics { validation: self.validation, epoch: self.epoch, speed: self.speed }
     }
 }
 
@@ -122,8 +102,9 @@ impl CnnTask<'_> {
     /// and calls `watch` with all epochs so far.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] on Ctrl-C, [`Error::Config`] if the loss stops being a
-    /// number, errors of the checkpoint folder.
+    /// [`Error::Interrupted`] on Ctrl-C, [`Error::Diverged`] if the loss stops being a
+    /// number, [`Error::Config`] if the architecture does not fit the patches, errors of the
+    /// checkpoint folder.
     pub fn fit(
         &self,
         stage: &str,
@@ -253,7 +234,7 @@ impl CnnTask<'_> {
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
         let rate = self.options.learning_rate;
-        let value = finite(&loss, || format!(" at step {step}; use a smaller --lr than {rate}"))?;
+        let value = finite(&loss, step, "lr", rate)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
         state.learn(self.rate(step, steps), gradients);
         // The average starts as the weights themselves and forgets its beginning.
@@ -334,7 +315,7 @@ impl State {
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
-        let path = Path::new("checkpoint");
+        let path = Path::new(names::CHECKPOINT);
         let mut files = vec![
             ("model.bpk", module_bytes(&self.model, path)?),
             ("average.bpk", module_bytes(&self.average, path)?),

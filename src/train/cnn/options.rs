@@ -9,7 +9,7 @@ use crate::dataset::source::Source;
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::files;
-use crate::model::{CnnConfig, Preset};
+use crate::run::{CnnConfig, Preset};
 use crate::runtime::Device;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
 

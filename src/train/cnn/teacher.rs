@@ -9,11 +9,10 @@ use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::metrics::mean_probabilities;
 use crate::progress;
+use crate::run::Run;
 use crate::runtime::{self, Options, PatchInput};
-use crate::train::Run;
 
 /// Patches the teacher is given at a time.
 const BATCH: usize = 32;
@@ -45,9 +44,8 @@ pub fn ask(
         ));
     }
     let preprocessor = run.preprocessor()?;
-    let config: serde_json::Value = files::read_json(&run.folder().join("config.json"))?;
-    let data = config["data"].as_str().map(Path::new);
-    let (their_data, _) = source::resolve(data, Some(Source::of(&preprocessor)))?;
+    let data = run.options()?.data();
+    let (their_data, _) = source::resolve(data.as_deref(), Some(Source::of(&preprocessor)))?;
     let reader = preprocessor.reader()?;
     let known: Vec<(usize, &Path)> = learned
         .iter()
