@@ -102,6 +102,18 @@ impl Error {
         Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
     }
 
+    /// Whether it is about one input file, which is missing or damaged: what reads many of them
+    /// leaves this one out, says so and goes on.
+    pub fn is_about_input_file(&self) -> bool {
+        matches!(self, Self::Audio { .. } | Self::Io { .. } | Self::Format { .. })
+    }
+
+    /// What went wrong, without `path`, for a message that names the file itself.
+    pub fn reason_at(&self, path: &Path) -> String {
+        let text = self.to_string();
+        text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
+    }
+
     /// An [`Error::Runtime`] of `runtime`.
     pub fn runtime(runtime: &'static str, reason: impl ToString) -> Self {
         Self::Runtime { runtime, reason: reason.to_string() }

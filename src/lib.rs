@@ -34,6 +34,7 @@ pub mod say;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub use classify::Classifier;
 pub use error::{Error, Result};
 
 #[cfg(all(feature = "cuda", feature = "tract"))]

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ndarray::Array2;
+
 use super::run::BaselineRun;
 use super::{Classifier, Problem};
 use crate::bench::EvaluationSet;
 use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate, mean_probabilities};
-use crate::runtime::Tensor;
 use crate::train::{PartMetrics, Prediction};
 
 /// The mean of the probabilities `[rows, classes]` of each group's rows, by group.
@@ -91,8 +92,10 @@ pub fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         labels[song] = table.rows[row].label;
     }
     let data = values(table, rows);
+    let shape = (rows.len(), data.len() / rows.len().max(1));
+    let patches = Array2::from_shape_vec(shape, data).map_err(|e| Error::Data(e.to_string()))?;
     Ok(Some(EvaluationSet {
-        patches: Tensor { shape: vec![rows.len(), data.len() / rows.len().max(1)], data },
+        patches: patches.into_dyn(),
         track_of_patch,
         labels,
         patch_hop_seconds: Some(table.seconds),

@@ -3,6 +3,7 @@
 mod backbone;
 mod cnn;
 mod custom_cnn;
+mod device;
 mod genre;
 mod head;
 pub mod import;
@@ -13,5 +14,6 @@ pub use cnn::{Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial
 pub use custom_cnn::{
     BlockPooling, CnnConfig, CnnEnsemble, CustomCnn, EnsembleSpec, GlobalPooling, Preset,
 };
+pub use device::burn_device;
 pub use genre::{GenreModel, ModelSpec};
 pub use head::{Head, HeadSpec, Standardization};

@@ -27,14 +27,13 @@ use std::time::Instant;
 use burn::module::Module;
 use rayon::prelude::*;
 
-use crate::audio::Audio;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::{Error, Result};
-use crate::features::Extractor;
+use crate::features::Reader;
 use crate::model::import::{Imported, import};
-use crate::model::{Backbone, GenreModel, HeadSpec, ModelSpec};
+use crate::model::{Backbone, GenreModel, HeadSpec, ModelSpec, burn_device};
 use crate::progress;
-use crate::runtime::{self, Device};
+use crate::runtime;
 
 /// Where embeddings are kept between runs.
 pub const CACHE: &str = "data/cache/embeddings";
@@ -113,17 +112,6 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     run.checkpoints().remove()?;
     run.forget_replaced()?;
     Ok(run)
-}
-
-/// The burn device for `device`.
-///
-/// # Errors
-/// [`Error::Runtime`] for CUDA without the cargo feature or without a driver.
-pub fn burn_device(device: Device) -> Result<burn::tensor::Device> {
-    match device {
-        Device::Cpu => Ok(burn::tensor::Device::flex()),
-        Device::Cuda => runtime::burn_cuda(),
-    }
 }
 
 /// Data, backbone and embeddings, ready to learn from.
@@ -359,16 +347,13 @@ impl<'a> Session<'a> {
 
     /// Log-mels of tracks, in parallel.
     fn recordings(&self, tracks: &[usize]) -> Result<Vec<Recording>> {
-        let extractor = Extractor::new(&self.backbone.front_end)?;
+        let reader = Reader::audio(&self.backbone.front_end)?;
         let bar = progress::bar(tracks.len() as u64, "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
-            let audio = Audio::open(&track.path)?.resampled(extractor.front_end().sample_rate)?;
+            let log_mel = reader.read(&track.path)?;
             bar.inc(1);
-            Ok(Recording {
-                label: track.label,
-                log_mel: extractor.padded_log_mel(&audio.samples).0,
-            })
+            Ok(Recording { label: track.label, log_mel })
         };
         let recordings = tracks.par_iter().map(one).collect();
         bar.finish_and_clear();

@@ -19,11 +19,11 @@ use crate::dataset::{Dataset, Parts, Split};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, Preprocessor};
 use crate::files;
-use crate::model::{CnnConfig, CnnEnsemble, EnsembleSpec};
+use crate::model::{CnnConfig, CnnEnsemble, EnsembleSpec, burn_device};
 use crate::train::checkpoint::{load_module, module_bytes};
 use crate::train::fit::{Epoch, Score, TrackPrediction};
 use crate::train::run::{Metrics, Run, Spec, Trained};
-use crate::train::{Destination, burn_device, collection};
+use crate::train::{Destination, collection};
 
 /// What is to be said of CNNs of our own, in `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
