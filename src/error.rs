@@ -202,6 +202,12 @@ impl Error {
         Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
+    /// What went wrong, without `path`, for a message that names the file itself.
+    pub fn reason_at(&self, path: &Path) -> String {
+        let text = self.to_string();
+        text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
+    }
+
     /// An [`Error::Runtime`] of `runtime`.
     pub fn runtime(runtime: &'static str, reason: impl Into<Cause>) -> Self {
         Self::Runtime { runtime, reason: reason.into() }

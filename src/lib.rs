@@ -38,6 +38,7 @@ pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub use classify::Classifier;
 pub use error::{Error, Result};
 
 #[cfg(all(feature = "cuda", feature = "tract"))]

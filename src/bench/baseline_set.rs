@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use ndarray::Array2;
+
 use super::EvaluationSet;
 use crate::baseline::{BaselineRun, values};
 use crate::error::{Error, Result};
-use crate::runtime::Tensor;
 
 /// The test rows of the baseline run in `folder`; none if it is no such run, or its table
 /// is gone.
@@ -35,8 +36,10 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         labels[song] = table.rows[row].label;
     }
     let data = values(table, rows);
+    let shape = (rows.len(), data.len() / rows.len().max(1));
+    let patches = Array2::from_shape_vec(shape, data).map_err(|e| Error::Data(e.to_string()))?;
     Ok(Some(EvaluationSet {
-        patches: Tensor { shape: vec![rows.len(), data.len() / rows.len().max(1)], data },
+        patches: patches.into_dyn(),
         track_of_patch,
         labels,
         patch_hop_seconds: Some(table.seconds),

@@ -11,12 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::runtime::{self, Device, Options, Port, Runtime, Session, Tensor};
+#[cfg(feature = "train")]
+use crate::export::open;
+#[cfg(not(feature = "train"))]
+use crate::runtime::open;
+use crate::runtime::{Batch, Device, Options, Port, Runtime, Session};
 
 /// What a child is: the first line it reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,7 +109,7 @@ impl Case {
         &mut self,
         patches: &Path,
         shape: &[usize],
-    ) -> Result<Vec<(String, Tensor)>, String> {
+    ) -> Result<Vec<(String, ArrayD<f32>)>, String> {
         let file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
         let order = Order::Evaluate {
             patches: patches.to_path_buf(),
@@ -118,9 +123,10 @@ impl Case {
         let mut data = read_floats(file.path()).map_err(|e| e.to_string())?.into_iter();
         let take = |(name, shape): (String, Vec<usize>)| {
             let data = data.by_ref().take(shape.iter().product()).collect();
-            (name, Tensor { shape, data })
+            let output = ArrayD::from_shape_vec(shape, data).map_err(|e| format!("{name}: {e}"))?;
+            Ok((name, output))
         };
-        Ok(outputs.into_iter().map(take).collect())
+        outputs.into_iter().map(take).collect()
     }
 
     fn ask(&mut self, order: &impl Serialize) -> Result<Reply, String> {
@@ -206,19 +212,19 @@ fn say(reply: &Reply) -> io::Result<()> {
 /// The child's model, and the batch it runs on.
 struct Open {
     session: Box<dyn Session>,
-    batch: Tensor,
+    batch: ArrayD<f32>,
 }
 
 impl Open {
     fn new(spec: &Spec) -> Result<(Self, Opened)> {
         let options = Options { device: spec.device, threads: spec.threads };
         let start = Instant::now();
-        let mut session = runtime::open(spec.runtime, &spec.model, &options)?;
+        let mut session = open(spec.runtime, &spec.model, &options)?;
         let load_seconds = start.elapsed().as_secs_f64();
         let patch = patch_shape(session.input())?;
         let batch = probe(&patch, spec.batch, spec.seed);
         let start = Instant::now();
-        session.run(&batch)?;
+        session.run(batch.view())?;
         let first_run_seconds = start.elapsed().as_secs_f64();
         Ok((Self { session, batch }, Opened { patch, load_seconds, first_run_seconds }))
     }
@@ -237,39 +243,47 @@ impl Open {
 
     fn timed_run(&mut self) -> Result<f64> {
         let start = Instant::now();
-        self.session.run(&self.batch)?;
+        self.session.run(self.batch.view())?;
         Ok(start.elapsed().as_secs_f64())
     }
 
     fn evaluate(&mut self, patches: &Path, shape: &[usize], outputs: &Path) -> Result<Reply> {
         let data = read_floats(patches).map_err(Error::io(patches))?;
-        let size: usize = shape[1..].iter().product();
-        let mut found: Vec<Tensor> = vec![Tensor::default(); self.session.outputs().len()];
-        let full = self.batch.shape[0];
-        let fixed = self.session.input().dims.first().is_some_and(Option::is_some);
-        for batch in data.chunks(full * size) {
-            let rows = batch.len() / size;
-            let mut shape = shape.to_vec();
-            shape[0] = if fixed { full } else { rows };
-            let mut data = batch.to_vec();
-            data.resize(shape[0] * size, 0.0);
-            let answers = self.session.run(&Tensor { shape, data })?;
-            for (all, mut answer) in found.iter_mut().zip(answers) {
-                if fixed && answer.shape.first() == Some(&full) {
-                    answer.data.truncate(answer.data.len() / full * rows);
-                    answer.shape[0] = rows;
+        let all = ArrayViewD::from_shape(shape, &data).map_err(|e| Error::format(patches, e))?;
+        let full = self.batch.len_of(Axis(0));
+        let fixed = self.session.input().dims.first().copied().flatten().map(|_| full);
+        let mut found: Vec<Found> = vec![Found::default(); self.session.outputs().len()];
+        for some in all.axis_chunks_iter(Axis(0), full) {
+            let rows = some.len_of(Axis(0));
+            let answers = self.session.run(Batch::new(some, fixed).rows())?;
+            for (found, mut answer) in found.iter_mut().zip(answers) {
+                if fixed.is_some() && answer.shape().first() == Some(&full) {
+                    answer.slice_axis_inplace(Axis(0), Slice::from(..rows));
                 }
-                let rows = all.shape.first().unwrap_or(&0) + answer.shape.first().unwrap_or(&0);
-                all.shape = answer.shape;
-                if let Some(first) = all.shape.first_mut() {
-                    *first = rows;
-                }
-                all.data.extend(answer.data);
+                found.add(&answer);
             }
         }
-        write_floats(outputs, found.iter().flat_map(|tensor| &tensor.data))?;
+        write_floats(outputs, found.iter().flat_map(|found| &found.values))?;
         let names = self.session.outputs().iter().cloned();
-        Ok(Reply::Evaluated { outputs: names.zip(found.into_iter().map(|t| t.shape)).collect() })
+        Ok(Reply::Evaluated { outputs: names.zip(found.into_iter().map(|f| f.shape)).collect() })
+    }
+}
+
+/// What a model has answered at one output, batch after batch.
+#[derive(Clone, Default)]
+struct Found {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Found {
+    fn add(&mut self, answer: &ArrayD<f32>) {
+        let rows = self.shape.first().unwrap_or(&0) + answer.shape().first().unwrap_or(&0);
+        self.shape = answer.shape().to_vec();
+        if let Some(first) = self.shape.first_mut() {
+            *first = rows;
+        }
+        self.values.extend(answer);
     }
 }
 
@@ -294,12 +308,10 @@ fn patch_shape(input: &Port) -> Result<Vec<usize>> {
 }
 
 /// A seeded batch of values between -1 and 1, about what a scaled log-mel holds.
-pub(super) fn probe(patch: &[usize], batch: usize, seed: u64) -> Tensor {
+pub(super) fn probe(patch: &[usize], batch: usize, seed: u64) -> ArrayD<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let shape: Vec<usize> = std::iter::once(batch).chain(patch.iter().copied()).collect();
-    let count = shape.iter().product();
-    let data = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor { shape, data }
+    ArrayD::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
 }
 
 /// The most memory this process ever had in RAM, in bytes; known on Linux only.

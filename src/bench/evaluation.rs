@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
+use ndarray::{ArrayD, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::EvaluationSet;
-use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
 use crate::error::{Error, Result};
-use crate::features::{FrontEnd, LogMel, Preprocessor};
+use crate::features::Preprocessor;
 use crate::onnx;
 use crate::run::{Run, model_file, names};
-use crate::runtime::Tensor;
 
 impl EvaluationSet {
     /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.
@@ -67,51 +66,36 @@ impl EvaluationSet {
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
+        let reader = preprocessor.reader()?;
+        let waveforms = |path: &Path| Ok(reader.waveforms(path)?.into_dyn());
+        let patches = |path: &Path| Ok(reader.patches(path)?.values.into_dyn());
         match (&*input, &preprocessor) {
-            ("waveform", Preprocessor::Audio(front_end)) => {
-                Self::of_recordings(&tracks, front_end).map(Some)
+            ("waveform", Preprocessor::Audio(_)) => {
+                Self::read(&tracks, &preprocessor, waveforms).map(Some)
             }
-            ("log_mel", _) => Self::of_tracks(&tracks, &preprocessor).map(Some),
+            ("log_mel", _) => Self::read(&tracks, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
     }
 
-    /// For a model that takes samples.
-    fn of_recordings(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
-        let read = |track: &Track| {
-            let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
-            Ok(front_end.waveforms(&audio.samples))
-        };
-        let (tracks, waveforms): (Vec<&Track>, Vec<Vec<f32>>) = readable(tracks, read)?;
-        let size = front_end.waveform_samples();
-        let patches = waveforms.iter().enumerate();
-        let track_of_patch: Vec<usize> = patches
-            .flat_map(|(track, waveforms)| std::iter::repeat_n(track, waveforms.len() / size))
-            .collect();
-        let shape = vec![track_of_patch.len(), size];
+    /// Of the `tracks` that can be read: `read` makes the model's input of the file of one,
+    /// patches along the first axis.
+    fn read(
+        tracks: &[&Track],
+        preprocessor: &Preprocessor,
+        read: impl Fn(&Path) -> Result<ArrayD<f32>> + Sync,
+    ) -> Result<Self> {
+        let (tracks, inputs): (Vec<&Track>, Vec<ArrayD<f32>>) =
+            readable(tracks, |track| read(&track.path))?;
+        let counts = inputs.iter().map(|input| input.len_of(Axis(0)));
+        let of_track = |(track, count)| std::iter::repeat_n(track, count);
+        let track_of_patch = counts.enumerate().flat_map(of_track).collect();
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+        let patches = concatenate(Axis(0), &views)
+            .map_err(|_| Error::Data("no track of the test part can be read".to_owned()))?;
         Ok(Self {
-            patches: Tensor { shape, data: waveforms.concat() },
-            track_of_patch,
-            labels: tracks.iter().map(|track| track.label).collect(),
-            patch_hop_seconds: Some(front_end.patch_hop_seconds()),
-        })
-    }
-
-    fn of_tracks(tracks: &[&Track], preprocessor: &Preprocessor) -> Result<Self> {
-        let reader = preprocessor.reader()?;
-        let (tracks, log_mels): (Vec<&Track>, Vec<LogMel>) =
-            readable(tracks, |track| reader.read(&track.path))?;
-        let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
-        let (mut data, mut track_of_patch) = (vec![], vec![]);
-        for (track, log_mel) in log_mels.iter().enumerate() {
-            for patch in log_mel.patches(frames, hop) {
-                data.extend_from_slice(patch);
-                track_of_patch.push(track);
-            }
-        }
-        Ok(Self {
-            patches: Tensor { shape: vec![track_of_patch.len(), frames, mels], data },
+            patches,
             track_of_patch,
             labels: tracks.iter().map(|track| track.label).collect(),
             patch_hop_seconds: preprocessor.hop_seconds(),
@@ -133,9 +117,7 @@ fn readable<'a, T: Send>(
                 left.push(*track);
                 found.push(result);
             }
-            Err(error @ (Error::Audio { .. } | Error::Io { .. } | Error::Format { .. })) => {
-                crate::say!("skipped: {error}");
-            }
+            Err(error) if error.is_about_input_file() => crate::say!("skipped: {error}"),
             Err(error) => return Err(error),
         }
     }

@@ -17,13 +17,14 @@ mod variants;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress;
 use crate::run::model_file;
-use crate::runtime::{Device, Runtime, Tensor};
+use crate::runtime::{Device, Runtime};
 pub use case::serve;
 use case::{Case, Spec};
 pub use machine::Machine;
@@ -61,7 +62,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct EvaluationSet {
     /// All patches, [patches, frames, mels] or [patches, samples].
-    pub patches: Tensor,
+    pub patches: ArrayD<f32>,
     /// For each patch, the track it comes from: an index into `labels`.
     pub track_of_patch: Vec<usize>,
     /// For each track, its class: a column of the model's primary output.
@@ -463,7 +464,7 @@ impl Judged {
     }
 }
 
-type Outputs = Vec<(String, Tensor)>;
+type Outputs = Vec<(String, ArrayD<f32>)>;
 
 /// Runs the evaluation patches, or the probe, once in each runtime on each device.
 fn judge(plan: &Plan, model: &Path, set: Option<EvaluationSet>) -> Result<Judged> {
@@ -473,8 +474,8 @@ fn judge(plan: &Plan, model: &Path, set: Option<EvaluationSet>) -> Result<Judged
     let file = tempfile::NamedTempFile::new().map_err(Error::io("temporary file"))?;
     let mut patches: Option<Vec<usize>> = None;
     if let Some(set) = &set {
-        case::write_floats(file.path(), set.patches.data.iter())?;
-        patches = Some(set.patches.shape.clone());
+        case::write_floats(file.path(), set.patches.iter())?;
+        patches = Some(set.patches.shape().to_vec());
     }
     let mut reference: Option<Outputs> = None;
     let mut verdicts = Vec::new();
@@ -487,8 +488,8 @@ fn judge(plan: &Plan, model: &Path, set: Option<EvaluationSet>) -> Result<Judged
                 Some(shape) => shape,
                 None => {
                     let probe = case::probe(&opened.patch, PROBE_PATCHES, plan.seed);
-                    case::write_floats(file.path(), probe.data.iter())?;
-                    patches.insert(probe.shape)
+                    case::write_floats(file.path(), probe.iter())?;
+                    patches.insert(probe.shape().to_vec())
                 }
             };
             // A runtime that fails here fails in its rows as well, and they say why.
@@ -522,10 +523,9 @@ fn open_to_judge(
 
 impl EvaluationSet {
     fn check(&self) -> Result<()> {
-        let patches = self.patches.shape.first().copied().unwrap_or(0);
-        let values = self.patches.shape.iter().product::<usize>();
-        if patches == 0 || values != self.patches.data.len() {
-            return Err(Error::Data("the evaluation set has no patches or a wrong shape".into()));
+        let patches = self.patches.shape().first().copied().unwrap_or(0);
+        if self.patches.is_empty() || patches == 0 {
+            return Err(Error::Data("the evaluation set has no patches".into()));
         }
         if self.track_of_patch.len() != patches {
             return Err(Error::Data(format!(
@@ -541,13 +541,13 @@ impl EvaluationSet {
 
     /// The share of tracks with patches whose class has the highest mean output; `None` if
     /// the output has too few columns to be one per class.
-    fn accuracy(&self, output: &Tensor) -> Option<f64> {
+    fn accuracy(&self, output: &ArrayD<f32>) -> Option<f64> {
         let columns = columns(output)?;
         if self.labels.iter().any(|&label| label >= columns) {
             return None;
         }
         let mut sums = vec![Vec::new(); self.labels.len()];
-        for (row, &track) in output.data.chunks(columns).zip(&self.track_of_patch) {
+        for (row, &track) in output.as_slice()?.chunks(columns).zip(&self.track_of_patch) {
             sums[track].resize(columns, 0.0);
             for (sum, value) in sums[track].iter_mut().zip(row) {
                 *sum += value;
@@ -560,14 +560,14 @@ impl EvaluationSet {
 }
 
 /// The output that names classes: `probabilities` if there is one, else the first.
-fn primary(outputs: &Outputs) -> Option<&Tensor> {
+fn primary(outputs: &Outputs) -> Option<&ArrayD<f32>> {
     let named = outputs.iter().find(|(name, _)| name == "probabilities");
     named.or(outputs.first()).map(|(_, tensor)| tensor)
 }
 
-fn columns(output: &Tensor) -> Option<usize> {
-    let rows = *output.shape.first()?;
-    output.data.len().checked_div(rows).filter(|&columns| columns > 0)
+fn columns(output: &ArrayD<f32>) -> Option<usize> {
+    let rows = *output.shape().first()?;
+    output.len().checked_div(rows).filter(|&columns| columns > 0)
 }
 
 /// The place of the largest value; `None` if there is none or one is not a number.
@@ -588,10 +588,10 @@ fn share(hits: impl ExactSizeIterator<Item = bool>) -> f64 {
 /// The share of patches on whose highest primary output both agree.
 fn agreement(reference: &Outputs, outputs: &Outputs) -> Option<f64> {
     let (a, b) = (primary(reference)?, primary(outputs)?);
-    if a.shape != b.shape {
+    if a.shape() != b.shape() {
         return None;
     }
-    let (a, b) = (a.data.chunks(columns(a)?), b.data.chunks(columns(b)?));
+    let (a, b) = (a.as_slice()?.chunks(columns(a)?), b.as_slice()?.chunks(columns(b)?));
     Some(share(a.zip(b).map(|(a, b)| argmax(a).is_some() && argmax(a) == argmax(b))))
 }
 
@@ -601,10 +601,10 @@ fn max_difference(reference: &Outputs, outputs: &Outputs) -> Option<f64> {
     let mut largest = None;
     for (name, tensor) in outputs {
         let Some((_, other)) = reference.iter().find(|(other, _)| other == name) else { continue };
-        if other.shape != tensor.shape {
+        if other.shape() != tensor.shape() {
             return None;
         }
-        for (a, b) in tensor.data.iter().zip(&other.data) {
+        for (a, b) in tensor.iter().zip(other) {
             let difference = f64::from((a - b).abs());
             if difference.is_nan() {
                 return None;
@@ -619,15 +619,14 @@ fn max_difference(reference: &Outputs, outputs: &Outputs) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn output(name: &str, shape: [usize; 2], data: &[f32]) -> (String, Tensor) {
-        (name.into(), Tensor { shape: shape.into(), data: data.into() })
+    fn output(name: &str, shape: [usize; 2], data: &[f32]) -> (String, ArrayD<f32>) {
+        (name.into(), ArrayD::from_shape_vec(&shape[..], data.to_vec()).unwrap())
     }
 
     #[test]
     fn accuracy_is_of_tracks_and_by_the_mean() {
-        let patches = Tensor { shape: vec![3, 1, 1], data: vec![0.0; 3] };
         let set = EvaluationSet {
-            patches,
+            patches: ArrayD::zeros(&[3, 1, 1][..]),
             track_of_patch: vec![0, 0, 1],
             labels: vec![1, 0],
             patch_hop_seconds: Some(1.0),

@@ -11,8 +11,8 @@ use clap::Parser;
 use genre_transfer::classify::{
     self, Classification, Collection, Journal, Options, TimelineCsv, View,
 };
-use genre_transfer::runtime::{Classifier, Runtime};
-use genre_transfer::{Error, cli, progress};
+use genre_transfer::runtime::Runtime;
+use genre_transfer::{Classifier, Error, cli, progress};
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 

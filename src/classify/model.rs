@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
+
 use super::cutter::{Cutter, Piece};
 use crate::error::{Error, Result};
-use crate::features::{Extractor, FrontEnd, Preprocessor};
+use crate::features::{Extractor, FrontEnd, Preprocessor, patches};
 use crate::run::{model_file, names};
-use crate::runtime::{PatchInput, Session, Tensor, check_batch};
+use crate::runtime::{Batch, PatchInput, Session, check_batch};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
@@ -114,43 +116,22 @@ impl Model {
 
     /// The probabilities of a piece's patches, `[patches, classes]`.
     pub fn score(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<f32>> {
-        let tensor = match &self.input {
-            Input::LogMel(input, extractor) => {
-                let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
-                let log_mel = extractor.log_mel(&piece.samples);
-                let rows = log_mel.patches(patch_frames, patch_hop);
-                let (data, count) = batch(rows.skip(piece.ignored), piece.patches, input.batch);
-                input.arrange(&data, count)
-            }
-            Input::Waveform(fixed) => {
-                let size = self.front_end.waveform_samples();
-                let rows = piece.samples.windows(size).step_by(self.front_end.patch_hop_samples());
-                let (data, count) = batch(rows.skip(piece.ignored), piece.patches, *fixed);
-                Tensor { shape: vec![count, size], data }
-            }
-            Input::Clip => {
-                // Few lengths, for tract plans anew for each; silence fills up the rest.
-                let full = piece.patches.next_power_of_two().min(self.batch);
-                let more = full.saturating_sub(piece.patches);
-                let mut data = piece.samples.clone();
-                data.resize(data.len() + more * self.front_end.patch_hop_samples(), 0.0);
-                Tensor { shape: vec![1, data.len()], data }
-            }
-        };
-        let Tensor { shape, data: answer } = session.run(&tensor)?.swap_remove(self.output);
+        let answer = self.run(session, piece)?.swap_remove(self.output);
         let classes = self.labels.len();
-        if shape.last() != Some(&classes) {
+        if answer.shape().last() != Some(&classes) {
             let reason = format!(
-                "it answers {shape:?}, but its metadata name {classes} genres; export it again"
+                "it answers {:?}, but its metadata name {classes} genres; export it again",
+                answer.shape()
             );
             return Err(self.wrong(&reason));
         }
+        // Other models are given the wanted patches alone.
         let ignored = match self.input {
             Input::Clip => piece.ignored,
             _ => 0,
         };
-        let wanted = answer.get(ignored * classes..(ignored + piece.patches) * classes);
-        match wanted {
+        let wanted = ignored * classes..(ignored + piece.patches) * classes;
+        match answer.as_slice().and_then(|values| values.get(wanted)) {
             Some(rows) if rows.iter().all(|p| p.is_finite()) => Ok(rows.to_vec()),
             Some(_) => Err(self.wrong("its probabilities are not finite numbers")),
             None => Err(self.wrong(&format!(
@@ -161,22 +142,48 @@ impl Model {
         }
     }
 
+    /// All outputs for a piece, which the model sees through views: neither patches that overlap
+    /// nor samples are copied for it.
+    fn run(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<ArrayD<f32>>> {
+        let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
+        match &self.input {
+            Input::LogMel(input, extractor) => {
+                let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
+                let log_mel = extractor.log_mel(&piece.samples);
+                let patches = patches(&log_mel, patch_frames, patch_hop);
+                let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
+                session.run(input.arrange(batch.rows()))
+            }
+            Input::Waveform(fixed) => {
+                let (size, hop) =
+                    (self.front_end.waveform_samples(), self.front_end.patch_hop_samples());
+                let waveforms = windows(&piece.samples, size, hop)
+                    .map_err(|error| self.wrong(&error.to_string()))?;
+                let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
+                session.run(batch.rows().into_dyn())
+            }
+            Input::Clip => {
+                // Few lengths, for tract makes a plan for each; silence fills up the rest.
+                let full = piece.patches.next_power_of_two().min(self.batch);
+                let more = full.saturating_sub(piece.patches) * self.front_end.patch_hop_samples();
+                let samples = ArrayView1::from(&piece.samples);
+                let clip = Batch::new(samples, Some(piece.samples.len() + more));
+                session.run(clip.rows().insert_axis(Axis(0)).into_dyn())
+            }
+        }
+    }
+
     fn wrong(&self, reason: &str) -> Error {
         Error::onnx(&self.path, reason)
     }
 }
 
-/// `count` rows one after the other, and how many there are once a fixed batch is filled up.
-fn batch<'a>(
-    rows: impl Iterator<Item = &'a [f32]>,
-    count: usize,
-    fixed: Option<usize>,
-) -> (Vec<f32>, usize) {
-    let mut data = vec![];
-    rows.take(count).for_each(|row| data.extend_from_slice(row));
-    let full = fixed.map_or(count, |batch| count.next_multiple_of(batch));
-    data.resize(data.len() / count * full, 0.0);
-    (data, full)
+/// Windows of `size` samples, one every `hop`, as a view `[windows, size]` in which they may
+/// overlap.
+fn windows(samples: &[f32], size: usize, hop: usize) -> Result<ArrayView2<'_, f32>, ShapeError> {
+    let count = samples.len().checked_sub(size).map_or(0, |rest| 1 + rest / hop);
+    // With a single window the hop does not matter, and may be of any size.
+    ArrayView2::from_shape((count, size).strides((hop.min(samples.len()), 1)), samples)
 }
 
 fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {

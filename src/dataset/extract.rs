@@ -131,11 +131,7 @@ fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usi
     let skip = |reason: String| Skipped { path: recording.path.clone(), reason };
     let audio = Audio::open(&recording.path)
         .and_then(|audio| audio.resampled(descriptors::RATE))
-        .map_err(|error| match error {
-        Error::Audio { reason, .. } => skip(reason.to_string()),
-        Error::Io { source, .. } => skip(source.to_string()),
-        error => skip(error.to_string()),
-    })?;
+        .map_err(|error| skip(error.reason_at(&recording.path)))?;
     let row = |name: String, samples: &[f32]| {
         let values = descriptors.of(samples).ok_or_else(|| {
             skip(format!(

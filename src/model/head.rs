@@ -30,7 +30,10 @@ impl Standardization {
     /// zero. Divided by less than a thousandth of its mean, it would be rounding errors as
     /// much as signal, and a head that has the division folded in would lose more digits
     /// than f32 has to spare.
-    pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, features: usize) -> Self {
+    pub fn of<'a, R>(rows: impl Iterator<Item = R> + Clone, features: usize) -> Self
+    where
+        R: IntoIterator<Item = &'a f32>,
+    {
         let mut mean = vec![0f64; features];
         let mut count = 0usize;
         for row in rows.clone() {

@@ -3,6 +3,7 @@
 mod backbone;
 mod cnn;
 mod custom_cnn;
+mod device;
 mod genre;
 mod head;
 pub mod import;
@@ -11,5 +12,6 @@ pub mod layers;
 pub use backbone::Backbone;
 pub use cnn::{Cnn, Dense, Spatial};
 pub use custom_cnn::{CnnEnsemble, CustomCnn};
+pub use device::burn_device;
 pub use genre::GenreModel;
 pub use head::{Head, Standardization};

@@ -7,8 +7,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 
+use super::port::Port;
 use crate::error::{Error, Result};
-use crate::runtime::Port;
 
 /// The model's `metadata_props`, by key.
 pub fn metadata(model: &ModelProto) -> BTreeMap<String, String> {

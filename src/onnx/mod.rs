@@ -21,6 +21,7 @@ pub(crate) mod nodes;
 pub(crate) mod opset;
 #[cfg(feature = "train")]
 pub(crate) mod piece;
+mod port;
 #[cfg(feature = "train")]
 pub(crate) mod prune;
 #[cfg(feature = "tract")]
@@ -34,5 +35,6 @@ pub(crate) mod write;
 pub(crate) use check::weight_bytes;
 #[cfg(feature = "tract")]
 pub use describe::{graph, graph_mut, input, metadata, output_name, outputs};
+pub use port::Port;
 #[cfg(feature = "tract")]
 pub use read::{external_data, read};

@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ndarray::{Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use super::config::{DeepOptions, HeadOptions};
 use super::fit::{Fitted, TrackPrediction, finite, loss, show, shuffled};
 use super::interrupt;
 use crate::error::Result;
-use crate::features::LogMel;
+use crate::features::{LogMel, patches};
 use crate::metrics::Epoch;
 use crate::model::{Cnn, GenreModel, Standardization};
 use crate::progress;
@@ -204,7 +205,7 @@ impl DeepTask<'_> {
         let crops: Vec<(usize, usize)> = (0..self.train.len())
             .flat_map(|track| std::iter::repeat_n(track, self.options.patches_per_track))
             .map(|track| {
-                let last = self.train[track].log_mel.frames - self.patch[0];
+                let last = self.train[track].log_mel.nrows() - self.patch[0];
                 (track, random.random_range(0..=last))
             })
             .collect();
@@ -212,12 +213,13 @@ impl DeepTask<'_> {
     }
 
     fn batch(&self, crops: &[(usize, usize)], device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
-        let mels = self.train[0].log_mel.mels;
+        let mels = self.train[0].log_mel.ncols();
         let [frames, _] = self.patch;
         let cut = |&(track, first): &(usize, usize)| {
-            &self.train[track].log_mel.data[first * mels..][..frames * mels]
+            self.train[track].log_mel.slice(s![first..first + frames, ..])
         };
-        let data: Vec<f32> = crops.iter().flat_map(cut).copied().collect();
+        let data: Vec<f32> =
+            crops.iter().map(cut).flat_map(|crop| crop.into_iter().copied()).collect();
         let labels: Vec<i64> =
             crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
         (
@@ -245,11 +247,11 @@ impl DeepTask<'_> {
         track: &Recording,
     ) -> TrackPrediction {
         let [length, hop] = self.patch;
-        let patches: Vec<&[f32]> = track.log_mel.patches(length, hop).collect();
+        let patches = patches(&track.log_mel, length, hop);
         let mut probabilities = vec![];
-        for patches in patches.chunks(self.options.deep_batch) {
-            let shape = [patches.len(), length, track.log_mel.mels];
-            let x = Tensor::from_data(TensorData::new(patches.concat(), shape), self.device);
+        for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
+            let values = some.iter().copied().collect::<Vec<f32>>();
+            let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
             let embeddings = model.backbone.forward(x);
             let embeddings = match standardization {
                 Some(standardization) => standardization.forward(embeddings),

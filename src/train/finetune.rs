@@ -10,17 +10,15 @@ use super::collection;
 use super::config::{Config, HeadOptions, Unfreeze};
 use super::deep::{DeepTask, Recording, Tuned};
 use super::destination::Destination;
-use super::device::burn_device;
 use super::embeddings::{Embeddings, embed};
 use super::fit::{Example, Fitted, TrackPrediction, fit_head};
 use super::trained::Trained;
-use crate::audio::Audio;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::{Error, Result};
-use crate::features::Extractor;
+use crate::features::Reader;
 use crate::metrics::Epoch;
 use crate::model::import::{Imported, import};
-use crate::model::{Backbone, GenreModel};
+use crate::model::{Backbone, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
     CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, Prediction, Run, Score, Spec, names,
@@ -295,16 +293,13 @@ impl<'a> Session<'a> {
 
     /// Log-mels of tracks, in parallel.
     fn recordings(&self, tracks: &[usize]) -> Result<Vec<Recording>> {
-        let extractor = Extractor::new(&self.backbone.front_end)?;
+        let reader = Reader::audio(&self.backbone.front_end)?;
         let bar = progress::bar(tracks.len() as u64, "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
-            let audio = Audio::open(&track.path)?.resampled(extractor.front_end().sample_rate)?;
+            let log_mel = reader.read(&track.path)?;
             bar.inc(1);
-            Ok(Recording {
-                label: track.label,
-                log_mel: extractor.padded_log_mel(&audio.samples).0,
-            })
+            Ok(Recording { label: track.label, log_mel })
         };
         let recordings = tracks.par_iter().map(one).collect();
         bar.finish_and_clear();

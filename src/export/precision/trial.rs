@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use prost::Message;
 use rayon::prelude::*;
 
 use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
-use crate::audio::Audio;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Error, Result};
-use crate::features::{Extractor, Preprocessor};
+use crate::features::{Preprocessor, Reader};
 use crate::metrics::{argmax, mean_probabilities};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::progress;
 use crate::run::{Checked, Run, Validation};
-use crate::runtime::{self, Runtime, Session, Tensor};
+use crate::runtime::{self, Batch, Runtime, Session};
 
 /// Training clips that the ranges of activations are taken from.
 const CALIBRATION_TRACKS: usize = 40;
@@ -70,8 +70,7 @@ impl Validation {
 
 /// The collection of a run, to try variants on.
 pub(in super::super) struct Trial<'a> {
-    preprocessor: &'a Preprocessor,
-    extractor: Option<Extractor>,
+    reader: Reader,
     dataset: Dataset,
     parts: Parts,
     /// The file in 32-bit floats that takes log-mels.
@@ -82,9 +81,9 @@ pub(in super::super) struct Trial<'a> {
 struct Heard {
     label: usize,
     /// `[patches, frames, mels]`.
-    log_mels: Tensor,
-    /// What the variant takes; the same as the log-mels where it takes those.
-    input: Option<Tensor>,
+    log_mels: ArrayD<f32>,
+    /// What the variant takes, if it does not take the log-mels.
+    input: Option<ArrayD<f32>>,
 }
 
 impl<'a> Trial<'a> {
@@ -95,7 +94,7 @@ impl<'a> Trial<'a> {
     /// [`Error::Data`] if the collection is not there, or not the run's.
     pub fn open(
         run: &Run,
-        preprocessor: &'a Preprocessor,
+        preprocessor: &Preprocessor,
         data: Option<&Path>,
         fp32: &'a Path,
     ) -> Result<Self> {
@@ -113,11 +112,7 @@ impl<'a> Trial<'a> {
                 run.folder().display()
             ))
         })?;
-        let extractor = match preprocessor {
-            Preprocessor::Audio(front_end) => Some(Extractor::new(front_end)?),
-            Preprocessor::Picture(_) => None,
-        };
-        Ok(Self { preprocessor, extractor, dataset, parts, fp32 })
+        Ok(Self { reader: preprocessor.reader()?, dataset, parts, fp32 })
     }
 
     /// The ranges of tensors in patches of some of the training clips, evenly spread.
@@ -133,8 +128,8 @@ impl<'a> Trial<'a> {
         let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
         let mut ends = vec![vec![]; 2 * names.len()];
         self.each(&tracks, Input::LogMel, "calibrating", |heard| {
-            in_batches(&mut *session, &spread(&heard.log_mels), 1, |outputs, _| {
-                let found = outputs.iter().flat_map(|output| output.data.first());
+            in_batches(&mut *session, spread(&heard.log_mels), 1, |outputs, _| {
+                let found = outputs.iter().flat_map(|output| output.first());
                 ends.iter_mut().zip(found).for_each(|(ends, end)| ends.push(*end));
                 Ok(())
             })
@@ -197,7 +192,7 @@ impl<'a> Trial<'a> {
                 match heard {
                     Ok(heard) => hear(&heard)?,
                     // Left out when the run was trained, too.
-                    Err(Error::Audio { .. } | Error::Io { .. } | Error::Format { .. }) => {}
+                    Err(error) if error.is_about_input_file() => {}
                     Err(error) => return Err(error),
                 }
                 bar.inc(1);
@@ -208,30 +203,21 @@ impl<'a> Trial<'a> {
     }
 
     fn read(&self, track: &Track, input: Input) -> Result<Heard> {
-        let (log_mel, audio) = match (self.preprocessor, &self.extractor) {
-            (Preprocessor::Audio(front_end), Some(extractor)) => {
-                let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
-                (extractor.padded_log_mel(&audio.samples).0, Some((front_end, audio.samples)))
-            }
-            _ => (self.preprocessor.reader()?.read(&track.path)?, None),
+        let (label, path) = (track.label, &track.path);
+        let Some(extractor) = self.reader.extractor().filter(|_| input != Input::LogMel) else {
+            let log_mels = self.reader.patches(path)?.values.into_dyn();
+            return Ok(Heard { label, log_mels, input: None });
         };
-        let [frames, mels] = self.preprocessor.patch();
-        let mut data = vec![];
-        for patch in log_mel.patches(frames, self.preprocessor.hop()) {
-            data.extend_from_slice(patch);
-        }
-        let log_mels = Tensor { shape: vec![data.len() / (frames * mels), frames, mels], data };
-        let input = match (input, audio) {
-            (Input::Waveform, Some((front_end, samples))) => {
-                let (data, size) = (front_end.waveforms(&samples), front_end.waveform_samples());
-                Some(Tensor { shape: vec![data.len() / size, size], data })
-            }
-            (Input::Clip, Some((_, samples))) => {
-                Some(Tensor { shape: vec![1, samples.len()], data: samples })
-            }
-            _ => None,
+        // Decoded once for both.
+        let samples = self.reader.samples(path)?;
+        let log_mels = extractor.patches(&samples).values.into_dyn();
+        let input = if input == Input::Waveform {
+            extractor.front_end().waveforms(&samples)
+        } else {
+            Array2::from_shape_vec((1, samples.len()), samples)
+                .map_err(|error| Error::audio(path, error))?
         };
-        Ok(Heard { label: track.label, log_mels, input })
+        Ok(Heard { label, log_mels, input: Some(input.into_dyn()) })
     }
 }
 
@@ -246,18 +232,18 @@ struct Answer {
 
 impl Answer {
     /// The probabilities for the rows: patches, or one clip that the model cuts up itself.
-    fn of(session: &mut dyn Session, rows: &Tensor, path: &Path) -> Result<Self> {
+    fn of(session: &mut dyn Session, rows: &ArrayD<f32>, path: &Path) -> Result<Self> {
         let find = |wanted: &str| session.outputs().iter().position(|name| name == wanted);
         let missing = || Error::onnx(path, format!("it has no output \"{}\"", OUTPUTS[0]));
         let (at, of_patches) = (find(OUTPUTS[0]).ok_or_else(missing)?, find(PATCH_PROBABILITIES));
         let (mut given, mut patches, mut classes) = (vec![], vec![], 1);
-        in_batches(session, rows, BATCH, |outputs, [count, padded]| {
+        in_batches(session, rows.view(), BATCH, |outputs, batch| {
             if let Some(at) = of_patches {
-                patches.extend_from_slice(&outputs[at].data);
+                patches.extend(&outputs[at]);
             }
             let answer = &outputs[at];
-            classes = answer.shape.last().copied().unwrap_or(1).max(1);
-            given.extend_from_slice(&answer.data[..answer.data.len() / padded * count]);
+            classes = answer.shape().last().copied().unwrap_or(1).max(1);
+            given.extend_from_slice(batch.answers(answer));
             Ok(())
         })?;
         if !given.iter().chain(&patches).all(|value: &f32| value.is_finite()) {
@@ -306,7 +292,13 @@ impl Candidate {
 
     /// Runs it on a track. A runtime that fails is out, with its reason, unless it is ONNX
     /// Runtime and there, which must run every file.
-    fn hear(&mut self, input: &Tensor, label: usize, wanted: &Answer, path: &Path) -> Result<()> {
+    fn hear(
+        &mut self,
+        input: &ArrayD<f32>,
+        label: usize,
+        wanted: &Answer,
+        path: &Path,
+    ) -> Result<()> {
         let optional = self.is_optional();
         let answer = match &mut self.session {
             Ok(session) => Answer::of(&mut **session, input, path),
@@ -353,34 +345,23 @@ fn quantile(values: &mut [f32], share: f64) -> f32 {
 }
 
 /// Some of a track's patches, from all of its length.
-fn spread(patches: &Tensor) -> Tensor {
-    let size: usize = patches.shape.iter().skip(1).product();
-    let step = patches.shape[0].div_ceil(CALIBRATION_PATCHES).max(1);
-    let some = patches.data.chunks_exact(size.max(1)).step_by(step);
-    let data: Vec<f32> = some.flatten().copied().collect();
-    let mut shape = patches.shape.clone();
-    shape[0] = data.len() / size.max(1);
-    Tensor { shape, data }
+fn spread(patches: &ArrayD<f32>) -> ArrayViewD<'_, f32> {
+    let step = patches.len_of(Axis(0)).div_ceil(CALIBRATION_PATCHES).max(1);
+    patches.slice_axis(Axis(0), Slice::new(0, None, step as isize))
 }
 
 /// Runs a model on `batch` rows at a time, where it takes any number; `take` is given its
-/// outputs, how many rows it was given, and how many with the padding of a fixed batch.
+/// outputs and the batch.
 fn in_batches(
     session: &mut dyn Session,
-    rows: &Tensor,
+    rows: ArrayViewD<'_, f32>,
     batch: usize,
-    mut take: impl FnMut(&mut Vec<Tensor>, [usize; 2]) -> Result<()>,
+    mut take: impl FnMut(&[ArrayD<f32>], &Batch<'_, IxDyn>) -> Result<()>,
 ) -> Result<()> {
     let fixed = session.input().dims.first().copied().flatten();
-    let size: usize = rows.shape.iter().skip(1).product();
-    for chunk in rows.data.chunks((fixed.unwrap_or(batch) * size).max(1)) {
-        let count = chunk.len() / size;
-        let padded = fixed.unwrap_or(count);
-        let mut data = chunk.to_vec();
-        data.resize(padded * size, 0.0);
-        let mut shape = rows.shape.clone();
-        shape[0] = padded;
-        take(&mut session.run(&Tensor { shape, data })?, [count, padded])?;
+    for some in rows.axis_chunks_iter(Axis(0), fixed.unwrap_or(batch).max(1)) {
+        let batch = Batch::new(some, fixed);
+        take(&session.run(batch.rows())?, &batch)?;
     }
     Ok(())
 }
@@ -437,10 +418,11 @@ mod tests {
     #[test]
     fn calibration_hears_the_whole_track() {
         let data: Vec<f32> = (0..40).map(|value| value as f32).collect();
-        let some = spread(&Tensor { shape: vec![20, 2, 1], data });
-        assert_eq!(some.shape, [7, 2, 1]);
-        assert_eq!((some.data[0], some.data[13]), (0.0, 37.0));
-        let short = Tensor { shape: vec![1, 1, 2], data: vec![5.0, 6.0] };
+        let track = ArrayD::from_shape_vec(&[20, 2, 1][..], data).unwrap();
+        let some = spread(&track);
+        assert_eq!(some.shape(), [7, 2, 1]);
+        assert_eq!((some[[0, 0, 0]], some[[6, 1, 0]]), (0.0, 37.0));
+        let short = ndarray::array![[[5.0, 6.0]]].into_dyn();
         assert_eq!(spread(&short), short);
     }
 }

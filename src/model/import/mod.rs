@@ -14,6 +14,7 @@ mod lower;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array3, ArrayD};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::ModelProto;
@@ -70,13 +71,13 @@ pub fn import(
         (output, data_input(path, &model, frames, mels)?)
     };
     let count = input.batch.unwrap_or(PROBES);
-    let probes = probes(count * frames * mels);
+    let probes = probes([count, frames, mels]);
     let theirs = original(path, &input, &output, &probes)?;
     let (spec, cnn) = build(path, &read(path)?, [frames, mels], &output, device)?;
-    let ours =
-        cnn.forward(Tensor::from_data(TensorData::new(probes, [count, frames, mels]), device));
+    let probes = TensorData::new(probes.into_iter().collect(), [count, frames, mels]);
+    let ours = cnn.forward(Tensor::from_data(probes, device));
     let ours: Vec<f32> = ours.into_data().iter().collect();
-    let proof = prove(path, &ours, &theirs)?;
+    let proof = prove(path, &ours, theirs.as_slice().unwrap_or_default())?;
     Ok(Imported { cnn, spec, output, proof })
 }
 
@@ -103,20 +104,24 @@ fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> {
 }
 
 /// Seeded values in the range of log-mels.
-fn probes(values: usize) -> Vec<f32> {
+fn probes(shape: [usize; 3]) -> Array3<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
-    (0..values).map(|_| random.random_range(-4.0..3.0)).collect()
+    Array3::from_shape_simple_fn(shape, || random.random_range(-4.0..3.0))
 }
 
 /// What the original file answers to the probes at `output`.
-fn original(path: &Path, input: &PatchInput, output: &str, probes: &[f32]) -> Result<Vec<f32>> {
+fn original(
+    path: &Path,
+    input: &PatchInput,
+    output: &str,
+    probes: &Array3<f32>,
+) -> Result<ArrayD<f32>> {
     let options = runtime::Options::default();
     let mut session = runtime::open(Runtime::Tract, path, &options)?;
     let Some(index) = session.outputs().iter().position(|name| name == output) else {
         return Err(Error::onnx(path, format!("it has no output \"{output}\"")));
     };
-    let outputs = session.run(&input.arrange(probes, input.batch.unwrap_or(PROBES)))?;
-    Ok(outputs.into_iter().nth(index).map_or(vec![], |tensor| tensor.data))
+    Ok(session.run(input.arrange(probes.view()))?.swap_remove(index))
 }
 
 /// The layers that lead to `output`.

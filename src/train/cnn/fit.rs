@@ -9,6 +9,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use indicatif::ProgressBar;
+use ndarray::{Axis, CowArray, Ix3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions, Schedule};
 use crate::error::{Error, Result};
-use crate::features::LogMel;
+use crate::features::{LogMel, patches};
 use crate::metrics::Epoch;
 use crate::model::{CustomCnn, Standardization};
 use crate::progress;
@@ -113,9 +114,9 @@ impl CnnTask<'_> {
         checkpoints: Option<&Checkpoints>,
         watch: &mut dyn FnMut(&[Epoch]) -> Result<()>,
     ) -> Result<FittedCnn> {
-        let mels = train.first().map_or(0, |sample| sample.log_mel.mels);
+        let mels = train.first().map_or(0, |sample| sample.log_mel.ncols());
         self.cnn.check([self.patch[0], mels])?;
-        let frames = train.iter().flat_map(|s| s.log_mel.data.chunks_exact(mels.max(1)));
+        let frames = train.iter().flat_map(|sample| sample.log_mel.outer_iter());
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, checkpoints)?;
         let length = (self.options.epochs * train.len()) as u64;
@@ -397,17 +398,19 @@ pub fn predict(
     device: &Device,
     probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
 ) -> Vec<TrackPrediction> {
-    let patches: Vec<&[f32]> = tracks.iter().flat_map(|t| t.patches(length, hop)).collect();
-    let mels = tracks.first().map_or(0, |track| track.mels);
+    let of_tracks: Vec<_> = tracks.iter().map(|track| patches(track, length, hop)).collect();
+    let patches: Vec<_> = of_tracks.iter().flat_map(|patches| patches.outer_iter()).collect();
+    let mels = tracks.first().map_or(0, |track| track.ncols());
     let mut found = Vec::with_capacity(patches.len() * classes);
-    for patches in patches.chunks(EVALUATED_AT_ONCE) {
-        let x = TensorData::new(patches.concat(), [patches.len(), length, mels]);
+    for some in patches.chunks(EVALUATED_AT_ONCE) {
+        let values: Vec<f32> = some.iter().flatten().copied().collect();
+        let x = TensorData::new(values, [some.len(), length, mels]);
         found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());
     }
     let mut found = found.into_iter();
-    let mut take = |track: &&LogMel| {
-        let count = track.patches(length, hop).len() * classes;
+    let mut take = |patches: &CowArray<'_, f32, Ix3>| {
+        let count = patches.len_of(Axis(0)) * classes;
         TrackPrediction::new(found.by_ref().take(count).collect(), classes)
     };
-    tracks.iter().map(&mut take).collect()
+    of_tracks.iter().map(&mut take).collect()
 }

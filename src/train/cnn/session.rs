@@ -12,11 +12,10 @@ use super::teacher;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::Result;
 use crate::features::{LogMel, Preprocessor};
-use crate::model::CnnEnsemble;
+use crate::model::{CnnEnsemble, burn_device};
 use crate::run::{CnnConfig, Run};
 use crate::train::collection;
 use crate::train::destination::Destination;
-use crate::train::device::burn_device;
 use crate::train::fit::TrackPrediction;
 
 /// A collection with its split, ready to learn from.

@@ -1,7 +1,5 @@
 //! Spectrograms of a collection's tracks, from pictures or from audio.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use super::batches::Sample;
@@ -37,7 +35,7 @@ impl Spectrograms {
                 Ok(log_mel) => samples.push(Sample { label: track.label, log_mel, teacher: None }),
                 Err(error) => skipped.push(Skipped {
                     path: track.path.clone(),
-                    reason: reason(&error, &track.path),
+                    reason: error.reason_at(&track.path),
                 }),
             }
         }
@@ -59,12 +57,6 @@ fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogM
     let read = tracks.par_iter().map(one).collect();
     bar.finish_and_clear();
     Ok(read)
-}
-
-/// The error without the path, which is said beside it.
-fn reason(error: &Error, path: &Path) -> String {
-    let text = error.to_string();
-    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
 }
 
 fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Result<Preprocessor> {

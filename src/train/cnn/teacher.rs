@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use ndarray::Axis;
 use rayon::prelude::*;
 
 use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::features::patches;
 use crate::metrics::mean_probabilities;
 use crate::progress;
 use crate::run::Run;
-use crate::runtime::{self, Options, PatchInput};
+use crate::runtime::{self, Batch, Options, PatchInput};
 
 /// Patches the teacher is given at a time.
 const BATCH: usize = 32;
@@ -70,15 +72,12 @@ pub fn ask(
         let log_mels: Vec<_> =
             some.par_iter().map(|(_, path)| reader.read(path)).collect::<Result<_>>()?;
         for ((at, _), log_mel) in some.iter().zip(log_mels) {
-            let patches: Vec<&[f32]> = log_mel.patches(frames, hop).collect();
+            let patches = patches(&log_mel, frames, hop);
             let mut probabilities = vec![];
-            for patches in patches.chunks(input.batch.unwrap_or(BATCH)) {
-                // A fixed batch is filled up with silence.
-                let (count, full) = (patches.len(), input.batch.unwrap_or(patches.len()));
-                let mut data = patches.concat();
-                data.resize(full * frames * mels, 0.0);
-                let output = session.run(&input.arrange(&data, full))?.swap_remove(0).data;
-                probabilities.extend_from_slice(&output[..output.len() / full * count]);
+            for some in patches.axis_chunks_iter(Axis(0), input.batch.unwrap_or(BATCH)) {
+                let batch = Batch::new(some, input.batch);
+                let outputs = session.run(input.arrange(batch.rows()))?;
+                probabilities.extend_from_slice(batch.answers(&outputs[0]));
             }
             samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
             bar.inc(1);

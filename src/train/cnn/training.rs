@@ -201,7 +201,7 @@ impl Member<'_> {
 
     fn read(&self, metrics: MemberMetrics, weights: &Path) -> Result<FittedCnn> {
         let CnnTask { cnn, patch: [frames, _], classes, device, .. } = self.task;
-        let mels = self.train.first().map_or(0, |sample| sample.log_mel.mels);
+        let mels = self.train.first().map_or(0, |sample| sample.log_mel.ncols());
         // Its statistics are in the file, too.
         let neutral = Standardization::none(mels);
         let model = cnn.init([frames, mels], classes, &neutral, 0, device);
