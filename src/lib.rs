@@ -33,7 +33,6 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod runtime;
-pub mod say;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;

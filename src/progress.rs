@@ -65,20 +65,3 @@ impl Bar {
 pub(crate) fn begin(length: usize, message: &str, unit: &str) -> Bar {
     Bar(SHOWN_BY.get().map(|shown| shown.begin(message, length as u64, unit)))
 }
-
-/// REMOVE: a bar of `length` steps headed by `message`, counted in `unit` (`"files"`, `"epochs"`).
-///
-/// indicatif hides it by itself when standard error is not a terminal.
-pub fn bar(
-    length: u64,
-    message: impl Into<std::borrow::Cow<'static, str>>,
-    unit: &str,
-) -> indicatif::ProgressBar {
-    let template = format!(
-        "{{msg:18}} [{{bar:30}}] {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{prefix}}"
-    );
-    let style = indicatif::ProgressStyle::with_template(&template)
-        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar())
-        .progress_chars("=> ");
-    indicatif::ProgressBar::new(length).with_style(style).with_message(message)
-}

@@ -1,6 +1,5 @@
 //! The choice of hyper-parameters, by cross-validation within the part to train on.
 
-use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::classifier::Classifier;
@@ -8,10 +7,11 @@ use super::evaluation::by_group;
 use super::problem::{Fold, Problem};
 use super::samples::Samples;
 use crate::error::Result;
+use crate::interrupt;
 use crate::metrics::argmax;
 use crate::progress;
+use crate::progress::Bar;
 use crate::run::{BaselineModel, Candidate, Settings};
-use crate::train::interrupt;
 
 /// The chosen hyper-parameters and the model fitted with them on all rows to train on.
 pub struct Found {
@@ -38,12 +38,12 @@ pub fn search(kind: BaselineModel, problem: &Problem, seed: u64, quick: bool) ->
     if quick {
         grid.truncate(usize::from(kind == BaselineModel::Mlp));
     }
-    let bar = progress::bar((grid.len() * problem.folds.len()) as u64, kind.name(), "fits");
+    let bar = progress::begin(grid.len() * problem.folds.len(), kind.name(), "fits");
     let candidates = grid
         .iter()
         .map(|settings| try_out(settings, problem, seed, &bar))
         .collect::<Result<Vec<Candidate>>>()?;
-    bar.finish_and_clear();
+    drop(bar);
     let better = |a: Candidate, b: Candidate| if b.accuracy > a.accuracy { b } else { a };
     let best = candidates.iter().copied().reduce(better);
     let settings = best.map_or(default, |best| best.settings);
@@ -56,19 +56,14 @@ fn check() -> Result<()> {
     interrupt::check("a model is fitted in seconds; run it again")
 }
 
-fn try_out(
-    settings: &Settings,
-    problem: &Problem,
-    seed: u64,
-    bar: &ProgressBar,
-) -> Result<Candidate> {
+fn try_out(settings: &Settings, problem: &Problem, seed: u64, bar: &Bar) -> Result<Candidate> {
     let one = |fold: &Fold| {
         check()?;
         let held_out = problem.train.select(&fold.held_out);
         let (model, completed) =
             settings.fit_fold(&problem.train.select(&fold.train), &held_out, seed)?;
         let right = right(&*model, &held_out);
-        bar.inc(1);
+        bar.advance(1);
         Ok((completed, right))
     };
     let tried: Vec<(Settings, (usize, usize))> = if settings.is_parallel() {

@@ -19,7 +19,7 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         Ok(problem) => problem,
         // A run outlives the table it was trained on.
         Err(error @ (Error::Data(_) | Error::Io { .. })) => {
-            crate::say!("warning: accuracy stays unknown: {error}");
+            tracing::warn!("accuracy stays unknown: {error}");
             return Ok(None);
         }
         Err(error) => return Err(error),

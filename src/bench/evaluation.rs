@@ -59,7 +59,7 @@ impl EvaluationSet {
         let dataset = match source::resolve(data.as_deref(), Some(Source::of(&preprocessor))) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
-                crate::say!("warning: accuracy stays unknown: {error}");
+                tracing::warn!("accuracy stays unknown: {error}");
                 return Ok(None);
             }
             found => found?.0,
@@ -117,7 +117,7 @@ fn readable<'a, T: Send>(
                 left.push(*track);
                 found.push(result);
             }
-            Err(error) if error.is_about_input_file() => crate::say!("skipped: {error}"),
+            Err(error) if error.is_about_input_file() => tracing::info!("skipped: {error}"),
             Err(error) => return Err(error),
         }
     }

@@ -186,10 +186,10 @@ pub fn run(
 ) -> Result<Report> {
     plan.check()?;
     let groups = plan.models.len() * plan.devices.len() * plan.threads.len() * plan.batches.len();
-    let bar = progress::bar(groups as u64, "benchmark", "comparisons");
+    let bar = progress::begin(groups, "benchmark", "comparisons");
     let mut rows = Vec::new();
     for model in &plan.models {
-        bar.set_prefix(table::model_name(model));
+        bar.note(&table::model_name(model));
         let set = evaluation(model)?;
         let facts = Facts::of(model);
         let hop = match &set {
@@ -200,10 +200,10 @@ pub fn run(
         for group in plan.groups(model) {
             let measured = measure(plan, group, hop).into_iter();
             rows.extend(measured.map(|row| facts.complete(judged.complete(row))));
-            bar.inc(1);
+            bar.advance(1);
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     let machine = Machine::here(&plan.runtimes);
     Ok(Report { machine, seconds_per_case: plan.seconds, seed: plan.seed, rows })
 }

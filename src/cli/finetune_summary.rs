@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::run::{Exported, Metrics, Run};
-use crate::say::counted;
+use crate::text::counted;
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
 /// resample is like the others.

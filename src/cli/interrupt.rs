@@ -1,6 +1,5 @@
 //! Ctrl-C.
 
-use super::program::say;
 use crate::error::{Error, Result};
 use crate::interrupt;
 
@@ -14,7 +13,7 @@ pub fn stop_on_ctrl_c() -> Result<()> {
         if interrupt::request() {
             std::process::exit(130);
         }
-        say("\nstopping at the next step; press Ctrl-C again to stop at once");
+        crate::say!("\nstopping at the next step; press Ctrl-C again to stop at once");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::InvalidInput(format!("Ctrl-C handler: {e}")))
 }

@@ -11,4 +11,4 @@ mod program;
 
 pub use bar::bar;
 pub use interrupt::stop_on_ctrl_c;
-pub use program::{flag, main, parse, parse_resumable, print, println, say};
+pub use program::{flag, main, parse, parse_resumable, print, println};

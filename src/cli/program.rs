@@ -55,8 +55,8 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             // Our own errors already name their cause; `{:#}` would say it twice.
             let ours = error.downcast_ref::<Error>();
             match ours {
-                Some(ours) => say(format_args!("{name}: {}", ours.naming_options(flag))),
-                None => say(format_args!("{name}: {error:#}")),
+                Some(ours) => crate::say!("{name}: {}", ours.naming_options(flag)),
+                None => crate::say!("{name}: {error:#}"),
             }
             match ours {
                 Some(Error::Interrupted(_)) => ExitCode::from(130),
@@ -71,9 +71,14 @@ pub fn flag(option: &str) -> String {
     format!("--{option}")
 }
 
-/// A line on standard error. `eprintln!` would panic where nobody reads that.
-pub fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// A line of a program on standard error. `eprintln!` would panic where nobody reads that.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
 }
 
 /// Writes a result to standard output. `println!` would panic where the reader has gone.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use indicatif::ParallelProgressIterator;
 use rayon::prelude::*;
 
 use super::{Dataset, Skipped};
@@ -74,11 +73,11 @@ pub fn extract_features(
 ) -> Result<Extracted> {
     let window = window.map(window_samples).transpose()?;
     let descriptors = Descriptors::default();
-    let bar = progress::bar(recordings.len() as u64, "Describing", "files");
+    let bar = progress::begin(recordings.len(), "Describing", "files");
     let described: Vec<Described> = recordings
         .par_iter()
-        .progress_with(bar)
         .map(|recording| describe(recording, &descriptors, window))
+        .inspect(|_| bar.advance(1))
         .collect();
     let mut extracted = Extracted { rows: 0, seconds: 0.0, skipped: vec![] };
     let mut rows = vec![];

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use indicatif::ParallelProgressIterator;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
@@ -49,9 +48,12 @@ impl Dataset {
         let Listing { genres, files, mut skipped } = list(base, extensions);
         genres.iter().try_for_each(|genre| check_name(base, genre))?;
 
-        let bar = progress::bar(files.len() as u64, "Scanning", "files");
-        let hashed: Vec<_> =
-            files.into_par_iter().progress_with(bar).map(|file| hash(file, &genres)).collect();
+        let bar = progress::begin(files.len(), "Scanning", "files");
+        let hashed: Vec<_> = files
+            .into_par_iter()
+            .map(|file| hash(file, &genres))
+            .inspect(|_| bar.advance(1))
+            .collect();
         let mut tracks = Vec::with_capacity(hashed.len());
         for result in hashed {
             match result {

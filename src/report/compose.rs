@@ -427,7 +427,7 @@ impl Composer<'_> {
         }
         document.heading(3, format!("The most confident mistakes of {}", self.titles.of(best)));
         let others = &group.entries[1..];
-        let bar = progress::bar(wrong.len() as u64, "mistakes", "clips");
+        let bar = progress::begin(wrong.len(), "mistakes", "clips");
         let mut figures = vec![];
         for (place, p) in wrong.into_iter().enumerate() {
             let also = others.iter().filter(|entry| {
@@ -455,9 +455,9 @@ impl Composer<'_> {
                 alt: format!("Log-mel spectrogram of {}", p.track),
                 image: image.unwrap_or_default(),
             });
-            bar.inc(1);
+            bar.advance(1);
         }
-        bar.finish_and_clear();
+        drop(bar);
         document.figures(2, figures);
     }
 

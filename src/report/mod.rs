@@ -83,7 +83,7 @@ impl Report {
             // All of them are asked, so no `any`, which stops at the first.
             let taken = entries.iter_mut().filter_map(|e| e.take_latency(&bench).then_some(()));
             match taken.count() {
-                0 => crate::say!(
+                0 => tracing::info!(
                     "note: {} has no latency of these runs on one thread with a batch of 1",
                     path.display()
                 ),

@@ -8,7 +8,7 @@ use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate};
 use crate::run::{PartMetrics, Prediction, TrainingData};
-use crate::say::counted;
+use crate::text::counted;
 
 /// What the collection is called in reports and in the names of runs.
 pub(super) fn name(dataset: &Dataset) -> String {
@@ -85,7 +85,7 @@ impl Folds {
         let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
         let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
         if listed > tested || tracks > tested {
-            crate::say!(
+            tracing::info!(
                 "note: tracks of the folds that are not in the data: {}; tracks of the data that \
                  are in no fold: {}",
                 listed - tested,
@@ -99,7 +99,7 @@ impl Folds {
 /// Says so if the collection is the synthesized one, whether `given` or for want of another.
 pub(super) fn report_origin(dataset: &Dataset, given: bool) {
     if dataset.origin == Origin::Demo {
-        crate::say!(
+        tracing::info!(
             "{}the synthesized demo set in {}; its accuracy says nothing about real music",
             if given { "" } else { "no data given and no data/gtzan: using " },
             dataset.root.display()
@@ -111,12 +111,12 @@ pub(super) fn report_origin(dataset: &Dataset, given: bool) {
 pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     let count = dataset.skipped.len();
     for skipped in dataset.skipped.iter().take(20) {
-        crate::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+        tracing::info!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
     match (count, strict) {
         (0, _) => Ok(()),
         (_, false) => {
-            crate::say!(
+            tracing::info!(
                 "{count} of {} were skipped",
                 counted(count + dataset.tracks.len(), "file")
             );
@@ -132,14 +132,14 @@ pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
 
 /// Says how many tracks each part has.
 pub(super) fn report_parts(parts: &Parts) {
-    crate::say!(
+    tracing::info!(
         "split by track: {} to train, {} to validate, {} to test",
         parts.train.len(),
         parts.validation.len(),
         parts.test.len()
     );
     if parts.missing > 0 || parts.unlisted > 0 {
-        crate::say!(
+        tracing::info!(
             "note: tracks of the split that are not in the data: {}; tracks of the data that are \
              not in the split: {}",
             parts.missing,

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{DeepOptions, HeadOptions};
 use super::fit::{Fitted, TrackPrediction, finite, loss, show, shuffled};
-use super::interrupt;
 use crate::error::Result;
 use crate::features::{LogMel, patches};
+use crate::interrupt;
 use crate::metrics::Epoch;
 use crate::model::{Cnn, GenreModel, Standardization};
 use crate::progress;
@@ -97,7 +97,7 @@ impl DeepTask<'_> {
             history.extend(saved);
         }
         let first = history.len() - state.progress.epoch;
-        let bar = progress::bar(self.options.deep_epochs as u64, "unfrozen layers", "epochs");
+        let bar = progress::begin(self.options.deep_epochs, "unfrozen layers", "epochs");
         bar.set_position(state.progress.epoch as u64);
         while state.progress.epoch < self.options.deep_epochs && !self.is_patient_enough(&state) {
             let started = Instant::now();
@@ -108,7 +108,7 @@ impl DeepTask<'_> {
             history.push(record);
             state.save(checkpoints, &history[first..])?;
         }
-        bar.finish_and_clear();
+        drop(bar);
         Ok(Tuned { model: state.best, validation: state.progress.best })
     }
 

@@ -14,11 +14,11 @@ use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::interrupt;
 use crate::dataset::{Dataset, Skipped, Track};
 use crate::error::{Error, Result};
 use crate::features::{Patches, Reader};
 use crate::files;
+use crate::interrupt;
 use crate::model::Backbone;
 use crate::model::import::data_input;
 use crate::onnx;
@@ -82,11 +82,11 @@ pub fn embed(
     cache: &Path,
 ) -> Result<Embedded> {
     let embedder = Embedder::new(backbone, output, runtime, cache)?;
-    let bar = progress::bar(dataset.tracks.len() as u64, "embedding", "tracks");
+    let bar = progress::begin(dataset.tracks.len(), "embedding", "tracks");
     let one = |track: &Track| {
         interrupt::check("the embeddings computed so far are kept; run it again to go on")?;
         let result = embedder.track(track);
-        bar.inc(1);
+        bar.advance(1);
         match result {
             Ok(found) => Ok(Ok(found)),
             Err(error) if error.is_about_input_file() => {
@@ -97,7 +97,7 @@ pub fn embed(
         }
     };
     let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
-    bar.finish_and_clear();
+    drop(bar);
     let mut embedded = Embedded {
         tracks: vec![],
         skipped: vec![],
@@ -192,7 +192,7 @@ impl Embedder {
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
             && !self.warned.swap(true, Ordering::Relaxed)
         {
-            crate::say!("warning: embeddings are not cached: {error}");
+            tracing::warn!("embeddings are not cached: {error}");
         }
         Ok(embeddings)
     }

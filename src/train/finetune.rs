@@ -95,8 +95,8 @@ impl<'a> Session<'a> {
         dataset.exclude(embedded.skipped);
         collection::report_skipped(&dataset, config.strict)?;
         if embedded.padded > 0 {
-            crate::say!(
-                "warning: {} recordings are shorter than a patch ({:.2} s) and were padded with silence",
+            tracing::warn!(
+                "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
                 embedded.padded,
                 backbone.front_end.patch_seconds()
             );
@@ -252,7 +252,7 @@ impl<'a> Session<'a> {
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>
             {
-                crate::say!("note: {error}");
+                tracing::info!("note: {error}");
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -294,15 +294,15 @@ impl<'a> Session<'a> {
     /// Log-mels of tracks, in parallel.
     fn recordings(&self, tracks: &[usize]) -> Result<Vec<Recording>> {
         let reader = Reader::audio(&self.backbone.front_end)?;
-        let bar = progress::bar(tracks.len() as u64, "log-mels", "tracks");
+        let bar = progress::begin(tracks.len(), "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
             let log_mel = reader.read(&track.path)?;
-            bar.inc(1);
+            bar.advance(1);
             Ok(Recording { label: track.label, log_mel })
         };
         let recordings = tracks.par_iter().map(one).collect();
-        bar.finish_and_clear();
+        drop(bar);
         recordings
     }
 
@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
             return Ok(None);
         }
         if self.config.deep.unfreeze != Unfreeze::None {
-            crate::say!(
+            tracing::info!(
                 "note: the folds are those of the frozen head; --unfreeze is left out of them"
             );
         }

@@ -5,18 +5,18 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use indicatif::ProgressBar;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
-use super::interrupt;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::metrics::{Epoch, argmax, mean_probabilities};
 use crate::model::{Head, Standardization};
 use crate::progress;
+use crate::progress::Bar;
 use crate::run::{HeadSpec, Score};
 
 /// A track to learn from or to be scored on.
@@ -188,7 +188,7 @@ pub fn fit_head(
     let mut head = spec.init(seed, &learning);
     let mut optimizer = AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init();
     let mut best: Option<Fitted> = None;
-    let bar = progress::bar(options.epochs as u64, format!("training {stage}"), "epochs");
+    let bar = progress::begin(options.epochs, &format!("training {stage}"), "epochs");
     for epoch in 1..=options.epochs {
         interrupt::check("the head trains in seconds; run it again")?;
         let started = std::time::Instant::now();
@@ -231,7 +231,7 @@ pub fn fit_head(
             break;
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     best.ok_or_else(|| Error::Config("--epochs must be at least 1".to_owned()))
 }
 
@@ -245,15 +245,15 @@ pub fn finite(loss: &Tensor<1>, step: usize, option: &'static str, rate: f64) ->
 }
 
 /// Shows an epoch's figures on its progress bar.
-pub fn show(bar: &ProgressBar, epoch: &Epoch) {
+pub fn show(bar: &Bar, epoch: &Epoch) {
     let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
         (Some(loss), Some(accuracy)) => {
             format!(", validation loss {loss:.3} accuracy {accuracy:.3}")
         }
         _ => String::new(),
     };
-    bar.set_prefix(format!("loss {:.3}{validation}", epoch.train_loss));
-    bar.inc(1);
+    bar.note(&format!("loss {:.3}{validation}", epoch.train_loss));
+    bar.advance(1);
 }
 
 #[cfg(test)]

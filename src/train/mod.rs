@@ -13,7 +13,6 @@ mod destination;
 mod embeddings;
 mod finetune;
 mod fit;
-pub mod interrupt;
 mod trained;
 
 pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};

@@ -184,7 +184,7 @@ impl<'a> Trial<'a> {
         what: &'static str,
         mut hear: impl FnMut(&Heard) -> Result<()>,
     ) -> Result<()> {
-        let bar = progress::bar(tracks.len() as u64, what, "tracks");
+        let bar = progress::begin(tracks.len(), what, "tracks");
         for tracks in tracks.chunks(TRACKS_AT_ONCE) {
             let read = |track: &usize| self.read(&self.dataset.tracks[*track], input);
             let heard: Vec<Result<Heard>> = tracks.par_iter().map(read).collect();
@@ -195,10 +195,10 @@ impl<'a> Trial<'a> {
                     Err(error) if error.is_about_input_file() => {}
                     Err(error) => return Err(error),
                 }
-                bar.inc(1);
+                bar.advance(1);
             }
         }
-        bar.finish_and_clear();
+        drop(bar);
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use indicatif::ProgressBar;
 use ndarray::{Axis, CowArray, Ix3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,15 +17,16 @@ use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions, Schedule};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
+use crate::interrupt;
 use crate::metrics::Epoch;
 use crate::model::{CustomCnn, Standardization};
 use crate::progress;
+use crate::progress::Bar;
 use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
 use crate::train::fit::{TrackPrediction, finite};
-use crate::train::interrupt;
 
 /// Patches computed at once where nothing is learned.
 const EVALUATED_AT_ONCE: usize = 64;
@@ -119,11 +119,11 @@ impl CnnTask<'_> {
         let frames = train.iter().flat_map(|sample| sample.log_mel.outer_iter());
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, checkpoints)?;
-        let length = (self.options.epochs * train.len()) as u64;
+        let length = self.options.epochs * train.len();
         let bar = if self.quiet {
-            ProgressBar::hidden()
+            Bar::hidden()
         } else {
-            progress::bar(length, format!("training {stage}"), "examples")
+            progress::begin(length, &format!("training {stage}"), "examples")
         };
         while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
             bar.set_position((state.progress.epoch * train.len()) as u64);
@@ -135,7 +135,7 @@ impl CnnTask<'_> {
             }
             watch(&state.progress.history)?;
         }
-        bar.finish_and_clear();
+        drop(bar);
         self.finish(state)
     }
 
@@ -194,7 +194,7 @@ impl CnnTask<'_> {
         state: &mut State,
         train: &[Sample],
         level: [f32; 2],
-        bar: &ProgressBar,
+        bar: &Bar,
     ) -> Result<f64> {
         let epoch = state.progress.epoch + 1;
         let batches = self.batches(train, level);
@@ -210,11 +210,11 @@ impl CnnTask<'_> {
                 let loss = self.step(state, batch, step, steps * self.options.epochs)?;
                 total += loss * count as f64;
                 step += 1;
-                bar.inc(count as u64);
+                bar.advance(count as u64);
                 let validation = state.progress.history.last().and_then(|e| e.validation_accuracy);
                 let validation =
                     validation.map_or(String::new(), |v| format!(", validation accuracy {v:.3}"));
-                bar.set_prefix(format!("epoch {epoch}, loss {loss:.3}{validation}"));
+                bar.note(&format!("epoch {epoch}, loss {loss:.3}{validation}"));
             }
             Ok::<_, Error>(stream.waited)
         })?;

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::time::Instant;
 
 use burn::module::Module;
-use indicatif::ProgressBar;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,12 +22,13 @@ use super::options::{CnnRunConfig, FitOptions};
 use super::session::CnnSession;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::interrupt;
 use crate::model::Standardization;
 use crate::progress;
+use crate::progress::Bar;
 use crate::run::{
     BlockPooling, CnnConfig, GlobalPooling, Leaderboard, Preset, Run, Rung, Score, Trial, names,
 };
-use crate::train::interrupt;
 
 /// Multiplications that an architecture of the search may take for a patch, so that the
 /// search ends: two cores learn from 240 patches a second at 24 million.
@@ -145,7 +145,7 @@ pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
         None => begin(config, session.preprocessor.patch()),
     };
     let epochs = board.plan.iter().map(|(count, epochs)| count * epochs).sum::<usize>();
-    let bar = progress::bar(epochs as u64, "search", "epochs");
+    let bar = progress::begin(epochs, "search", "epochs");
     let (train, validation) = session.train_and_validation();
     let rungs: Vec<usize> = board.plan.iter().map(|(_, epochs)| *epochs).collect();
     for (rung, epochs) in rungs.into_iter().enumerate() {
@@ -163,11 +163,11 @@ pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
             save(&board, run)
         })?;
     }
-    bar.finish_and_clear();
+    drop(bar);
     let winner = winner(&board)?;
     board.winner = Some(winner.number);
     save(&board, run)?;
-    crate::say!("{}", board.table(10).trim_end());
+    tracing::info!("{}", board.table(10).trim_end());
     Ok(winner)
 }
 
@@ -230,7 +230,7 @@ fn evaluate(
     epochs: usize,
     train: &[Sample],
     validation: &[Sample],
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> Result<Rung> {
     interrupt::check("the search so far is saved; go on with --resume")?;
     let started = Instant::now();
@@ -239,7 +239,7 @@ fn evaluate(
     let mut task = session.task(&trial.cnn, session.config.seed);
     (task.options, task.augmentation, task.quiet) = (&options, &config.augmentation, true);
     let mut watch = |_: &[_]| {
-        bar.inc(1);
+        bar.advance(1);
         Ok(())
     };
     let validation = outcome(task.fit("search", train, validation, None, &mut watch))?;

@@ -48,14 +48,14 @@ impl Spectrograms {
 /// Spectrograms of `tracks`, in parallel.
 fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogMel>>> {
     let reader = preprocessor.reader()?;
-    let bar = progress::bar(tracks.len() as u64, "spectrograms", "tracks");
+    let bar = progress::begin(tracks.len(), "spectrograms", "tracks");
     let one = |track: &Track| {
         let read = reader.read(&track.path);
-        bar.inc(1);
+        bar.advance(1);
         read
     };
     let read = tracks.par_iter().map(one).collect();
-    bar.finish_and_clear();
+    drop(bar);
     Ok(read)
 }
 

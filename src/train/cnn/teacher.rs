@@ -60,10 +60,10 @@ pub fn ask(
     if known.is_empty() {
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
-    crate::say!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
+    tracing::info!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
     let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
     let model = run.onnx_path();
-    let bar = progress::bar(known.len() as u64, "teacher", "tracks");
+    let bar = progress::begin(known.len(), "teacher", "tracks");
     let mut session = runtime::open(runtime::preferred(), &model, &Options::default())?;
     let input = PatchInput::new(&session.input().dims, frames, mels)
         .map_err(|reason| Error::onnx(&model, reason))?;
@@ -80,9 +80,9 @@ pub fn ask(
                 probabilities.extend_from_slice(batch.answers(&outputs[0]));
             }
             samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
-            bar.inc(1);
+            bar.advance(1);
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     Ok(())
 }
