@@ -6,7 +6,7 @@ use crate::runtime::{self, Device};
 /// The burn device for `device`.
 ///
 /// # Errors
-/// [`Error::Runtime`] for CUDA without the cargo feature or without a driver.
+/// [`crate::error::Error::Runtime`] for CUDA without the cargo feature or without a driver.
 pub fn burn_device(device: Device) -> Result<burn::tensor::Device> {
     match device {
         Device::Cpu => Ok(burn::tensor::Device::flex()),
