@@ -63,7 +63,9 @@ fn named(module: &Module, code: &str) -> Vec<Module> {
     let mut found = vec![];
     for (at, start) in code.match_indices("crate::").chain(code.match_indices("super::")) {
         // Not inside a longer path, such as the second of `super::super::`.
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || "_:$".contains(c)) {
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || "_:$".contains(c))
+            || code[..at].ends_with("pub(in ")
+        {
             continue;
         }
         let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
