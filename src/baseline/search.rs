@@ -83,7 +83,7 @@ fn right(model: &dyn Classifier, held_out: &Samples) -> (usize, usize) {
     let units = by_group(&probabilities, &held_out.units, held_out.classes);
     let label = |unit: usize| held_out.units.iter().position(|&u| u == unit);
     let is_right = |(unit, mean): &&(usize, Vec<f32>)| {
-        label(*unit).is_some_and(|row| held_out.labels[row] == argmax(mean))
+        label(*unit).is_some_and(|row| Some(held_out.labels[row]) == argmax(mean))
     };
     (units.iter().filter(is_right).count(), units.len())
 }

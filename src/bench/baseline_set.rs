@@ -18,7 +18,13 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     let problem = match run.problem() {
         Ok(problem) => problem,
         // A run outlives the table it was trained on.
-        Err(error @ (Error::Data(_) | Error::Io { .. })) => {
+        Err(
+            error @ (Error::Data(_)
+            | Error::TooFew(_)
+            | Error::Mismatch(_)
+            | Error::NotFound { .. }
+            | Error::Io { .. }),
+        ) => {
             tracing::warn!("accuracy stays unknown: {error}");
             return Ok(None);
         }

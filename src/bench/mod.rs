@@ -14,7 +14,6 @@ mod machine;
 mod table;
 mod variants;
 
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
@@ -22,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::metrics::{Rule, argmax, quantile};
 use crate::progress;
 use crate::run::model_file;
 use crate::runtime::{Device, Runtime};
@@ -237,7 +237,7 @@ impl Plan {
             )));
         }
         // The report names them.
-        files::check_unicode("", self.models.iter().map(PathBuf::as_path))
+        files::check_unicode(None, self.models.iter().map(PathBuf::as_path))
     }
 
     /// The cases to compare with each other: those that differ in the runtime only.
@@ -432,12 +432,11 @@ fn measure(plan: &Plan, group: Vec<Row>, hop: Option<f64>) -> Vec<Row> {
     runners.into_iter().map(|runner| runner.finish(hop)).collect()
 }
 
-/// The `p` quantile by nearest rank.
+/// The `p` quantile of measured times, itself one that was measured.
 fn percentile(values: &[f64], p: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let rank = (p * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied()
+    quantile(&sorted, p, Rule::InvertedCdf)
 }
 
 /// What the outputs of one runtime on one device say.
@@ -568,16 +567,6 @@ fn primary(outputs: &Outputs) -> Option<&ArrayD<f32>> {
 fn columns(output: &ArrayD<f32>) -> Option<usize> {
     let rows = *output.shape().first()?;
     output.len().checked_div(rows).filter(|&columns| columns > 0)
-}
-
-/// The place of the largest value; `None` if there is none or one is not a number.
-fn argmax(values: &[f32]) -> Option<usize> {
-    let numbers = values.iter().all(|value| !value.is_nan());
-    let largest = |a: &(usize, &f32), b: &(usize, &f32)| match a.1.total_cmp(b.1) {
-        Ordering::Equal => b.0.cmp(&a.0), // of equals the first
-        order => order,
-    };
-    values.iter().enumerate().max_by(largest).filter(|_| numbers).map(|(place, _)| place)
 }
 
 fn share(hits: impl ExactSizeIterator<Item = bool>) -> f64 {

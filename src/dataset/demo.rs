@@ -181,7 +181,7 @@ pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
 
     let clips = STYLES.len() * CLIPS;
     let bar = progress::begin(clips, "Making demo set", "clips");
-    (0..clips).into_par_iter().try_for_each(|clip| {
+    (0..clips).into_par_iter().try_for_each(|clip| -> Result<()> {
         let genre = STYLES[clip / CLIPS].genre;
         let name = format!("{genre}/{genre}.{:05}.wav", clip % CLIPS);
         write_wav(&draft.path().join(name), &samples(clip, seed))?;

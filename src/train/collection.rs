@@ -79,7 +79,9 @@ impl Folds {
             Self::Lists(lists, file) => (lists, file),
         };
         let splits = Split::given_folds(dataset, lists, seed, validation).map_err(|e| match e {
-            Error::Data(reason) | Error::Config(reason) => Error::format(file, reason),
+            e @ (Error::TooFew(_) | Error::Mismatch(_) | Error::InvalidInput(_)) => {
+                Error::format(file, e)
+            }
             other => other,
         })?;
         let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
@@ -157,11 +159,12 @@ pub(super) fn part_metrics(
 ) -> PartMetrics {
     let classes = dataset.genres.len();
     let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label).collect();
-    let genres: Vec<usize> = predictions.iter().map(|p| argmax(&p.mean)).collect();
+    let genres: Vec<usize> =
+        predictions.iter().map(|p| argmax(&p.mean).unwrap_or_default()).collect();
     let (mut right, mut patches) = (0, 0);
     for (prediction, label) in predictions.iter().zip(&labels) {
         for patch in prediction.patches.chunks_exact(classes) {
-            right += usize::from(argmax(patch) == *label);
+            right += usize::from(argmax(patch) == Some(*label));
             patches += 1;
         }
     }
@@ -183,7 +186,7 @@ pub(super) fn predictions(
         Prediction {
             track: track.id.clone(),
             genre: dataset.genres[track.label].clone(),
-            predicted: dataset.genres[argmax(&prediction.mean)].clone(),
+            predicted: dataset.genres[argmax(&prediction.mean).unwrap_or_default()].clone(),
             probabilities: prediction.mean.clone(),
         }
     };

@@ -54,7 +54,7 @@ impl Score {
         let pairs = || predictions.iter().zip(labels);
         let loss =
             pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
-        let right = pairs().filter(|(p, label)| argmax(&p.mean) == **label).count();
+        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(**label)).count();
         Some(Self { loss: loss / count, accuracy: right as f64 / count })
     }
 }

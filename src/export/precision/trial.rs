@@ -12,7 +12,7 @@ use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Error, Result};
 use crate::features::{Preprocessor, Reader};
-use crate::metrics::{argmax, mean_probabilities};
+use crate::metrics::{Rule, argmax, mean_probabilities, quantile};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::progress;
 use crate::run::{Checked, Run, Validation};
@@ -138,7 +138,7 @@ impl<'a> Trial<'a> {
             return Err(Error::Data("no track of the training part can be read".to_owned()));
         }
         let ranges = ends.as_chunks_mut::<2>().0.iter_mut();
-        let ranges = ranges.map(|[a, b]| (quantile(a, 1.0 - COVERED), quantile(b, COVERED)));
+        let ranges = ranges.map(|[a, b]| (share_below(a, 1.0 - COVERED), share_below(b, COVERED)));
         Ok(names.into_iter().zip(ranges).collect())
     }
 
@@ -157,7 +157,7 @@ impl<'a> Trial<'a> {
         self.each(&self.parts.validation, input, "checking", |heard| {
             let wanted = Answer::of(&mut *fp32, &heard.log_mels, self.fp32)?;
             all.add(&wanted, |_| true);
-            told.add(&wanted, |given| argmax(given) == heard.label);
+            told.add(&wanted, |given| argmax(given) == Some(heard.label));
             let given = heard.input.as_ref().unwrap_or(&heard.log_mels);
             candidates.iter_mut().try_for_each(|c| c.hear(given, heard.label, &wanted, path))
         })?;
@@ -307,7 +307,7 @@ impl Candidate {
         };
         match answer {
             Ok(given) => {
-                self.told.add(&given, |given| argmax(given) == label);
+                self.told.add(&given, |given| argmax(given) == Some(label));
                 let differences = given.track.iter().zip(&wanted.track).map(|(a, b)| (a - b).abs());
                 self.difference = differences.fold(self.difference, f32::max);
                 Ok(())
@@ -337,11 +337,10 @@ impl Candidate {
     }
 }
 
-/// The value that a share of the others does not exceed, by nearest rank.
-fn quantile(values: &mut [f32], share: f64) -> f32 {
+/// The value below which a share of the others lies. Sorts them.
+fn share_below(values: &mut [f32], share: f64) -> f32 {
     values.sort_by(f32::total_cmp);
-    let at = (share * values.len().saturating_sub(1) as f64).round() as usize;
-    values.get(at).copied().unwrap_or_default()
+    quantile(values, share, Rule::Nearest).unwrap_or_default() as f32
 }
 
 /// Some of a track's patches, from all of its length.
@@ -407,10 +406,10 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_by_nearest_rank() {
+    fn ranges_are_of_values_in_any_order() {
         let mut values = [3.0, -1.0, 2.0, 0.0, 1.0];
         assert_eq!(
-            [0.0, 0.5, 0.7, 1.0].map(|share| quantile(&mut values, share)),
+            [0.0, 0.5, 0.7, 1.0].map(|share| share_below(&mut values, share)),
             [-1., 1., 2., 3.]
         );
     }

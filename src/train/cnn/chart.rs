@@ -10,9 +10,9 @@ use crate::run::{Leaderboard, Rung, Trial};
 /// the further a trial came, the larger its mark, and the winner's is filled.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if it cannot be drawn.
+/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
 pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
-    svg("the search", (860, 360), |area| {
+    svg("the chart of the search", (860, 360), |area| {
         let (left, right) = area.split_horizontally(430);
         let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
         scatter(&left, board, "thousand parameters (log scale)", parameters)?;

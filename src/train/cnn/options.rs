@@ -246,7 +246,7 @@ impl CnnRunConfig {
         if vary.shift > MAX_SHIFT {
             return wrong("shift", &vary.shift, "give at most 4096");
         }
-        files::check_unicode("--data ", self.data.as_deref())?;
+        files::check_unicode(Some("data"), self.data.as_deref())?;
         match self.folds {
             Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),
