@@ -455,7 +455,7 @@ fn a_finished_run_stays_until_another_is_finished() {
     fs::rename(run.folder(), desk.path("runs/.a.replaced")).unwrap();
     fs::create_dir(run.folder()).unwrap();
     fs::copy(desk.path("runs/.a.replaced/config.json"), run.folder().join("config.json")).unwrap();
-    Run::create(run.folder(), true).unwrap();
+    Run::replace(run.folder()).unwrap();
     assert!(desk.path("runs/.a.replaced/metrics.json").is_file());
     desk.finetune(&training("a", &["--force"])).refused(1, &["already there"]);
     fs::remove_dir(run.folder()).unwrap();

@@ -11,7 +11,7 @@ use super::samples::Samples;
 use crate::error::Result;
 use crate::model::Head;
 use crate::run::HeadSpec;
-use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};
+use crate::train::{Embeddings, Example, Fitted, HeadOptions, HeadTask};
 
 /// The most passes over the rows.
 pub(super) const EPOCHS: usize = 200;
@@ -77,7 +77,9 @@ fn fitted(
     let options = HeadOptions { epochs, weight_decay, batch: 64, ..HeadOptions::default() };
     let (train, held_out) = (Units::of(train), Units::of(held_out));
     let (train, held_out) = (train.examples(), held_out.examples());
-    fit_head("mlp", spec, &train, &held_out, &options, seed, &Device::flex(), &mut vec![])
+    let (validation, device) = (&held_out[..], &Device::flex());
+    let task = HeadTask { spec, train: &train, validation, options: &options, seed, device };
+    task.fit("mlp", &mut vec![])
 }
 
 impl Classifier for Mlp {

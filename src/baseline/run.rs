@@ -11,7 +11,7 @@ use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::onnx::write::name_destination;
-use crate::run::{BaselineMetrics, Exported, Kind, Run, TrainingData};
+use crate::run::{BaselineMetrics, Exported, Kind, Program, Run, TrainingData};
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl BaselineRun {
     /// Errors of the run's files and of the table.
     pub fn problem(&self) -> Result<Problem> {
         let run = Run::at(&self.folder);
-        let config: Config = run.options_of("baseline", "features")?;
+        let config: Config = run.options_of(Program::Baseline)?;
         let split = run.split()?;
         let table = FeatureTable::read(&config.table()?, Some(&split.genres))?;
         Problem::new(table, split, &config)

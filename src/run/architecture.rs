@@ -69,7 +69,7 @@ pub struct CnnConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
-    /// Two convolutions, the starting point of the lab.
+    /// Two convolutions: the smallest network, to compare others with.
     Simple,
     /// Plain blocks of two convolutions.
     Vgg,
@@ -137,9 +137,14 @@ impl CnnConfig {
     /// the size of the embedding.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the field or the layer.
+    /// [`Error::InvalidInput`] naming the field or the layer.
     pub fn check(&self, input: [usize; 2]) -> Result<usize> {
-        let wrong = |what: String| Err(Error::Config(format!("CNN configuration: {what}")));
+        self.check_fields()?;
+        self.check_pooling(input)?;
+        Ok(self.features(input))
+    }
+
+    fn check_fields(&self) -> Result<()> {
         if self.filters.is_empty() {
             return wrong("filters is empty; give the filters of each block".to_owned());
         }
@@ -161,11 +166,16 @@ impl CnnConfig {
             return wrong(format!("stem_stride is {stride}; give 1 to 4"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return wrong(format!("dropout is {}; give 0 up to, not including, 1", self.dropout));
+            return wrong(format!("dropout is {}; give a share from 0 to below 1", self.dropout));
         }
         if let Some(units) = self.head.filter(|units| !(1..=WIDEST).contains(units)) {
             return wrong(format!("head is {units}; give 1 to {WIDEST} units"));
         }
+        Ok(())
+    }
+
+    /// Checks that every block has a map to halve.
+    fn check_pooling(&self, input: [usize; 2]) -> Result<()> {
         let mut map = self.stem_output(input);
         for block in 1..=self.filters.len() {
             let [height, width] = map;
@@ -178,7 +188,7 @@ impl CnnConfig {
             }
             map = [height / 2, width / 2];
         }
-        Ok(self.features(input))
+        Ok(())
     }
 
     /// Multiplications with a weight that a patch of `[frames, mels]` takes.
@@ -214,6 +224,10 @@ impl CnnConfig {
             _ => last * bands,
         }
     }
+}
+
+fn wrong(what: String) -> Result<()> {
+    Err(Error::InvalidInput(format!("CNN configuration: {what}")))
 }
 
 impl fmt::Display for CnnConfig {

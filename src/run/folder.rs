@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::BaselineMetrics;
 use super::leaderboard::Leaderboard;
 use super::names;
-use super::options::Options;
+use super::options::{Program, RunOptions};
 use super::records::{Kind, Prediction};
 use super::results::Metrics;
 use super::spec::{SavedModel, Spec};
@@ -45,58 +45,69 @@ impl Run {
     /// complete.
     ///
     /// # Errors
-    /// [`Error::Config`] if the folder is missing, is no run, is not complete, or holds a
-    /// baseline; [`Error::Format`] if its results cannot be read.
+    /// [`Error::NotFound`] if the folder is missing, is no run or is not complete;
+    /// [`Error::Unsupported`] if it holds a baseline; [`Error::Format`] if its results cannot be
+    /// read.
     pub fn open(folder: &Path) -> Result<Self> {
         let run = Self::at(folder);
-        let refuse = |what: &str| Err(Error::Config(format!("{}: {what}", folder.display())));
-        match (run.is_run(), run.is_complete()) {
-            (true, true) if run.kind()? == Kind::Baseline => {
-                refuse("a baseline's run; this takes fine-tuned models and CNNs, not baselines")
-            }
-            (true, true) => Ok(run),
-            (true, false) => refuse("training is not complete; go on with --resume"),
-            (false, _) if folder.is_dir() => refuse("no run: it has no config.json"),
-            (false, _) => refuse("no such run; finetune prints the folder it writes"),
+        let missing = |advice: &str| Err(Error::not_found(folder, advice));
+        if !folder.is_dir() {
+            return missing("no such run; finetune prints the folder it writes");
         }
+        if !run.is_run() {
+            return missing("no run: it has no config.json");
+        }
+        if !run.is_complete() {
+            return missing("training is not complete; go on with `resume`");
+        }
+        if run.kind()? == Kind::Baseline {
+            let reason = "a baseline's run; this takes fine-tuned models and CNNs, not baselines";
+            return Err(Error::unsupported(folder, reason));
+        }
+        Ok(run)
     }
 
     /// The run to be resumed, complete or not.
     ///
     /// # Errors
-    /// [`Error::Config`] if the folder is no run.
+    /// [`Error::NotFound`] if the folder is no run.
     pub fn resume(folder: &Path) -> Result<Self> {
         let run = Self::at(folder);
-        if run.is_run() {
-            Ok(run)
-        } else {
-            Err(Error::Config(format!("{}: no run to resume", folder.display())))
-        }
+        if run.is_run() { Ok(run) } else { Err(Error::not_found(folder, "no run to resume")) }
     }
 
     /// A new run in `folder`.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is taken, unless `force` says to replace what is there.
-    pub fn create(folder: &Path, force: bool) -> Result<Self> {
+    /// [`Error::Occupied`] if there is something already.
+    pub fn create(folder: &Path) -> Result<Self> {
+        if folder.exists() {
+            let advice =
+                "already there; choose another `name`, `resume` it, or `force` to replace it";
+            return Err(Error::occupied(folder, advice));
+        }
+        files::create_dir(folder)?;
+        Ok(Self::at(folder))
+    }
+
+    /// A new run in `folder`, in place of the run that may be there. That one waits under
+    /// another name until [`Run::remove_replaced`] or [`Run::give_up`].
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] if there is something that is no run.
+    pub fn replace(folder: &Path) -> Result<Self> {
         let run = Self::at(folder);
-        if run.is_run() && force {
+        if run.is_run() {
             let replaced = Self::replaced(folder);
             // A run that was killed while it was to replace a finished one is worth less.
             if replaced.exists() && !run.is_complete() {
                 fs::remove_dir_all(folder).map_err(Error::io(folder))?;
             } else {
-                run.forget_replaced()?;
+                run.remove_replaced()?;
                 fs::rename(folder, replaced).map_err(Error::io(folder))?;
             }
-        } else if folder.exists() {
-            return Err(Error::Config(format!(
-                "{}: already there; choose another --name, --resume it, or --force to replace it",
-                folder.display()
-            )));
         }
-        files::create_dir(folder)?;
-        Ok(run)
+        Self::create(folder)
     }
 
     /// The first of `runs/stem`, `runs/stem-2`, ... that does not exist.
@@ -130,7 +141,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be removed.
-    pub fn forget_replaced(&self) -> Result<()> {
+    pub fn remove_replaced(&self) -> Result<()> {
         let replaced = Self::replaced(&self.folder);
         if replaced.exists() {
             fs::remove_dir_all(&replaced).map_err(Error::io(&replaced))
@@ -222,24 +233,22 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
-    pub fn options(&self) -> Result<Options> {
+    pub fn options(&self) -> Result<RunOptions> {
         Ok(self.read_optional(names::CONFIG)?.unwrap_or_default())
     }
 
-    /// The options of `program`, which alone has the option `named`.
+    /// The options of `program`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`]; [`Error::Config`] if they are another program's.
-    pub fn options_of<T: DeserializeOwned>(&self, program: &str, named: &str) -> Result<T> {
-        let options: Options = self.read(names::CONFIG)?;
-        if options.has(named) {
-            self.read(names::CONFIG)
-        } else {
-            Err(Error::Config(format!(
-                "{}: no run of {program}; its own program goes on with it",
-                self.folder.display()
-            )))
-        }
+    /// [`Error::Io`], [`Error::Format`]; [`Error::Unsupported`] if the run is another program's.
+    pub fn options_of<T: DeserializeOwned>(&self, program: Program) -> Result<T> {
+        let options: RunOptions = self.read(names::CONFIG)?;
+        let reason = match options.program() {
+            Some(found) if found == program => return self.read(names::CONFIG),
+            Some(other) => format!("no run of {program}: {other} has made it"),
+            None => format!("no run of {program}"),
+        };
+        Err(Error::unsupported(&self.folder, reason))
     }
 
     /// The split.

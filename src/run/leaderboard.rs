@@ -78,7 +78,7 @@ impl Rung {
     /// The validation loss; infinite where training diverged.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        self.validation.map_or(f64::INFINITY, |score| score.loss)
+        Score::loss_of(self.validation)
     }
 
     /// The validation accuracy; 0 where training diverged.

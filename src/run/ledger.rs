@@ -13,7 +13,7 @@ use crate::dataset::Split;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// One look at a test part.
+/// A look of one run at the test part of its split.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// Digest of the test part's track ids.
@@ -22,6 +22,14 @@ pub struct Look {
     pub run: String,
     /// Whether the run is the winner of a search.
     pub search: bool,
+}
+
+impl Look {
+    /// That of the run in the folder `run`, which `search` says has won a search.
+    pub fn new(split: &Split, run: &Path, search: bool) -> Self {
+        let run = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+        Self { test_part: digest(split), run, search }
+    }
 }
 
 /// `test-uses.json` in the folder of runs.
@@ -44,50 +52,51 @@ impl Ledger {
 
     /// How often the test part of `split` was looked at.
     pub fn count(&self, split: &Split) -> usize {
-        let part = digest(split);
-        self.looks.iter().filter(|look| look.test_part == part).count()
+        self.count_part(&digest(split))
     }
 
     /// Refuses a search whose split another search was already tested on, unless `again`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming that search's run.
+    /// [`Error::TestPartUsed`] naming that search's run.
     pub fn check_search(&self, split: &Split, again: bool) -> Result<()> {
         let part = digest(split);
         match self.looks.iter().find(|look| look.search && look.test_part == part) {
-            Some(look) if !again => Err(Error::Config(format!(
-                "the test part of this split was already used for the search {}; a second look \
-                 would make the figure too good; use another --seed or --split, or --again to \
-                 look once more and have it counted",
-                look.run
-            ))),
+            Some(look) if !again => Err(Error::TestPartUsed { run: look.run.clone() }),
             _ => Ok(()),
         }
     }
 
-    /// Writes down that `run` looks at the test part of `split`; how often that has happened.
-    ///
-    /// A run that looks twice because it was `resumed` counts once.
+    /// Writes the look down; how often its test part has been looked at, this time included.
     ///
     /// # Errors
     /// [`Error::Io`] if the ledger cannot be written.
-    pub fn record(
-        &mut self,
-        split: &Split,
-        run: &Path,
-        search: bool,
-        resumed: bool,
-    ) -> Result<usize> {
-        let run = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
-        let look = Look { test_part: digest(split), run, search };
-        if !resumed || !self.looks.contains(&look) {
-            self.looks.push(look);
-            files::write_json(&self.path, &self.looks)?;
+    pub fn record(&mut self, look: Look) -> Result<usize> {
+        let part = look.test_part.clone();
+        self.looks.push(look);
+        files::write_json(&self.path, &self.looks)?;
+        Ok(self.count_part(&part))
+    }
+
+    /// Writes the look down unless it is there already: a run that is resumed may look a second
+    /// time, and that counts once. How often its test part has been looked at.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the ledger cannot be written.
+    pub fn record_once(&mut self, look: Look) -> Result<usize> {
+        if self.looks.contains(&look) {
+            Ok(self.count_part(&look.test_part))
+        } else {
+            self.record(look)
         }
-        Ok(self.count(split))
+    }
+
+    fn count_part(&self, part: &str) -> usize {
+        self.looks.iter().filter(|look| look.test_part == part).count()
     }
 }
 
+/// Digest of the track ids of the test part.
 fn digest(split: &Split) -> String {
     let mut hash = Sha256::new();
     split.test.iter().for_each(|id| hash.update(format!("{id}\n")));
@@ -119,15 +128,17 @@ mod tests {
         let (one, other) = (split(&["a/1", "b/1"]), split(&["a/2", "b/1"]));
         let mut ledger = Ledger::open(runs.path()).unwrap();
         ledger.check_search(&one, false).unwrap();
-        assert_eq!(ledger.record(&one, Path::new("runs/first"), true, false).unwrap(), 1);
+        let look = |run: &str| Look::new(&one, Path::new(run), true);
+        assert_eq!(ledger.record(look("runs/first")).unwrap(), 1);
         let mut ledger = Ledger::open(runs.path()).unwrap();
         let error = ledger.check_search(&one, false).unwrap_err().to_string();
-        assert!(error.contains("first") && error.contains("--again"), "{error}");
+        assert!(error.contains("first") && error.contains("`again`"), "{error}");
         ledger.check_search(&one, true).unwrap();
         ledger.check_search(&other, false).unwrap();
-        let mut second = |resumed| ledger.record(&one, Path::new("runs/second"), true, resumed);
-        assert_eq!([second(false).unwrap(), second(true).unwrap()], [2, 2]);
-        assert_eq!(second(false).unwrap(), 3, "--force trained another of that name");
+        assert_eq!(ledger.record(look("runs/second")).unwrap(), 2);
+        assert_eq!(ledger.record_once(look("runs/second")).unwrap(), 2, "it was resumed");
+        let again = ledger.record(look("runs/second")).unwrap();
+        assert_eq!(again, 3, "--force trained another of that name");
         assert_eq!((ledger.count(&one), ledger.count(&other)), (3, 0));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `config.json` | options of the run ([`Options`]) |
+//! | `config.json` | options of the run ([`RunOptions`]) |
 //! | `split.json` | which track (of a leaky baseline: which window) is in which part |
 //! | `labels.txt` | one genre a line, in the order of the model's outputs |
 //! | `metrics.json` | results ([`Metrics`], [`BaselineMetrics`]); written last, so its presence says that training is complete |
@@ -47,7 +47,7 @@ pub use exported::{Agreement, Checked, Exported, Precision, Validation};
 pub use folder::{Run, model_file};
 pub use leaderboard::{Leaderboard, Rung, Trial};
 pub use ledger::{Ledger, Look};
-pub use options::Options;
+pub use options::{Program, RunOptions};
 pub use records::{CrossValidation, Kept, Kind, PartMetrics, Prediction, Score, TrainingData};
 pub use results::{BackboneSource, CnnMetrics, MemberMetrics, Metrics, Proof, Speed};
 pub use spec::{

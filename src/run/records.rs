@@ -135,6 +135,12 @@ pub struct Score {
 }
 
 impl Score {
+    /// The loss to compare by: infinite where there is no score, so that every score is better.
+    #[must_use]
+    pub fn loss_of(score: Option<Self>) -> f64 {
+        score.map_or(f64::INFINITY, |score| score.loss)
+    }
+
     /// The score of several groups of tracks together, from theirs and their sizes; none if
     /// there are no tracks.
     #[must_use]

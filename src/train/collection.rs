@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config;
-use super::fit::TrackPrediction;
+use super::config::{Folds, SplitOptions};
+use super::prediction::TrackPrediction;
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate};
@@ -31,16 +31,13 @@ pub(super) fn training_data(dataset: &Dataset) -> TrainingData {
     }
 }
 
-/// The split that `kind` names: `stratified`, `fault-filtered` or a file. `shares` are
-/// those of the test part, and of the validation part in the rest.
-pub(super) fn split(
-    kind: &str,
-    [test, validation]: [f64; 2],
-    seed: u64,
-    dataset: &Dataset,
-) -> Result<Split> {
-    match kind {
-        "stratified" => Split::stratified(dataset, seed, test, validation),
+/// The split that the options ask for.
+pub(super) fn split(options: &SplitOptions, seed: u64, dataset: &Dataset) -> Result<Split> {
+    match options.kind.as_str() {
+        "stratified" => {
+            let SplitOptions { test_fraction, validation_fraction, .. } = *options;
+            Split::stratified(dataset, seed, test_fraction, validation_fraction)
+        }
         "fault-filtered" => {
             // Beside the folder of pictures or recordings, where the data was given as that.
             let inside = dataset.root.join("splits");
@@ -53,21 +50,26 @@ pub(super) fn split(
 }
 
 /// The folds to test a head on.
-pub(super) enum Folds {
-    /// So many, to be drawn.
-    Count(usize),
-    /// Lists of tracks, and the file they are from.
-    Lists(Vec<Vec<String>>, PathBuf),
+pub(super) enum FoldPlan {
+    /// This many, to be drawn.
+    Drawn(usize),
+    /// Those that a file gives.
+    Given {
+        /// The tracks of each.
+        lists: Vec<Vec<String>>,
+        /// The file.
+        file: PathBuf,
+    },
 }
 
-impl Folds {
-    /// What was asked for; lists are read from `kept` if a run that is resumed has them there.
-    pub fn read(asked: &config::Folds, kept: Option<PathBuf>) -> Result<Self> {
-        match asked {
-            config::Folds::Count(count) => Ok(Self::Count(*count)),
-            config::Folds::File(file) => {
-                let path = kept.filter(|kept| kept.is_file()).unwrap_or_else(|| file.clone());
-                Ok(Self::Lists(Split::load_folds(&path)?, path))
+impl FoldPlan {
+    /// What `folds` asks for; lists are read from `kept` if a run that is resumed has them there.
+    pub fn read(folds: &Folds, kept: Option<PathBuf>) -> Result<Self> {
+        match folds {
+            Folds::Count(count) => Ok(Self::Drawn(*count)),
+            Folds::File(file) => {
+                let file = kept.filter(|kept| kept.is_file()).unwrap_or_else(|| file.clone());
+                Ok(Self::Given { lists: Split::load_folds(&file)?, file })
             }
         }
     }
@@ -75,8 +77,8 @@ impl Folds {
     /// The splits; says what only the lists or only the collection knows.
     pub fn splits(&self, validation: f64, seed: u64, dataset: &Dataset) -> Result<Vec<Split>> {
         let (lists, file) = match self {
-            Self::Count(count) => return Split::folds(dataset, *count, seed, validation),
-            Self::Lists(lists, file) => (lists, file),
+            Self::Drawn(count) => return Split::folds(dataset, *count, seed, validation),
+            Self::Given { lists, file } => (lists, file),
         };
         let splits = Split::given_folds(dataset, lists, seed, validation).map_err(|e| match e {
             e @ (Error::TooFew(_) | Error::Mismatch(_) | Error::InvalidInput(_)) => {
@@ -98,12 +100,13 @@ impl Folds {
     }
 }
 
-/// Says so if the collection is the synthesized one, whether `given` or for want of another.
-pub(super) fn report_origin(dataset: &Dataset, given: bool) {
+/// Says so if the collection is the synthesized one, be it the folder that was `given` or what
+/// is taken where none was.
+pub(super) fn report_origin(dataset: &Dataset, given: Option<&Path>) {
     if dataset.origin == Origin::Demo {
+        let why = given.map_or("no data given and no data/gtzan: using ", |_| "");
         tracing::info!(
-            "{}the synthesized demo set in {}; its accuracy says nothing about real music",
-            if given { "" } else { "no data given and no data/gtzan: using " },
+            "{why}the synthesized demo set in {}; its accuracy says nothing about real music",
             dataset.root.display()
         );
     }
@@ -115,21 +118,17 @@ pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     for skipped in dataset.skipped.iter().take(20) {
         tracing::info!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
-    match (count, strict) {
-        (0, _) => Ok(()),
-        (_, false) => {
-            tracing::info!(
-                "{count} of {} were skipped",
-                counted(count + dataset.tracks.len(), "file")
-            );
-            Ok(())
-        }
-        (_, true) => Err(Error::Data(format!(
-            "{}: {} cannot be read (--strict); leave out --strict to skip what cannot",
-            dataset.root.display(),
-            counted(count, "file")
-        ))),
+    if count > 0 && strict {
+        let files = counted(count, "file");
+        let reason =
+            format!("{files} cannot be read (`strict`); leave out `strict` to skip what cannot");
+        return Err(Error::unsupported(&dataset.root, reason));
     }
+    if count > 0 {
+        let files = counted(count + dataset.tracks.len(), "file");
+        tracing::info!("{count} of {files} were skipped");
+    }
+    Ok(())
 }
 
 /// Says how many tracks each part has.

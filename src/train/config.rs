@@ -1,5 +1,6 @@
 //! What a fine-tuning run is told to do: command-line options, saved with the run.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::check;
 #[cfg(doc)]
 use crate::dataset::Split;
 use crate::error::{Error, Result};
@@ -22,21 +24,33 @@ pub enum Unfreeze {
     /// None: only the head learns.
     #[default]
     None,
-    /// The last so many layers with weights.
+    /// This many layers with weights, counted from the end.
     Last(NonZeroUsize),
     /// All of them.
     All,
 }
 
-impl FromStr for Unfreeze {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<usize>() {
-            _ if text == "all" => Ok(Self::All),
-            Ok(layers) => Ok(NonZeroUsize::new(layers).map_or(Self::None, Self::Last)),
-            Err(_) => Err("give a number of layers, or \"all\"".to_owned()),
+impl fmt::Display for Unfreeze {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("0"),
+            Self::Last(layers) => layers.fmt(f),
+            Self::All => f.write_str("all"),
         }
+    }
+}
+
+impl FromStr for Unfreeze {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let layers = text.parse().map_err(|_| {
+            Error::InvalidInput("give a number of layers, or \"all\"".to_owned())
+        })?;
+        Ok(NonZeroUsize::new(layers).map_or(Self::None, Self::Last))
     }
 }
 
@@ -44,23 +58,24 @@ impl FromStr for Unfreeze {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Folds {
-    /// So many, drawn with the run's seed.
+    /// This many, drawn with the run's seed.
     Count(usize),
     /// Those that a file lists; see [`Split::load_folds`].
     File(PathBuf),
 }
 
 impl FromStr for Folds {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |reason: &str| Err(Error::InvalidInput(reason.to_owned()));
         match text.parse() {
             Ok(count) => Ok(Self::Count(count)),
             Err(_) if Path::new(text).is_dir() => {
-                Err("a folder; give a number of folds, or a JSON file that lists them".to_owned())
+                refuse("a folder; give a number of folds, or a JSON file that lists them")
             }
             Err(_) if Path::new(text).exists() => Ok(Self::File(text.into())),
-            Err(_) => Err("neither a number of folds nor a file that is there".to_owned()),
+            Err(_) => refuse("neither a number of folds nor a file that is there"),
         }
     }
 }
@@ -72,19 +87,19 @@ pub struct HeadOptions {
     #[arg(long, value_name = "UNITS")]
     pub hidden: Option<NonZeroUsize>,
     /// Learning rate of the head
-    #[arg(long = "lr", default_value_t = 1e-3, value_name = "RATE")]
+    #[arg(long = "lr", default_value_t = HeadOptions::default().learning_rate, value_name = "RATE")]
     pub learning_rate: f64,
     /// AdamW's decoupled weight decay
-    #[arg(long, default_value_t = 0.01, value_name = "RATE")]
+    #[arg(long, default_value_t = HeadOptions::default().weight_decay, value_name = "RATE")]
     pub weight_decay: f64,
     /// Patches a step while the head learns
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = HeadOptions::default().batch, value_name = "N")]
     pub batch: usize,
-    /// At most so many passes over the training patches
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    /// Largest number of passes over the training patches
+    #[arg(long, default_value_t = HeadOptions::default().epochs, value_name = "N")]
     pub epochs: usize,
-    /// Stop after so many epochs without a lower validation loss
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    /// Stop after N epochs without a lower validation loss
+    #[arg(long, default_value_t = HeadOptions::default().patience, value_name = "N")]
     pub patience: usize,
 }
 
@@ -106,12 +121,12 @@ impl Default for HeadOptions {
 pub struct DeepOptions {
     /// Train the last N layers of the backbone too (convolutions and fully connected
     /// layers counted from the end), or "all"
-    #[arg(long, default_value = "0", value_name = "N|all")]
+    #[arg(long, default_value_t, value_name = "N|all")]
     pub unfreeze: Unfreeze,
     /// Learning rate of the unfrozen layers
     #[arg(long, default_value_t = 1e-4, value_name = "RATE")]
     pub backbone_lr: f64,
-    /// At most so many epochs with unfrozen layers
+    /// Largest number of epochs with unfrozen layers
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub deep_epochs: usize,
     /// Patches a step with unfrozen layers
@@ -122,20 +137,36 @@ pub struct DeepOptions {
     pub patches_per_track: usize,
 }
 
-impl Default for DeepOptions {
-    fn default() -> Self {
-        Self {
-            unfreeze: Unfreeze::None,
-            backbone_lr: 1e-4,
-            deep_epochs: 10,
-            deep_batch: 32,
-            patches_per_track: 8,
-        }
-    }
+/// Names that the option `split` takes instead of a file.
+pub(crate) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+
+/// How a collection is split into training, validation and test part.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitOptions {
+    /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
+    /// lists, in DATA/splits) or a split.json
+    #[arg(long = "split", id = "split", default_value = "stratified", value_name = "KIND|FILE")]
+    #[serde(rename = "split")]
+    pub kind: String,
+    /// Share of the tracks in the test part
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    pub test_fraction: f64,
+    /// Share of the rest that is held out while training, to choose the best epoch by
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    pub validation_fraction: f64,
 }
 
-/// Names that `--split` takes instead of a file.
-pub(crate) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+impl SplitOptions {
+    pub(super) fn check(&self) -> Result<()> {
+        check::share_within("test-fraction", self.test_fraction)?;
+        check::share_within("validation-fraction", self.validation_fraction)
+    }
+
+    /// With the path of a file from the root on.
+    pub(super) fn absolute(&self) -> Self {
+        Self { kind: name_or_absolute(&self.kind, &SPLITS), ..self.clone() }
+    }
+}
 
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,16 +187,10 @@ pub struct Config {
     /// Runtime for the embeddings: ort or tract [default: ort if it is found]
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<Runtime>,
-    /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
-    /// lists, in DATA/splits) or a split.json
-    #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
-    pub split: String,
-    /// Share of the tracks in the test part
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
-    pub test_fraction: f64,
-    /// Share of the rest that early stopping looks at
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
-    pub validation_fraction: f64,
+    /// How the collection is split.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub split: SplitOptions,
     /// Also cross-validate the head on the frozen backbone (without --unfreeze) over K
     /// folds, every track tested once, or over those of a JSON file: a run's folds.json, or
     /// an array of arrays of tracks such as "blues/blues.00000.wav"
@@ -192,7 +217,7 @@ pub struct Config {
     pub deep: DeepOptions,
 }
 
-/// Units that a head on one embedding can make use of, and more.
+/// Far more units than a head on one embedding can use; each costs memory.
 const MAX_HIDDEN: usize = 1 << 16;
 
 /// `path` from the root on, if it is there and no reader of JSON would choke on it.
@@ -201,7 +226,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     found.filter(|found| found.to_str().is_some()).unwrap_or_else(|| path.to_owned())
 }
 
-/// The same of what may also be one of `names`, which stays as it is.
+/// What is `given` if it is one of `names`, else the path it is, from the root on.
 pub(crate) fn name_or_absolute(given: &str, names: &[&str]) -> String {
     if names.contains(&given) {
         given.to_owned()
@@ -211,14 +236,14 @@ pub(crate) fn name_or_absolute(given: &str, names: &[&str]) -> String {
 }
 
 impl Config {
-    /// The same options with absolute paths, so that a run can be resumed from any
-    /// folder; `data` is the collection that was found, whether given or not.
-    pub fn absolute(&self, data: &Path) -> Self {
+    /// These options with absolute paths, so that a run can be resumed from any folder; `data`
+    /// is the collection that was found, whether given or not.
+    pub(super) fn absolute(&self, data: &Path) -> Self {
         Self {
             data: Some(absolute(data)),
             backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
             front_end: self.front_end.as_deref().map(|f| name_or_absolute(f, &FrontEnd::PRESETS)),
-            split: name_or_absolute(&self.split, &SPLITS),
+            split: self.split.absolute(),
             folds: self.folds.as_ref().map(|folds| match folds {
                 Folds::Count(count) => Folds::Count(*count),
                 Folds::File(file) => Folds::File(absolute(file)),
@@ -230,47 +255,96 @@ impl Config {
     /// Checks every value before any work is done.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the option and the value.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |option: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            Err(Error::Config(format!("--{option} {value}: {wanted}")))
-        };
-        for (option, share) in [
-            ("test-fraction", self.test_fraction),
-            ("validation-fraction", self.validation_fraction),
-        ] {
-            if !(share > 0.0 && share < 1.0) {
-                return wrong(option, &share, "give a share between 0 and 1");
-            }
-        }
-        for (option, rate, least) in [
-            ("lr", self.head.learning_rate, f64::MIN_POSITIVE),
-            ("backbone-lr", self.deep.backbone_lr, f64::MIN_POSITIVE),
-            ("weight-decay", self.head.weight_decay, 0.0),
-        ] {
-            if !(rate >= least && rate < 1e3) {
-                return wrong(option, &rate, "give a positive rate below 1000");
-            }
-        }
-        for (option, count) in [
-            ("batch", self.head.batch),
-            ("epochs", self.head.epochs),
-            ("patience", self.head.patience),
-            ("deep-batch", self.deep.deep_batch),
-            ("deep-epochs", self.deep.deep_epochs),
-            ("patches-per-track", self.deep.patches_per_track),
-        ] {
-            if count == 0 {
-                return wrong(option, &count, "give at least 1");
-            }
-        }
-        if let Some(hidden) = self.head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
-            return wrong("hidden", &hidden, "give at most 65536");
+    /// [`Error::OutOfRange`] naming the option and the value.
+    pub(super) fn check(&self) -> Result<()> {
+        let (head, deep) = (&self.head, &self.deep);
+        self.split.check()?;
+        check::positive("lr", head.learning_rate, "rate")?;
+        check::positive("backbone-lr", deep.backbone_lr, "rate")?;
+        check::not_negative("weight-decay", head.weight_decay, "rate")?;
+        check::at_least_one("batch", head.batch)?;
+        check::at_least_one("epochs", head.epochs)?;
+        check::at_least_one("patience", head.patience)?;
+        check::at_least_one("deep-batch", deep.deep_batch)?;
+        check::at_least_one("deep-epochs", deep.deep_epochs)?;
+        check::at_least_one("patches-per-track", deep.patches_per_track)?;
+        if let Some(hidden) = head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
+            return Err(Error::out_of_range("hidden", hidden, "give at most 65536"));
         }
         files::check_unicode(Some("data"), self.data.as_deref())?;
-        match self.folds {
-            Some(Folds::Count(folds @ 0..2)) => wrong("folds", &folds, "give at least 2"),
-            _ => Ok(()),
+        if let Some(Folds::Count(count)) = self.folds {
+            check::folds(count)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn config(arguments: &[&str]) -> Config {
+        Cli::parse_from([&["finetune"], arguments].concat()).config
+    }
+
+    /// Runs of older versions are resumed from it, and reports compare it.
+    const SAVED: &str = r#"{
+  "data": null,
+  "backbone": "yamnet",
+  "front_end": null,
+  "output": null,
+  "runtime": null,
+  "split": "stratified",
+  "test_fraction": 0.2,
+  "validation_fraction": 0.2,
+  "folds": 5,
+  "seed": 0,
+  "strict": false,
+  "no_refit": false,
+  "device": "cpu",
+  "head": {
+    "hidden": null,
+    "learning_rate": 0.001,
+    "weight_decay": 0.01,
+    "batch": 256,
+    "epochs": 100,
+    "patience": 10
+  },
+  "deep": {
+    "unfreeze": "none",
+    "backbone_lr": 0.0001,
+    "deep_epochs": 10,
+    "deep_batch": 32,
+    "patches_per_track": 8
+  }
+}"#;
+
+    #[test]
+    fn config_json_has_its_old_keys_in_their_old_order() {
+        let config = config(&["--folds", "5"]);
+        assert_eq!(serde_json::to_string_pretty(&config).unwrap(), SAVED);
+        assert_eq!(serde_json::from_str::<Config>(SAVED).unwrap(), config);
+        assert_eq!(config.head, HeadOptions::default());
+    }
+
+    #[test]
+    fn what_takes_0_says_so() {
+        config(&["--weight-decay", "0"]).check().unwrap();
+        for (option, value, expected) in [
+            ("weight-decay", "-1", "give a rate from 0 to below 1000"),
+            ("lr", "0", "give a positive rate below 1000"),
+            ("backbone-lr", "NaN", "give a positive rate below 1000"),
+        ] {
+            let error = config(&[&format!("--{option}={value}")]).check().unwrap_err();
+            assert_eq!(error.to_string(), format!("`{option}` {value}: {expected}"));
         }
     }
 }

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{DeepOptions, HeadOptions};
-use super::fit::{Fitted, TrackPrediction, finite, loss, show, shuffled};
+use super::epoch::{finite, loss, record, show, shuffled};
+use super::fit::Fitted;
+use super::prediction::TrackPrediction;
+use super::stopping::EarlyStopping;
 use crate::error::Result;
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -25,7 +28,7 @@ use crate::run::{Score, names};
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
-pub struct Recording {
+pub struct TrackLogMel {
     /// Index of its genre.
     pub label: usize,
     /// Its log-mel, at least one patch long.
@@ -36,9 +39,9 @@ pub struct Recording {
 #[derive(Debug)]
 pub struct DeepTask<'a> {
     /// Tracks to learn from.
-    pub train: &'a [Recording],
+    pub train: &'a [TrackLogMel],
     /// Tracks to stop by.
-    pub validation: &'a [Recording],
+    pub validation: &'a [TrackLogMel],
     /// Genres.
     pub classes: usize,
     /// Frames of a patch, and from one patch to the next when tracks are scored.
@@ -58,6 +61,8 @@ pub struct DeepTask<'a> {
 pub struct Tuned {
     /// Backbone and head for standardized embeddings.
     pub model: GenreModel,
+    /// How many of the backbone's layers learned.
+    pub layers: usize,
     /// Its score on the validation tracks.
     pub validation: Option<Score>,
 }
@@ -71,7 +76,9 @@ impl DeepTask<'_> {
     /// same end as without the interruption.
     ///
     /// # Errors
-    /// [`crate::Error::Interrupted`] on Ctrl-C, errors of the checkpoint folder.
+    /// [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C,
+    /// [`Diverged`](crate::error::Error::Diverged) if the loss stops being a number, errors of
+    /// the checkpoint folder.
     pub fn run(
         &self,
         cnn: Cnn,
@@ -91,7 +98,7 @@ impl DeepTask<'_> {
             model,
             backbone_optimizer: optimizer(),
             head_optimizer: optimizer(),
-            progress: Progress::default(),
+            progress: DeepProgress::default(),
         };
         if let Some(saved) = state.load(checkpoints)? {
             history.extend(saved);
@@ -99,7 +106,7 @@ impl DeepTask<'_> {
         let first = history.len() - state.progress.epoch;
         let bar = progress::begin(self.options.deep_epochs, "unfrozen layers", "epochs");
         bar.set_position(state.progress.epoch as u64);
-        while state.progress.epoch < self.options.deep_epochs && !self.is_patient_enough(&state) {
+        while !self.is_over(&state.progress) {
             let started = Instant::now();
             let total =
                 self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
@@ -109,11 +116,12 @@ impl DeepTask<'_> {
             state.save(checkpoints, &history[first..])?;
         }
         drop(bar);
-        Ok(Tuned { model: state.best, validation: state.progress.best })
+        Ok(Tuned { model: state.best, layers, validation: state.progress.stopping.best })
     }
 
-    fn is_patient_enough(&self, state: &State) -> bool {
-        state.progress.epoch - state.progress.best_epoch >= self.head.patience
+    fn is_over(&self, progress: &DeepProgress) -> bool {
+        progress.epoch >= self.options.deep_epochs
+            || progress.stopping.patience_exhausted(progress.epoch, self.head.patience)
     }
 
     /// One pass over the tracks from the step the state is at; the mean loss.
@@ -135,7 +143,7 @@ impl DeepTask<'_> {
             }
             if interrupt::requested() {
                 state.save(checkpoints, history)?;
-                interrupt::check("the training so far is saved; go on with --resume")?;
+                interrupt::check("the training so far is saved; go on with `resume`")?;
             }
             let (x, y) = self.batch(batch, learning);
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
@@ -164,20 +172,11 @@ impl DeepTask<'_> {
         let labels: Vec<usize> = self.validation.iter().map(|track| track.label).collect();
         let predictions = self.predict(&model, Some(standardization), self.validation);
         let score = Score::of(&predictions, &labels);
-        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
-        if state.progress.best.is_none() || loss(score) < loss(state.progress.best) {
+        let epoch = state.progress.epoch;
+        if state.progress.stopping.improves(epoch, score) {
             state.best = model;
-            state.progress.best = score;
-            state.progress.best_epoch = state.progress.epoch;
         }
-        Epoch {
-            stage: "unfreeze".to_owned(),
-            epoch: state.progress.epoch,
-            train_loss,
-            validation_loss: score.map(|score| score.loss),
-            validation_accuracy: score.map(|score| score.accuracy),
-            seconds: started.elapsed().as_secs_f64(),
-        }
+        record("unfreeze", epoch, train_loss, score, started)
     }
 
     /// The factor on both rates at `step`.
@@ -235,7 +234,7 @@ impl DeepTask<'_> {
         &self,
         model: &GenreModel,
         standardization: Option<&Standardization>,
-        tracks: &[Recording],
+        tracks: &[TrackLogMel],
     ) -> Vec<TrackPrediction> {
         tracks.iter().map(|track| self.predict_one(model, standardization, track)).collect()
     }
@@ -244,7 +243,7 @@ impl DeepTask<'_> {
         &self,
         model: &GenreModel,
         standardization: Option<&Standardization>,
-        track: &Recording,
+        track: &TrackLogMel,
     ) -> TrackPrediction {
         let [length, hop] = self.patch;
         let patches = patches(&track.log_mel, length, hop);
@@ -264,25 +263,24 @@ impl DeepTask<'_> {
     }
 }
 
-/// How far a run has come.
+/// How far the training has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Progress {
+struct DeepProgress {
     /// Epochs finished.
     epoch: usize,
     /// Steps finished in the epoch after that.
     step: usize,
     /// The sum of losses over those steps' patches.
     total: f64,
-    /// The best epoch so far, by validation loss.
-    best_epoch: usize,
-    /// Its score.
-    best: Option<Score>,
+    /// The best epoch so far.
+    #[serde(flatten)]
+    stopping: EarlyStopping,
 }
 
-/// What a fine-tuning checkpoint says beside its weights.
+/// What a checkpoint says beside its weights.
 #[derive(Serialize, Deserialize)]
-struct Tuning {
-    progress: Progress,
+struct SavedProgress {
+    progress: DeepProgress,
     history: Vec<Epoch>,
 }
 
@@ -293,7 +291,7 @@ struct State {
     best: GenreModel,
     backbone_optimizer: ModuleOptimizer,
     head_optimizer: ModuleOptimizer,
-    progress: Progress,
+    progress: DeepProgress,
 }
 
 impl State {
@@ -319,12 +317,12 @@ impl State {
             ("backbone-optimizer.bpk", optimizer_bytes(&self.backbone_optimizer, path)?),
             ("head-optimizer.bpk", optimizer_bytes(&self.head_optimizer, path)?),
         ];
-        checkpoints.write(&name, &files, Tuning { progress, history: history.to_vec() })
+        checkpoints.write(&name, &files, SavedProgress { progress, history: history.to_vec() })
     }
 
     /// Goes on from the newest checkpoint, if there is one; its history.
     fn load(&mut self, checkpoints: &Checkpoints) -> Result<Option<Vec<Epoch>>> {
-        let Some((folder, Tuning { progress, history })) = checkpoints.read()? else {
+        let Some((folder, SavedProgress { progress, history })) = checkpoints.read()? else {
             return Ok(None);
         };
         self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
@@ -335,5 +333,25 @@ impl State {
         self.head_optimizer = optimizer("head-optimizer.bpk", &self.head_optimizer)?;
         self.progress = progress;
         Ok(Some(history))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkpoints of older versions are gone on from.
+    #[test]
+    fn a_checkpoint_says_what_it_always_said() {
+        let best = Some(Score { loss: 0.25, accuracy: 1.0 });
+        let stopping = EarlyStopping { best_epoch: 2, best };
+        let progress = DeepProgress { epoch: 3, step: 4, total: 1.5, stopping };
+        let text = serde_json::to_string(&SavedProgress { progress, history: vec![] }).unwrap();
+        assert_eq!(
+            text,
+            r#"{"progress":{"epoch":3,"step":4,"total":1.5,"best_epoch":2,"best":{"loss":0.25,"accuracy":1.0}},"history":[]}"#
+        );
+        let read: SavedProgress = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.progress, progress);
     }
 }

@@ -8,19 +8,19 @@ use crate::run::Run;
 /// Whether a run may be called `name`.
 ///
 /// # Errors
-/// [`Error::Config`] if it is a path.
+/// [`Error::OutOfRange`] if it is a path.
 pub fn check_name(name: &str) -> Result<()> {
     if Path::new(name).file_name() == Some(name.as_ref()) {
         Ok(())
     } else {
-        Err(Error::Config(format!("--name {name}: give a plain name; --runs sets the folder")))
+        Err(Error::out_of_range("name", name, "give a plain name; `runs` sets the folder"))
     }
 }
 
 /// Where a run goes.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// A new folder under `runs/`, named after the backbone and the data.
+    /// A new folder in this one, named after what is trained and the data.
     Free(PathBuf),
     /// This folder.
     Named {
@@ -34,10 +34,10 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Where `--runs`, `--name` and `--force` say.
+    /// In the folder `runs`: a free name, or this one, where `force` lets it replace a run.
     ///
     /// # Errors
-    /// [`Error::Config`] if the name is a path.
+    /// [`Error::OutOfRange`] if the name is a path.
     pub fn of(runs: &Path, name: Option<&str>, force: bool) -> Result<Self> {
         match name {
             None => Ok(Self::Free(runs.to_owned())),
@@ -46,7 +46,7 @@ impl Destination {
     }
 
     /// The folder with all runs.
-    pub fn runs(&self) -> &Path {
+    pub(super) fn runs(&self) -> &Path {
         match self {
             Self::Free(runs) => runs,
             Self::Named { folder, .. } => folder.parent().unwrap_or(Path::new("")),
@@ -55,7 +55,7 @@ impl Destination {
     }
 
     /// The run that is to be resumed, where one is.
-    pub fn resumed(&self) -> Option<&Run> {
+    pub(super) fn resumed(&self) -> Option<&Run> {
         match self {
             Self::Resume(run) => Some(run),
             _ => None,
@@ -65,11 +65,12 @@ impl Destination {
     /// The run's folder, made unless it is resumed; a free one is named after `stem`.
     ///
     /// # Errors
-    /// Those of [`Run::create`].
+    /// Those of [`Run::create`] and [`Run::replace`].
     pub(super) fn create(&self, stem: &str) -> Result<Run> {
         match self {
-            Self::Free(runs) => Run::create(&Run::free_folder(runs, stem), false),
-            Self::Named { folder, force } => Run::create(folder, *force),
+            Self::Free(runs) => Run::create(&Run::free_folder(runs, stem)),
+            Self::Named { folder, force: true } => Run::replace(folder),
+            Self::Named { folder, force: false } => Run::create(folder),
             Self::Resume(run) => Ok(run.clone()),
         }
     }

@@ -227,7 +227,7 @@ impl Embedder {
 /// The cache folder's name for a backbone, its output and its front end.
 fn key(backbone: &Backbone, output: &str) -> Result<String> {
     let front_end = serde_json::to_string(&backbone.front_end)
-        .map_err(|e| Error::Config(format!("front end: {e}")))?;
+        .map_err(|e| Error::format(&backbone.path, format!("its front end: {e}")))?;
     let text = format!("{CACHE_VERSION}\n{}\n{output}\n{front_end}", backbone.source.sha256);
     let digest = files::hex(&Sha256::digest(text.as_bytes()));
     Ok(format!("{}-{}", backbone.source.name, &digest[..16]))

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
+use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::collection;
+use super::collection::FoldPlan;
 use super::config::{Config, HeadOptions, Unfreeze};
-use super::deep::{DeepTask, Recording, Tuned};
+use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
 use super::embeddings::{Embeddings, embed};
-use super::fit::{Example, Fitted, TrackPrediction, fit_head};
+use super::fit::{Example, Fitted, HeadTask};
+use super::prediction::TrackPrediction;
 use super::trained::Trained;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::{Error, Result};
@@ -21,102 +24,102 @@ use crate::model::import::{Imported, import};
 use crate::model::{Backbone, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
-    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, Prediction, Run, Score, Spec, names,
+    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Prediction, Proof, Run, Score,
+    Spec, names,
 };
 use crate::runtime;
 
 /// Where embeddings are kept between runs.
-pub const CACHE: &str = "data/cache/embeddings";
+const CACHE: &str = "data/cache/embeddings";
 
 /// Trains as `config` says; the finished run.
 ///
 /// # Errors
-/// [`Error::Config`] and [`Error::Data`] before anything is written; errors of the
-/// backbone; [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::OutOfRange`] for a wrong option and [`Error::TooFew`] or [`Error::Mismatch`] for a
+/// wrong collection or split, before anything is written; [`Error::Occupied`] for a taken folder;
+/// errors of the backbone; [`Error::Diverged`]; [`Error::Interrupted`] on Ctrl-C.
 pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     config.check()?;
     let started = Instant::now();
     let is_new = destination.resumed().is_none();
-    let session = Session::prepare(config, destination.resumed())?;
-    let run = session.open_run(&destination)?;
+    let tuning = FineTuning::prepare(config, destination.resumed())?;
+    let run = tuning.open_run(&destination)?;
     let mut history = vec![];
-    let trained = session.train(&run, &mut history);
-    if is_new && trained.is_err() {
+    let outcome = tuning.train(&run, &mut history);
+    if is_new && outcome.is_err() {
         // If it was interrupted with a checkpoint, that stays.
         run.give_up();
     }
-    let Outcome { model, spec, metrics, predictions } = trained?;
+    let outcome = outcome?;
     run.save_history(&history)?;
-    run.save_model(Spec::Backbone(spec), &model)?;
-    let metrics = Metrics { seconds: started.elapsed().as_secs_f64(), ..metrics };
+    run.save_model(Spec::Backbone(outcome.spec.clone()), &outcome.network.model)?;
+    let predictions = tuning.predictions(&outcome);
+    let metrics = tuning.metrics(outcome, started.elapsed().as_secs_f64());
     run.save_results(&metrics, &predictions)?;
     run.checkpoints().remove()?;
-    run.forget_replaced()?;
+    run.remove_replaced()?;
     Ok(run)
+}
+
+/// The heads that are fitted on the frozen backbone.
+struct Heads {
+    /// The one that early stopping chose.
+    stopped: Fitted,
+    /// The one to use: trained again on training and validation part together, for as many
+    /// epochs, unless told otherwise.
+    refit: Fitted,
+}
+
+/// A network that can be kept, and what it says of the test part.
+struct Network {
+    model: Trained,
+    parameters: usize,
+    kept: Kept,
+    unfrozen_layers: usize,
+    test: Vec<TrackPrediction>,
 }
 
 /// What a training comes to, before it is saved.
 struct Outcome {
-    model: Trained,
+    network: Network,
     spec: ModelSpec,
-    metrics: Metrics,
-    predictions: Vec<Prediction>,
+    import: Option<Proof>,
+    frozen_validation: Option<Score>,
+    unfrozen_validation: Option<Score>,
+    cross_validation: Option<CrossValidation>,
 }
 
 /// Data, backbone and embeddings, ready to learn from.
-struct Session<'a> {
+struct FineTuning<'a> {
     config: &'a Config,
-    device: burn::tensor::Device,
+    device: Device,
     dataset: Dataset,
     backbone: Backbone,
     embeddings: Vec<Embeddings>,
     split: Split,
     parts: Parts,
-    folds: Option<collection::Folds>,
+    folds: Option<FoldPlan>,
     fold_splits: Vec<Split>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> FineTuning<'a> {
     /// With split and folds of the run that is resumed, if one is.
     fn prepare(config: &'a Config, resumed: Option<&Run>) -> Result<Self> {
         let split = resumed.map(Run::split).transpose()?;
-        let asked = config.folds.as_ref();
-        let folds = asked
-            .map(|asked| collection::Folds::read(asked, resumed.map(|run| run.path(names::FOLDS))))
-            .transpose()?;
+        let kept = resumed.map(|run| run.path(names::FOLDS));
+        let folds = config.folds.as_ref();
+        let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
-        let runtime = config.runtime.unwrap_or_else(runtime::preferred);
-        let mut dataset = Dataset::resolve(config.data.as_deref())?;
-        collection::report_origin(&dataset, config.data.is_some());
-        let embedded =
-            embed(&dataset, &backbone, config.output.as_deref(), runtime, Path::new(CACHE))?;
-        let embeddings = embedded.tracks.into_iter().flatten().collect();
-        dataset.exclude(embedded.skipped);
-        collection::report_skipped(&dataset, config.strict)?;
-        if embedded.padded > 0 {
-            tracing::warn!(
-                "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
-                embedded.padded,
-                backbone.front_end.patch_seconds()
-            );
-        }
-        dataset.check()?;
-        let split = split.map_or_else(
-            || {
-                collection::split(
-                    &config.split,
-                    [config.test_fraction, config.validation_fraction],
-                    config.seed,
-                    &dataset,
-                )
-            },
-            Ok,
-        )?;
+        let (dataset, embeddings) = embedded(config, &backbone)?;
+        let make = || collection::split(&config.split, config.seed, &dataset);
+        let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts);
         let fold_splits = match &folds {
-            Some(folds) => folds.splits(config.validation_fraction, config.seed, &dataset)?,
+            Some(folds) => {
+                folds.splits(config.split.validation_fraction, config.seed, &dataset)?
+            }
             None => vec![],
         };
         Ok(Self { config, device, dataset, backbone, embeddings, split, parts, folds, fold_splits })
@@ -130,7 +133,7 @@ impl<'a> Session<'a> {
         }
         let config = self.config.absolute(&self.dataset.root);
         run.save_start(&config, &self.split, &self.backbone.front_end)?;
-        if let Some(collection::Folds::Lists(lists, _)) = &self.folds {
+        if let Some(FoldPlan::Given { lists, .. }) = &self.folds {
             run.save_folds(lists).inspect_err(|_| run.give_up())?;
         }
         Ok(run)
@@ -156,91 +159,55 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The head that early stopping chose, and the one to use: trained again on both
-    /// parts for as many epochs, unless told otherwise.
-    fn heads(&self, parts: &Parts, history: &mut Vec<Epoch>) -> Result<(Fitted, Fitted)> {
-        let (train, validation) = (self.examples(&parts.train), self.examples(&parts.validation));
-        let options = &self.config.head;
-        let mut fit =
-            |stage: &str, train: &[Example], validation: &[Example], options: &HeadOptions| {
-                let (spec, seed, device) = (self.head_spec(), self.config.seed, &self.device);
-                fit_head(stage, spec, train, validation, options, seed, device, history)
-            };
-        let stopped = fit("head", &train, &validation, options)?;
-        if self.config.no_refit || validation.is_empty() {
-            return Ok((stopped.clone(), stopped));
-        }
-        let both: Vec<Example> = train.into_iter().chain(validation).collect();
-        let refit =
-            fit("refit", &both, &[], &HeadOptions { epochs: stopped.epoch, ..options.clone() })?;
-        Ok((stopped, refit))
-    }
-
     fn train(&self, run: &Run, history: &mut Vec<Epoch>) -> Result<Outcome> {
         let cross_validation = self.cross_validation(run)?;
-        let (stopped, refit) = self.heads(&self.parts, history)?;
+        let Heads { stopped, refit } = self.heads(&self.parts, history)?;
         run.save_history(history)?;
         let imported = self.import()?;
         let spec = ModelSpec {
             backbone: imported.as_ref().map(|imported| imported.spec.clone()),
             head: self.head_spec(),
         };
-        let proof = imported.as_ref().map(|imported| imported.proof);
-        let layers = match (self.config.deep.unfreeze, &spec.backbone) {
-            (Unfreeze::Last(layers), Some(backbone)) => backbone.depth().min(layers.into()),
-            (Unfreeze::All, Some(backbone)) => backbone.depth(),
-            _ => 0,
-        };
+        let import = imported.as_ref().map(|imported| imported.proof);
         let tuned = match &imported {
-            Some(imported) if layers > 0 => {
-                Some(self.tune(imported, layers, &stopped, run, history)?)
-            }
-            _ => None,
+            Some(imported) => self.tune(imported, &stopped, run, history)?,
+            None => None,
         };
-        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
-        let better = |tuned: &&(Tuned, Vec<TrackPrediction>)| {
-            loss(tuned.0.validation) < loss(stopped.validation)
+        let frozen_validation = stopped.validation;
+        let unfrozen_validation = tuned.as_ref().and_then(|tuned| tuned.validation);
+        let is_better = Score::loss_of(unfrozen_validation) < Score::loss_of(frozen_validation);
+        let network = match tuned {
+            Some(tuned) if is_better => self.unfrozen(tuned, &stopped)?,
+            _ => self.frozen(imported, &refit),
         };
-        let unfrozen_validation = tuned.as_ref().and_then(|(tuned, _)| tuned.validation);
-        let kept = tuned.as_ref().filter(better);
-        let is_unfrozen = kept.is_some();
-        let found = match kept {
-            Some((_, predictions)) => predictions.clone(),
-            None => refit.predict(&self.examples(&self.parts.test), &self.device),
-        };
-        let (model, parameters) = match (tuned, imported) {
-            (Some((tuned, _)), _) if is_unfrozen => burn_model(tuned.model),
-            (_, Some(Imported { cnn, .. })) => {
-                burn_model(GenreModel { backbone: cnn, head: refit.folded() })
-            }
-            (_, None) => {
-                let head = refit.folded();
-                let parameters = head.num_params();
-                (Trained::OnnxBackbone(self.backbone.path.clone(), Box::new(head)), parameters)
-            }
-        };
-        let metrics = Metrics {
-            data: collection::training_data(&self.dataset),
-            backbone: Some(self.backbone.source.clone()),
-            cnn: None,
-            unfrozen_layers: if is_unfrozen { layers } else { 0 },
-            parameters,
-            import: proof,
-            frozen_validation: stopped.validation,
+        Ok(Outcome {
+            network,
+            spec,
+            import,
+            frozen_validation,
             unfrozen_validation,
-            kept: if is_unfrozen { Kept::Unfrozen } else { Kept::Frozen },
-            test: collection::part_metrics(
-                &self.dataset,
-                &found,
-                &self.parts.test,
-                self.config.seed,
-            ),
             cross_validation,
-            // Known when the run is complete.
-            seconds: 0.0,
+        })
+    }
+
+    fn heads(&self, parts: &Parts, history: &mut Vec<Epoch>) -> Result<Heads> {
+        let (train, validation) = (self.examples(&parts.train), self.examples(&parts.validation));
+        let task = HeadTask {
+            spec: self.head_spec(),
+            train: &train,
+            validation: &validation,
+            options: &self.config.head,
+            seed: self.config.seed,
+            device: &self.device,
         };
-        let predictions = collection::predictions(&self.dataset, &found, &self.parts.test);
-        Ok(Outcome { model, spec, metrics, predictions })
+        let stopped = task.fit("head", history)?;
+        if self.config.no_refit || validation.is_empty() {
+            return Ok(Heads { refit: stopped.clone(), stopped });
+        }
+        let both = [&train[..], &validation].concat();
+        let options = HeadOptions { epochs: stopped.epoch, ..self.config.head.clone() };
+        let task = HeadTask { train: &both, validation: &[], options: &options, ..task };
+        Ok(Heads { refit: task.fit("refit", history)?, stopped })
     }
 
     /// The backbone in burn; none if the importer cannot take it over and no layer is to be
@@ -259,51 +226,101 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// How many of the backbone's layers are to learn.
+    fn unfrozen_layers(&self, imported: &Imported) -> usize {
+        let depth = imported.spec.depth();
+        match self.config.deep.unfreeze {
+            Unfreeze::None => 0,
+            Unfreeze::Last(layers) => depth.min(layers.into()),
+            Unfreeze::All => depth,
+        }
+    }
+
+    /// The network with its last layers trained too, if any are to be.
     fn tune(
         &self,
         imported: &Imported,
-        layers: usize,
         stopped: &Fitted,
         run: &Run,
         history: &mut Vec<Epoch>,
-    ) -> Result<(Tuned, Vec<TrackPrediction>)> {
-        let (train, validation) =
-            (self.recordings(&self.parts.train)?, self.recordings(&self.parts.validation)?);
+    ) -> Result<Option<Tuned>> {
+        let layers = self.unfrozen_layers(imported);
+        if layers == 0 {
+            return Ok(None);
+        }
+        let train = self.log_mels(&self.parts.train)?;
+        let validation = self.log_mels(&self.parts.validation)?;
+        let task = self.deep_task(&train, &validation);
+        let tuned = task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
+        run.save_history(history)?;
+        Ok(Some(tuned))
+    }
+
+    fn deep_task<'t>(
+        &'t self,
+        train: &'t [TrackLogMel],
+        validation: &'t [TrackLogMel],
+    ) -> DeepTask<'t> {
         let front_end = &self.backbone.front_end;
-        let task = DeepTask {
-            train: &train,
-            validation: &validation,
+        DeepTask {
+            train,
+            validation,
             classes: self.classes(),
             patch: [front_end.patch_frames, front_end.patch_hop],
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
             device: &self.device,
-        };
-        let tuned = task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
-        run.save_history(history)?;
-        let folded = GenreModel {
+        }
+    }
+
+    /// The network whose layers were trained with the head `stopped`.
+    fn unfrozen(&self, tuned: Tuned, stopped: &Fitted) -> Result<Network> {
+        let model = GenreModel {
             backbone: tuned.model.backbone,
             head: tuned.model.head.fold(&stopped.standardization),
         };
-        let test = self.recordings(&self.parts.test)?;
-        let predictions = task.predict(&folded, None, &test);
-        Ok((Tuned { model: folded, ..tuned }, predictions))
+        let test = self.log_mels(&self.parts.test)?;
+        let test = self.deep_task(&[], &[]).predict(&model, None, &test);
+        Ok(Network {
+            parameters: model.num_params(),
+            model: Trained::Burn(Box::new(model)),
+            kept: Kept::Unfrozen,
+            unfrozen_layers: tuned.layers,
+            test,
+        })
+    }
+
+    /// The network of the backbone as it came, which stays an ONNX file where it could not be
+    /// imported.
+    fn frozen(&self, imported: Option<Imported>, refit: &Fitted) -> Network {
+        let head = refit.folded();
+        let (model, parameters) = match imported {
+            Some(Imported { cnn, .. }) => {
+                let model = GenreModel { backbone: cnn, head };
+                let parameters = model.num_params();
+                (Trained::Burn(Box::new(model)), parameters)
+            }
+            None => {
+                let parameters = head.num_params();
+                (Trained::OnnxBackbone(self.backbone.path.clone(), Box::new(head)), parameters)
+            }
+        };
+        let test = refit.predict(&self.examples(&self.parts.test), &self.device);
+        Network { model, parameters, kept: Kept::Frozen, unfrozen_layers: 0, test }
     }
 
     /// Log-mels of tracks, in parallel.
-    fn recordings(&self, tracks: &[usize]) -> Result<Vec<Recording>> {
+    fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
         let reader = Reader::audio(&self.backbone.front_end)?;
         let bar = progress::begin(tracks.len(), "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
             let log_mel = reader.read(&track.path)?;
             bar.advance(1);
-            Ok(Recording { label: track.label, log_mel })
+            Ok(TrackLogMel { label: track.label, log_mel })
         };
-        let recordings = tracks.par_iter().map(one).collect();
-        drop(bar);
-        recordings
+        tracks.par_iter().map(one).collect()
     }
 
     /// Trains and tests a frozen head on every fold.
@@ -313,7 +330,7 @@ impl<'a> Session<'a> {
         }
         if self.config.deep.unfreeze != Unfreeze::None {
             tracing::info!(
-                "note: the folds are those of the frozen head; --unfreeze is left out of them"
+                "note: the folds are those of the frozen head; `unfreeze` is left out of them"
             );
         }
         let mut tested = vec![];
@@ -322,25 +339,61 @@ impl<'a> Session<'a> {
         let mut listed = vec![];
         for split in &self.fold_splits {
             let parts = split.assign(&self.dataset)?;
-            let (_, head) = self.heads(&parts, &mut vec![])?;
-            let found = head.predict(&self.examples(&parts.test), &self.device);
-            accuracies.push(
-                collection::part_metrics(&self.dataset, &found, &parts.test, self.config.seed)
-                    .tracks
-                    .accuracy,
-            );
+            let Heads { refit, .. } = self.heads(&parts, &mut vec![])?;
+            let found = refit.predict(&self.examples(&parts.test), &self.device);
+            accuracies.push(self.part_metrics(&found, &parts.test).tracks.accuracy);
             listed.push(collection::predictions(&self.dataset, &found, &parts.test));
             tested.extend(parts.test);
             predictions.extend(found);
         }
         run.save_folds(&listed)?;
-        let pooled =
-            collection::part_metrics(&self.dataset, &predictions, &tested, self.config.seed);
+        let pooled = self.part_metrics(&predictions, &tested);
         Ok(Some(CrossValidation { model: Kept::Frozen, folds: accuracies, pooled }))
+    }
+
+    fn part_metrics(&self, found: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {
+        collection::part_metrics(&self.dataset, found, tracks, self.config.seed)
+    }
+
+    fn predictions(&self, outcome: &Outcome) -> Vec<Prediction> {
+        collection::predictions(&self.dataset, &outcome.network.test, &self.parts.test)
+    }
+
+    fn metrics(&self, outcome: Outcome, seconds: f64) -> Metrics {
+        let network = outcome.network;
+        Metrics {
+            data: collection::training_data(&self.dataset),
+            backbone: Some(self.backbone.source.clone()),
+            cnn: None,
+            unfrozen_layers: network.unfrozen_layers,
+            parameters: network.parameters,
+            import: outcome.import,
+            frozen_validation: outcome.frozen_validation,
+            unfrozen_validation: outcome.unfrozen_validation,
+            kept: network.kept,
+            test: self.part_metrics(&network.test, &self.parts.test),
+            cross_validation: outcome.cross_validation,
+            seconds,
+        }
     }
 }
 
-fn burn_model(model: GenreModel) -> (Trained, usize) {
-    let parameters = model.num_params();
-    (Trained::Burn(Box::new(model)), parameters)
+/// The collection without what cannot be read, and the embeddings of its tracks.
+fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>)> {
+    let runtime = config.runtime.unwrap_or_else(runtime::preferred);
+    let mut dataset = Dataset::resolve(config.data.as_deref())?;
+    collection::report_origin(&dataset, config.data.as_deref());
+    let output = config.output.as_deref();
+    let embedded = embed(&dataset, backbone, output, runtime, Path::new(CACHE))?;
+    dataset.exclude(embedded.skipped);
+    collection::report_skipped(&dataset, config.strict)?;
+    if embedded.padded > 0 {
+        tracing::warn!(
+            "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
+            embedded.padded,
+            backbone.front_end.patch_seconds()
+        );
+    }
+    dataset.check()?;
+    Ok((dataset, embedded.tracks.into_iter().flatten().collect()))
 }

@@ -1,22 +1,23 @@
-//! Fitting a head on embeddings, and scoring probabilities by track.
+//! Fitting a head on embeddings.
+
+use std::time::Instant;
 
 use burn::module::Module;
-use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::optim::{AdamWConfig, GradientsParams};
+use burn::nn::loss::CrossEntropyLoss;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
+use super::epoch::{finite, loss, record, show, shuffled};
+use super::prediction::TrackPrediction;
+use super::stopping::EarlyStopping;
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::metrics::{Epoch, argmax, mean_probabilities};
+use crate::metrics::Epoch;
 use crate::model::{Head, Standardization};
 use crate::progress;
-use crate::progress::Bar;
 use crate::run::{HeadSpec, Score};
 
 /// A track to learn from or to be scored on.
@@ -28,38 +29,24 @@ pub struct Example<'a> {
     pub embeddings: &'a Embeddings,
 }
 
-/// A track's probabilities: of each patch, and their mean.
-#[derive(Clone, Debug)]
-pub struct TrackPrediction {
-    /// `[patches, classes]`, row-major.
-    pub patches: Vec<f32>,
-    /// The mean over patches, `[classes]`.
-    pub mean: Vec<f32>,
+/// A head to be fitted, and what on.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadTask<'a> {
+    /// Shape of the head.
+    pub spec: HeadSpec,
+    /// Tracks to learn from.
+    pub train: &'a [Example<'a>],
+    /// Tracks to choose the best epoch by; without any, the last one is taken.
+    pub validation: &'a [Example<'a>],
+    /// How it learns.
+    pub options: &'a HeadOptions,
+    /// Seed of weights and order.
+    pub seed: u64,
+    /// Where to compute, without autodiff.
+    pub device: &'a Device,
 }
 
-impl TrackPrediction {
-    /// From the probabilities of a track's patches.
-    pub fn new(patches: Vec<f32>, classes: usize) -> Self {
-        Self { mean: mean_probabilities(&patches, classes), patches }
-    }
-}
-
-impl Score {
-    /// The score of `predictions` against `labels`; none if there are no tracks.
-    pub fn of(predictions: &[TrackPrediction], labels: &[usize]) -> Option<Self> {
-        if labels.is_empty() {
-            return None;
-        }
-        let count = labels.len() as f64;
-        let pairs = || predictions.iter().zip(labels);
-        let loss =
-            pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
-        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(**label)).count();
-        Some(Self { loss: loss / count, accuracy: right as f64 / count })
-    }
-}
-
-/// A head fitted by [`fit_head`].
+/// A head fitted by [`HeadTask::fit`].
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// The head, for standardized embeddings.
@@ -99,39 +86,93 @@ impl Fitted {
     }
 }
 
-/// Weights that make every genre count the same, or none where they already do:
-/// the mean class size over the class's own, over patches.
-pub fn class_weights(counts: &[usize]) -> Option<Vec<f32>> {
-    let present = counts.iter().filter(|count| **count > 0);
-    let (least, most) = (present.clone().min()?, present.clone().max()?);
-    // A tenth more or less is what padding and stratification leave behind.
-    if *most as f64 <= 1.1 * *least as f64 {
-        return None;
+impl HeadTask<'_> {
+    /// Fits the head, stopping when the validation tracks no longer improve, and keeps the epoch
+    /// with the lowest validation loss. `history` gets its epochs, with `stage` as what they
+    /// are of.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] on Ctrl-C; [`Error::Diverged`] if the loss stops being a number;
+    /// [`Error::OutOfRange`] for no epoch at all.
+    pub fn fit(&self, stage: &str, history: &mut Vec<Epoch>) -> Result<Fitted> {
+        let rows = self.train.iter().flat_map(|example| example.embeddings.rows());
+        let standardization = Standardization::of(rows, self.spec.features);
+        let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
+        let mut learning = Learning::new(self, &standardization);
+        let mut head = self.spec.init(self.seed, &learning.device);
+        let (mut best, mut stopping) = (None, EarlyStopping::default());
+        let bar = progress::begin(self.options.epochs, &format!("training {stage}"), "epochs");
+        for epoch in 1..=self.options.epochs {
+            interrupt::check("the head trains in seconds; run it again")?;
+            let started = Instant::now();
+            let train_loss;
+            (head, train_loss) = learning.epoch(head, epoch)?;
+            let (valid, standardization) = (head.valid(), standardization.clone());
+            let mut fitted = Fitted { head: valid, standardization, validation: None, epoch };
+            fitted.validation = Score::of(&fitted.predict(self.validation, self.device), &labels);
+            let record = record(stage, epoch, train_loss, fitted.validation, started);
+            show(&bar, &record);
+            history.push(record);
+            if stopping.improves(epoch, fitted.validation) {
+                best = Some(fitted);
+            }
+            if stopping.patience_exhausted(epoch, self.options.patience) {
+                break;
+            }
+        }
+        drop(bar);
+        best.ok_or_else(|| Error::out_of_range("epochs", self.options.epochs, "give at least 1"))
     }
-    let mean = counts.iter().sum::<usize>() as f32 / present.count() as f32;
-    Some(counts.iter().map(|count| mean / (*count).max(1) as f32).collect())
+
+    /// Patches a class to learn from.
+    fn patch_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.spec.classes];
+        self.train.iter().for_each(|e| counts[e.label] += e.embeddings.rows().len());
+        counts
+    }
 }
 
-/// The cross-entropy loss for patches of these classes.
-pub fn loss(counts: &[usize], device: &Device) -> CrossEntropyLoss {
-    CrossEntropyLossConfig::new().with_weights(class_weights(counts)).init(device)
+/// What the epochs of a head share.
+struct Learning<'a> {
+    options: &'a HeadOptions,
+    seed: u64,
+    rows: Rows,
+    loss: CrossEntropyLoss,
+    optimizer: ModuleOptimizer,
+    /// Where to compute, with autodiff.
+    device: Device,
 }
 
-/// Patches a class in `examples`.
-fn patch_counts(examples: &[Example], classes: usize) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    examples.iter().for_each(|e| counts[e.label] += e.embeddings.rows().len());
-    counts
-}
+impl<'a> Learning<'a> {
+    fn new(task: &HeadTask<'a>, standardization: &Standardization) -> Self {
+        let HeadTask { spec, train, options, seed, .. } = *task;
+        let device = task.device.clone().autodiff();
+        Self {
+            options,
+            seed,
+            rows: Rows::new(train, standardization, spec.features),
+            loss: loss(&task.patch_counts(), &device),
+            optimizer: AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init(),
+            device,
+        }
+    }
 
-/// The order of the `count` examples in `epoch`: a function of both and the seed,
-/// so that a resumed run sees what the uninterrupted one would have.
-pub fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(epoch as u64);
-    let mut order: Vec<usize> = (0..count).collect();
-    order.shuffle(&mut random);
-    order
+    /// One pass over the rows; the head after it, and the mean loss.
+    fn epoch(&mut self, mut head: Head, epoch: usize) -> Result<(Head, f64)> {
+        let HeadOptions { batch, learning_rate, .. } = *self.options;
+        let count = self.rows.labels.len();
+        let steps = count.div_ceil(batch);
+        let mut total = 0.0;
+        for (step, rows) in shuffled(count, self.seed, epoch).chunks(batch).enumerate() {
+            let (x, y) = self.rows.batch(rows, &self.device);
+            let value = self.loss.forward(head.forward(x), y);
+            let number = finite(&value, (epoch - 1) * steps + step, "lr", learning_rate)?;
+            total += number * rows.len() as f64;
+            let gradients = GradientsParams::from_grads(value.backward(), &head);
+            head = self.optimizer.step(learning_rate, head, gradients);
+        }
+        Ok((head, total / count as f64))
+    }
 }
 
 /// Standardized training rows, ready to be batched.
@@ -161,101 +202,6 @@ impl Rows {
     }
 }
 
-/// Fits a head on `train`, stopping when `validation` no longer improves, and keeps
-/// the epoch with the lowest validation loss.
-///
-/// With `epochs` given, trains exactly that long and looks at no validation tracks.
-///
-/// # Errors
-/// [`Error::Interrupted`] on Ctrl-C; [`Error::Diverged`] if the loss stops being a number.
-#[allow(clippy::too_many_arguments)]
-pub fn fit_head(
-    stage: &str,
-    spec: HeadSpec,
-    train: &[Example],
-    validation: &[Example],
-    options: &HeadOptions,
-    seed: u64,
-    device: &Device,
-    history: &mut Vec<Epoch>,
-) -> Result<Fitted> {
-    let rows = train.iter().flat_map(|example| example.embeddings.rows());
-    let standardization = Standardization::of(rows, spec.features);
-    let rows = Rows::new(train, &standardization, spec.features);
-    let labels: Vec<usize> = validation.iter().map(|example| example.label).collect();
-    let learning = device.clone().autodiff();
-    let loss = loss(&patch_counts(train, spec.classes), &learning);
-    let mut head = spec.init(seed, &learning);
-    let mut optimizer = AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init();
-    let mut best: Option<Fitted> = None;
-    let bar = progress::begin(options.epochs, &format!("training {stage}"), "epochs");
-    for epoch in 1..=options.epochs {
-        interrupt::check("the head trains in seconds; run it again")?;
-        let started = std::time::Instant::now();
-        let mut total = 0.0;
-        let steps = rows.labels.len().div_ceil(options.batch);
-        let order = shuffled(rows.labels.len(), seed, epoch);
-        for (step, batch) in order.chunks(options.batch).enumerate() {
-            let (x, y) = rows.batch(batch, &learning);
-            let value = loss.forward(head.forward(x), y);
-            let at = (epoch - 1) * steps + step;
-            let number = finite(&value, at, "lr", options.learning_rate)?;
-            total += number * batch.len() as f64;
-            let gradients = GradientsParams::from_grads(value.backward(), &head);
-            head = optimizer.step(options.learning_rate, head, gradients);
-        }
-        let mut now = Fitted {
-            head: head.valid(),
-            standardization: standardization.clone(),
-            validation: None,
-            epoch,
-        };
-        now.validation = Score::of(&now.predict(validation, device), &labels);
-        let record = Epoch {
-            stage: stage.to_owned(),
-            epoch,
-            train_loss: total / rows.labels.len() as f64,
-            validation_loss: now.validation.map(|score| score.loss),
-            validation_accuracy: now.validation.map(|score| score.accuracy),
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        show(&bar, &record);
-        history.push(record);
-        let score = |fitted: &Fitted| fitted.validation.map_or(f64::INFINITY, |score| score.loss);
-        let improves =
-            best.as_ref().is_none_or(|best| labels.is_empty() || score(&now) < score(best));
-        if improves {
-            best = Some(now);
-        }
-        if best.as_ref().is_some_and(|best| epoch - best.epoch >= options.patience) {
-            break;
-        }
-    }
-    drop(bar);
-    best.ok_or_else(|| Error::Config("--epochs must be at least 1".to_owned()))
-}
-
-/// The loss at `step` as a number; `option` is what set the learning `rate`.
-///
-/// # Errors
-/// [`Error::Diverged`] if it is none.
-pub fn finite(loss: &Tensor<1>, step: usize, option: &'static str, rate: f64) -> Result<f64> {
-    let loss = loss.clone().into_scalar::<f64>();
-    if loss.is_finite() { Ok(loss) } else { Err(Error::Diverged { step, loss, option, rate }) }
-}
-
-/// Shows an epoch's figures on its progress bar.
-pub fn show(bar: &Bar, epoch: &Epoch) {
-    let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
-        (Some(loss), Some(accuracy)) => {
-            format!(", validation loss {loss:.3} accuracy {accuracy:.3}")
-        }
-        _ => String::new(),
-    };
-    bar.note(&format!("loss {:.3}{validation}", epoch.train_loss));
-    bar.advance(1);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,9 +229,9 @@ mod tests {
         let fit = || {
             let mut history = vec![];
             let (train, validation) = examples.split_at(8);
-            let fitted =
-                fit_head("head", spec, train, validation, &options, 3, &device, &mut history);
-            (fitted.unwrap(), history)
+            let (options, device) = (&options, &device);
+            let task = HeadTask { spec, train, validation, options, seed: 3, device };
+            (task.fit("head", &mut history).unwrap(), history)
         };
         let (fitted, history) = fit();
         assert_eq!(fitted.validation.unwrap().accuracy, 1.0);
@@ -296,15 +242,20 @@ mod tests {
     }
 
     #[test]
-    fn weights_only_where_classes_differ() {
-        assert_eq!(class_weights(&[100, 105, 99]), None);
-        assert_eq!(class_weights(&[10, 30]), Some(vec![2.0, 2.0 / 3.0]));
-    }
-
-    #[test]
-    fn every_epoch_has_its_own_order() {
-        assert_eq!(shuffled(50, 1, 4), shuffled(50, 1, 4));
-        assert_ne!(shuffled(50, 1, 4), shuffled(50, 1, 5));
-        assert_ne!(shuffled(50, 1, 4), shuffled(50, 2, 4));
+    fn a_head_that_diverges_names_its_own_learning_rate() {
+        let wild = embeddings(&[[f32::MAX, f32::MIN], [f32::INFINITY, 0.0]]);
+        let train = [0, 1].map(|label| Example { label, embeddings: &wild });
+        let task = HeadTask {
+            spec: HeadSpec { features: 2, hidden: None, classes: 2 },
+            train: &train,
+            validation: &[],
+            options: &HeadOptions { learning_rate: 0.5, ..HeadOptions::default() },
+            seed: 0,
+            device: &Device::flex(),
+        };
+        let error = task.fit("head", &mut vec![]).unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 0, option: "lr", rate: 0.5, .. }));
+        let text = error.to_string();
+        assert!(text.ends_with("at step 0; use a smaller `lr` than 0.5"), "{text}");
     }
 }

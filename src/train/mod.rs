@@ -1,9 +1,10 @@
 //! Fine-tuning: a genre head on a pretrained backbone, then the backbone's last layers; and,
 //! in [`cnn`], CNNs trained from scratch.
 //!
-//! Both leave a [`Run`](crate::run::Run), to which this module adds what needs burn: its model,
-//! its checkpoints and its programs' options.
+//! Each has one entry point, [`finetune`] and [`cnn::train_cnn`]: options and a [`Destination`]
+//! in, a finished [`Run`](crate::run::Run) out, from which `export` makes the portable model.
 
+mod check;
 mod checkpoint;
 pub mod cnn;
 mod collection;
@@ -11,15 +12,16 @@ pub(crate) mod config;
 mod deep;
 mod destination;
 mod embeddings;
+mod epoch;
 mod finetune;
 mod fit;
+mod prediction;
+mod stopping;
 mod trained;
 
-pub use checkpoint::{Checkpoints, load_module, save_module, save_weights};
-pub use config::{Config, DeepOptions, Folds, HeadOptions, Unfreeze};
-pub use deep::{DeepTask, Recording, Tuned};
+pub use config::{Config, DeepOptions, Folds, HeadOptions, SplitOptions, Unfreeze};
 pub use destination::{Destination, check_name};
-pub use embeddings::{Embedded, Embeddings, embed};
-pub use finetune::{CACHE, finetune};
-pub use fit::{Example, Fitted, TrackPrediction, class_weights, fit_head};
-pub use trained::Trained;
+pub(crate) use embeddings::Embeddings;
+pub use finetune::finetune;
+pub(crate) use fit::{Example, Fitted, HeadTask};
+pub(crate) use trained::Trained;

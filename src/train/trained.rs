@@ -11,7 +11,7 @@ use super::config::Config;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{CnnEnsemble, GenreModel, Head};
-use crate::run::{Run, SavedModel, Spec, names};
+use crate::run::{Program, Run, SavedModel, Spec, names};
 
 /// The trained model as it is kept in a run's folder.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ impl Run {
     /// Options of a fine-tuning run.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`]; [`Error::Config`] if it is one of another program.
+    /// [`Error::Io`], [`Error::Format`]; [`Error::Unsupported`] if it is one of another program.
     pub fn config(&self) -> Result<Config> {
-        self.options_of("finetune", "backbone")
+        self.options_of(Program::Finetune)
     }
 
     /// Options of a run of `train-cnn`.
@@ -51,11 +51,11 @@ impl Run {
     /// # Errors
     /// As [`Run::config`].
     pub fn cnn_config(&self) -> Result<CnnRunConfig> {
-        self.options_of("train-cnn", "preset")
+        self.options_of(Program::TrainCnn)
     }
 
     /// The checkpoints.
-    pub fn checkpoints(&self) -> Checkpoints {
+    pub(super) fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(self.path(names::CHECKPOINT))
     }
 
@@ -64,7 +64,7 @@ impl Run {
     /// # Errors
     /// [`Error::Io`], [`Error::Format`] if a file is missing, damaged or not the one that
     /// was saved with the model.
-    pub fn model(&self, device: &Device) -> Result<Trained> {
+    pub(crate) fn model(&self, device: &Device) -> Result<Trained> {
         let SavedModel { spec, sha256 } = self.saved_model()?;
         for (file, saved) in &sha256 {
             check_digest(&self.path(file), saved)?;

@@ -156,7 +156,7 @@ impl<'a> Lowering<'a> {
         let swapped = self.image(node)?;
         let sizes = match spec.output(self.layout.sizes()) {
             Ok(sizes) => sizes,
-            Err(Error::Config(reason)) => return self.refuse(node, reason),
+            Err(Error::Mismatch(reason)) => return self.refuse(node, reason),
             Err(other) => return Err(other),
         };
         self.layout = Layout::image(sizes, swapped, self.layout.batch());

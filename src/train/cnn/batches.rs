@@ -14,7 +14,7 @@ use rand_distr::{Beta, Distribution};
 
 use super::options::Augmentation;
 use crate::features::LogMel;
-use crate::train::fit::shuffled;
+use crate::train::epoch::shuffled;
 
 /// A track to learn from or to be scored on.
 #[derive(Clone, Debug)]

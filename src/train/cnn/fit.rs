@@ -14,7 +14,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
-use super::options::{Augmentation, FitOptions, Schedule};
+use super::options::{Augmentation, FitOptions};
+use super::schedule::factor;
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -26,7 +27,9 @@ use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
-use crate::train::fit::{TrackPrediction, finite};
+use crate::train::epoch::{finite, record};
+use crate::train::prediction::TrackPrediction;
+use crate::train::stopping::EarlyStopping;
 
 /// Patches computed at once where nothing is learned.
 const EVALUATED_AT_ONCE: usize = 64;
@@ -76,10 +79,10 @@ impl FittedCnn {
 
 /// How far a fit has come: what a checkpoint says beside its weights.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Progress {
+struct CnnProgress {
     epoch: usize,
-    best_epoch: usize,
-    best: Option<Score>,
+    #[serde(flatten)]
+    stopping: EarlyStopping,
     speed: Speed,
     history: Vec<Epoch>,
 }
@@ -92,7 +95,7 @@ struct State {
     /// The average of the best epoch, in burn's own format.
     best: Option<Bytes>,
     optimizer: ModuleOptimizer,
-    progress: Progress,
+    progress: CnnProgress,
 }
 
 impl CnnTask<'_> {
@@ -104,8 +107,8 @@ impl CnnTask<'_> {
     ///
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C, [`Error::Diverged`] if the loss stops being a
-    /// number, [`Error::Config`] if the architecture does not fit the patches, errors of the
-    /// checkpoint folder.
+    /// number, [`Error::InvalidInput`] if the architecture does not fit the patches, errors of
+    /// the checkpoint folder.
     pub fn fit(
         &self,
         stage: &str,
@@ -125,7 +128,7 @@ impl CnnTask<'_> {
         } else {
             progress::begin(length, &format!("training {stage}"), "examples")
         };
-        while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
+        while !self.is_over(&state.progress) {
             bar.set_position((state.progress.epoch * train.len()) as u64);
             let started = Instant::now();
             let loss = self.epoch(&mut state, train, scale.level(), &bar)?;
@@ -161,7 +164,7 @@ impl CnnTask<'_> {
             average: init(self.device),
             best: None,
             optimizer,
-            progress: Progress::default(),
+            progress: CnnProgress::default(),
         };
         if let Some(checkpoints) = checkpoints {
             state.load(checkpoints)?;
@@ -169,9 +172,9 @@ impl CnnTask<'_> {
         Ok(state)
     }
 
-    fn is_patient_enough(&self, state: &State) -> bool {
-        let without = state.progress.epoch - state.progress.best_epoch;
-        self.options.patience.is_some_and(|patience| without >= patience)
+    fn is_over(&self, CnnProgress { epoch, stopping, .. }: &CnnProgress) -> bool {
+        let exhausted = |patience| stopping.patience_exhausted(*epoch, patience);
+        *epoch >= self.options.epochs || self.options.patience.is_some_and(exhausted)
     }
 
     fn batches<'b>(&'b self, train: &'b [Sample], level: [f32; 2]) -> Batches<'b> {
@@ -205,7 +208,7 @@ impl CnnTask<'_> {
             let mut stream = batches.stream(scope, epoch, 0);
             let mut step = (epoch - 1) * steps;
             while let Some(batch) = stream.next() {
-                interrupt::check("the epochs so far are saved; go on with --resume")?;
+                interrupt::check("the epochs so far are saved; go on with `resume`")?;
                 let count = batch.count;
                 let loss = self.step(state, batch, step, steps * self.options.epochs)?;
                 total += loss * count as f64;
@@ -266,30 +269,20 @@ impl CnnTask<'_> {
         let score = Score::of(&self.predict(&state.average, validation), &labels);
         let progress = &mut state.progress;
         progress.epoch += 1;
-        let loss = |score: Option<Score>| score.map_or(f64::INFINITY, |score| score.loss);
-        if labels.is_empty() || progress.best.is_none() || loss(score) < loss(progress.best) {
+        if progress.stopping.improves(progress.epoch, score) {
             state.best = Some(module_bytes(&state.average, Path::new("network"))?);
-            progress.best = score;
-            progress.best_epoch = progress.epoch;
         }
-        progress.history.push(Epoch {
-            stage: stage.to_owned(),
-            epoch: progress.epoch,
-            train_loss,
-            validation_loss: score.map(|score| score.loss),
-            validation_accuracy: score.map(|score| score.accuracy),
-            seconds: started.elapsed().as_secs_f64(),
-        });
+        progress.history.push(record(stage, progress.epoch, train_loss, score, started));
         Ok(())
     }
 
     fn finish(&self, state: State) -> Result<FittedCnn> {
-        let best =
-            state.best.ok_or_else(|| Error::Config("--epochs must be at least 1".to_owned()))?;
+        let none = || Error::out_of_range("epochs", self.options.epochs, "give at least 1");
+        let best = state.best.ok_or_else(none)?;
         Ok(FittedCnn {
             model: module_from_bytes(best, state.average, Path::new("network"))?,
-            validation: state.progress.best,
-            epoch: state.progress.best_epoch,
+            validation: state.progress.stopping.best,
+            epoch: state.progress.stopping.best_epoch,
             speed: state.progress.speed,
         })
     }
@@ -327,7 +320,7 @@ impl State {
     }
 
     fn load(&mut self, checkpoints: &Checkpoints) -> Result<()> {
-        let Some((folder, progress)) = checkpoints.read::<Progress>()? else { return Ok(()) };
+        let Some((folder, progress)) = checkpoints.read::<CnnProgress>()? else { return Ok(()) };
         self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
         self.average = load_module(&folder.join("average.bpk"), self.average.clone())?;
         self.optimizer = load_optimizer(&folder.join("optimizer.bpk"), &self.optimizer)?;
@@ -371,25 +364,6 @@ impl ModuleMapper for Averager {
     }
 }
 
-/// The factor on the learning rate after `done` of the steps, from 0 to 1.
-fn factor(options: &FitOptions, done: f64) -> f64 {
-    let half_cosine = |from: f64, to: f64| {
-        let along = ((done - from) / (to - from).max(1e-9)).clamp(0.0, 1.0);
-        0.5 * (1.0 + (std::f64::consts::PI * along).cos())
-    };
-    let (rising, linear) = match options.schedule {
-        Schedule::Cosine => (options.warm_up, true),
-        Schedule::OneCycle => (0.3, false),
-    };
-    if done >= rising {
-        half_cosine(rising, 1.0)
-    } else if linear {
-        (done / rising).max(0.01)
-    } else {
-        (1.0 - half_cosine(0.0, rising)).max(0.04)
-    }
-}
-
 /// Probabilities of each of `tracks` over an even grid of patches `[frames, hop]`.
 pub fn predict(
     tracks: &[&LogMel],
@@ -413,4 +387,24 @@ pub fn predict(
         TrackPrediction::new(found.by_ref().take(count).collect(), classes)
     };
     of_tracks.iter().map(&mut take).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkpoints of older versions are gone on from.
+    #[test]
+    fn a_checkpoint_says_what_it_always_said() {
+        let best = Some(Score { loss: 0.25, accuracy: 1.0 });
+        let stopping = EarlyStopping { best_epoch: 2, best };
+        let progress = CnnProgress { epoch: 3, stopping, ..CnnProgress::default() };
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(
+            text,
+            r#"{"epoch":3,"best_epoch":2,"best":{"loss":0.25,"accuracy":1.0},"speed":{"examples":0,"seconds":0.0,"waiting":0.0},"history":[]}"#
+        );
+        let read: CnnProgress = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.epoch, read.stopping), (3, stopping));
+    }
 }

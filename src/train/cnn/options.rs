@@ -11,7 +11,8 @@ use crate::features::FrontEnd;
 use crate::files;
 use crate::run::{CnnConfig, Preset};
 use crate::runtime::Device;
-use crate::train::config::{SPLITS, absolute, name_or_absolute};
+use crate::train::check;
+use crate::train::config::{SplitOptions, absolute, name_or_absolute};
 
 /// How the learning rate moves over the steps of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -53,7 +54,7 @@ pub struct FitOptions {
     /// Decay of the moving average of the weights, which is what is kept; 0 for none
     #[arg(long, default_value_t = 0.99, value_name = "DECAY")]
     pub ema: f64,
-    /// Stop after so many epochs without a lower validation loss [default: never]
+    /// Stop after N epochs without a lower validation loss [default: never]
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
 }
@@ -73,10 +74,10 @@ pub struct Augmentation {
     /// Stretch time by up to this share, slower or faster
     #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     pub stretch: f64,
-    /// Shift the pitch by up to so many mel bands, up or down
+    /// Shift the pitch by up to this many mel bands, up or down
     #[arg(long, default_value_t = 2, value_name = "BANDS")]
     pub shift: usize,
-    /// Change the level by up to so many standard deviations of the data
+    /// Change the level by up to this share of the standard deviation of the data
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub gain: f64,
 }
@@ -124,16 +125,10 @@ pub struct CnnRunConfig {
     /// the front end's own, 128]
     #[arg(long, value_name = "N")]
     pub patch_frames: Option<usize>,
-    /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
-    /// lists, in DATA/splits) or a split.json
-    #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
-    pub split: String,
-    /// Share of the tracks in the test part
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
-    pub test_fraction: f64,
-    /// Share of the rest that is held out while training
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
-    pub validation_fraction: f64,
+    /// How the collection is split.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub split: SplitOptions,
     /// Train K networks, each without one of K folds of the 80 %, and average them
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
@@ -169,7 +164,8 @@ pub struct CnnRunConfig {
     pub augmentation: Augmentation,
 }
 
-/// More mel bands than any front end has.
+/// Largest shift of the pitch, in mel bands: far more than front ends have, and the sum of a
+/// band and a shift stays far from overflow.
 const MAX_SHIFT: usize = 4096;
 
 impl CnnRunConfig {
@@ -178,13 +174,13 @@ impl CnnRunConfig {
         self.cnn.clone().unwrap_or_else(|| self.preset.config())
     }
 
-    /// The same options with absolute paths, so that a run can be resumed from any
-    /// folder; `data` is the collection that was found, whether given or not.
-    pub fn absolute(&self, data: &Path) -> Self {
+    /// These options with absolute paths, so that a run can be resumed from any folder; `data`
+    /// is the collection that was found, whether given or not.
+    pub(super) fn absolute(&self, data: &Path) -> Self {
         Self {
             data: Some(absolute(data)),
             front_end: name_or_absolute(&self.front_end, &FrontEnd::PRESETS),
-            split: name_or_absolute(&self.split, &SPLITS),
+            split: self.split.absolute(),
             teacher: self.teacher.as_deref().map(absolute),
             ..self.clone()
         }
@@ -193,63 +189,122 @@ impl CnnRunConfig {
     /// Checks every value before any work is done.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the option and the value.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |option: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            Err(Error::Config(format!("--{option} {value}: {wanted}")))
-        };
+    /// [`Error::OutOfRange`] naming the option and the value.
+    pub(super) fn check(&self) -> Result<()> {
         let (fit, vary) = (&self.fit, &self.augmentation);
-        for (option, share) in [
-            ("test-fraction", self.test_fraction),
-            ("validation-fraction", self.validation_fraction),
-        ] {
-            if !(share > 0.0 && share < 1.0) {
-                return wrong(option, &share, "give a share between 0 and 1");
-            }
-        }
-        for (option, share) in [
-            ("warm-up", fit.warm_up),
-            ("label-smoothing", fit.label_smoothing),
-            ("ema", fit.ema),
-            ("mask-width", vary.mask_width),
-            ("stretch", vary.stretch),
-            ("teacher-share", self.teacher_share),
-        ] {
-            if !(0.0..1.0).contains(&share) {
-                return wrong(option, &share, "give 0 up to, not including, 1");
-            }
-        }
-        for (option, rate, least) in [
-            ("lr", fit.learning_rate, f64::MIN_POSITIVE),
-            ("clip", fit.clip, f64::MIN_POSITIVE),
-            ("weight-decay", fit.weight_decay, 0.0),
-            ("mixup", vary.mixup, 0.0),
-            ("gain", vary.gain, 0.0),
-        ] {
-            if !(rate >= least && rate < 1e3) {
-                return wrong(option, &rate, "give a positive number below 1000");
-            }
-        }
-        for (option, count) in [
-            ("epochs", fit.epochs),
-            ("patience", fit.patience.unwrap_or(1)),
-            ("batch", fit.batch),
-            ("mels", self.mels.unwrap_or(1)),
-            ("patch-frames", self.patch_frames.unwrap_or(1)),
-            ("jobs", self.search.jobs),
-            ("configurations", self.search.configurations.unwrap_or(1)),
-        ] {
-            if count == 0 {
-                return wrong(option, &count, "give at least 1");
-            }
-        }
+        self.split.check()?;
+        check::below_one("warm-up", fit.warm_up)?;
+        check::below_one("label-smoothing", fit.label_smoothing)?;
+        check::below_one("ema", fit.ema)?;
+        check::below_one("mask-width", vary.mask_width)?;
+        check::below_one("stretch", vary.stretch)?;
+        check::below_one("teacher-share", self.teacher_share)?;
+        check::positive("lr", fit.learning_rate, "number")?;
+        check::positive("clip", fit.clip, "number")?;
+        check::not_negative("weight-decay", fit.weight_decay, "number")?;
+        check::not_negative("mixup", vary.mixup, "number")?;
+        check::not_negative("gain", vary.gain, "number")?;
+        check::at_least_one("epochs", fit.epochs)?;
+        check::at_least_one("patience", fit.patience.unwrap_or(1))?;
+        check::at_least_one("batch", fit.batch)?;
+        check::at_least_one("mels", self.mels.unwrap_or(1))?;
+        check::at_least_one("patch-frames", self.patch_frames.unwrap_or(1))?;
+        check::at_least_one("jobs", self.search.jobs)?;
+        check::at_least_one("configurations", self.search.configurations.unwrap_or(1))?;
         if vary.shift > MAX_SHIFT {
-            return wrong("shift", &vary.shift, "give at most 4096");
+            return Err(Error::out_of_range("shift", vary.shift, "give at most 4096"));
         }
         files::check_unicode(Some("data"), self.data.as_deref())?;
-        match self.folds {
-            Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
-            _ => Ok(()),
+        if let Some(count) = self.folds {
+            check::folds(count)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: CnnRunConfig,
+    }
+
+    fn config(arguments: &[&str]) -> CnnRunConfig {
+        Cli::parse_from([&["train-cnn"], arguments].concat()).config
+    }
+
+    /// Runs of older versions are resumed from it, and reports compare it.
+    const SAVED: &str = r#"{
+  "data": null,
+  "source": null,
+  "front_end": "spectrogram",
+  "mels": null,
+  "patch_frames": null,
+  "split": "stratified",
+  "test_fraction": 0.2,
+  "validation_fraction": 0.2,
+  "folds": 5,
+  "preset": "searched",
+  "cnn": null,
+  "teacher": null,
+  "teacher_share": 0.5,
+  "seed": 0,
+  "strict": false,
+  "device": "cpu",
+  "search": {
+    "search": false,
+    "quick": false,
+    "configurations": null,
+    "jobs": 2,
+    "again": false
+  },
+  "fit": {
+    "epochs": 150,
+    "batch": 32,
+    "learning_rate": 0.003,
+    "schedule": "cosine",
+    "warm_up": 0.1,
+    "weight_decay": 0.05,
+    "label_smoothing": 0.1,
+    "clip": 1.0,
+    "ema": 0.99,
+    "patience": null
+  },
+  "augmentation": {
+    "mixup": 0.0,
+    "masks": 1,
+    "mask_width": 0.15,
+    "stretch": 0.1,
+    "shift": 2,
+    "gain": 0.2
+  }
+}"#;
+
+    #[test]
+    fn config_json_has_its_old_keys_in_their_old_order() {
+        let config = config(&["--folds", "5"]);
+        assert_eq!(serde_json::to_string_pretty(&config).unwrap(), SAVED);
+        assert_eq!(serde_json::from_str::<CnnRunConfig>(SAVED).unwrap(), config);
+    }
+
+    #[test]
+    fn what_takes_0_says_so() {
+        config(&["--weight-decay=0", "--mixup=0", "--gain=0", "--ema=0"]).check().unwrap();
+        for (option, value, expected) in [
+            ("weight-decay", "-1", "give a number from 0 to below 1000"),
+            ("mixup", "1000", "give a number from 0 to below 1000"),
+            ("gain", "-0.5", "give a number from 0 to below 1000"),
+            ("ema", "1", "give a number from 0 to below 1"),
+            ("lr", "0", "give a positive number below 1000"),
+            ("clip", "0", "give a positive number below 1000"),
+        ] {
+            let error = config(&[&format!("--{option}={value}")]).check().unwrap_err();
+            assert_eq!(error.to_string(), format!("`{option}` {value}: {expected}"));
         }
     }
 }

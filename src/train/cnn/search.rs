@@ -6,8 +6,9 @@
 //! inside the 80 %: the test part is not touched.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -19,7 +20,7 @@ use super::batches::Sample;
 use super::chart;
 use super::fit::FittedCnn;
 use super::options::{CnnRunConfig, FitOptions};
-use super::session::CnnSession;
+use super::prepare::CnnTraining;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::interrupt;
@@ -34,7 +35,7 @@ use crate::run::{
 /// search ends: two cores learn from 240 patches a second at 24 million.
 const MAX_MULTIPLY_ADDS: usize = 30_000_000;
 
-/// Of the architectures of one rung, one in so many goes on to the next.
+/// The share of architectures that goes on from one rung to the next: one in three.
 const HALVING_FACTOR: usize = 3;
 
 impl Trial {
@@ -138,15 +139,15 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
 ///
 /// # Errors
 /// [`Error::Interrupted`] on Ctrl-C, errors of the run's folder.
-pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
-    let config = &session.config;
+pub(super) fn run(training: &CnnTraining, run: &Run) -> Result<Trial> {
+    let config = &training.config;
     let mut board = match run.leaderboard()? {
         Some(board) => board,
-        None => begin(config, session.preprocessor.patch()),
+        None => begin(config, training.preprocessor.patch()),
     };
     let epochs = board.plan.iter().map(|(count, epochs)| count * epochs).sum::<usize>();
     let bar = progress::begin(epochs, "search", "epochs");
-    let (train, validation) = session.train_and_validation();
+    let (train, validation) = training.train_and_validation();
     let rungs: Vec<usize> = board.plan.iter().map(|(_, epochs)| *epochs).collect();
     for (rung, epochs) in rungs.into_iter().enumerate() {
         let count = board.plan[rung].0;
@@ -154,10 +155,9 @@ pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
         let started = Instant::now();
         let todo = board.due(rung, count);
         let board_cell = Mutex::new(&mut board);
-        in_parallel(config.search.jobs, todo.len(), |at| {
-            let trial = &todo[at];
-            let score = evaluate(session, trial, epochs, &train, &validation, &bar)?;
-            let mut board = board_cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        in_parallel(config.search.jobs, &todo, |trial| {
+            let score = evaluate(training, trial, epochs, &train, &validation, &bar)?;
+            let mut board = board_cell.lock().unwrap_or_else(PoisonError::into_inner);
             board.trials[trial.number - 1].rungs.push(score);
             board.seconds = before + started.elapsed().as_secs_f64();
             save(&board, run)
@@ -188,55 +188,54 @@ fn save(board: &Leaderboard, run: &Run) -> Result<()> {
 fn winner(board: &Leaderboard) -> Result<Trial> {
     board.best().cloned().ok_or_else(|| {
         let reason = if board.trials.is_empty() {
-            "no architecture fits; use larger --patch-frames or --mels"
+            "no architecture fits; use larger `patch-frames` or `mels`"
         } else {
-            "every architecture diverged; use a smaller --lr or --weight-decay"
+            "every architecture diverged; use a smaller `lr` or `weight-decay`"
         };
-        Error::Config(reason.to_owned())
+        Error::InvalidInput(reason.to_owned())
     })
 }
 
-/// Calls `each` with 0 to `count`, `jobs` at a time, and stops at the first error.
-fn in_parallel(jobs: usize, count: usize, each: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let error = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.min(count) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Atomic::SeqCst);
-                    if at >= count {
-                        return;
-                    }
-                    if let Err(e) = each(at) {
-                        next.store(count, Atomic::SeqCst);
-                        let mut error = error.lock().unwrap_or_else(|e| e.into_inner());
-                        error.get_or_insert(e);
-                        return;
-                    }
-                }
-            });
+/// Calls `each` with every item, `jobs` at a time, and stops at the first error.
+///
+/// Threads of our own and no pool of rayon's: the networks compute with rayon, and inside such a
+/// pool they would get no more than its `jobs` threads.
+fn in_parallel<T: Sync>(
+    jobs: usize,
+    items: &[T],
+    each: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
+    let left = Mutex::new(items.iter());
+    let queue = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || queue().next();
+    let work = || {
+        while let Some(item) = next() {
+            each(item).inspect_err(|_| *queue() = [].iter())?;
         }
-    });
-    match error.into_inner().unwrap_or_else(|e| e.into_inner()) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.min(items.len())).map(|_| scope.spawn(work)).collect();
+        let join = |worker: ScopedJoinHandle<'_, Result<()>>| {
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        workers.into_iter().try_for_each(join)
+    })
 }
 
 fn evaluate(
-    session: &CnnSession,
+    training: &CnnTraining,
     trial: &Trial,
     epochs: usize,
     train: &[Sample],
     validation: &[Sample],
     bar: &Bar,
 ) -> Result<Rung> {
-    interrupt::check("the search so far is saved; go on with --resume")?;
+    interrupt::check("the search so far is saved; go on with `resume`")?;
     let started = Instant::now();
-    let config = trial.apply(&session.config);
+    let config = trial.apply(&training.config);
     let options = FitOptions { epochs, patience: None, ..config.fit };
-    let mut task = session.task(&trial.cnn, session.config.seed);
+    let mut task = training.task(&trial.cnn, training.config.seed);
     (task.options, task.augmentation, task.quiet) = (&options, &config.augmentation, true);
     let mut watch = |_: &[_]| {
         bar.advance(1);
@@ -294,7 +293,7 @@ mod tests {
     fn what_diverged_has_no_score_and_other_errors_end_the_search() {
         let diverged = || Error::Diverged { step: 3, loss: f64::NAN, option: "lr", rate: 0.1 };
         assert_eq!(outcome(Err(diverged())).unwrap(), None);
-        let wrong = outcome(Err(Error::Config("kernel is 4".into())));
+        let wrong = outcome(Err(Error::InvalidInput("kernel is 4".into())));
         assert_eq!(wrong.unwrap_err().to_string(), "kernel is 4");
     }
 
@@ -318,16 +317,22 @@ mod tests {
 
     #[test]
     fn jobs_cover_everything_and_stop_at_an_error() {
+        let items: Vec<usize> = (0..10).collect();
         let done = Mutex::new(vec![]);
-        in_parallel(3, 10, |at| {
-            done.lock().unwrap().push(at);
+        in_parallel(3, &items, |at| {
+            done.lock().unwrap().push(*at);
             Ok(())
         })
         .unwrap();
         let mut done = done.into_inner().unwrap();
         done.sort_unstable();
-        assert_eq!(done, (0..10).collect::<Vec<_>>());
-        let refuse = |at| if at == 2 { Err(Error::Data("two".into())) } else { Ok(()) };
-        assert_eq!(in_parallel(1, 10, refuse).unwrap_err().to_string(), "two");
+        assert_eq!(done, items);
+        let seen = Mutex::new(vec![]);
+        let refuse = |at: &usize| {
+            seen.lock().unwrap().push(*at);
+            if *at == 2 { Err(Error::TooFew("two".into())) } else { Ok(()) }
+        };
+        assert_eq!(in_parallel(1, &items, refuse).unwrap_err().to_string(), "two");
+        assert_eq!(*seen.lock().unwrap(), [0, 1, 2]);
     }
 }

@@ -25,7 +25,8 @@ impl Spectrograms {
     /// Reads all of the collection that `config` names.
     ///
     /// # Errors
-    /// [`Error::Data`] if there is nothing to learn from; errors of the front end.
+    /// [`Error::NotFound`] or [`Error::TooFew`] if there is nothing to learn from; errors of the
+    /// front end.
     pub fn open(config: &CnnRunConfig) -> Result<Self> {
         let (mut dataset, source) = resolve(config.data.as_deref(), config.source)?;
         let preprocessor = preprocessor(config, &dataset, source)?;
@@ -61,7 +62,7 @@ fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogM
 
 fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Result<Preprocessor> {
     if source == Source::Pictures {
-        let mut first = Err(Error::Data(format!("{}: no pictures", dataset.root.display())));
+        let mut first = Err(Error::not_found(&dataset.root, "no pictures"));
         // The first may be damaged; what is wrong with it is said when all are read.
         for track in &dataset.tracks {
             first = PictureFrontEnd::like(&track.path, config.mels, config.patch_frames);

@@ -1,88 +1,116 @@
 //! Probabilities of an already trained run, as targets to learn from (Hinton et al. 2015).
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ndarray::Axis;
+use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
-use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::features::patches;
+use crate::features::Preprocessor;
 use crate::metrics::mean_probabilities;
 use crate::progress;
 use crate::run::Run;
-use crate::runtime::{self, Batch, Options, PatchInput};
+use crate::runtime::{self, Batch, Options, PatchInput, Session};
 
-/// Patches the teacher is given at a time.
+/// Patches the teacher is given at a time, and tracks that are read at a time.
 const BATCH: usize = 32;
 
-/// Fills in the teacher's probabilities of the tracks `learned` that its collection holds.
+/// What the run in `folder` says of those of the tracks `learned` (indices into `dataset`) that
+/// its collection has too: the track, and its mean probabilities `[classes]`.
 ///
 /// # Errors
-/// [`Error::Config`] if the run has other genres, or has learned from tracks of the test
+/// [`Error::Mismatch`] if the run has other genres, or has learned from tracks of the test
 /// part, which would reach the pupil through it; errors of the run and its data.
-pub fn ask(
+pub(super) fn teacher_probabilities(
     folder: &Path,
     split: &Split,
     dataset: &Dataset,
     learned: &[usize],
-    samples: &mut [Sample],
-) -> Result<()> {
+) -> Result<Vec<(usize, Vec<f32>)>> {
     let run = Run::open(folder)?;
-    let refuse =
-        |what: String| Err(Error::Config(format!("--teacher {}: {what}", folder.display())));
+    let refuse = |what| Err(Error::Mismatch(format!("`teacher` {}: {what}", folder.display())));
     if run.labels()? != split.genres {
         return refuse("it knows other genres than the collection has".to_owned());
     }
-    let theirs = run.split()?;
-    let test: HashSet<&String> = split.test.iter().collect();
-    if let Some(seen) = theirs.train.iter().chain(&theirs.validation).find(|id| test.contains(id)) {
+    if let Some(seen) = learned_from_test_part(&run.split()?, split) {
         return refuse(format!(
-            "it has learned from {seen}, which is in the test part; train it with --split on \
+            "it has learned from {seen}, which is in the test part; train it with `split` on \
              this run's split.json first"
         ));
     }
     let preprocessor = run.preprocessor()?;
-    let data = run.options()?.data();
-    let (their_data, _) = source::resolve(data.as_deref(), Some(Source::of(&preprocessor)))?;
-    let reader = preprocessor.reader()?;
-    let known: Vec<(usize, &Path)> = learned
-        .iter()
-        .filter_map(|at| {
-            let id = &dataset.tracks[*at].id;
-            let track = their_data.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
-            Some((*at, their_data.tracks[track].path.as_path()))
-        })
-        .collect();
+    let known = known(&run, &preprocessor, dataset, learned)?;
     if known.is_empty() {
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
     tracing::info!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
-    let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
-    let model = run.onnx_path();
-    let bar = progress::begin(known.len(), "teacher", "tracks");
-    let mut session = runtime::open(runtime::preferred(), &model, &Options::default())?;
+    probabilities(&run.onnx_path(), &preprocessor, &known, split.genres.len())
+}
+
+/// A track of the test part of `ours` that `theirs` gave to learn from.
+fn learned_from_test_part<'a>(theirs: &'a Split, ours: &Split) -> Option<&'a String> {
+    let test: HashSet<&String> = ours.test.iter().collect();
+    theirs.train.iter().chain(&theirs.validation).find(|id| test.contains(id))
+}
+
+/// Those of the tracks `learned` that the teacher's collection has, and their files there.
+fn known(
+    run: &Run,
+    preprocessor: &Preprocessor,
+    dataset: &Dataset,
+    learned: &[usize],
+) -> Result<Vec<(usize, PathBuf)>> {
+    let data = run.options()?.data();
+    let (theirs, _) = source::resolve(data.as_deref(), Some(Source::of(preprocessor)))?;
+    let file = |at: &usize| {
+        let id = &dataset.tracks[*at].id;
+        let track = theirs.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
+        Some((*at, theirs.tracks[track].path.clone()))
+    };
+    Ok(learned.iter().filter_map(file).collect())
+}
+
+/// What `model` says of each of `tracks`.
+fn probabilities(
+    model: &Path,
+    preprocessor: &Preprocessor,
+    tracks: &[(usize, PathBuf)],
+    classes: usize,
+) -> Result<Vec<(usize, Vec<f32>)>> {
+    let reader = preprocessor.reader()?;
+    let [frames, mels] = preprocessor.patch();
+    let bar = progress::begin(tracks.len(), "teacher", "tracks");
+    let mut session = runtime::open(runtime::preferred(), model, &Options::default())?;
     let input = PatchInput::new(&session.input().dims, frames, mels)
-        .map_err(|reason| Error::onnx(&model, reason))?;
-    for some in known.chunks(BATCH) {
+        .map_err(|reason| Error::onnx(model, reason))?;
+    let mut found = vec![];
+    for some in tracks.chunks(BATCH) {
         // Reading in parallel, the network one after another.
-        let log_mels: Vec<_> =
-            some.par_iter().map(|(_, path)| reader.read(path)).collect::<Result<_>>()?;
-        for ((at, _), log_mel) in some.iter().zip(log_mels) {
-            let patches = patches(&log_mel, frames, hop);
-            let mut probabilities = vec![];
-            for some in patches.axis_chunks_iter(Axis(0), input.batch.unwrap_or(BATCH)) {
-                let batch = Batch::new(some, input.batch);
-                let outputs = session.run(input.arrange(batch.rows()))?;
-                probabilities.extend_from_slice(batch.answers(&outputs[0]));
-            }
-            samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
+        let read: Vec<_> =
+            some.par_iter().map(|(_, path)| reader.patches(path)).collect::<Result<_>>()?;
+        for ((track, _), patches) in some.iter().zip(read) {
+            let of_patches = patch_probabilities(&mut *session, &input, &patches.values)?;
+            found.push((*track, mean_probabilities(&of_patches, classes)));
             bar.advance(1);
         }
     }
-    drop(bar);
-    Ok(())
+    Ok(found)
+}
+
+/// Probabilities `[patches, classes]`, row-major, of `patches` `[patches, frames, mels]`.
+fn patch_probabilities(
+    session: &mut dyn Session,
+    input: &PatchInput,
+    patches: &Array3<f32>,
+) -> Result<Vec<f32>> {
+    let mut probabilities = vec![];
+    for some in patches.axis_chunks_iter(Axis(0), input.batch.unwrap_or(BATCH)) {
+        let batch = Batch::new(some, input.batch);
+        let outputs = session.run(input.arrange(batch.rows()))?;
+        probabilities.extend_from_slice(batch.answers(&outputs[0]));
+    }
+    Ok(probabilities)
 }

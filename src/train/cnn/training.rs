@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::batches::Sample;
 use super::fit::{CnnTask, FittedCnn};
 use super::options::CnnRunConfig;
+use super::prepare::{CnnTraining, Fold};
 use super::search;
-use super::session::{CnnSession, Fold};
 use crate::charts::curves;
 use crate::dataset::source::Source;
 use crate::error::{Error, Result};
@@ -18,32 +18,47 @@ use crate::files;
 use crate::metrics::Epoch;
 use crate::model::{CnnEnsemble, Standardization};
 use crate::run::{
-    CnnMetrics, EnsembleSpec, Kept, Ledger, MemberMetrics, Metrics, Run, Score, Spec, names,
+    CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics, Prediction, Run, Score,
+    Spec, names,
 };
 use crate::train::checkpoint::{Checkpoints, load_module, module_bytes};
 use crate::train::collection;
 use crate::train::destination::Destination;
+use crate::train::prediction::TrackPrediction;
 use crate::train::trained::Trained;
 
 /// Trains as `config` says, after a search if it says so; the finished run.
 ///
 /// # Errors
-/// [`Error::Config`] and [`Error::Data`] before anything is written;
-/// [`Error::Interrupted`] on Ctrl-C, after which the run can be resumed.
+/// [`Error::OutOfRange`] for a wrong option, [`Error::TooFew`] or [`Error::Mismatch`] for a wrong
+/// collection or split and [`Error::TestPartUsed`] for a second search, before anything is
+/// written; [`Error::Occupied`] for a taken folder; [`Error::Diverged`]; [`Error::Interrupted`]
+/// on Ctrl-C, after which the run can be resumed.
 pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run> {
     let started = Instant::now();
     let resumed = destination.resumed().map(Run::split).transpose()?;
     let is_new = resumed.is_none();
-    let mut session = CnnSession::prepare(config.clone(), resumed)?;
+    let mut training = CnnTraining::prepare(config.clone(), resumed)?;
     if is_new && config.search.search {
-        Ledger::open(destination.runs())?.check_search(&session.split, config.search.again)?;
+        Ledger::open(destination.runs())?.check_search(&training.split, config.search.again)?;
     }
-    let run = session.open_run(&destination)?;
-    let trained = session.search_and_train(&run);
+    let run = training.open_run(&destination)?;
+    let trained = training.search_and_train(&run);
     if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
-    session.finish(&run, trained?, started, !is_new)?;
+    let (networks, validation) = trained?;
+    let members: Vec<MemberMetrics> = networks.iter().map(FittedCnn::metrics).collect();
+    let ensemble = CnnEnsemble { members: networks.into_iter().map(|cnn| cnn.model).collect() };
+    let tested = training.predict(&ensemble, &training.parts.test);
+    let test_uses = training.count_look(&run, is_new)?;
+    let parameters = ensemble.num_params();
+    run.save_model(Spec::Custom(training.spec(&ensemble)), &Trained::Custom(ensemble))?;
+    let cnn = training.cnn_metrics(members, validation, test_uses);
+    let metrics = training.metrics(cnn, parameters, &tested, started.elapsed().as_secs_f64());
+    run.save_results(&metrics, &training.predictions(&tested))?;
+    run.checkpoints().remove()?;
+    run.remove_replaced()?;
     Ok(run)
 }
 
@@ -53,12 +68,13 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
 /// # Errors
 /// Those of [`train_cnn`].
 pub fn validate_cnn(config: &CnnRunConfig) -> Result<(Vec<MemberMetrics>, Option<Score>)> {
-    let session = CnnSession::prepare(config.clone(), None)?;
-    let (members, validation) = session.train(None)?;
-    Ok((members.iter().map(FittedCnn::metrics).collect(), validation))
+    let training = CnnTraining::prepare(config.clone(), None)?;
+    let (networks, validation) = training.train(None)?;
+    Ok((networks.iter().map(FittedCnn::metrics).collect(), validation))
 }
 
-impl CnnSession {
+/// Training.
+impl CnnTraining {
     fn search_and_train(&mut self, run: &Run) -> Result<(Vec<FittedCnn>, Option<Score>)> {
         if self.config.search.search {
             let winner = search::run(self, run)?;
@@ -67,7 +83,8 @@ impl CnnSession {
         self.train(Some(run))
     }
 
-    /// Trains every network that is not yet trained.
+    /// Trains every network that is not yet trained; all of them, and their score on all
+    /// validation tracks.
     fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
         let (mut networks, mut history, mut scores) = (vec![], vec![], vec![]);
         let folds = self.folds()?;
@@ -92,45 +109,54 @@ impl CnnSession {
         }
         Ok((networks, Score::pooled(&scores)))
     }
+}
 
-    /// Tests the networks, once, and writes what a finished run has.
-    fn finish(
-        &self,
-        run: &Run,
-        (members, validation): (Vec<FittedCnn>, Option<Score>),
-        started: Instant,
-        resumed: bool,
-    ) -> Result<()> {
-        let cnn = self.config.architecture();
-        let metrics: Vec<MemberMetrics> = members.iter().map(FittedCnn::metrics).collect();
-        let ensemble =
-            CnnEnsemble { members: members.into_iter().map(|fitted| fitted.model).collect() };
-        let spec = EnsembleSpec {
-            cnn: cnn.clone(),
+/// What a finished run has.
+impl CnnTraining {
+    /// Writes down that the run has looked at the test part; how often that has happened.
+    fn count_look(&self, run: &Run, is_new: bool) -> Result<usize> {
+        // Given as ".", it would have no parent.
+        let folder = run.folder().canonicalize().map_err(Error::io(run.folder()))?;
+        let mut ledger = Ledger::open(folder.parent().unwrap_or(Path::new(".")))?;
+        let look = Look::new(&self.split, &folder, self.config.search.search);
+        if is_new { ledger.record(look) } else { ledger.record_once(look) }
+    }
+
+    fn spec(&self, ensemble: &CnnEnsemble) -> EnsembleSpec {
+        EnsembleSpec {
+            cnn: self.config.architecture(),
             members: ensemble.members.len(),
             input: self.preprocessor.patch(),
             classes: self.classes(),
-        };
-        let parameters = ensemble.num_params();
-        let found = self.predict(&ensemble, &self.parts.test);
-        // Given as ".", it would have no parent.
-        let folder = run.folder().canonicalize().map_err(Error::io(run.folder()))?;
-        let runs = folder.parent().unwrap_or(Path::new("."));
-        let search = self.config.search.search;
-        let test_uses = Ledger::open(runs)?.record(&self.split, &folder, search, resumed)?;
-        run.save_model(Spec::Custom(spec), &Trained::Custom(ensemble))?;
-        let teacher = self.config.teacher.as_ref().map(|run| run.display().to_string());
-        let cnn = CnnMetrics {
+        }
+    }
+
+    fn cnn_metrics(
+        &self,
+        members: Vec<MemberMetrics>,
+        validation: Option<Score>,
+        test_uses: usize,
+    ) -> CnnMetrics {
+        CnnMetrics {
             name: self.name(),
             source: Source::of(&self.preprocessor),
-            architecture: cnn,
-            members: metrics,
+            architecture: self.config.architecture(),
+            members,
             validation,
-            teacher,
+            teacher: self.config.teacher.as_ref().map(|run| run.display().to_string()),
             test_uses,
-        };
-        let test = &self.parts.test;
-        let metrics = Metrics {
+        }
+    }
+
+    fn metrics(
+        &self,
+        cnn: CnnMetrics,
+        parameters: usize,
+        tested: &[TrackPrediction],
+        seconds: f64,
+    ) -> Metrics {
+        let (test, seed) = (&self.parts.test, self.config.seed);
+        Metrics {
             data: collection::training_data(&self.dataset),
             backbone: None,
             cnn: Some(cnn),
@@ -140,13 +166,14 @@ impl CnnSession {
             frozen_validation: None,
             unfrozen_validation: None,
             kept: Kept::FromScratch,
-            test: collection::part_metrics(&self.dataset, &found, test, self.config.seed),
+            test: collection::part_metrics(&self.dataset, tested, test, seed),
             cross_validation: None,
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        run.save_results(&metrics, &collection::predictions(&self.dataset, &found, test))?;
-        run.checkpoints().remove()?;
-        run.forget_replaced()
+            seconds,
+        }
+    }
+
+    fn predictions(&self, tested: &[TrackPrediction]) -> Vec<Prediction> {
+        collection::predictions(&self.dataset, tested, &self.parts.test)
     }
 }
 

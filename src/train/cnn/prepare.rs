@@ -8,7 +8,7 @@ use super::batches::Sample;
 use super::fit::{CnnTask, predict};
 use super::options::CnnRunConfig;
 use super::source::Spectrograms;
-use super::teacher;
+use super::teacher::teacher_probabilities;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::Result;
 use crate::features::{LogMel, Preprocessor};
@@ -16,11 +16,11 @@ use crate::model::{CnnEnsemble, burn_device};
 use crate::run::{CnnConfig, Run};
 use crate::train::collection;
 use crate::train::destination::Destination;
-use crate::train::fit::TrackPrediction;
+use crate::train::prediction::TrackPrediction;
 
 /// A collection with its split, ready to learn from.
 #[derive(Debug)]
-pub struct CnnSession {
+pub(super) struct CnnTraining {
     pub(super) config: CnnRunConfig,
     pub(super) device: Device,
     pub(super) dataset: Dataset,
@@ -36,28 +36,29 @@ pub(super) struct Fold {
     pub validation: Vec<usize>,
 }
 
-impl CnnSession {
+impl CnnTraining {
     /// Reads the collection; `split` where there already is one.
     ///
     /// # Errors
-    /// [`Error::Config`], [`Error::Data`].
-    pub fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
+    /// Of the options, the collection and the teacher.
+    pub(super) fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
         let device = burn_device(config.device)?;
         let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
-        collection::report_origin(&dataset, config.data.is_some());
+        collection::report_origin(&dataset, config.data.as_deref());
         collection::report_skipped(&dataset, config.strict)?;
         if !config.search.search {
             config.architecture().check(preprocessor.patch())?;
         }
-        let shares = [config.test_fraction, config.validation_fraction];
-        let make = || collection::split(&config.split, shares, config.seed, &dataset);
+        let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts);
         if let Some(run) = &config.teacher {
-            let learned: Vec<usize> = [&parts.train[..], &parts.validation[..]].concat();
-            teacher::ask(run, &split, &dataset, &learned, &mut samples)?;
+            let learned = [&parts.train[..], &parts.validation].concat();
+            for (track, probabilities) in teacher_probabilities(run, &split, &dataset, &learned)? {
+                samples[track].teacher = Some(probabilities);
+            }
         }
         Ok(Self { config, device, dataset, samples, preprocessor, split, parts })
     }
@@ -93,7 +94,7 @@ impl CnnSession {
         self.dataset.genres.len()
     }
 
-    /// The task for an architecture, the rest being as this session is told.
+    /// The task for an architecture, the rest being as the options say.
     pub(super) fn task<'b>(&'b self, cnn: &'b CnnConfig, seed: u64) -> CnnTask<'b> {
         CnnTask {
             cnn,

@@ -1,0 +1,35 @@
+//! What a network says of a track, and the score that it earns.
+
+use crate::metrics::{argmax, mean_probabilities};
+use crate::run::Score;
+
+/// A track's probabilities: of each patch, and their mean.
+#[derive(Clone, Debug)]
+pub struct TrackPrediction {
+    /// `[patches, classes]`, row-major.
+    pub patches: Vec<f32>,
+    /// The mean over patches, `[classes]`.
+    pub mean: Vec<f32>,
+}
+
+impl TrackPrediction {
+    /// From the probabilities of a track's patches.
+    pub fn new(patches: Vec<f32>, classes: usize) -> Self {
+        Self { mean: mean_probabilities(&patches, classes), patches }
+    }
+}
+
+impl Score {
+    /// The score of `predictions` against `labels`; none if there are no tracks.
+    pub fn of(predictions: &[TrackPrediction], labels: &[usize]) -> Option<Self> {
+        if labels.is_empty() {
+            return None;
+        }
+        let count = labels.len() as f64;
+        let pairs = || predictions.iter().zip(labels);
+        let loss =
+            pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
+        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(**label)).count();
+        Some(Self { loss: loss / count, accuracy: right as f64 / count })
+    }
+}
