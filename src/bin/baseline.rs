@@ -1,12 +1,11 @@
 //! Trains classical models on hand-made features.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use genre_transfer::baseline::{self, Config, Destination};
-use genre_transfer::cli;
+use genre_transfer::cli::{self, NewRunArgs};
 use genre_transfer::train::check_name;
 
 const EXAMPLES: &str = "Examples:
@@ -19,22 +18,20 @@ my.csv may come from extract-features. Hyper-parameters are chosen by cross-vali
 within the training part, with all windows of a song on the same side. Each model is
 exported to RUN/model.onnx: input features [batch, 57], output probabilities.";
 
+const NAME: &str = "How the run folders begin: NAME-svm [default: the model and the table, \
+                    numbered if taken]";
+const FORCE: &str = "Replace runs of that name";
+
 /// Train k-NN, logistic regression, SVM, random forest, gradient boosting and an MLP on
 /// hand-made features.
 #[derive(Parser)]
 #[command(name = "baseline", version, after_help = EXAMPLES)]
+#[command(mut_arg("name", |arg| arg.help(NAME)), mut_arg("force", |arg| arg.help(FORCE)))]
 struct Cli {
     #[command(flatten)]
     config: Config,
-    /// Folder for the runs
-    #[arg(long, default_value = "runs", value_name = "DIR")]
-    runs: PathBuf,
-    /// How the run folders begin: NAME-svm [default: the model and the table, numbered if taken]
-    #[arg(long)]
-    name: Option<String>,
-    /// Replace runs of that name
-    #[arg(long, requires = "name")]
-    force: bool,
+    #[command(flatten)]
+    run: NewRunArgs,
     /// Print the results as JSON on standard output
     #[arg(long)]
     json: bool,
@@ -46,10 +43,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     cli::stop_on_ctrl_c()?;
-    if let Some(name) = &cli.name {
+    let NewRunArgs { runs, name, force } = cli.run;
+    if let Some(name) = &name {
         check_name(name)?;
     }
-    let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
+    let destination = Destination { runs, name, force };
     let runs = baseline::train(&cli.config, &destination)?;
     if cli.json {
         cli::println(cli::baseline_summary::json(&runs)?)

@@ -31,7 +31,7 @@ struct Cli {
     /// The table to write
     #[arg(short, long, default_value = "features.csv", value_name = "FILE")]
     output: PathBuf,
-    /// Cut recordings into windows of so many seconds, a row each
+    /// Cut recordings into windows of this many seconds, a row each
     #[arg(long, value_name = "SECONDS")]
     window: Option<f64>,
     /// Make an unreadable recording an error instead of skipping it
@@ -76,31 +76,38 @@ fn run(cli: &Cli) -> Result<()> {
 
 /// What to describe, and what cannot be.
 fn recordings(cli: &Cli) -> Result<(Vec<Recording>, Vec<Skipped>)> {
-    let paths = &cli.paths;
-    if let [folder] = &paths[..]
-        && folder.is_dir()
-    {
-        let dataset = Dataset::scan(folder, EXTENSIONS)?;
-        for skipped in &dataset.skipped {
-            genre_transfer::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
-        }
-        if let (true, Some(first)) = (cli.strict, dataset.skipped.first()) {
-            bail!("{}: {} (--strict)", first.path.display(), first.reason);
-        }
-        let found = dataset.recordings();
-        let what = "no recordings in genre folders; give the files themselves";
-        ensure!(!found.is_empty(), "{}: {what}", folder.display());
-        return Ok((found, dataset.skipped));
+    match &cli.paths[..] {
+        [folder] if folder.is_dir() => in_folder(folder, cli.strict),
+        files => Ok((alone(files)?, vec![])),
     }
-    let folder = paths.iter().find(|path| path.is_dir());
-    let what = "a folder among other paths; give one folder, or files";
-    ensure!(folder.is_none(), "{}: {what}", folder.unwrap_or(&PathBuf::new()).display());
+}
+
+/// The recordings in the genre folders of `folder`.
+fn in_folder(folder: &Path, strict: bool) -> Result<(Vec<Recording>, Vec<Skipped>)> {
+    let dataset = Dataset::scan(folder, EXTENSIONS)?;
+    for skipped in &dataset.skipped {
+        genre_transfer::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+    }
+    if strict && let Some(first) = dataset.skipped.first() {
+        bail!("{}: {} (--strict)", first.path.display(), first.reason);
+    }
+    let found = dataset.recordings();
+    let what = "no recordings in genre folders; give the files themselves";
+    ensure!(!found.is_empty(), "{}: {what}", folder.display());
+    Ok((found, dataset.skipped))
+}
+
+/// Recordings without a genre.
+fn alone(files: &[PathBuf]) -> Result<Vec<Recording>> {
+    if let Some(folder) = files.iter().find(|path| path.is_dir()) {
+        bail!("{}: a folder among other paths; give one folder, or files", folder.display());
+    }
     let one = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
         // Files of the same name must not look alike.
-        let alone = paths.iter().filter(|other| other.file_name() == Some(name)).count() == 1;
-        let name = if alone { Path::new(name) } else { path };
+        let unique = files.iter().filter(|other| other.file_name() == Some(name)).count() == 1;
+        let name = if unique { Path::new(name) } else { path };
         Recording { name: name.to_string_lossy().into_owned(), path: path.clone(), genre: None }
     };
-    Ok((paths.iter().map(one).collect(), vec![]))
+    Ok(files.iter().map(one).collect())
 }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use genre_transfer::cli::{self, RunArgs};
 use genre_transfer::run::Run;
-use genre_transfer::train::Destination;
 use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
-use genre_transfer::{cli, export};
 
 // Maps of every layer come and go at each step; glibc gives such large blocks back to the
 // kernel, which clears them page by page: a tenth of the time.
@@ -31,9 +30,13 @@ An architecture in TOML (fields left out are those of the preset simple):
 
 The trained model is exported to RUN/model.onnx and checked in ort and tract.";
 
+const NAME: &str = "Name of the run [default: architecture and data, numbered if taken]";
+const RESUME: &str = "Go on with an interrupted run or search, with its own options";
+
 /// Train a CNN from scratch to tell music genres apart.
 #[derive(Parser)]
 #[command(name = "train-cnn", version, after_help = EXAMPLES)]
+#[command(mut_arg("name", |arg| arg.help(NAME)), mut_arg("resume", |arg| arg.help(RESUME)))]
 struct Cli {
     #[command(flatten)]
     config: CnnRunConfig,
@@ -43,21 +46,8 @@ struct Cli {
     /// Train and score the validation part only: no look at the test part, no run
     #[arg(long, conflicts_with_all = ["search", "name"])]
     validate: bool,
-    /// Folder for the runs
-    #[arg(long, default_value = "runs", value_name = "DIR")]
-    runs: PathBuf,
-    /// Name of the run [default: architecture and data, numbered if taken]
-    #[arg(long)]
-    name: Option<String>,
-    /// Replace a run of that name
-    #[arg(long, requires = "name")]
-    force: bool,
-    /// Go on with an interrupted run or search, with its own options
-    #[arg(long, value_name = "RUN")]
-    resume: Option<PathBuf>,
-    /// Print the results as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 fn main() -> ExitCode {
@@ -74,28 +64,13 @@ fn run(mut cli: Cli) -> Result<()> {
     if cli.validate {
         return validate(&cli);
     }
-    let (config, destination) = match &cli.resume {
-        Some(folder) => {
-            let run = Run::resume(folder)?;
-            (run.cnn_config()?, Destination::Resume(run))
-        }
-        None => {
-            let destination = Destination::of(&cli.runs, cli.name.as_deref(), cli.force)?;
-            (cli.config, destination)
-        }
-    };
-    let run = train_cnn(&config, destination)?;
-    let exported = export::export(&run, &run.onnx_path(), &export::Options::LOG_MEL)?;
-    if cli.json {
-        cli::println(cli::finetune_summary::json(&run, &exported)?)
-    } else {
-        cli::print(cli::finetune_summary::text(&run, &exported)?)
-    }
+    let (config, destination) = cli.run.start(cli.config, Run::cnn_config)?;
+    cli.run.finish(&train_cnn(&config, destination)?)
 }
 
 fn validate(cli: &Cli) -> Result<()> {
     let (members, score) = validate_cnn(&cli.config)?;
-    if cli.json {
+    if cli.run.json {
         let json = serde_json::json!({
             "validation": score,
             "members": members,

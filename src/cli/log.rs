@@ -3,9 +3,6 @@
 use std::fmt;
 use std::io;
 
-use super::program::flag;
-use crate::error::name_options;
-
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -13,6 +10,9 @@ use tracing_subscriber::fmt::{self as layer, FmtContext};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::flag::flag;
+use crate::error::name_options;
 
 /// Prints every note of this crate from now on, a line each; those of other crates are left
 /// out. What cannot be written is lost in silence: nobody reads a closed standard error.

@@ -3,12 +3,18 @@
 mod bar;
 #[cfg(feature = "train")]
 pub mod baseline_summary;
-#[cfg(feature = "train")]
-pub mod finetune_summary;
+mod flag;
 mod interrupt;
 mod log;
+#[cfg(feature = "train")]
+mod network_summary;
 mod program;
+#[cfg(feature = "train")]
+mod run_args;
 
 pub use bar::bar;
+pub use flag::flag;
 pub use interrupt::stop_on_ctrl_c;
-pub use program::{flag, main, parse, parse_resumable, print, println};
+pub use program::{main, parse, parse_resumable, print, println};
+#[cfg(feature = "train")]
+pub use run_args::{NewRunArgs, RunArgs};

@@ -4,14 +4,15 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::bar::Bars;
-use super::log;
-use crate::error::Error;
-use crate::progress;
-
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Parser};
+
+use super::bar::Bars;
+use super::flag::flag;
+use super::log;
+use crate::error::Error;
+use crate::progress;
 
 /// The program's arguments, as [`Parser::parse`] has them, except that a negative number
 /// is the value of the option before it: the option's own check then says what is wrong.
@@ -19,8 +20,8 @@ pub fn parse<T: Parser>() -> T {
     T::from_arg_matches(&command::<T>().get_matches()).unwrap_or_else(|error| error.exit())
 }
 
-/// The same for a program whose `--resume` goes on with a run's own options: besides it only
-/// those in `beside` can be given.
+/// The arguments, as [`parse`] has them, of a program whose `--resume` goes on with a run's own
+/// options: besides it only those in `beside` can be given.
 pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
     let mut command = command::<T>();
     let matches = command.get_matches_mut();
@@ -29,7 +30,9 @@ pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
         let id = argument.get_id().as_str();
         id != "resume" && !beside.contains(&id) && given(id)
     });
-    if let (true, Some(name)) = (given("resume"), other.and_then(Arg::get_long)) {
+    if given("resume")
+        && let Some(name) = other.and_then(Arg::get_long)
+    {
         let text = format!("--{name} cannot be given with --resume, which takes the run's own");
         command.error(ErrorKind::ArgumentConflict, text).exit();
     }
@@ -42,9 +45,10 @@ fn command<T: Parser>() -> Command {
     })
 }
 
-/// Runs a program's body, with the library's notes and progress on standard error. Exit code 0 on success, 1 on failure with one line
-/// `name: error` on standard error, 130 when interrupted; clap itself exits with 2
-/// on wrong usage.
+/// Runs a program's body, with the library's notes and progress on standard error.
+///
+/// Exit code 0 on success, 1 on failure with one line `name: error` on standard error, 130 when
+/// interrupted; clap itself exits with 2 on wrong usage.
 pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     log::print_notes();
     progress::show_with(Bars);
@@ -52,23 +56,16 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            let Some(ours) = error.downcast_ref::<Error>() else {
+                crate::say!("{name}: {error:#}");
+                return ExitCode::FAILURE;
+            };
             // Our own errors already name their cause; `{:#}` would say it twice.
-            let ours = error.downcast_ref::<Error>();
-            match ours {
-                Some(ours) => crate::say!("{name}: {}", ours.naming_options(flag)),
-                None => crate::say!("{name}: {error:#}"),
-            }
-            match ours {
-                Some(Error::Interrupted(_)) => ExitCode::from(130),
-                _ => ExitCode::FAILURE,
-            }
+            crate::say!("{name}: {}", ours.naming_options(flag));
+            let interrupted = matches!(ours, Error::Interrupted(_));
+            if interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
-}
-
-/// An option as a program's flag.
-pub fn flag(option: &str) -> String {
-    format!("--{option}")
 }
 
 /// A line of a program on standard error. `eprintln!` would panic where nobody reads that.

@@ -115,28 +115,21 @@ pub(super) fn module_bytes<M: Module>(module: &M, path: &Path) -> Result<Bytes> 
     module.clone().into_record().into_bytes().map_err(|e| Error::format(path, e))
 }
 
-/// Writes a module's parameters in burn's own format, whole or not at all.
-///
-/// # Errors
-/// [`Error::Io`] if the file cannot be written.
-pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<()> {
-    files::write(path, &module_bytes(module, path)?)
-}
-
-/// Writes a module's parameters as [`save_module`] does, but without their random identities, which only an optimizer needs:
-/// equal weights give equal files.
+/// Writes a module's parameters in burn's own format, whole or not at all, but without their
+/// random identities, which only an optimizer needs: equal weights give equal files.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
 pub fn save_weights<M: Module>(path: &Path, module: &M) -> Result<()> {
     let wrong = |e: burn_pack::Error| Error::format(path, e);
-    let bytes = module.clone().into_record().into_bytes().map_err(|e| Error::format(path, e))?;
+    let bytes = module_bytes(module, path)?;
     let mut tensors = Reader::from_bytes(bytes).and_then(Reader::into_tensors).map_err(wrong)?;
     tensors.iter_mut().for_each(|tensor| tensor.param_id = None);
     files::write(path, &Writer::new(tensors).into_bytes().map_err(wrong)?)
 }
 
-/// Reads parameters written by [`save_module`] or [`save_weights`] into `module`, whose shape they must fit.
+/// Reads parameters that [`module_bytes`] or [`save_weights`] made into `module`, whose shape
+/// they must fit.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is damaged or

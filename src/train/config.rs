@@ -1,4 +1,4 @@
-//! What a fine-tuning run is told to do: command-line options, saved with the run.
+//! Options of a fine-tuning run: those of the command line, saved with the run.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -47,9 +47,9 @@ impl FromStr for Unfreeze {
         if text == "all" {
             return Ok(Self::All);
         }
-        let layers = text.parse().map_err(|_| {
-            Error::InvalidInput("give a number of layers, or \"all\"".to_owned())
-        })?;
+        let layers = text
+            .parse()
+            .map_err(|_| Error::InvalidInput("give a number of layers, or \"all\"".to_owned()))?;
         Ok(NonZeroUsize::new(layers).map_or(Self::None, Self::Last))
     }
 }

@@ -65,8 +65,6 @@ pub struct Embedded {
     pub skipped: Vec<Skipped>,
     /// Tracks shorter than one patch, padded with silence.
     pub padded: usize,
-    /// Tracks whose embeddings were already on disk.
-    pub cached: usize,
 }
 
 /// The embeddings of all tracks of `dataset`, in parallel over files.
@@ -98,12 +96,7 @@ pub fn embed(
     };
     let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
     drop(bar);
-    let mut embedded = Embedded {
-        tracks: vec![],
-        skipped: vec![],
-        padded: 0,
-        cached: embedder.cached.into_inner(),
-    };
+    let mut embedded = Embedded { tracks: vec![], skipped: vec![], padded: 0 };
     for result in results {
         match result {
             Ok(found) => {
@@ -119,8 +112,6 @@ pub fn embed(
     Ok(embedded)
 }
 
-type Counter = std::sync::atomic::AtomicUsize;
-
 /// A backbone ready to embed tracks from several threads.
 struct Embedder {
     reader: Reader,
@@ -131,7 +122,6 @@ struct Embedder {
     fixed_sizes: bool,
     folder: PathBuf,
     warned: AtomicBool,
-    cached: Counter,
 }
 
 impl Embedder {
@@ -169,14 +159,12 @@ impl Embedder {
             sessions: sessions.into_iter().map(Mutex::new).collect(),
             folder,
             warned: AtomicBool::new(false),
-            cached: Counter::new(0),
         })
     }
 
     fn track(&self, track: &Track) -> Result<Embeddings> {
         let entry = self.folder.join(&track.sha256);
         if let Some(found) = read_entry(&entry) {
-            self.cached.fetch_add(1, Ordering::Relaxed);
             return Ok(found);
         }
         let Patches { values, padded } = self.reader.patches(&track.path)?;

@@ -24,8 +24,8 @@ use crate::model::import::{Imported, import};
 use crate::model::{Backbone, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
-    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Prediction, Proof, Run, Score,
-    Spec, names,
+    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Prediction, Proof, Run,
+    Score, Spec, names,
 };
 use crate::runtime;
 
@@ -66,7 +66,7 @@ struct Heads {
     /// The one that early stopping chose.
     stopped: Fitted,
     /// The one to use: trained again on training and validation part together, for as many
-    /// epochs, unless told otherwise.
+    /// epochs; with `no_refit` the same as `stopped`.
     refit: Fitted,
 }
 
@@ -117,9 +117,7 @@ impl<'a> FineTuning<'a> {
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts);
         let fold_splits = match &folds {
-            Some(folds) => {
-                folds.splits(config.split.validation_fraction, config.seed, &dataset)?
-            }
+            Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
             None => vec![],
         };
         Ok(Self { config, device, dataset, backbone, embeddings, split, parts, folds, fold_splits })

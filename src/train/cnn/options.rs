@@ -1,4 +1,4 @@
-//! What a CNN's training is told to do: command-line options, saved with the run.
+//! Options of a CNN's training: those of the command line, saved with the run.
 
 use std::path::{Path, PathBuf};
 

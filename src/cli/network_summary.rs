@@ -1,4 +1,4 @@
-//! A finished run in a few lines.
+//! A finished run of a network in a few lines.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn certainty([low, high]: [f64; 2]) -> String {
     }
 }
 
-/// The lines that `finetune` ends with.
+/// The lines that `finetune` and `train-cnn` end with.
 ///
 /// # Errors
 /// Errors of the run's files.

@@ -1,0 +1,6 @@
+//! How a program writes an option.
+
+/// An option as a program's flag.
+pub fn flag(option: &str) -> String {
+    format!("--{option}")
+}
