@@ -407,6 +407,7 @@ fn options_out_of_range_are_refused() {
         ("--backbone-lr", "0", 1, "positive rate"),
         ("--backbone-lr", "-1", 1, "--backbone-lr -1: give a positive rate"),
         ("--weight-decay", "-0.5", 1, "--weight-decay -0.5"),
+        ("--weight-decay", "1000", 1, "--weight-decay 1000: give a rate from 0 to below 1000"),
         ("--test-fraction", "-0.25", 1, "--test-fraction -0.25"),
         ("--seed", "-1", 2, "--seed"),
         ("--unfreeze", "-1", 2, "--unfreeze"),

@@ -362,6 +362,7 @@ fn wrong_options_are_refused_before_anything_is_written() {
         assert_eq!(desk.names("runs"), [""; 0], "{more:?}");
     };
     refused(&["--lr", "-1"], 1, &["--lr -1"]);
+    refused(&["--mixup", "-1"], 1, &["--mixup -1: give a number from 0 to below 1000"]);
     refused(&["--warm-up", "1.5"], 1, &["--warm-up"]);
     refused(&["--folds", "1"], 1, &["--folds", "at least 2"]);
     refused(&["--batch", "0"], 1, &["--batch", "at least 1"]);

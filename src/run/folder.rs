@@ -427,3 +427,49 @@ impl Run {
         self.write(names::METRICS, metrics)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_can_tell_why_a_run_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let refused = |words: &str| {
+            let error = Run::open(&path).unwrap_err();
+            assert!(error.to_string().ends_with(words), "{error}");
+            error
+        };
+        let is_missing = |error: &Error| matches!(error, Error::NotFound { .. });
+        assert!(is_missing(&refused("no such run; finetune prints the folder it writes")));
+        assert!(is_missing(&Run::resume(&path).unwrap_err()));
+        let run = Run::create(&path).unwrap();
+        assert!(matches!(Run::create(&path), Err(Error::Occupied { .. })));
+        assert!(matches!(Run::replace(&path), Err(Error::Occupied { .. })), "it is no run");
+        assert!(is_missing(&refused("no run: it has no config.json")));
+        fs::write(run.path(names::CONFIG), r#"{"features": "30"}"#).unwrap();
+        assert!(is_missing(&refused("training is not complete; go on with `resume`")));
+        fs::write(run.path(names::METRICS), r#"{"kind": "baseline"}"#).unwrap();
+        let baseline = refused("not baselines");
+        assert!(matches!(baseline, Error::Unsupported { .. }));
+        let other = run.options_of::<RunOptions>(Program::Finetune).unwrap_err();
+        assert!(matches!(other, Error::Unsupported { .. }));
+        assert!(other.to_string().ends_with("no run of finetune: baseline has made it"));
+        run.options_of::<RunOptions>(Program::Baseline).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_is_replaced_comes_back_if_the_new_one_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let old = Run::create(&path).unwrap();
+        fs::write(old.path(names::CONFIG), "{}").unwrap();
+        let new = Run::replace(&path).unwrap();
+        assert!(!new.is_run(), "the new one is empty");
+        new.give_up();
+        assert!(old.is_run());
+        Run::replace(&path).unwrap().remove_replaced().unwrap();
+        assert!(!old.is_run());
+    }
+}
