@@ -176,12 +176,13 @@ fn unexpected(reply: Reply) -> Cause {
     format!("the child process answered {reply:?}").into()
 }
 
-/// The child: what `bench-runtimes --case` does until its standard input ends.
+/// The child: what the program of a plan does with the one argument `--case`, until its
+/// standard input ends. `option` writes an option as that program has it.
 ///
 /// # Errors
 /// [`Error::Io`] if standard input or output breaks; whatever the runtime says goes to
 /// the parent as an answer.
-pub fn serve() -> Result<()> {
+pub fn serve(option: fn(&str) -> String) -> Result<()> {
     let stdio = |e| Error::io("standard input or output")(e);
     let mut lines = io::stdin().lock().lines();
     let Some(first) = lines.next() else { return Ok(()) };
@@ -190,11 +191,11 @@ pub fn serve() -> Result<()> {
             say(&Reply::Opened(opened)).map_err(stdio)?;
             open
         }
-        Err(error) => return say(&Reply::Failed(error.to_string())).map_err(stdio),
+        Err(error) => return say(&Reply::Failed(error.naming_options(option))).map_err(stdio),
     };
     for line in lines {
         let reply = parse(&line.map_err(stdio)?).and_then(|order| open.obey(order));
-        say(&reply.unwrap_or_else(|e| Reply::Failed(e.to_string()))).map_err(stdio)?;
+        say(&reply.unwrap_or_else(|e| Reply::Failed(e.naming_options(option)))).map_err(stdio)?;
     }
     Ok(())
 }
