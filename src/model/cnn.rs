@@ -151,7 +151,7 @@ impl SpatialSpec {
     /// The output's `[channels, height, width]` for an input of that form.
     ///
     /// # Errors
-    /// [`Error::Config`] if the layer does not fit the input: other channels, or
+    /// [`Error::Mismatch`] if the layer does not fit the input: other channels, or
     /// a window larger than the padded image.
     pub fn output(&self, input: [usize; 3]) -> Result<[usize; 3]> {
         let [channels, height, width] = input;
@@ -159,7 +159,7 @@ impl SpatialSpec {
             if expected == channels {
                 Ok(())
             } else {
-                Err(Error::Config(format!(
+                Err(Error::Mismatch(format!(
                     "layer {self:?} takes {expected} channels but is given {channels}"
                 )))
             }
@@ -171,7 +171,7 @@ impl SpatialSpec {
                 if padded >= reach && kernel[axis] > 0 && stride[axis] > 0 {
                     Ok((padded - reach) / stride[axis] + 1)
                 } else {
-                    Err(Error::Config(format!(
+                    Err(Error::Mismatch(format!(
                         "layer {self:?} does not fit an image of {height} x {width}"
                     )))
                 }
@@ -199,7 +199,7 @@ impl CnnSpec {
     /// Features that leave the last layer: the embedding's size.
     ///
     /// # Errors
-    /// [`Error::Config`] if the layers do not fit each other.
+    /// [`Error::Mismatch`] if the layers do not fit each other.
     pub fn features(&self) -> Result<usize> {
         let mut shape = [1, self.input[0], self.input[1]];
         for layer in &self.spatial {
@@ -213,7 +213,7 @@ impl CnnSpec {
                 DenseSpec::Activation(_) => continue,
             };
             if from != features {
-                return Err(Error::Config(format!(
+                return Err(Error::Mismatch(format!(
                     "layer {layer:?} takes {from} features but is given {features}"
                 )));
             }
@@ -223,7 +223,7 @@ impl CnnSpec {
     }
 
     /// How many layers have weights of their own (convolutions and fully connected
-    /// layers): what `--unfreeze N` counts.
+    /// layers): what the option `unfreeze` counts.
     pub fn depth(&self) -> usize {
         let convs = self.spatial.iter().filter(|l| matches!(l, SpatialSpec::Conv { .. })).count();
         let linears = self.dense.iter().filter(|l| matches!(l, DenseSpec::Linear { .. })).count();

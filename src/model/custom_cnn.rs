@@ -16,8 +16,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Geometry, convolve, halve, normalize};
-use super::{Head, HeadSpec, Standardization};
+use super::head::{Head, HeadSpec, Standardization};
+use super::layers::{Geometry, convolve, max_pool_2x2, normalize};
 use crate::error::{Error, Result};
 
 /// How a block's map is halved in both directions.
@@ -444,7 +444,7 @@ impl Block {
             x = relu(x + shortcut);
         }
         match self.pooling {
-            BlockPooling::Max => halve(x),
+            BlockPooling::Max => max_pool_2x2(x),
             BlockPooling::Average => {
                 AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
             }

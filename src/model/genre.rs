@@ -5,7 +5,8 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Cnn, CnnSpec, Head, HeadSpec};
+use super::cnn::{Cnn, CnnSpec};
+use super::head::{Head, HeadSpec};
 
 /// The shape of a [`GenreModel`], saved as `model.json` beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ mod head;
 pub mod import;
 pub mod layers;
 
-pub use backbone::{Backbone, Source};
+pub use backbone::{Backbone, BackboneSource};
 pub use cnn::{Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec};
 pub use custom_cnn::{
     BlockPooling, CnnConfig, CnnEnsemble, CustomCnn, EnsembleSpec, GlobalPooling, Preset,

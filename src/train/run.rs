@@ -33,7 +33,7 @@ use crate::features::Preprocessor;
 use crate::files;
 use crate::metrics::Evaluation;
 use crate::model::import::Proof;
-use crate::model::{CnnEnsemble, EnsembleSpec, GenreModel, Head, ModelSpec, Source};
+use crate::model::{BackboneSource, CnnEnsemble, EnsembleSpec, GenreModel, Head, ModelSpec};
 
 /// A run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Metrics {
     /// The collection.
     pub data: TrainingData,
     /// The backbone; none for CNNs of our own.
-    pub backbone: Option<Source>,
+    pub backbone: Option<BackboneSource>,
     /// What is to be said of CNNs of our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnn: Option<CnnMetrics>,
