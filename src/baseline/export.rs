@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::classifier::Classifier;
 use super::evaluation::values;
+use super::fitted::FittedModel;
 use super::graph::OPSET;
 use super::problem::Problem;
-use super::run::Metrics;
+use super::records::BaselineMetrics;
 use crate::error::{Error, Result};
 use crate::export::{Agreement, Exported, Precision, compare_in_runtimes};
 use crate::features::descriptors;
@@ -26,12 +26,12 @@ const PROBES: usize = 64;
 /// (where it has the operators), and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Onnx`] if a runtime differs by more than [`Classifier::tolerance`], [`Error::Runtime`] if
+/// [`Error::Onnx`] if a runtime differs by more than [`FittedModel::tolerance`], [`Error::Runtime`] if
 /// ort is installed and cannot run the file. Nothing is left behind then.
 pub(super) fn export(
-    model: &dyn Classifier,
+    model: &dyn FittedModel,
     problem: &Problem,
-    metrics: &Metrics,
+    metrics: &BaselineMetrics,
     destination: &Path,
 ) -> Result<Exported> {
     let part = Part::beside(destination)?;
@@ -48,7 +48,7 @@ pub(super) fn export(
 
 /// What stands in the file's metadata: `labels`, `features` (the names of the columns),
 /// `model`, `hyper_parameters`, `training_data`, `split`, `metrics` (JSON) and `software`.
-fn metadata(problem: &Problem, metrics: &Metrics) -> BTreeMap<&'static str, String> {
+fn metadata(problem: &Problem, metrics: &BaselineMetrics) -> BTreeMap<&'static str, String> {
     let split = &problem.split;
     let test = &metrics.test;
     BTreeMap::from([
@@ -93,7 +93,7 @@ struct Probe {
 
 impl Probe {
     /// Test rows whose answer does not hang on the last digit.
-    fn of(model: &dyn Classifier, problem: &Problem) -> Self {
+    fn of(model: &dyn FittedModel, problem: &Problem) -> Self {
         let features = descriptors::COUNT;
         let all = values(&problem.table, &problem.test_rows);
         let decided = all.chunks_exact(features).filter(|row| model.is_decided(row));

@@ -6,17 +6,19 @@
 //! the part to train on, and leaves a run folder for every model.
 
 mod boosting;
-mod classifier;
 mod config;
 mod evaluation;
 mod export;
+mod fitted;
 mod forest;
 mod graph;
 mod knn;
 mod logistic;
 mod mlp;
 mod problem;
+mod records;
 mod run;
+mod run_folders;
 mod samples;
 mod search;
 mod settings;
@@ -24,12 +26,9 @@ mod svm;
 mod train;
 mod tree;
 
-pub use classifier::Classifier;
-pub use config::{Config, Destination};
+pub use config::Config;
 pub(crate) use evaluation::values;
-pub use problem::{Fold, Problem};
-pub use run::{BaselineRun, Metrics};
-pub use samples::Samples;
-pub use search::{Candidate, Found, search};
-pub use settings::{Kind, Settings};
+pub use records::{BaselineMetrics, BaselineModel, Candidate, Settings};
+pub use run::BaselineRun;
+pub use run_folders::RunFolders;
 pub use train::train;

@@ -12,58 +12,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::config::Config;
 use super::problem::Problem;
-use super::search::{Candidate, Found};
-use super::settings::{Kind, Settings};
+use super::records::{BaselineMetrics, KIND};
+use super::run_folders::{Existing, Target};
+use super::search::Found;
 use super::{evaluation, export};
 use crate::dataset::{FeatureTable, Split};
 use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::files;
 use crate::onnx::write::name_destination;
-use crate::train::{PartMetrics, TrainingData};
-
-/// What `kind` says in `metrics.json`.
-const KIND: &str = "baseline";
-
-/// `metrics.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// `baseline`.
-    pub kind: String,
-    /// The kind of model.
-    pub model: Kind,
-    /// The table: `30s`, `3s` or a file's name.
-    pub features: String,
-    /// Whether a row is a window of a song.
-    pub windows: bool,
-    /// Whether windows of one song are in training and test, so that the figures are
-    /// better than the model.
-    pub leaky: bool,
-    /// The chosen hyper-parameters.
-    pub hyper_parameters: Settings,
-    /// All hyper-parameters that were tried, with their cross-validated accuracy.
-    pub search: Vec<Candidate>,
-    /// Folds of that cross-validation.
-    pub folds: usize,
-    /// The table's songs.
-    pub data: TrainingData,
-    /// Rows trained on.
-    pub train_rows: usize,
-    /// Rows left out since the split does not list their songs.
-    pub skipped_rows: usize,
-    /// Numbers that make up the model.
-    pub parameters: usize,
-    /// The test part: by song, and by row.
-    pub test: PartMetrics,
-    /// Wall-clock seconds of search and fit.
-    pub seconds: f64,
-    /// The exported file, as it was checked.
-    pub export: Option<Exported>,
-}
+use crate::train::TrainingData;
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -71,7 +31,7 @@ pub struct BaselineRun {
     /// Its folder.
     pub folder: PathBuf,
     /// Its results.
-    pub metrics: Metrics,
+    pub metrics: BaselineMetrics,
 }
 
 impl BaselineRun {
@@ -117,7 +77,7 @@ impl BaselineRun {
     ///
     /// # Errors
     /// Errors of the run's files and of the table.
-    pub fn problem(&self) -> Result<Problem> {
+    pub(crate) fn problem(&self) -> Result<Problem> {
         let config: Config = files::read_json(&self.folder.join("config.json"))?;
         let split = Split::load(&self.folder.join("split.json"))?;
         let table = FeatureTable::read(&config.table()?, Some(&split.genres))?;
@@ -131,12 +91,12 @@ pub(super) fn write(
     problem: &Problem,
     found: &Found,
     seconds: f64,
-    (folder, force): &(PathBuf, bool),
+    Target { folder, existing }: &Target,
 ) -> Result<BaselineRun> {
     let kind = found.kind;
     let (test, predictions) = evaluation::test(&*found.model, problem, config.seed);
     let name = problem.table.path.file_name().unwrap_or_default();
-    let mut metrics = Metrics {
+    let mut metrics = BaselineMetrics {
         kind: KIND.to_owned(),
         model: kind,
         features: config.features_name(),
@@ -175,7 +135,7 @@ pub(super) fn write(
     files::write(&at("labels.txt"), labels.as_bytes())?;
     files::write_json(&at("predictions.json"), &predictions)?;
     files::write_json(&at("metrics.json"), &metrics)?;
-    if *force && folder.exists() {
+    if *existing == Existing::Replace && folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io(folder))?;
     }
     fs::rename(part.path(), folder).map_err(Error::io(folder))?;

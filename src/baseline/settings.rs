@@ -1,55 +1,15 @@
-//! The models and their hyper-parameters.
+//! The models' hyper-parameters: which are tried, and how a model is fitted with them.
 
-use std::fmt;
-
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
-use super::classifier::Classifier;
-use super::problem::Fold;
+use super::fitted::FittedModel;
+use super::problem::FoldRows;
+use super::records::{BaselineModel, Settings};
 use super::samples::Samples;
 use super::{boosting, forest, knn, logistic, mlp, svm};
 use crate::error::Result;
 
-/// A kind of model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// k nearest neighbours, all with the same weight
-    Knn,
-    /// Multinomial logistic regression with an L2 penalty
-    Logistic,
-    /// Support vector machine with a Gaussian kernel
-    Svm,
-    /// Random forest
-    Forest,
-    /// Gradient boosting of trees
-    Boosting,
-    /// Multi-layer perceptron with one hidden layer, in burn
-    Mlp,
-}
-
-impl Kind {
-    /// All kinds, in the order of the tables.
-    pub const ALL: [Self; 6] =
-        [Self::Knn, Self::Logistic, Self::Svm, Self::Forest, Self::Boosting, Self::Mlp];
-
-    /// What the command line and the run folders call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Knn => "knn",
-            Self::Logistic => "logistic",
-            Self::Svm => "svm",
-            Self::Forest => "forest",
-            Self::Boosting => "boosting",
-            Self::Mlp => "mlp",
-        }
-    }
-
+impl BaselineModel {
     /// The hyper-parameters to choose from; the first are the defaults.
-    #[must_use]
-    pub fn grid(self) -> Vec<Settings> {
+    pub(super) fn grid(self) -> Vec<Settings> {
         match self {
             Self::Knn => [5, 1, 3, 7, 9, 13].map(|neighbors| Settings::Knn { neighbors }).into(),
             Self::Logistic => [1.0, 0.1, 10.0].map(|c| Settings::Logistic { c }).into(),
@@ -75,67 +35,18 @@ fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B], make: impl Fn(A, B) -> Settings) ->
     a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b))).map(|(a, b)| make(a, b)).collect()
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The hyper-parameters of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Settings {
-    /// k-NN.
-    Knn {
-        /// Neighbours that vote.
-        neighbors: usize,
-    },
-    /// SVM; before logistic regression, whose one field it has too.
-    Svm {
-        /// The price of an error, against that of a narrow margin.
-        c: f64,
-        /// Of the kernel `exp(-gamma · |x - y|²)` of standardized features.
-        gamma: f64,
-    },
-    /// Logistic regression.
-    Logistic {
-        /// The inverse of the penalty's weight: `C · loss + |w|² / 2`.
-        c: f64,
-    },
-    /// Random forest.
-    Forest {
-        /// Trees, grown until their leaves are pure.
-        trees: usize,
-        /// Features drawn at each split.
-        features_per_split: usize,
-    },
-    /// Gradient boosting.
-    Boosting {
-        /// Trees a genre.
-        rounds: usize,
-        /// Splits from root to leaf.
-        depth: usize,
-        /// What is taken of each tree.
-        learning_rate: f64,
-    },
-    /// MLP.
-    Mlp {
-        /// Units of the hidden layer.
-        hidden: usize,
-        /// AdamW's decoupled weight decay.
-        weight_decay: f64,
-        /// Passes over the rows; found by early stopping in the cross-validation.
-        epochs: Option<usize>,
-    },
-}
-
 impl Settings {
     /// Fits the final model. `folds` are of `samples`, for what needs rows that the model
     /// has not seen.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] if the library cannot fit the model to these rows.
-    pub fn fit(&self, samples: &Samples, folds: &[Fold], seed: u64) -> Result<Box<dyn Classifier>> {
+    /// [`Error::Fit`](crate::Error::Fit) if the library cannot fit the model to these rows.
+    pub(super) fn fit(
+        &self,
+        samples: &Samples,
+        folds: &[FoldRows],
+        seed: u64,
+    ) -> Result<Box<dyn FittedModel>> {
         Ok(match *self {
             Self::Svm { c, gamma } => Box::new(svm::fit_calibrated(samples, folds, c, gamma)?),
             Self::Mlp { hidden, weight_decay, epochs } => {
@@ -151,14 +62,14 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::fit`].
-    pub fn fit_fold(
+    pub(super) fn fit_fold(
         &self,
         train: &Samples,
         held_out: &Samples,
         seed: u64,
-    ) -> Result<(Box<dyn Classifier>, Self)> {
+    ) -> Result<(Box<dyn FittedModel>, Self)> {
         let mut settings = *self;
-        let model: Box<dyn Classifier> = match &mut settings {
+        let model: Box<dyn FittedModel> = match &mut settings {
             Self::Knn { neighbors } => Box::new(knn::fit(train, *neighbors)?),
             Self::Logistic { c } => Box::new(logistic::fit(train, *c)?),
             Self::Svm { c, gamma } => Box::new(svm::fit(train, *c, *gamma)?),
@@ -181,18 +92,7 @@ impl Settings {
     }
 
     /// Whether the library that fits it uses all cores by itself.
-    #[must_use]
-    pub fn is_parallel(&self) -> bool {
+    pub(super) fn is_parallel(&self) -> bool {
         matches!(self, Self::Forest { .. } | Self::Mlp { .. })
-    }
-}
-
-impl fmt::Display for Settings {
-    /// `neighbors=5`, say: the JSON in words.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_value(self).map_err(|_| fmt::Error)?;
-        let fields = json.as_object().into_iter().flatten();
-        let words: Vec<String> = fields.map(|(name, value)| format!("{name}={value}")).collect();
-        f.write_str(&words.join(" "))
     }
 }

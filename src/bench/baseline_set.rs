@@ -16,8 +16,13 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     let Some(run) = BaselineRun::find(folder)? else { return Ok(None) };
     let problem = match run.problem() {
         Ok(problem) => problem,
-        // A run outlives the table it was trained on.
-        Err(error @ (Error::Data(_) | Error::Io { .. })) => {
+        // A run outlives the table it was trained on, and its songs.
+        Err(
+            error @ (Error::NotFound { .. }
+            | Error::TooFew(_)
+            | Error::Mismatch(_)
+            | Error::Io { .. }),
+        ) => {
             crate::say!("warning: accuracy stays unknown: {error}");
             return Ok(None);
         }

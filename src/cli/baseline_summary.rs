@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::baseline::{BaselineRun, Metrics};
+use crate::baseline::{BaselineMetrics, BaselineRun};
 use crate::error::Result;
 use crate::export::Agreement;
 use crate::runtime::Runtime;
@@ -66,7 +66,7 @@ pub fn text(runs: &[BaselineRun]) -> String {
     text
 }
 
-fn run_agreement(metrics: &Metrics, runtime: Runtime) -> Option<f32> {
+fn run_agreement(metrics: &BaselineMetrics, runtime: Runtime) -> Option<f32> {
     let agreement = metrics.export.iter().flat_map(|exported| &exported.agreement);
     agreement.filter(|a| a.runtime == runtime).find_map(|a| a.max_abs_difference)
 }
@@ -83,7 +83,7 @@ pub fn json(runs: &[BaselineRun]) -> Result<String> {
     #[derive(Serialize)]
     struct Finished<'a> {
         run: &'a Path,
-        metrics: &'a Metrics,
+        metrics: &'a BaselineMetrics,
     }
     let all: Vec<Finished> =
         runs.iter().map(|run| Finished { run: &run.folder, metrics: &run.metrics }).collect();
