@@ -25,7 +25,6 @@ pub mod files;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
-#[cfg(feature = "tract")]
 pub mod onnx;
 pub mod progress;
 pub mod report;

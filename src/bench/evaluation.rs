@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, Preprocessor};
 use crate::files;
 use crate::onnx;
+use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
 use crate::runtime::{Tensor, model_file};
 
 impl EvaluationSet {
@@ -65,10 +66,10 @@ impl EvaluationSet {
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
         match (&*input, &preprocessor) {
-            ("waveform", Preprocessor::Audio(front_end)) => {
+            (WAVEFORM, Preprocessor::Audio(front_end)) => {
                 Self::of_recordings(&tracks, front_end).map(Some)
             }
-            ("log_mel", _) => Self::of_tracks(&tracks, &preprocessor).map(Some),
+            (LOG_MEL, _) => Self::of_tracks(&tracks, &preprocessor).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
@@ -156,14 +157,14 @@ struct Description {
 fn description(model: &Path) -> Result<Option<Description>> {
     let mut metadata = onnx::metadata(&onnx::read(model)?);
     // Files older than the key take log-mels.
-    let input = metadata.remove("input").unwrap_or_else(|| "log_mel".to_owned());
-    let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
+    let input = metadata.remove(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
+    let (Some(front_end), Some(labels)) = (metadata.get(key::FRONT_END), metadata.get(key::LABELS))
     else {
         return Ok(None);
     };
     let wrong =
         |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
-    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
-    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
+    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e))?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.to_string()))?;
     Ok(Some(Description { preprocessor, labels, input }))
 }

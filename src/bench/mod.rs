@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::onnx::names::PROBABILITIES;
+#[cfg(feature = "tract")]
+use crate::onnx::names::key;
 use crate::progress;
 pub use crate::runtime::RUN_MODEL;
 use crate::runtime::{Device, Runtime, Tensor, model_file};
@@ -317,12 +320,12 @@ impl Facts {
         #[cfg(feature = "tract")]
         if let Ok(model) = crate::onnx::read(&file) {
             let mut metadata = crate::onnx::metadata(&model);
-            let front_end = metadata.remove("front_end");
+            let front_end = metadata.remove(key::FRONT_END);
             let parsed =
                 front_end.and_then(|text| crate::features::Preprocessor::parse(&text).ok());
             return Self {
                 bytes,
-                precision: metadata.remove("precision").filter(|name| name != "fp32"),
+                precision: metadata.remove(key::PRECISION).filter(|name| name != "fp32"),
                 patch_hop_seconds: parsed.and_then(|front_end| front_end.hop_seconds()),
             };
         }
@@ -561,7 +564,7 @@ impl EvaluationSet {
 
 /// The output that names classes: `probabilities` if there is one, else the first.
 fn primary(outputs: &Outputs) -> Option<&Tensor> {
-    let named = outputs.iter().find(|(name, _)| name == "probabilities");
+    let named = outputs.iter().find(|(name, _)| name == PROBABILITIES);
     named.or(outputs.first()).map(|(_, tensor)| tensor)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cutter::{Cutter, Piece};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
+use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
 use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, check_batch, model_file};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
@@ -55,19 +56,19 @@ impl Model {
         let refuse = |reason: String| Error::onnx(path, reason);
         let port = session.input();
         let span = front_end.waveform_samples();
-        let kind = session.metadata("input").unwrap_or_else(|| "log_mel".to_owned());
+        let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
         let (input, output) = match kind.as_str() {
-            "log_mel" => {
+            LOG_MEL => {
                 let FrontEnd { patch_frames, mels, .. } = front_end;
                 let input = PatchInput::new(&port.dims, patch_frames, mels).map_err(refuse)?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
-                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), "probabilities")
+                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), PROBABILITIES)
             }
-            "waveform" => match port.dims[..] {
+            WAVEFORM => match port.dims[..] {
                 [batch, samples] if samples.is_none_or(|n| n == span) => {
                     check_batch(batch).map_err(refuse)?;
-                    (Input::Waveform(batch), "probabilities")
+                    (Input::Waveform(batch), PROBABILITIES)
                 }
                 _ => {
                     return Err(refuse(format!(
@@ -75,7 +76,7 @@ impl Model {
                     )));
                 }
             },
-            "clip" => (Input::Clip, "patch_probabilities"),
+            CLIP => (Input::Clip, PATCH_PROBABILITIES),
             other => {
                 return Err(refuse(format!(
                     "its metadata say that it takes \"{other}\"; this program knows log_mel, \
@@ -179,8 +180,8 @@ fn batch<'a>(
 
 fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
     let refuse = |reason: String| Error::onnx(path, reason);
-    let Some(json) = session.metadata("front_end") else {
-        let reason = match session.metadata("features") {
+    let Some(json) = session.metadata(key::FRONT_END) else {
+        let reason = match session.metadata(key::FEATURES) {
             Some(_) => {
                 "it judges tables of hand-made features, not sound; give a model of finetune or \
                  train-cnn"
@@ -200,7 +201,7 @@ fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
 
 fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
     let refuse = |reason: &str| Error::onnx(path, format!("labels in its metadata: {reason}"));
-    let json = session.metadata("labels").ok_or_else(|| refuse("there are none"))?;
+    let json = session.metadata(key::LABELS).ok_or_else(|| refuse("there are none"))?;
     let labels: Vec<String> = serde_json::from_str(&json).map_err(|e| refuse(&e.to_string()))?;
     if labels.is_empty() { Err(refuse("the list is empty")) } else { Ok(labels) }
 }

@@ -1,9 +1,12 @@
 //! Names that exported files and their readers share: ports and keys of the metadata.
 
-/// The input for log-mels, `[batch, frames, mels]`.
+/// The input for log-mels, `[batch, frames, mels]`; also the [`key::INPUT`] of files that have it.
 pub const LOG_MEL: &str = "log_mel";
-/// The input for samples, of a patch or of a recording.
+/// The input for samples, of a patch or of a recording; also the [`key::INPUT`] of files that
+/// take patches of samples.
 pub const WAVEFORM: &str = "waveform";
+/// The [`key::INPUT`] of files that take a whole recording.
+pub const CLIP: &str = "clip";
 /// The input for hand-made features, `[batch, features]`.
 pub const FEATURES: &str = "features";
 /// The output `[batch, classes]`.

@@ -27,6 +27,7 @@ pub use burn::cuda as burn_cuda;
 pub use patch::{PatchInput, check_batch};
 
 pub use crate::classify::Classifier;
+pub use crate::onnx::Port;
 /// The ONNX file of a run or a bundle.
 pub const RUN_MODEL: &str = "model.onnx";
 
@@ -151,15 +152,6 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// A named input or output of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Its name in the ONNX graph.
-    pub name: String,
-    /// The size of each axis; `None` where any size will do.
-    pub dims: Vec<Option<usize>>,
-}
-
 impl Port {
     /// Checks that `tensor` fits this input of a model that runs in `runtime`.
     ///
@@ -187,15 +179,6 @@ impl Port {
             return Err(Error::runtime(runtime.name(), reason));
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Port {
-    /// `"name" [N, 96, 64]`, with N for sizes that are free.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dims: Vec<String> =
-            self.dims.iter().map(|d| d.map_or("N".to_string(), |size| size.to_string())).collect();
-        write!(f, "\"{}\" [{}]", self.name, dims.join(", "))
     }
 }
 
