@@ -127,14 +127,14 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// A training whose loss stopped being a finite number.
-    #[error("the loss became {loss} at step {step}; use a smaller {rates} than {rate}")]
+    #[error("the loss became {loss} at step {step}; use a smaller `{option}` than {rate}")]
     Diverged {
-        /// Steps of the training until then, counted from one.
+        /// The step, counted from the first of this training, which is 0.
         step: usize,
         /// The loss: infinite or not a number.
         loss: f64,
-        /// The options that say how fast is learned.
-        rates: &'static str,
+        /// The option that says how fast is learned.
+        option: &'static str,
         /// The learning rate.
         rate: f64,
     },
@@ -200,6 +200,12 @@ impl Error {
     /// An [`Error::Onnx`] for `path`.
     pub fn onnx(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
         Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// What went wrong, without `path`, for a message that names the file itself.
+    pub fn reason_at(&self, path: &Path) -> String {
+        let text = self.to_string();
+        text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
     }
 
     /// An [`Error::Runtime`] of `runtime`.

@@ -30,10 +30,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] naming `path` if the folder cannot be written to.
 pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     check_folder(folder, path)?;
     let mut builder = tempfile::Builder::new();
     // The crate's default is 0600; what we publish should follow the umask as any file does.
@@ -45,32 +42,35 @@ pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
 /// Refuses an output that is one of the inputs and would replace it.
 ///
 /// # Errors
-/// [`Error::Config`] naming the file.
+/// [`Error::Occupied`] naming the file.
 pub fn check_output<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let Ok(there) = output.canonicalize() else { return Ok(()) };
     if inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == there)) {
-        Err(Error::Config(format!(
-            "{}: this file is read and would be replaced; name another to write",
-            output.display()
-        )))
+        let advice = "this file is read and would be replaced; name another to write";
+        Err(Error::occupied(output, advice))
     } else {
         Ok(())
     }
 }
 
-/// Whether what is saved as text, as JSON is, can name these `paths`; `option` comes before
-/// the name in the error.
+/// Refuses `paths` that no text, such as a JSON file, can name. They are given by `option`, or by
+/// none.
 ///
 /// # Errors
-/// [`Error::Config`] naming the first that is not Unicode.
-pub fn check_unicode<'a>(option: &str, paths: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    match paths.into_iter().find(|path| path.to_str().is_none()) {
-        None => Ok(()),
-        Some(path) => Err(Error::Config(format!(
-            "{option}{}: the name is not valid Unicode; rename it",
-            path.display()
-        ))),
-    }
+/// Naming the first that is not Unicode: [`Error::OutOfRange`] with an option,
+/// [`Error::Unsupported`] without.
+pub fn check_unicode<'a>(
+    option: Option<&'static str>,
+    paths: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    let Some(path) = paths.into_iter().find(|path| path.to_str().is_none()) else {
+        return Ok(());
+    };
+    let advice = "the name is not valid Unicode; rename it";
+    Err(match option {
+        Some(option) => Error::out_of_range(option, path.display(), advice),
+        None => Error::unsupported(path, advice),
+    })
 }
 
 /// Whether the name begins with a dot.
@@ -92,10 +92,7 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 /// # Errors
 /// [`Error::Io`] naming `folder` if its parent cannot be written to.
 pub fn folder_beside(folder: &Path) -> Result<TempDir> {
-    let parent = match folder.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(folder);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
@@ -103,7 +100,15 @@ pub fn folder_beside(folder: &Path) -> Result<TempDir> {
     builder.prefix(".part-").tempdir_in(parent).map_err(plain(folder))
 }
 
-/// Whether there is the `folder` that `path` is to be in.
+/// The folder that `path` is in: the working directory for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Refuses a `path` whose `folder` does not exist.
 fn check_folder(folder: &Path, path: &Path) -> Result<()> {
     let missing = || format!("there is no folder {}", folder.display());
     if folder.is_dir() {
@@ -113,7 +118,7 @@ fn check_folder(folder: &Path, path: &Path) -> Result<()> {
     }
 }
 
-/// An error without the temporary name, which nobody has asked for.
+/// An error about `path` without the name of the temporary file, which the user never gave.
 fn plain(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |error| Error::io(path)(error.kind().into())
 }
@@ -157,6 +162,7 @@ pub fn sha256(path: &Path) -> Result<String> {
 }
 
 /// Bytes in lower-case hexadecimal.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -191,5 +197,20 @@ mod tests {
         write(&path, b"{\n  \"x\": tru\n}").unwrap();
         let error = read_json::<serde_json::Value>(&path).unwrap_err().to_string();
         assert!(error.contains("a.json") && error.contains("line"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_text_cannot_hold_are_refused_with_their_option() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(OsStr::from_bytes(b"\xff.wav"));
+        let text = |option| check_unicode(option, [Path::new("a"), path]).unwrap_err().to_string();
+        assert_eq!(
+            text(Some("data")),
+            "`data` \u{fffd}.wav: the name is not valid Unicode; rename it"
+        );
+        assert_eq!(text(None), "\u{fffd}.wav: the name is not valid Unicode; rename it");
+        check_unicode(None, [Path::new("ä")]).unwrap();
     }
 }

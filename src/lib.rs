@@ -2,7 +2,8 @@
 //!
 //! One module per stage, and data flows one way:
 //! [`audio`] → [`features`] → [`dataset`] → `model` → `train` → `export` →
-//! [`runtime`] → [`mod@bench`] → [`report`]; [`metrics`] is what they are judged by. `baseline`
+//! [`runtime`] → [`mod@bench`] → [`report`]; [`metrics`] is what they are judged by, and [`run`]
+//! the folder that a training leaves behind. `baseline`
 //! is a way of its own from hand-made features to ONNX, and [`classify`] is what an application
 //! does with an exported model: audio in, genres out.
 //!
@@ -22,17 +23,20 @@ pub mod error;
 pub mod export;
 pub mod features;
 pub mod files;
+pub mod interrupt;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod onnx;
 pub mod progress;
 pub mod report;
+pub mod run;
 pub mod runtime;
-pub mod say;
+pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub use classify::Classifier;
 pub use error::{Error, Result};
 
 #[cfg(all(feature = "cuda", feature = "tract"))]

@@ -112,16 +112,41 @@ fn bootstrap(right: &[bool], seed: u64) -> [f64; 2] {
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut draw = || (0..right.len()).filter(|_| right[rng.random_range(0..right.len())]).count();
-    let mut hits: Vec<usize> = (0..RESAMPLES).map(|_| draw()).collect();
-    hits.sort_unstable();
-    [0.025, 0.975].map(|q| percentile(&hits, q) / right.len() as f64)
+    let mut hits: Vec<f64> = (0..RESAMPLES).map(|_| draw() as f64).collect();
+    hits.sort_by(f64::total_cmp);
+    let bound = |q| quantile(&hits, q, Rule::Linear).unwrap_or_default();
+    [0.025, 0.975].map(|q| bound(q) / right.len() as f64)
 }
 
-/// Quantile of sorted values, linear between neighbours (numpy's default).
-fn percentile(sorted: &[usize], q: f64) -> f64 {
-    let position = q * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
-    low as f64 + position.fract() * (high - low) as f64
+/// What a quantile is that falls between two values. The names are those of numpy's `method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Linear between the neighbours of `q * (n - 1)`: numpy's default. For intervals.
+    Linear,
+    /// The smallest value that at least a share `q` of all does not exceed: the nearest rank.
+    /// For latencies: a percentile is one that was measured.
+    InvertedCdf,
+    /// The value nearest to `q * (n - 1)`, the upper of two as near. For the ranges of
+    /// quantized tensors; at q and 1 - q it takes values as far from either end.
+    Nearest,
+}
+
+/// The `q` quantile, 0 to 1, of values sorted in ascending order; `None` if there are none.
+#[must_use]
+pub fn quantile<T: Copy + Into<f64>>(sorted: &[T], q: f64, rule: Rule) -> Option<f64> {
+    let at = |index: usize| sorted.get(index).map(|&value| value.into());
+    let position = q * sorted.len().saturating_sub(1) as f64;
+    match rule {
+        Rule::Linear => {
+            let (low, high) = (at(position.floor() as usize)?, at(position.ceil() as usize)?);
+            Some(low + position.fract() * (high - low))
+        }
+        Rule::InvertedCdf => {
+            let rank = (q * sorted.len() as f64).ceil() as usize;
+            at(rank.saturating_sub(1))
+        }
+        Rule::Nearest => at(position.round() as usize),
+    }
 }
 
 /// A track's probabilities `[classes]`: the mean over those of its patches,
@@ -142,17 +167,20 @@ pub fn mean_probabilities(patch_probabilities: &[f32], classes: usize) -> Vec<f3
         .collect()
 }
 
-/// Index of the largest value, the lowest of several; 0 if there is none. NaN is never
-/// the largest.
+/// Index of the largest value, the lowest of several; `None` if there is no value or any is NaN,
+/// because a model that answers NaN has not answered.
 #[must_use]
-pub fn argmax(values: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
+pub fn argmax(values: &[f32]) -> Option<usize> {
+    let mut best = None;
     for (index, &value) in values.iter().enumerate() {
-        if value > best.1 {
-            best = (index, value);
+        if value.is_nan() {
+            return None;
+        }
+        if best.is_none_or(|best: usize| value > values[best]) {
+            best = Some(index);
         }
     }
-    best.0
+    best
 }
 
 #[cfg(test)]
@@ -211,11 +239,32 @@ mod tests {
         assert_eq!(evaluate(&truth, &truth, 2, 7).interval, [1.0, 1.0]);
     }
 
-    /// `numpy.percentile([1, 2, 4, 8], [2.5, 97.5])`.
+    /// `numpy.quantile(values, q, method=...)`.
     #[test]
-    fn percentiles_are_those_of_numpy() {
-        near(percentile(&[1, 2, 4, 8], 0.025), 1.075);
-        near(percentile(&[1, 2, 4, 8], 0.975), 7.7);
+    fn quantiles_are_those_of_numpy() {
+        let few = [1.0, 2.0, 4.0, 8.0];
+        near(quantile(&few, 0.025, Rule::Linear).unwrap(), 1.075);
+        near(quantile(&few, 0.975, Rule::Linear).unwrap(), 7.7);
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        let ranks = [0.5, 0.9, 0.99].map(|q| quantile(&hundred, q, Rule::InvertedCdf));
+        assert_eq!(ranks, [50.0, 90.0, 99.0].map(Some));
+        let five = [-1.0f32, 0.0, 1.0, 2.0, 3.0];
+        let nearest = [0.0, 0.5, 0.7, 1.0].map(|q| quantile(&five, q, Rule::Nearest));
+        assert_eq!(nearest, [-1.0, 1.0, 2.0, 3.0].map(Some));
+    }
+
+    #[test]
+    fn rules_differ_between_two_values_only() {
+        let two = [1.0, 2.0];
+        let median = |rule| quantile(&two, 0.5, rule);
+        assert_eq!(median(Rule::Linear), Some(1.5));
+        assert_eq!(median(Rule::InvertedCdf), Some(1.0));
+        assert_eq!(median(Rule::Nearest), Some(2.0));
+        for rule in [Rule::Linear, Rule::InvertedCdf, Rule::Nearest] {
+            assert_eq!([0.0, 1.0].map(|q| quantile(&two, q, rule)), [Some(1.0), Some(2.0)]);
+            assert_eq!(quantile(&[7.0], 0.01, rule), Some(7.0));
+            assert_eq!(quantile::<f64>(&[], 0.5, rule), None);
+        }
     }
 
     #[test]
@@ -234,9 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn argmax_takes_the_first_of_equals_and_never_nan() {
-        assert_eq!(argmax(&[0.1, 0.4, 0.4]), 1);
-        assert_eq!(argmax(&[f32::NAN, 0.1, f32::NAN]), 1);
-        assert_eq!(argmax(&[]), 0);
+    fn argmax_takes_the_first_of_equals_and_nothing_beside_nan() {
+        assert_eq!(argmax(&[0.1, 0.4, 0.4]), Some(1));
+        assert_eq!(argmax(&[-0.0, 0.0]), Some(0));
+        assert_eq!(argmax(&[f32::NEG_INFINITY; 2]), Some(0));
+        assert_eq!(argmax(&[f32::NAN, 0.1, 0.2]), None);
+        assert_eq!(argmax(&[0.1, f32::NAN]), None);
+        assert_eq!(argmax(&[]), None);
     }
 }

@@ -14,7 +14,8 @@ use genre_transfer::audio::Audio;
 use genre_transfer::dataset::{FeatureTable, Method, Split};
 use genre_transfer::features::descriptors::{self, Descriptors};
 use genre_transfer::onnx;
-use genre_transfer::runtime::{self, Options, Runtime, Tensor};
+use genre_transfer::runtime::{self, Options, Runtime};
+use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runs::{Desk, Ran, bytes};
@@ -83,11 +84,12 @@ fn check_predictions(desk: &Desk, run: &str, table: &FeatureTable, runtime: Runt
         let rows: Vec<_> =
             table.rows.iter().filter(|row| prediction["track"] == row.song.as_str()).collect();
         let data: Vec<f32> = rows.iter().flat_map(|row| &row.values).copied().collect();
-        let answer = session.run(&Tensor { shape: vec![rows.len(), 57], data }).unwrap().remove(0);
+        let input = ArrayD::from_shape_vec(vec![rows.len(), 57], data).unwrap();
+        let answer = session.run(input.view()).unwrap().remove(0);
         let wanted: Vec<f32> = serde_json::from_value(prediction["probabilities"].clone()).unwrap();
-        assert_eq!(answer.shape, [rows.len(), wanted.len()]);
+        assert_eq!(answer.shape(), [rows.len(), wanted.len()]);
         for (class, wanted) in wanted.iter().enumerate() {
-            let of_class = answer.data.iter().skip(class).step_by(table.genres.len());
+            let of_class = answer.iter().skip(class).step_by(table.genres.len());
             let mean = of_class.sum::<f32>() / rows.len() as f32;
             assert!((mean - wanted).abs() < 2.5e-3, "{run} in {runtime}: {mean}, not {wanted}");
         }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use genre_transfer::bench::{self, EvaluationSet, Plan, Report};
-use genre_transfer::runtime::{Device, Runtime, Tensor};
+use genre_transfer::runtime::{Device, Runtime};
+use ndarray::ArrayD;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bench-runtimes");
 
@@ -236,7 +237,7 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
     labels[8] = (labels[8] + 1) % 3;
     labels[9] = (labels[9] + 1) % 3;
     let set = EvaluationSet {
-        patches: Tensor { shape: vec![rows, common::FRAMES, common::MELS], data },
+        patches: ArrayD::from_shape_vec(vec![rows, common::FRAMES, common::MELS], data).unwrap(),
         track_of_patch: (0..rows).collect(),
         labels,
         patch_hop_seconds: Some(2.0),

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::vggish::{Style, vggish};
-use genre_transfer::export::{Bundle, Exported};
+use genre_transfer::export::Bundle;
 use genre_transfer::onnx::names::OUTPUTS;
-use genre_transfer::runtime::{self, Options, Runtime, Tensor};
+use genre_transfer::run::Exported;
+use genre_transfer::runtime::{self, Options, Runtime};
 use genre_transfer::{files, onnx};
+use ndarray::ArrayD;
 use runs::{Desk, bytes, with_softplus};
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -35,9 +37,9 @@ fn has_ort() -> bool {
 /// The probabilities of patches like log-mels.
 fn probabilities(runtime: Runtime, model: &Path) -> Vec<f32> {
     let mut session = runtime::open(runtime, model, &Options::default()).unwrap();
-    let shape = vec![3, 96, 64];
     let data = (0..3 * 96 * 64).map(|i| ((i * 131 + i / 64 * 17) % 701) as f32 / 100.0 - 4.0);
-    session.run(&Tensor { shape, data: data.collect() }).unwrap().swap_remove(0).data
+    let patches = ArrayD::from_shape_vec(vec![3, 96, 64], data.collect()).unwrap();
+    session.run(patches.view()).unwrap().swap_remove(0).into_iter().collect()
 }
 
 /// Element types of the constants.

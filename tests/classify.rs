@@ -10,10 +10,12 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{floats, graph, integer, integers, node, value};
+use genre_transfer::Classifier;
 use genre_transfer::classify::{Classification, Options};
 use genre_transfer::features::{Extractor, FrontEnd};
-use genre_transfer::runtime::{self, Classifier, Runtime};
+use genre_transfer::runtime::{self, Runtime};
 use hound::{SampleFormat, WavSpec, WavWriter};
+use ndarray::ArrayView2;
 use serde_json::Value;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
@@ -185,9 +187,9 @@ fn every_kind_of_input_answers_what_arithmetic_does() {
                 {
                     let samples = noise(length, 5);
                     let what = format!("{} {runtime} {length}", front_end.name);
-                    let mels = extractor.patches(&samples);
-                    let size = mels.frames * mels.mels;
-                    let rows: Vec<Vec<f32>> = mels.data.chunks(size).map(<[f32]>::to_vec).collect();
+                    let mels = extractor.patches(&samples).values;
+                    let flat = |patch: ArrayView2<'_, f32>| patch.iter().copied().collect();
+                    let rows: Vec<Vec<f32>> = mels.outer_iter().map(flat).collect();
                     let heard = by_hand(&waveforms(&front_end, &samples));
                     let answers = classifiers
                         .each_ref()

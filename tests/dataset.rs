@@ -31,11 +31,16 @@ fn ids(set: &Dataset) -> Vec<&str> {
     set.tracks.iter().map(|track| track.id.as_str()).collect()
 }
 
-/// The text of an [`Error::Data`], which is what a user must understand.
+/// The text of an error about the collection, which is what a user must understand.
 fn data_error<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     match result {
-        Err(Error::Data(text)) => text,
-        other => panic!("not a data error: {other:?}"),
+        Err(
+            error @ (Error::TooFew(_)
+            | Error::Mismatch(_)
+            | Error::NotFound { .. }
+            | Error::Unsupported { .. }),
+        ) => error.to_string(),
+        other => panic!("not about the collection: {other:?}"),
     }
 }
 

@@ -12,11 +12,13 @@ use std::process::Command;
 use common::data::test_data;
 use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
-use genre_transfer::features::{Extractor, FrontEnd, Patches, Preprocessor};
+use genre_transfer::export;
+use genre_transfer::features::{Extractor, FrontEnd, Preprocessor};
 use genre_transfer::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
-use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session, Tensor};
-use genre_transfer::train::Run;
+use genre_transfer::run::{Kept, Run};
+use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session};
 use genre_transfer::{files, onnx};
+use ndarray::{Array3, ArrayD, ArrayView2, Axis, aview1};
 use runs::{Desk, Ran, bytes, shape_operators, with_softplus};
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,27 +62,33 @@ impl Kinds {
             desk.train("spliced", &backbone("softplus.onnx")),
             desk.train("turned", &backbone("turned.onnx")),
         ];
-        assert_eq!(runs[1].metrics().unwrap().kept, "unfrozen");
+        assert_eq!(runs[1].metrics().unwrap().kept, Kept::Unfrozen);
         Self { desk, runs }
     }
 }
 
-/// Probabilities and embeddings for `count` patches in the order of `log_mel`.
-fn answers(runtime: Runtime, model: &Path, patches: &[f32], count: usize) -> [Tensor; 2] {
-    let mut session = runtime::open(runtime, model, &Options::default()).unwrap();
-    let input = Tensor { shape: vec![count, 96, 64], data: patches.to_vec() };
-    session.run(&input).unwrap().try_into().unwrap()
+/// Probabilities and embeddings for patches in the order of `log_mel`.
+fn answers(runtime: Runtime, model: &Path, patches: &Array3<f32>) -> [ArrayD<f32>; 2] {
+    let mut session = export::open(runtime, model, &Options::default()).unwrap();
+    session.run(patches.view().into_dyn()).unwrap().try_into().unwrap()
 }
 
 /// Values in the range of log-mels.
-fn probes(count: usize) -> Vec<f32> {
-    (0..count * 96 * 64).map(|i| ((i * 131 + i / 64 * 17) % 701) as f32 / 100.0 - 4.0).collect()
+fn probes(count: usize) -> Array3<f32> {
+    let value = |i: usize| ((i * 131 + i / 64 * 17) % 701) as f32 / 100.0 - 4.0;
+    Array3::from_shape_vec((count, 96, 64), (0..count * 96 * 64).map(value).collect()).unwrap()
 }
 
 #[track_caller]
-fn assert_close(given: &[f32], wanted: &[f32], tolerance: f32, what: &str) {
+fn assert_close<'a>(
+    given: impl IntoIterator<Item = &'a f32, IntoIter: ExactSizeIterator>,
+    wanted: impl IntoIterator<Item = &'a f32, IntoIter: ExactSizeIterator>,
+    tolerance: f32,
+    what: &str,
+) {
+    let (given, wanted) = (given.into_iter(), wanted.into_iter());
     assert_eq!(given.len(), wanted.len(), "{what}");
-    for (a, b) in given.iter().zip(wanted) {
+    for (a, b) in given.zip(wanted) {
         // Written so that NaN fails.
         assert!((a - b).abs() <= tolerance, "{what}: {a} is not {b}");
     }
@@ -133,20 +141,20 @@ fn every_runtime_answers_as_the_trained_model_does() {
         let what = format!("{} in {runtime}", run.folder().display());
         for count in [1, 5] {
             let patches = probes(count);
-            let [probabilities, embeddings] = answers(runtime, &run.onnx_path(), &patches, count);
-            assert_eq!(probabilities.shape, [count, 3], "{what}");
-            assert_eq!(embeddings.shape, [count, 128], "{what}");
-            for row in probabilities.data.chunks_exact(3) {
+            let [probabilities, embeddings] = answers(runtime, &run.onnx_path(), &patches);
+            assert_eq!(probabilities.shape(), [count, 3], "{what}");
+            assert_eq!(embeddings.shape(), [count, 128], "{what}");
+            for row in probabilities.rows() {
                 assert!(row.iter().all(|p| (0.0..=1.0).contains(p)), "{what}: {row:?}");
-                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{what}: {row:?}");
+                assert!((row.sum() - 1.0).abs() < 1e-5, "{what}: {row:?}");
             }
             // Runs whose backbone stays an ONNX file are not in burn.
             if run.folder().join("weights.bpk").exists() {
-                let wanted = answers(Runtime::Burn, run.folder(), &patches, count);
-                assert_close(&probabilities.data, &wanted[0].data, TOLERANCE, &what);
+                let wanted = answers(Runtime::Burn, run.folder(), &patches);
+                assert_close(&probabilities, &wanted[0], TOLERANCE, &what);
                 // Embeddings are not bounded as probabilities are.
-                let largest = wanted[1].data.iter().fold(1f32, |m, v| m.max(v.abs()));
-                assert_close(&embeddings.data, &wanted[1].data, TOLERANCE * largest, &what);
+                let largest = wanted[1].iter().fold(1f32, |m, v| m.max(v.abs()));
+                assert_close(&embeddings, &wanted[1], TOLERANCE * largest, &what);
             }
         }
     }
@@ -165,16 +173,13 @@ fn an_exported_model_gives_recordings_the_predictions_of_its_run() {
             let track = desk.path("music").join(prediction["track"].as_str().unwrap());
             let audio = Audio::open(&track).unwrap();
             let audio = audio.resampled(extractor.front_end().sample_rate).unwrap();
-            let Patches { data, count, .. } = extractor.patches(&audio.samples);
-            let [probabilities, _] = answers(runtime, &run.onnx_path(), &data, count);
-            let mean = |class: usize| {
-                let values = probabilities.data.iter().skip(class).step_by(3);
-                values.sum::<f32>() / count as f32
-            };
+            let patches = extractor.patches(&audio.samples).values;
+            let [probabilities, _] = answers(runtime, &run.onnx_path(), &patches);
+            let mean = probabilities.mean_axis(Axis(0)).unwrap();
             let wanted: Vec<f32> =
                 serde_json::from_value(prediction["probabilities"].clone()).unwrap();
             let what = format!("{} in {runtime}: {track:?}", run.folder().display());
-            assert_close(&[0, 1, 2].map(mean), &wanted, TOLERANCE, &what);
+            assert_close(&mean, &wanted, TOLERANCE, &what);
         }
     }
 }
@@ -186,18 +191,13 @@ fn a_spliced_model_keeps_the_embeddings_of_its_backbone() {
         assert!(bytes(&run.folder().join("backbone.onnx")) == bytes(&desk.path(file)));
         for runtime in runtimes() {
             let patches = probes(5);
-            let [_, embeddings] = answers(runtime, &run.onnx_path(), &patches, 5);
+            let [_, embeddings] = answers(runtime, &run.onnx_path(), &patches);
             let mut backbone =
                 runtime::open(runtime, &desk.path(file), &Options::default()).unwrap();
             let input = PatchInput::new(&backbone.input().dims, 96, 64).unwrap();
             assert_eq!(input.transposed, file == "turned.onnx");
-            let wanted = backbone.run(&input.arrange(&patches, 5)).unwrap().remove(0);
-            assert_close(
-                &embeddings.data,
-                &wanted.data,
-                TOLERANCE,
-                &format!("{file} in {runtime}"),
-            );
+            let wanted = backbone.run(input.arrange(patches.view())).unwrap().remove(0);
+            assert_close(&embeddings, &wanted, TOLERANCE, &format!("{file} in {runtime}"));
         }
     }
 }
@@ -304,12 +304,10 @@ fn a_destination_that_cannot_be_written_is_refused() {
 /// The outputs called so, of a file that hears samples.
 fn hear(
     session: &mut dyn Session,
-    shape: [usize; 2],
-    samples: &[f32],
+    samples: ArrayView2<'_, f32>,
     names: &[&str],
-) -> Vec<Tensor> {
-    let input = Tensor { shape: shape.to_vec(), data: samples.to_vec() };
-    let mut outputs = session.run(&input).unwrap();
+) -> Vec<ArrayD<f32>> {
+    let mut outputs = session.run(samples.into_dyn()).unwrap();
     let at = |name: &&str| session.outputs().iter().position(|output| output == name).unwrap();
     let places: Vec<usize> = names.iter().map(at).collect();
     places.into_iter().map(|at| std::mem::take(&mut outputs[at])).collect()
@@ -324,30 +322,20 @@ fn largest_difference(
     samples: &[f32],
 ) -> f32 {
     let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
-    let Patches { data, count, frames, mels, .. } =
-        Extractor::new(&front_end).unwrap().patches(samples);
-    let native = Tensor { shape: vec![count, frames, mels], data };
-    let native = wanted.run(&native).unwrap().swap_remove(0);
-    let classes = native.shape[1];
-    let mean = |class| {
-        let values = native.data.iter().skip(class).step_by(classes);
-        values.sum::<f32>() / count as f32
-    };
-    let means: Vec<f32> = (0..classes).map(mean).collect();
+    let patches = Extractor::new(&front_end).unwrap().patches(samples).values;
+    let native = wanted.run(patches.view().into_dyn()).unwrap().swap_remove(0);
+    let means = native.mean_axis(Axis(0)).unwrap();
 
-    let shape = [count, front_end.waveform_samples()];
-    let of_patches = hear(&mut **waveform, shape, &front_end.waveforms(samples), &OUTPUTS);
-    assert_eq!(of_patches[0].shape, native.shape);
+    let waveforms = front_end.waveforms(samples);
+    assert_eq!(waveforms.dim(), (patches.len_of(Axis(0)), front_end.waveform_samples()));
+    let of_patches = hear(&mut **waveform, waveforms.view(), &OUTPUTS);
+    assert_eq!(of_patches[0].shape(), native.shape());
     let names = [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]];
-    let of_clip = hear(&mut **clip, [1, samples.len()], samples, &names);
-    assert_eq!(of_clip[0].shape, [1, classes]);
-    assert_eq!(of_clip[1].shape, native.shape);
-    assert_eq!(of_clip[2].shape, of_patches[1].shape);
-    let pairs = [
-        (&of_patches[0].data, &native.data),
-        (&of_clip[1].data, &native.data),
-        (&of_clip[0].data, &means),
-    ];
+    let of_clip = hear(&mut **clip, aview1(samples).insert_axis(Axis(0)), &names);
+    assert_eq!(of_clip[0].shape(), [1, means.len()]);
+    assert_eq!(of_clip[1].shape(), native.shape());
+    assert_eq!(of_clip[2].shape(), of_patches[1].shape());
+    let pairs = [(&of_patches[0], &native), (&of_clip[1], &native), (&of_clip[0], &means)];
     let differences =
         pairs.into_iter().flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs());
     // Not `f32::max`, which would swallow a NaN.
@@ -376,7 +364,7 @@ fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
         } else {
             (Runtime::Tract, run.onnx_path())
         };
-        let mut native = runtime::open(reference, &model, &Options::default()).unwrap();
+        let mut native = export::open(reference, &model, &Options::default()).unwrap();
         for runtime in runtimes() {
             let mut sessions = open_hearing(&desk, run, runtime);
             assert_eq!(sessions[0].input().dims, [None, Some(15_600)]);
@@ -497,7 +485,7 @@ fn check_real_clips(step: usize, data: Option<&str>) {
     clips.sort();
     for run in real_runs(&desk, data.unwrap_or(gtzan.to_str().unwrap())) {
         let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
-        let mut native = runtime::open(Runtime::Burn, run.folder(), &Options::default()).unwrap();
+        let mut native = export::open(Runtime::Burn, run.folder(), &Options::default()).unwrap();
         let mut sessions: Vec<_> = runtimes()
             .into_iter()
             .map(|runtime| (runtime, open_hearing(&desk, &run, runtime), 0f32))

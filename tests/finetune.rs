@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use common::graph;
 use common::vggish::{Style, vggish};
-use genre_transfer::train::{Folds, Metrics, Prediction, Run, Spec};
+use genre_transfer::run::{Kept, Metrics, Prediction, Run, Spec};
+use genre_transfer::train::Folds;
 use genre_transfer::{files, onnx};
 use runs::{
     Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,
@@ -133,7 +134,7 @@ fn folds_test_every_track_once() {
     let desk = Desk::new();
     let metrics = desk.train("folds", &["--folds", "3"]).metrics().unwrap();
     let validation = metrics.cross_validation.unwrap();
-    assert_eq!((validation.model.as_str(), validation.folds.len()), ("frozen", 3));
+    assert_eq!((validation.model, validation.folds.len()), (Kept::Frozen, 3));
     let pooled = validation.pooled.tracks;
     assert_eq!(pooled.count, GENRES.len() * TRACKS);
     let tested: Vec<usize> = pooled.confusion.iter().map(|row| row.iter().sum()).collect();
@@ -230,13 +231,13 @@ fn unfreezing_trains_the_layers_asked_for_and_no_others() {
     // One epoch leaves the head much to learn, so that the unfrozen model is the better one.
     let head = ["--epochs", "1", "--no-refit"];
     let frozen = desk.train("frozen", &head);
-    assert_eq!(frozen.metrics().unwrap().kept, "frozen");
+    assert_eq!(frozen.metrics().unwrap().kept, Kept::Frozen);
     // The backbone has nine layers; each has a weight and a bias, and the head has both too.
     for (layers, trained, tensors) in [("1", 1, 4), ("all", 9, 20)] {
         let deep = ["--unfreeze", layers, "--deep-epochs", "2"];
         let run = desk.train(layers, &[&head[..], &deep].concat());
         let metrics = run.metrics().unwrap();
-        assert_eq!((metrics.kept.as_str(), metrics.unfrozen_layers), ("unfrozen", trained));
+        assert_eq!((metrics.kept, metrics.unfrozen_layers), (Kept::Unfrozen, trained));
         let (before, after) =
             (metrics.frozen_validation.unwrap(), metrics.unfrozen_validation.unwrap());
         assert!(after.loss < before.loss, "{metrics:?}");
@@ -255,7 +256,7 @@ fn an_unfrozen_model_that_is_no_better_is_not_kept() {
     let wreck = ["--unfreeze", "all", "--backbone-lr", "10", "--deep-epochs", "1"];
     let run = desk.train("wrecked", &wreck);
     let metrics = run.metrics().unwrap();
-    assert_eq!((metrics.kept.as_str(), metrics.unfrozen_layers), ("frozen", 0));
+    assert_eq!((metrics.kept, metrics.unfrozen_layers), (Kept::Frozen, 0));
     let (before, after) =
         (metrics.frozen_validation.unwrap(), metrics.unfrozen_validation.unwrap());
     assert!(after.loss > before.loss, "{metrics:?}");

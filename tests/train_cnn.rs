@@ -12,7 +12,8 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use genre_transfer::train::Run;
+use genre_transfer::dataset::source::Source;
+use genre_transfer::run::Run;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runs::{Desk, GENRES, Ran, bytes};
@@ -145,7 +146,7 @@ fn pictures_are_learned_exported_and_benchmarked() {
     // Chance is a third.
     assert!(metrics.test.tracks.accuracy > 0.6, "{metrics:?}");
     let cnn = metrics.cnn.unwrap();
-    assert_eq!((cnn.members.len(), cnn.test_uses, &*cnn.source), (1, 1, "pictures"));
+    assert_eq!((cnn.members.len(), cnn.test_uses, cnn.source), (1, 1, Source::Pictures));
     assert!(cnn.members[0].speed.examples >= 12 * 12);
     for agreement in report["export"]["agreement"].as_array().unwrap() {
         assert!(agreement["max_abs_difference"].as_f64().unwrap_or(0.0) < 1e-4, "{agreement}");
@@ -244,16 +245,36 @@ fn a_killed_run_resumes_to_the_same_end() {
     assert!(killed == whole, "model.onnx differs");
 }
 
+/// A quick search on the pictures.
+fn search(desk: &Desk, more: &[&str]) -> Ran {
+    let arguments = ["--data", "pictures", "--mels", "16", "--patch-frames", "16", "--search"];
+    let quick = ["--quick", "--epochs", "2"];
+    let arguments = [&arguments[..], &quick, more].concat();
+    Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).output().unwrap())
+}
+
+#[test]
+fn a_search_in_which_every_architecture_diverges_says_so() {
+    let desk = Desk::bare();
+    pictures(&desk);
+    // The first is a preset, which takes the rate and the decay that are given: the weights grow
+    // a million times with each step.
+    let absurd = ["--configurations", "1", "--lr", "999", "--weight-decay", "999"];
+    let ran = search(&desk, &[&absurd[..], &["--batch", "1", "--name", "wild"]].concat());
+    ran.refused(1, &["every architecture diverged", "--lr"]);
+    let board = desk.json("runs/wild/search.json");
+    for trial in board["trials"].as_array().unwrap() {
+        assert!(trial["rungs"][0]["validation"].is_null(), "{trial}");
+    }
+    assert!(!desk.path("runs/wild/metrics.json").exists(), "nothing was trained or tested");
+}
+
 #[test]
 fn a_search_tests_its_winner_once() {
     let desk = Desk::bare();
     pictures(&desk);
-    let search = |more: &[&str]| {
-        let arguments = ["--data", "pictures", "--mels", "16", "--patch-frames", "16", "--search"];
-        let quick = ["--quick", "--configurations", "4", "--epochs", "2", "--batch", "8"];
-        let arguments = [&arguments[..], &quick, more].concat();
-        Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).output().unwrap())
-    };
+    let search =
+        |more: &[&str]| search(&desk, &[&["--configurations", "4", "--batch", "8"], more].concat());
     let ran = search(&["--name", "first"]).succeeded();
     assert!(ran.err.contains("architecture"), "{ran:#?}");
     let board = desk.json("runs/first/search.json");

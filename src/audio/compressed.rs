@@ -13,8 +13,9 @@ use symphonia::core::errors::Error as Symphonia;
 use symphonia::core::formats::{FormatReader, Track, TrackType, probe::Hint};
 use symphonia::core::io::MediaSourceStream;
 
-use super::decoder::{BLOCK, Blocks, Source};
-use super::{Container, cut_short, mix_down};
+use super::blocks::{BLOCK, Blocks, ByteSource};
+use super::container::Container;
+use super::failure::Failure;
 
 /// The first audio track of a file, being decoded.
 ///
@@ -41,25 +42,18 @@ pub(super) struct Compressed<'a> {
 impl<'a> Compressed<'a> {
     /// Reads the headers of `source`; `tagged` says whether an MP3 states its length.
     pub(super) fn new(
-        source: Source<'a>,
+        source: ByteSource<'a>,
         container: Container,
         tagged: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Failure> {
         let kind = container.name();
         let stream = MediaSourceStream::new(source, Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, Default::default(), Default::default())
-            .map_err(|e| damaged(kind, &e))?;
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or_else(|| format!("this {kind} file holds no audio track; remove it"))?
-            .clone();
-        let decoder = decoder_for(&track).map_err(|e| {
-            format!(
-                "this {kind} file's codec cannot be decoded ({e}); convert it \
-                 (ffmpeg -i IN OUT.wav)"
-            )
-        })?;
+            .map_err(|e| damaged(kind, e))?;
+        let track =
+            format.default_track(TrackType::Audio).ok_or(Failure::NoTrack { kind })?.clone();
+        let decoder = decoder_for(&track).map_err(|source| Failure::Codec { kind, source })?;
         Ok(Self {
             container,
             format,
@@ -76,11 +70,11 @@ impl<'a> Compressed<'a> {
     }
 
     /// The next packet's samples, mixed down; false if there are no more packets.
-    fn read_packet(&mut self, samples: &mut Vec<f32>) -> Result<bool, String> {
+    fn read_packet(&mut self, samples: &mut Vec<f32>) -> Result<bool, Failure> {
         let kind = self.container.name();
         let packet = match self.format.next_packet() {
             Err(Symphonia::IoError(e)) if self.streamed && e.kind() == UNEXPECTED => None,
-            packet => packet.map_err(|e| damaged(kind, &e))?,
+            packet => packet.map_err(|e| damaged(kind, e))?,
         };
         let Some(packet) = packet else { return Ok(false) };
         if packet.track_id != self.track {
@@ -93,15 +87,11 @@ impl<'a> Compressed<'a> {
                 self.malformed += 1;
                 return Ok(true);
             }
-            Err(e) => return Err(damaged(kind, &e)),
+            Err(e) => return Err(damaged(kind, e)),
         };
         let (rate, channels) = (buffer.spec().rate(), buffer.num_planes());
         if self.rate != 0 && rate != self.rate {
-            return Err(format!(
-                "the sample rate changes from {} Hz to {rate} Hz at sample {}; convert the file to \
-                 one rate (ffmpeg -i IN OUT.wav)",
-                self.rate, self.found
-            ));
+            return Err(Failure::RateChanges { from: self.rate, to: rate, at: self.found });
         }
         self.rate = rate;
         buffer.copy_to_vec_interleaved(&mut self.interleaved);
@@ -112,15 +102,13 @@ impl<'a> Compressed<'a> {
     }
 
     /// What the whole file must be, once it has been read.
-    fn check_end(&self) -> Result<(), String> {
+    fn check_end(&self) -> Result<(), Failure> {
         let Self { malformed, packets, found, .. } = *self;
         if malformed * 20 > packets {
-            return Err(format!(
-                "{malformed} of {packets} packets are malformed; re-copy the file from its source"
-            ));
+            return Err(Failure::Malformed { malformed, packets });
         }
         if found == 0 {
-            return Err("the file holds 0 samples; re-copy or remove it".into());
+            return Err(Failure::NoSamples);
         }
         let slack = match self.container {
             // Some encoders count the frame that holds the tag.
@@ -128,7 +116,9 @@ impl<'a> Compressed<'a> {
             _ => 0,
         };
         match self.promised {
-            Some(promised) if found + slack < promised => Err(cut_short(promised, found)),
+            Some(promised) if found + slack < promised => {
+                Err(Failure::CutShort { promised, found })
+            }
             _ => Ok(()),
         }
     }
@@ -139,7 +129,7 @@ impl Blocks for Compressed<'_> {
         self.rate
     }
 
-    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, String> {
+    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, Failure> {
         let before = samples.len();
         while samples.len() - before < BLOCK {
             if !self.read_packet(samples)? {
@@ -177,12 +167,32 @@ fn promised(track: &Track, container: Container, tagged: bool) -> Option<u64> {
     })
 }
 
-/// What a demuxer or decoder complained of, and what to do.
-fn damaged(kind: &str, error: &Symphonia) -> String {
-    match error {
-        Symphonia::IoError(e) if e.kind() == UNEXPECTED => {
-            format!("this {kind} file ends in the middle of its data; re-copy it from its source")
-        }
-        other => format!("this {kind} file cannot be decoded ({other}); re-copy or convert it"),
+/// What a demuxer or decoder complained of.
+fn damaged(kind: &'static str, source: Symphonia) -> Failure {
+    match source {
+        Symphonia::IoError(ref e) if e.kind() == UNEXPECTED => Failure::EndsEarly { kind, source },
+        source => Failure::Undecodable { kind, source },
+    }
+}
+
+/// Appends the mean of every frame of `channels` interleaved samples to `mono`.
+fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
+    if channels == 1 {
+        mono.extend_from_slice(interleaved);
+    } else {
+        let share = 1.0 / channels as f32;
+        mono.extend(interleaved.chunks_exact(channels).map(|x| x.iter().sum::<f32>() * share));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_averaged() {
+        let mut mono = vec![9.0];
+        mix_down(&[0.5, -0.5, 1.0, 0.0], 2, &mut mono);
+        assert_eq!(mono, [9.0, 0.0, 0.5]);
     }
 }

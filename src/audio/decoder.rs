@@ -7,26 +7,13 @@ use std::sync::Arc;
 
 use symphonia::core::io::MediaSource;
 
+use super::blocks::{Blocks, ByteSource};
 use super::compressed::Compressed;
-use super::wav::{self, Wav};
-use super::{Container, check_rate, sniff, unknown};
+use super::container::{Container, sniff};
+use super::failure::Failure;
+use super::rate;
+use super::wav::Wav;
 use crate::error::{Error, Result};
-
-/// Frames in a block, about: packets stay whole.
-pub(super) const BLOCK: usize = 1 << 15;
-
-/// Bytes of an audio file.
-pub(super) type Source<'a> = Box<dyn MediaSource + 'a>;
-
-/// What reads one kind of file.
-pub(super) trait Blocks: Send {
-    /// Samples per second.
-    fn rate(&self) -> u32;
-
-    /// Appends the next block of mono samples, or returns false at the end of a file that
-    /// holds as much as it promised.
-    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, String>;
-}
 
 /// An audio file on its way to mono samples, block by block.
 ///
@@ -70,10 +57,11 @@ impl<'a> Decoder<'a> {
         if !regular {
             let bytes: Arc<[u8]> = head.into();
             let source = Arc::clone(&bytes);
-            let open = move || -> io::Result<Source> { Ok(Box::new(Cursor::new(source.clone()))) };
+            let open =
+                move || -> io::Result<ByteSource> { Ok(Box::new(Cursor::new(source.clone()))) };
             return Self::new(&bytes, &open, path).map_err(|reason| Error::audio(path, reason));
         }
-        let open = || -> io::Result<Source> { Ok(Box::new(File::open(path)?)) };
+        let open = || -> io::Result<ByteSource> { Ok(Box::new(File::open(path)?)) };
         Self::new(&head, &open, path).map_err(|reason| Error::audio(path, reason))
     }
 
@@ -82,25 +70,26 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Audio::decode`](super::Audio::decode), of what shows at the beginning.
     pub fn of_bytes(bytes: &'a [u8], path: &Path) -> Result<Self> {
-        let open = || -> io::Result<Source> { Ok(Box::new(Cursor::new(bytes))) };
+        let open = || -> io::Result<ByteSource> { Ok(Box::new(Cursor::new(bytes))) };
         Self::new(bytes, &open, path).map_err(|reason| Error::audio(path, reason))
     }
 
     fn new(
         head: &[u8],
-        open: &dyn Fn() -> io::Result<Source<'a>>,
+        open: &dyn Fn() -> io::Result<ByteSource<'a>>,
         path: &Path,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Failure> {
         if head.is_empty() {
-            return Err("the file is empty (0 bytes); re-copy or remove it".into());
+            return Err(Failure::Empty);
         }
-        let container = sniff(head).ok_or_else(|| unknown(head))?;
+        let shown = || head[..head.len().min(SHOWN)].to_vec();
+        let container = sniff(head).ok_or_else(|| Failure::NotAudio { head: shown() })?;
         let mut first = vec![];
         let blocks = blocks(container, open, &mut first)?;
         let rate = blocks.rate();
-        check_rate(rate)?;
+        rate::check(rate)?;
         if first.is_empty() {
-            return Err("the file holds 0 samples; re-copy or remove it".into());
+            return Err(Failure::NoSamples);
         }
         Ok(Self { path: path.to_owned(), rate, blocks, first, found: 0 })
     }
@@ -110,9 +99,8 @@ impl<'a> Decoder<'a> {
         self.rate
     }
 
-    /// Appends the next samples, nominally in [-1, 1] and never above 1e10, the mean of the
-    /// channels;
-    /// returns false when there are no more.
+    /// Appends the next samples, the mean of the channels, nominally in [-1, 1] and never
+    /// above 1e10; returns false when there are no more.
     ///
     /// # Errors
     /// As [`Audio::open`](super::Audio::open): [`Error::Audio`] if the file is damaged here, or
@@ -129,11 +117,8 @@ impl<'a> Decoder<'a> {
         if let Some(i) = new.iter().position(|x| x.is_nan() || x.abs() > LARGEST) {
             let at = self.found + i as u64;
             let seconds = at as f64 / f64::from(self.rate);
-            let reason = format!(
-                "sample {at} ({seconds:.3} s) is {:?}; export the recording again or remove it",
-                new[i]
-            );
-            return Err(Error::audio(&self.path, reason));
+            let wild = Failure::WildSample { at, seconds, value: new[i] };
+            return Err(Error::audio(&self.path, wild));
         }
         self.found += new.len() as u64;
         Ok(more)
@@ -147,37 +132,42 @@ const LARGEST: f32 = 1e10;
 /// Bytes that tell what a file is, and enough to show the user.
 const HEAD: u64 = 64;
 
+/// Bytes of a file of no known kind that the error shows.
+const SHOWN: usize = 12;
+
 /// The reader of a file and, in `first`, its first block.
 fn blocks<'a>(
     container: Container,
-    open: &dyn Fn() -> io::Result<Source<'a>>,
+    open: &dyn Fn() -> io::Result<ByteSource<'a>>,
     first: &mut Vec<f32>,
-) -> Result<Box<dyn Blocks + 'a>, String> {
-    let source = || open().map_err(|e| e.to_string());
-    let mut note = String::new();
+) -> Result<Box<dyn Blocks + 'a>, Failure> {
+    let mut refused = None;
     if container == Container::Wav {
-        let opened = Wav::new(source()?).and_then(|mut wav| {
-            wav.read_block(first)?;
+        let opened = Wav::new(open()?).and_then(|mut wav| {
+            wav.read(first)?;
             Ok(wav)
         });
         match opened {
             Ok(wav) => return Ok(Box::new(wav)),
-            Err(wav::Failure::Damaged(reason)) => return Err(reason),
-            Err(wav::Failure::Unsupported(reason)) => {
+            // `hound` reads fewer kinds of WAV than there are, so its refusal proves nothing.
+            Err(failure @ (Failure::Hound(_) | Failure::BitsPerSample(_))) => {
                 first.clear();
-                note = format!(" (the plain WAV reader: {reason})");
+                refused = Some(Box::new(failure));
             }
+            Err(damaged) => return Err(damaged),
         }
     }
-    let tagged = container == Container::Mp3
-        && has_length_tag(source()?.as_mut()).map_err(|e| e.to_string())?;
-    let opened = Compressed::new(source()?, container, tagged).and_then(|mut compressed| {
+    let tagged = container == Container::Mp3 && has_length_tag(open()?.as_mut())?;
+    let opened = Compressed::new(open()?, container, tagged).and_then(|mut compressed| {
         compressed.read(first)?;
         Ok(compressed)
     });
-    match opened {
-        Ok(compressed) => Ok(Box::new(compressed)),
-        Err(reason) => Err(reason + &note),
+    match (opened, refused) {
+        (Ok(compressed), _) => Ok(Box::new(compressed)),
+        (Err(failure), None) => Err(failure),
+        (Err(failure), Some(hound)) => {
+            Err(Failure::NeitherReader { symphonia: Box::new(failure), hound })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-use super::check_rate;
+use super::rate;
 use crate::error::{Error, Result};
 
 /// Input samples per FFT block, at least. A block is as long as the anti-aliasing
@@ -31,11 +31,11 @@ impl Resampler {
     /// A resampler from `from` Hz to `to` Hz.
     ///
     /// # Errors
-    /// [`Error::Config`] if either is outside [`MIN_RATE`](super::MIN_RATE) to
+    /// [`Error::InvalidInput`] if either is outside [`MIN_RATE`](super::MIN_RATE) to
     /// [`MAX_RATE`](super::MAX_RATE).
     pub fn new(from: u32, to: u32) -> Result<Self> {
         for rate in [from, to] {
-            check_rate(rate).map_err(Error::Config)?;
+            rate::check(rate)?;
         }
         let make = || {
             let (from, to) = (from as usize, to as usize);
@@ -51,7 +51,7 @@ impl Resampler {
     /// Takes more samples and appends to `output` those that they complete.
     ///
     /// # Errors
-    /// [`Error::Config`] if the resampler fails.
+    /// [`Error::InvalidInput`] if the resampler fails.
     pub fn push(&mut self, mut samples: &[f32], output: &mut Vec<f32>) -> Result<()> {
         self.taken += samples.len() as u64;
         let Some(fft) = &self.fft else {
@@ -81,7 +81,7 @@ impl Resampler {
     /// sample begins another recording.
     ///
     /// # Errors
-    /// [`Error::Config`] if the resampler fails.
+    /// [`Error::InvalidInput`] if the resampler fails.
     pub fn finish(&mut self, output: &mut Vec<f32>) -> Result<()> {
         let expected = (self.taken * u64::from(self.to)).div_ceil(self.from.into());
         let size = self.fft.as_ref().map_or(0, |fft| fft.input_frames_next());
@@ -127,7 +127,7 @@ impl Resampler {
 }
 
 fn failed(from: u32, to: u32, error: &dyn std::fmt::Display) -> Error {
-    Error::Config(format!("resampling {from} Hz to {to} Hz: {error}"))
+    Error::InvalidInput(format!("resampling {from} Hz to {to} Hz: {error}"))
 }
 
 /// An even number of the smallest blocks that are whole on both sides, so that

@@ -4,60 +4,24 @@ use std::io::BufReader;
 
 use hound::{Error as Hound, Sample, SampleFormat, WavReader};
 
-use super::cut_short;
-use super::decoder::{BLOCK, Blocks, Source};
-
-/// Why a WAV file was not decoded.
-pub(super) enum Failure {
-    /// A kind of WAV that `hound` does not read, though another decoder may.
-    Unsupported(String),
-    /// A damaged file, whoever reads it.
-    Damaged(String),
-}
-
-impl Failure {
-    /// What is wrong.
-    pub(super) fn reason(self) -> String {
-        match self {
-            Self::Unsupported(reason) | Self::Damaged(reason) => reason,
-        }
-    }
-}
+use super::blocks::{BLOCK, Blocks, ByteSource};
+use super::failure::Failure;
 
 /// A WAV file of 8 to 32-bit integers or 32-bit floats, being read.
 pub(super) struct Wav<'a> {
-    reader: WavReader<BufReader<Source<'a>>>,
+    reader: WavReader<BufReader<ByteSource<'a>>>,
     found: u64,
 }
 
 impl<'a> Wav<'a> {
-    pub(super) fn new(source: Source<'a>) -> Result<Self, Failure> {
+    pub(super) fn new(source: ByteSource<'a>) -> Result<Self, Failure> {
         // `new` reads the headers alone. It also trips over chunks of odd length, whose padding
         // byte it does not skip, so no error here proves the file damaged.
-        let reader = WavReader::new(BufReader::with_capacity(1 << 16, source))
-            .map_err(|e| Failure::Unsupported(e.to_string()))?;
+        let reader = WavReader::new(BufReader::with_capacity(1 << 16, source))?;
         Ok(Self { reader, found: 0 })
     }
 
-    /// [`Blocks::read`], with the kind of failure.
-    pub(super) fn read_block(&mut self, samples: &mut Vec<f32>) -> Result<bool, Failure> {
-        let spec = self.reader.spec();
-        let before = samples.len();
-        match (spec.sample_format, spec.bits_per_sample) {
-            (SampleFormat::Float, _) => self.mix_down(1.0, |x: f32| x, samples)?,
-            // A power of two: dividing by it is exact, so 16-bit samples survive unchanged.
-            (SampleFormat::Int, bits @ 1..=32) => {
-                self.mix_down(0.5f32.powi(i32::from(bits) - 1), |x: i32| x as f32, samples)?;
-            }
-            (SampleFormat::Int, bits) => {
-                return Err(Failure::Unsupported(format!("{bits} bits per sample")));
-            }
-        }
-        self.found += (samples.len() - before) as u64;
-        Ok(samples.len() > before)
-    }
-
-    /// The mean over channels of every frame, each sample made a float and scaled.
+    /// Appends the mean over channels of every frame, each sample made a float and scaled.
     fn mix_down<S: Sample>(
         &mut self,
         scale: f32,
@@ -72,9 +36,9 @@ impl<'a> Wav<'a> {
             sum += to_f32(sample.map_err(|e| match e {
                 Hound::IoError(_) => {
                     let found = found + (mono.len() - before) as u64;
-                    Failure::Damaged(cut_short(promised.into(), found))
+                    Failure::CutShort { promised: promised.into(), found }
                 }
-                other => Failure::Unsupported(other.to_string()),
+                other => Failure::Hound(other),
             })?);
             mixed += 1;
             if mixed == channels {
@@ -91,7 +55,18 @@ impl Blocks for Wav<'_> {
         self.reader.spec().sample_rate
     }
 
-    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, String> {
-        self.read_block(samples).map_err(Failure::reason)
+    fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool, Failure> {
+        let spec = self.reader.spec();
+        let before = samples.len();
+        match (spec.sample_format, spec.bits_per_sample) {
+            (SampleFormat::Float, _) => self.mix_down(1.0, |x: f32| x, samples)?,
+            // A power of two: dividing by it is exact, so 16-bit samples survive unchanged.
+            (SampleFormat::Int, bits @ 1..=32) => {
+                self.mix_down(0.5f32.powi(i32::from(bits) - 1), |x: i32| x as f32, samples)?;
+            }
+            (SampleFormat::Int, bits) => return Err(Failure::BitsPerSample(bits)),
+        }
+        self.found += (samples.len() - before) as u64;
+        Ok(samples.len() > before)
     }
 }

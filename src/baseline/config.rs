@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::records::BaselineModel;
 use crate::error::{Error, Result};
+use crate::run::BaselineModel;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
 
 /// What `features` says for Kaggle's tables: the seconds that their rows are computed from.

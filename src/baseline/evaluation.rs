@@ -6,7 +6,7 @@ use super::fitted::FittedModel;
 use super::problem::Problem;
 use crate::dataset::FeatureTable;
 use crate::metrics::{argmax, evaluate, mean_probabilities};
-use crate::train::{PartMetrics, Prediction};
+use crate::run::{PartMetrics, Prediction};
 
 /// The mean of the probabilities `[rows, classes]` of each group's rows, by group.
 pub(super) fn by_group<G: Ord + Copy>(
@@ -42,14 +42,16 @@ pub(super) fn test(
     let prediction = |(song, mean): (&str, Vec<f32>)| Prediction {
         track: song.to_owned(),
         genre: table.genres[label_of[song]].clone(),
-        predicted: table.genres[argmax(&mean)].clone(),
+        predicted: table.genres[argmax(&mean).unwrap_or_default()].clone(),
         probabilities: mean,
     };
     let by_song = by_group(&probabilities, &songs, classes);
     let labels: Vec<usize> = by_song.iter().map(|(song, _)| label_of[song]).collect();
-    let predicted: Vec<usize> = by_song.iter().map(|(_, mean)| argmax(mean)).collect();
-    let right =
-        |(row, probabilities): &(&usize, &[f32])| table.rows[**row].label == argmax(probabilities);
+    let predicted: Vec<usize> =
+        by_song.iter().map(|(_, mean)| argmax(mean).unwrap_or_default()).collect();
+    let right = |(row, probabilities): &(&usize, &[f32])| {
+        Some(table.rows[**row].label) == argmax(probabilities)
+    };
     let right = rows.iter().zip(probabilities.chunks_exact(classes)).filter(right).count();
     let metrics = PartMetrics {
         tracks: evaluate(&labels, &predicted, classes, seed),

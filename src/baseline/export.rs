@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ndarray::{Array2, s};
 use serde_json::json;
 
 use super::evaluation::values;
 use super::fitted::FittedModel;
 use super::graph::OPSET;
 use super::problem::Problem;
-use super::records::BaselineMetrics;
 use crate::error::{Error, Result};
-use crate::export::{Agreement, Exported, Precision, compare_in_runtimes};
+use crate::export::compare_in_runtimes;
 use crate::features::descriptors;
-use crate::onnx::names::PROBABILITIES;
-use crate::onnx::names::key;
+use crate::onnx::names::{PROBABILITIES, key};
 use crate::onnx::write::{Part, sign};
-use crate::runtime::{self, Runtime, Tensor};
+use crate::run::{Agreement, BaselineMetrics, Exported, Precision};
+use crate::runtime::{self, Runtime};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
 /// of 100,000 nodes.
@@ -38,7 +38,7 @@ pub(super) fn export(
     let mut proto = model.graph().into_model();
     sign(&mut proto, metadata(problem, metrics));
     part.write(&proto)?;
-    let probe = Probe::of(model, problem);
+    let probe = Probe::of(model, problem)?;
     let agreement = part.prove(|path| verify(path, &probe, model.tolerance()))?;
     let (bytes, sha256) = part.publish()?;
     let path = destination.to_owned();
@@ -86,31 +86,32 @@ fn metadata(problem: &Problem, metrics: &BaselineMetrics) -> BTreeMap<&'static s
 
 /// Rows and what the model itself answers.
 struct Probe {
-    rows: Vec<f32>,
-    features: usize,
+    /// `[rows, features]`.
+    rows: Array2<f32>,
     wanted: Vec<f32>,
 }
 
 impl Probe {
     /// Test rows whose answer does not hang on the last digit.
-    fn of(model: &dyn FittedModel, problem: &Problem) -> Self {
+    fn of(model: &dyn FittedModel, problem: &Problem) -> Result<Self> {
         let features = descriptors::COUNT;
         let all = values(&problem.table, &problem.test_rows);
         let decided = all.chunks_exact(features).filter(|row| model.is_decided(row));
         let rows: Vec<f32> = decided.take(PROBES).flatten().copied().collect();
-        Self { wanted: model.probabilities(&rows), rows, features }
+        let wanted = model.probabilities(&rows);
+        let rows = Array2::from_shape_vec((rows.len() / features, features), rows)
+            .map_err(|error| Error::Fit(error.into()))?;
+        Ok(Self { rows, wanted })
     }
 
     /// The largest difference between what a runtime gives and what is wanted, for all
     /// rows at once and for the first by itself; NaN if any is not a number.
     fn difference(&self, session: &mut dyn runtime::Session) -> Result<f32> {
         let mut largest = 0f32;
-        let count = self.rows.len() / self.features;
+        let count = self.rows.nrows();
         for rows in [1, count] {
-            let data = self.rows[..rows * self.features].to_vec();
-            let shape = vec![rows, self.features];
             let at = session.outputs().iter().position(|name| name == PROBABILITIES).unwrap_or(0);
-            let given = session.run(&Tensor { shape, data })?.swap_remove(at).data;
+            let given = session.run(self.rows.slice(s![..rows, ..]).into_dyn())?.swap_remove(at);
             if given.len() * count != self.wanted.len() * rows {
                 return Ok(f32::NAN);
             }

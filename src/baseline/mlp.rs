@@ -9,7 +9,8 @@ use super::fitted::FittedModel;
 use super::graph::Graph;
 use super::samples::Samples;
 use crate::error::Result;
-use crate::model::{Head, HeadSpec};
+use crate::model::Head;
+use crate::run::HeadSpec;
 use crate::train::{Embeddings, Example, Fitted, HeadOptions, fit_head};
 
 /// The most passes over the rows.

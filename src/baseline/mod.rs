@@ -16,7 +16,6 @@ mod knn;
 mod logistic;
 mod mlp;
 mod problem;
-mod records;
 mod run;
 mod run_folders;
 mod samples;
@@ -28,7 +27,6 @@ mod tree;
 
 pub use config::Config;
 pub(crate) use evaluation::values;
-pub use records::{BaselineMetrics, BaselineModel, Candidate, Settings};
 pub use run::BaselineRun;
 pub use run_folders::RunFolders;
 pub use train::train;

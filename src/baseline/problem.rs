@@ -121,7 +121,7 @@ impl Problem {
 
     fn report(&self) {
         let what = self.row_name();
-        crate::say!(
+        tracing::info!(
             "{}: {} {what}, {} genres; {} to train and {} to test",
             self.table.path.display(),
             self.table.rows.len(),
@@ -130,13 +130,13 @@ impl Problem {
             self.test_rows.len(),
         );
         if self.skipped_rows > 0 {
-            crate::say!(
+            tracing::info!(
                 "skipped: {} rows of songs that the split does not list",
                 self.skipped_rows
             );
         }
         if self.is_leaky() {
-            crate::say!(
+            tracing::info!(
                 "LEAKY: windows of one song are in training and test; do not trust the figures"
             );
         }

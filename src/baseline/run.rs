@@ -1,29 +1,18 @@
-//! A baseline's run folder.
-//!
-//! | file | what |
-//! |---|---|
-//! | `config.json` | options of the run |
-//! | `split.json` | which song (or window, if leaky) is in which part |
-//! | `labels.txt` | one genre a line, in the order of the model's outputs |
-//! | `metrics.json` | results, the chosen hyper-parameters and how the runtimes agree |
-//! | `predictions.json` | probabilities of every test song |
-//! | `model.onnx` | the model |
+//! Baselines as runs: [`crate::run`] describes the folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::problem::Problem;
-use super::records::{BaselineMetrics, KIND};
 use super::run_folders::{Existing, Target};
 use super::search::Found;
 use super::{evaluation, export};
-use crate::dataset::{FeatureTable, Split};
+use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
-use crate::export::Exported;
 use crate::files;
 use crate::onnx::write::name_destination;
-use crate::train::TrainingData;
+use crate::run::{BaselineMetrics, Exported, Kind, Run, TrainingData};
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -40,16 +29,11 @@ impl BaselineRun {
     /// # Errors
     /// [`Error::Io`] and [`Error::Format`] if its results cannot be read.
     pub fn find(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join("metrics.json");
-        if !path.is_file() {
+        let run = Run::at(folder);
+        if !run.is_complete() || run.kind()? != Kind::Baseline {
             return Ok(None);
         }
-        let json: serde_json::Value = files::read_json(&path)?;
-        if json["kind"] != KIND {
-            return Ok(None);
-        }
-        let metrics = serde_json::from_value(json).map_err(|e| Error::format(&path, e))?;
-        Ok(Some(Self { folder: folder.to_owned(), metrics }))
+        Ok(Some(Self { folder: folder.to_owned(), metrics: run.baseline_metrics()? }))
     }
 
     /// The run's ONNX file, copied to `destination` unless that is the file itself: it was
@@ -58,7 +42,7 @@ impl BaselineRun {
     /// # Errors
     /// [`Error::Format`] if the file is not the one that was proved; errors of both files.
     pub fn export(&self, destination: &Path) -> Result<Exported> {
-        let model = self.folder.join("model.onnx");
+        let model = Run::at(&self.folder).onnx_path();
         let sha256 = files::sha256(&model)?;
         let proved = self.metrics.export.as_ref().filter(|proved| proved.sha256 == sha256);
         let Some(proved) = proved else {
@@ -78,8 +62,9 @@ impl BaselineRun {
     /// # Errors
     /// Errors of the run's files and of the table.
     pub(crate) fn problem(&self) -> Result<Problem> {
-        let config: Config = files::read_json(&self.folder.join("config.json"))?;
-        let split = Split::load(&self.folder.join("split.json"))?;
+        let run = Run::at(&self.folder);
+        let config: Config = run.options_of("baseline", "features")?;
+        let split = run.split()?;
         let table = FeatureTable::read(&config.table()?, Some(&split.genres))?;
         Problem::new(table, split, &config)
     }
@@ -97,12 +82,12 @@ pub(super) fn write(
     let (test, predictions) = evaluation::test(&*found.model, problem, config.seed);
     let name = problem.table.path.file_name().unwrap_or_default();
     let mut metrics = BaselineMetrics {
-        kind: KIND.to_owned(),
+        kind: Kind::Baseline,
         model: kind,
         features: config.features_name(),
         windows: problem.table.windows,
         leaky: problem.is_leaky(),
-        hyper_parameters: found.settings,
+        hyper_parameters: Some(found.settings),
         search: found.candidates.clone(),
         folds: problem.folds.len(),
         data: TrainingData {
@@ -122,19 +107,16 @@ pub(super) fn write(
         files::create_dir(parent)?;
     }
     let part = files::folder_beside(folder)?;
-    let at = |file: &str| part.path().join(file);
-    let (model, shown) = (at("model.onnx"), folder.join("model.onnx"));
+    let run = Run::at(part.path());
+    let (model, shown) = (run.onnx_path(), Run::at(folder).onnx_path());
     let mut exported = export::export(&*found.model, problem, &metrics, &model)
         .map_err(|error| name_destination(error, &model, &shown))?;
     exported.path = shown;
     metrics.export = Some(exported);
     let config = Config { model: vec![kind.name().to_owned()], ..config.absolute() };
-    files::write_json(&at("config.json"), &config)?;
-    problem.split.save(&at("split.json"))?;
-    let labels: String = problem.table.genres.iter().map(|genre| format!("{genre}\n")).collect();
-    files::write(&at("labels.txt"), labels.as_bytes())?;
-    files::write_json(&at("predictions.json"), &predictions)?;
-    files::write_json(&at("metrics.json"), &metrics)?;
+    run.save_options(&config)?;
+    run.save_split(&problem.split)?;
+    run.save_results(&metrics, &predictions)?;
     if *existing == Existing::Replace && folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io(folder))?;
     }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::records::BaselineModel;
 use crate::error::{Error, Result};
-use crate::train::Run;
+use crate::run::{BaselineModel, Run};
 
 /// Where runs go.
 #[derive(Clone, Debug)]
@@ -46,7 +45,7 @@ impl RunFolders {
             };
             let folder = self.runs.join(format!("{name}-{model}"));
             // Only a run is ever replaced.
-            if folder.exists() && !(self.force && folder.join("config.json").is_file()) {
+            if folder.exists() && !(self.force && Run::at(&folder).is_run()) {
                 Err(Error::occupied(
                     folder,
                     "already there; choose another `name`, or `force` to replace a run",

@@ -1,18 +1,18 @@
 //! The choice of hyper-parameters, by cross-validation within the part to train on.
 
-use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::config::Config;
 use super::evaluation::by_group;
 use super::fitted::FittedModel;
 use super::problem::{FoldRows, Problem};
-use super::records::{BaselineModel, Candidate, Settings};
 use super::samples::Samples;
 use crate::error::Result;
+use crate::interrupt;
 use crate::metrics::argmax;
 use crate::progress;
-use crate::train::interrupt;
+use crate::progress::Bar;
+use crate::run::{BaselineModel, Candidate, Settings};
 
 /// The chosen hyper-parameters and the model fitted with them on all rows to train on.
 pub(super) struct Found {
@@ -39,12 +39,12 @@ pub(super) fn search(kind: BaselineModel, problem: &Problem, config: &Config) ->
     if config.quick {
         grid.truncate(usize::from(kind == BaselineModel::Mlp));
     }
-    let bar = progress::bar((grid.len() * problem.folds.len()) as u64, kind.name(), "fits");
+    let bar = progress::begin(grid.len() * problem.folds.len(), kind.name(), "fits");
     let candidates = grid
         .iter()
         .map(|settings| cross_validate(settings, problem, config.seed, &bar))
         .collect::<Result<Vec<Candidate>>>()?;
-    bar.finish_and_clear();
+    drop(bar);
     let better = |a: Candidate, b: Candidate| if b.accuracy > a.accuracy { b } else { a };
     let best = candidates.iter().copied().reduce(better);
     let settings = best.map_or(default, |best| best.settings);
@@ -63,7 +63,7 @@ fn cross_validate(
     settings: &Settings,
     problem: &Problem,
     seed: u64,
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> Result<Candidate> {
     let one = |fold: &FoldRows| {
         check()?;
@@ -71,7 +71,7 @@ fn cross_validate(
         let (model, completed) =
             settings.fit_fold(&problem.train.select(&fold.train), &held_out, seed)?;
         let correct = count_correct(&*model, &held_out);
-        bar.inc(1);
+        bar.advance(1);
         Ok((completed, correct))
     };
     let tried: Vec<(Settings, (usize, usize))> = if settings.is_parallel() {
@@ -91,7 +91,7 @@ fn count_correct(model: &dyn FittedModel, held_out: &Samples) -> (usize, usize) 
     let units = by_group(&probabilities, &held_out.units, held_out.classes);
     let label = |unit: usize| held_out.units.iter().position(|&u| u == unit);
     let is_correct = |(unit, mean): &&(usize, Vec<f32>)| {
-        label(*unit).is_some_and(|row| held_out.labels[row] == argmax(mean))
+        label(*unit).is_some_and(|row| Some(held_out.labels[row]) == argmax(mean))
     };
     (units.iter().filter(is_correct).count(), units.len())
 }

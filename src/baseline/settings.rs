@@ -2,10 +2,10 @@
 
 use super::fitted::FittedModel;
 use super::problem::FoldRows;
-use super::records::{BaselineModel, Settings};
 use super::samples::Samples;
 use super::{boosting, forest, knn, logistic, mlp, svm};
 use crate::error::Result;
+use crate::run::{BaselineModel, Settings};
 
 impl BaselineModel {
     /// The hyper-parameters to choose from; the first are the defaults.

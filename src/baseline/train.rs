@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::config::Config;
 use super::problem::Problem;
-use super::records::BaselineModel;
 use super::run::{self, BaselineRun};
 use super::run_folders::RunFolders;
 use super::search::search;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
+use crate::run::BaselineModel;
 
 /// Searches, fits, tests and exports every model that `config` names; the runs, in order.
 ///

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::EvaluationSet;
+use ndarray::Array2;
+
+use super::set::EvaluationSet;
 use crate::baseline::{BaselineRun, values};
 use crate::error::{Error, Result};
-use crate::runtime::Tensor;
 
 /// The test rows of the baseline run in `folder`; none if it is no such run, or its table
 /// is gone.
@@ -16,14 +17,14 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     let Some(run) = BaselineRun::find(folder)? else { return Ok(None) };
     let problem = match run.problem() {
         Ok(problem) => problem,
-        // A run outlives the table it was trained on, and its songs.
+        // A run outlives the table it was trained on.
         Err(
-            error @ (Error::NotFound { .. }
-            | Error::TooFew(_)
+            error @ (Error::TooFew(_)
             | Error::Mismatch(_)
+            | Error::NotFound { .. }
             | Error::Io { .. }),
         ) => {
-            crate::say!("warning: accuracy stays unknown: {error}");
+            tracing::warn!("accuracy stays unknown: {error}");
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -40,8 +41,11 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         labels[song] = table.rows[row].label;
     }
     let data = values(table, rows);
+    let shape = (rows.len(), data.len() / rows.len().max(1));
+    let patches =
+        Array2::from_shape_vec(shape, data).map_err(|e| Error::Mismatch(e.to_string()))?;
     Ok(Some(EvaluationSet {
-        patches: Tensor { shape: vec![rows.len(), data.len() / rows.len().max(1)], data },
+        patches: patches.into_dyn(),
         track_of_patch,
         labels,
         patch_hop_seconds: Some(table.seconds),

@@ -11,12 +11,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::runtime::{self, Device, Options, Port, Runtime, Session, Tensor};
+use crate::error::{Cause, Error, Result};
+#[cfg(feature = "train")]
+use crate::export::open;
+#[cfg(not(feature = "train"))]
+use crate::runtime::open;
+use crate::runtime::{Batch, Device, Options, Port, Runtime, Session};
 
 /// What a child is: the first line it reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,9 +75,9 @@ impl Case {
     ///
     /// # Errors
     /// The reason for the row, if it cannot.
-    pub fn open(program: &Path, spec: &Spec) -> Result<(Self, Opened), String> {
-        let errors = tempfile::tempfile().map_err(|e| e.to_string())?;
-        let stderr = errors.try_clone().map_err(|e| e.to_string())?;
+    pub fn open(program: &Path, spec: &Spec) -> Result<(Self, Opened), Cause> {
+        let errors = tempfile::tempfile()?;
+        let stderr = errors.try_clone()?;
         let mut child = Command::new(program)
             .arg("--case")
             .stdin(Stdio::piped())
@@ -92,7 +97,7 @@ impl Case {
     }
 
     /// The seconds each of `iterations` runs took, and the peak memory in bytes until now.
-    pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), String> {
+    pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), Cause> {
         match self.ask(&Order::Run { iterations })? {
             Reply::Ran { seconds, peak_memory } => Ok((seconds, peak_memory)),
             other => Err(unexpected(other)),
@@ -104,8 +109,8 @@ impl Case {
         &mut self,
         patches: &Path,
         shape: &[usize],
-    ) -> Result<Vec<(String, Tensor)>, String> {
-        let file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    ) -> Result<Vec<(String, ArrayD<f32>)>, Cause> {
+        let file = tempfile::NamedTempFile::new()?;
         let order = Order::Evaluate {
             patches: patches.to_path_buf(),
             shape: shape.to_vec(),
@@ -115,26 +120,27 @@ impl Case {
             Reply::Evaluated { outputs } => outputs,
             other => return Err(unexpected(other)),
         };
-        let mut data = read_floats(file.path()).map_err(|e| e.to_string())?.into_iter();
+        let mut data = read_floats(file.path())?.into_iter();
         let take = |(name, shape): (String, Vec<usize>)| {
             let data = data.by_ref().take(shape.iter().product()).collect();
-            (name, Tensor { shape, data })
+            let output = ArrayD::from_shape_vec(shape, data).map_err(|e| format!("{name}: {e}"))?;
+            Ok((name, output))
         };
-        Ok(outputs.into_iter().map(take).collect())
+        outputs.into_iter().map(take).collect()
     }
 
-    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, String> {
-        let mut line = serde_json::to_string(order).map_err(|e| e.to_string())?;
+    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, Cause> {
+        let mut line = serde_json::to_string(order)?;
         line.push('\n');
         let sent = self.orders.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
         let mut answer = String::new();
         if !sent || !matches!(self.replies.read_line(&mut answer), Ok(1..)) {
-            return Err(self.cause_of_death());
+            return Err(self.cause_of_death().into());
         }
         match serde_json::from_str(&answer) {
-            Ok(Reply::Failed(reason)) => Err(reason),
+            Ok(Reply::Failed(reason)) => Err(reason.into()),
             Ok(reply) => Ok(reply),
-            Err(_) => Err(format!("the child process said \"{}\"", answer.trim_end())),
+            Err(_) => Err(format!("the child process said \"{}\"", answer.trim_end()).into()),
         }
     }
 
@@ -166,16 +172,17 @@ impl Drop for Case {
     }
 }
 
-fn unexpected(reply: Reply) -> String {
-    format!("the child process answered {reply:?}")
+fn unexpected(reply: Reply) -> Cause {
+    format!("the child process answered {reply:?}").into()
 }
 
-/// The child: what `bench-runtimes --case` does until its standard input ends.
+/// The child: what the program of a plan does with the one argument `--case`, until its
+/// standard input ends. `option` writes an option as that program has it.
 ///
 /// # Errors
 /// [`Error::Io`] if standard input or output breaks; whatever the runtime says goes to
 /// the parent as an answer.
-pub fn serve() -> Result<()> {
+pub fn serve(option: fn(&str) -> String) -> Result<()> {
     let stdio = |e| Error::io("standard input or output")(e);
     let mut lines = io::stdin().lock().lines();
     let Some(first) = lines.next() else { return Ok(()) };
@@ -184,11 +191,11 @@ pub fn serve() -> Result<()> {
             say(&Reply::Opened(opened)).map_err(stdio)?;
             open
         }
-        Err(error) => return say(&Reply::Failed(error.to_string())).map_err(stdio),
+        Err(error) => return say(&Reply::Failed(error.naming_options(option))).map_err(stdio),
     };
     for line in lines {
         let reply = parse(&line.map_err(stdio)?).and_then(|order| open.obey(order));
-        say(&reply.unwrap_or_else(|e| Reply::Failed(e.to_string()))).map_err(stdio)?;
+        say(&reply.unwrap_or_else(|e| Reply::Failed(e.naming_options(option)))).map_err(stdio)?;
     }
     Ok(())
 }
@@ -206,19 +213,19 @@ fn say(reply: &Reply) -> io::Result<()> {
 /// The child's model, and the batch it runs on.
 struct Open {
     session: Box<dyn Session>,
-    batch: Tensor,
+    batch: ArrayD<f32>,
 }
 
 impl Open {
     fn new(spec: &Spec) -> Result<(Self, Opened)> {
         let options = Options { device: spec.device, threads: spec.threads };
         let start = Instant::now();
-        let mut session = runtime::open(spec.runtime, &spec.model, &options)?;
+        let mut session = open(spec.runtime, &spec.model, &options)?;
         let load_seconds = start.elapsed().as_secs_f64();
         let patch = patch_shape(session.input())?;
         let batch = probe(&patch, spec.batch, spec.seed);
         let start = Instant::now();
-        session.run(&batch)?;
+        session.run(batch.view())?;
         let first_run_seconds = start.elapsed().as_secs_f64();
         Ok((Self { session, batch }, Opened { patch, load_seconds, first_run_seconds }))
     }
@@ -237,39 +244,47 @@ impl Open {
 
     fn timed_run(&mut self) -> Result<f64> {
         let start = Instant::now();
-        self.session.run(&self.batch)?;
+        self.session.run(self.batch.view())?;
         Ok(start.elapsed().as_secs_f64())
     }
 
     fn evaluate(&mut self, patches: &Path, shape: &[usize], outputs: &Path) -> Result<Reply> {
         let data = read_floats(patches).map_err(Error::io(patches))?;
-        let size: usize = shape[1..].iter().product();
-        let mut found: Vec<Tensor> = vec![Tensor::default(); self.session.outputs().len()];
-        let full = self.batch.shape[0];
-        let fixed = self.session.input().dims.first().is_some_and(Option::is_some);
-        for batch in data.chunks(full * size) {
-            let rows = batch.len() / size;
-            let mut shape = shape.to_vec();
-            shape[0] = if fixed { full } else { rows };
-            let mut data = batch.to_vec();
-            data.resize(shape[0] * size, 0.0);
-            let answers = self.session.run(&Tensor { shape, data })?;
-            for (all, mut answer) in found.iter_mut().zip(answers) {
-                if fixed && answer.shape.first() == Some(&full) {
-                    answer.data.truncate(answer.data.len() / full * rows);
-                    answer.shape[0] = rows;
+        let all = ArrayViewD::from_shape(shape, &data).map_err(|e| Error::format(patches, e))?;
+        let full = self.batch.len_of(Axis(0));
+        let fixed = self.session.input().dims.first().copied().flatten().map(|_| full);
+        let mut found: Vec<Found> = vec![Found::default(); self.session.outputs().len()];
+        for some in all.axis_chunks_iter(Axis(0), full) {
+            let rows = some.len_of(Axis(0));
+            let answers = self.session.run(Batch::new(some, fixed).rows())?;
+            for (found, mut answer) in found.iter_mut().zip(answers) {
+                if fixed.is_some() && answer.shape().first() == Some(&full) {
+                    answer.slice_axis_inplace(Axis(0), Slice::from(..rows));
                 }
-                let rows = all.shape.first().unwrap_or(&0) + answer.shape.first().unwrap_or(&0);
-                all.shape = answer.shape;
-                if let Some(first) = all.shape.first_mut() {
-                    *first = rows;
-                }
-                all.data.extend(answer.data);
+                found.add(&answer);
             }
         }
-        write_floats(outputs, found.iter().flat_map(|tensor| &tensor.data))?;
+        write_floats(outputs, found.iter().flat_map(|found| &found.values))?;
         let names = self.session.outputs().iter().cloned();
-        Ok(Reply::Evaluated { outputs: names.zip(found.into_iter().map(|t| t.shape)).collect() })
+        Ok(Reply::Evaluated { outputs: names.zip(found.into_iter().map(|f| f.shape)).collect() })
+    }
+}
+
+/// What a model has answered at one output, batch after batch.
+#[derive(Clone, Default)]
+struct Found {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Found {
+    fn add(&mut self, answer: &ArrayD<f32>) {
+        let rows = self.shape.first().unwrap_or(&0) + answer.shape().first().unwrap_or(&0);
+        self.shape = answer.shape().to_vec();
+        if let Some(first) = self.shape.first_mut() {
+            *first = rows;
+        }
+        self.values.extend(answer);
     }
 }
 
@@ -283,23 +298,21 @@ fn patch_shape(input: &Port) -> Result<Vec<usize>> {
     };
     if input.dims == [Some(1), None] {
         let reason = "it takes one recording of any length, and no patches that could be \
-                      compared; give the same model exported with --input waveform";
-        return Err(Error::Config(format!("the input is {input}: {reason}")));
+                      compared; give the same model exported with `input` waveform";
+        return Err(Error::InvalidInput(format!("the input is {input}: {reason}")));
     }
     sizes.filter(sane).ok_or_else(|| {
-        Error::Config(format!(
+        Error::InvalidInput(format!(
             "cannot make a patch for the input {input}; give one with fixed sizes"
         ))
     })
 }
 
 /// A seeded batch of values between -1 and 1, about what a scaled log-mel holds.
-pub(super) fn probe(patch: &[usize], batch: usize, seed: u64) -> Tensor {
+pub(super) fn probe(patch: &[usize], batch: usize, seed: u64) -> ArrayD<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let shape: Vec<usize> = std::iter::once(batch).chain(patch.iter().copied()).collect();
-    let count = shape.iter().product();
-    let data = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor { shape, data }
+    ArrayD::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0))
 }
 
 /// The most memory this process ever had in RAM, in bytes; known on Linux only.

@@ -4,24 +4,20 @@
 //! in the shape of the marks, so the chart can be read in black and white as well.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
-use plotters::coord::Shift;
 use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
-use plotters::element::{ComposedElement, DashedPathElement};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Report, Row, table};
-use crate::error::{Error, Result};
+use super::records::{Report, Row};
+use super::table;
+use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, Mark, VERMILION, log_ticks, polygon, svg};
+use crate::error::Result;
 use crate::runtime::{Device, Runtime};
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const PANEL: (u32, u32) = (430, 330);
 const LEGEND_HEIGHT: u32 = 40;
-
-/// A filled outline, in pixels around a point of the chart.
-type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;
 
 /// Rows of one line in a panel: same runtime, same device.
 type Series<'a> = ((Runtime, Device), Vec<&'a Row>);
@@ -29,29 +25,22 @@ type Series<'a> = ((Runtime, Device), Vec<&'a Row>);
 /// The chart as SVG text.
 ///
 /// # Errors
-/// [`Error::Data`] if plotters cannot draw it.
+/// [`Error::Drawing`](crate::Error::Drawing) if plotters cannot draw it.
 pub(super) fn latency(report: &Report) -> Result<String> {
-    let mut svg = String::new();
-    draw(report, &mut svg).map_err(|e| Error::Data(format!("bench.svg cannot be drawn: {e}")))?;
-    Ok(svg)
-}
-
-fn draw(report: &Report, svg: &mut String) -> Drawn<()> {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.latency.is_some()).collect();
     let models = distinct(report.rows.iter().map(|row| &row.model));
     let threads = distinct(report.rows.iter().map(|row| row.threads));
-    let batches = {
-        let mut batches = distinct(report.rows.iter().map(|row| row.batch));
-        batches.sort_unstable();
-        batches
-    };
     let (columns, lines) = (threads.len().max(1), models.len().max(1));
     let size = (PANEL.0 * columns as u32, PANEL.1 * lines as u32 + LEGEND_HEIGHT);
-    let area = SVGBackend::with_string(svg, size).into_drawing_area();
-    area.fill(&WHITE)?;
+    svg("bench.svg", size, |area| draw(area, report, &models, &threads))
+}
+
+fn draw(area: &Area, report: &Report, models: &[&PathBuf], threads: &[usize]) -> Drawn<()> {
+    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.latency.is_some()).collect();
+    let mut batches = distinct(report.rows.iter().map(|row| row.batch));
+    batches.sort_unstable();
     let (legend, panels) = area.split_vertically(LEGEND_HEIGHT);
     draw_legend(&legend, &distinct(rows.iter().map(|row| (row.runtime, row.device))))?;
-    let places = panels.split_evenly((lines, columns));
+    let places = panels.split_evenly((models.len().max(1), threads.len().max(1)));
     let settings = models.iter().flat_map(|model| threads.iter().map(move |t| (*model, *t)));
     for (place, (model, threads)) in places.iter().zip(settings) {
         let here: Vec<&Row> =
@@ -61,7 +50,6 @@ fn draw(report: &Report, svg: &mut String) -> Drawn<()> {
         let range = latencies(rows.iter().copied().filter(|row| &row.model == model));
         draw_panel(place, &title, &batches, range, &here)?;
     }
-    area.present()?;
     Ok(())
 }
 
@@ -75,14 +63,14 @@ fn draw_panel(
 ) -> Drawn<()> {
     if rows.is_empty() {
         let middle = (PANEL.0 as i32 / 2 - 40, PANEL.1 as i32 / 2);
-        area.titled(title, ("sans-serif", 16))?;
-        area.draw(&Text::new("no case ran", middle, ("sans-serif", 14)))?;
+        area.titled(title, (FONT, 16))?;
+        area.draw(&Text::new("no case ran", middle, (FONT, 14)))?;
         return Ok(());
     }
     let last = batches.len() as f64 - 0.5;
-    let ticks = ticks(&range);
+    let ticks = log_ticks(&range, 1e4);
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 16))
+        .caption(title, (FONT, 16))
         .margin(10)
         .margin_right(20)
         .x_label_area_size(40)
@@ -97,7 +85,7 @@ fn draw_panel(
         .x_desc("batch (patches per run)")
         .y_label_formatter(&ToString::to_string)
         .y_desc("p50 latency (ms, log scale)")
-        .label_style(("sans-serif", 13))
+        .label_style((FONT, 13))
         .draw()?;
     for ((runtime, device), rows) in series(rows) {
         let points: Vec<(f64, f64)> = rows.iter().filter_map(|row| point(batches, row)).collect();
@@ -119,17 +107,6 @@ fn latencies<'a>(rows: impl Iterator<Item = &'a Row>) -> Range<f64> {
     if values.is_empty() { 1.0..10.0 } else { low / 1.5..high * 1.5 }
 }
 
-/// 1, 2, 5, 10, 20, 50 and so on within the range; only powers of ten where it is wide.
-fn ticks(range: &Range<f64>) -> Vec<f64> {
-    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
-    let steps: &[i32] = if range.end / range.start > 1e4 { &[1] } else { &[1, 2, 5] };
-    let values = decades.flat_map(|decade| {
-        // Parsed, because 10^-3 times 2 is not what 0.002 reads as.
-        steps.iter().filter_map(move |step| format!("{step}e{decade}").parse::<f64>().ok())
-    });
-    values.filter(|value| range.contains(value)).collect()
-}
-
 fn draw_legend(area: &Area, series: &[(Runtime, Device)]) -> Drawn<()> {
     for (place, (runtime, device)) in series.iter().enumerate() {
         let (x, y) = (20 + 130 * place as i32, LEGEND_HEIGHT as i32 / 2);
@@ -141,16 +118,16 @@ fn draw_legend(area: &Area, series: &[(Runtime, Device)]) -> Drawn<()> {
         }
         area.draw(&mark((x + 15, y), *runtime, *device))?;
         let name = format!("{runtime} on {device}");
-        area.draw(&Text::new(name, (x + 38, y - 7), ("sans-serif", 14)))?;
+        area.draw(&Text::new(name, (x + 38, y - 7), (FONT, 14)))?;
     }
     Ok(())
 }
 
 fn colour(runtime: Runtime) -> RGBColor {
     match runtime {
-        Runtime::Burn => RGBColor(213, 94, 0),
-        Runtime::Ort => RGBColor(0, 114, 178),
-        Runtime::Tract => RGBColor(0, 158, 115),
+        Runtime::Burn => VERMILION,
+        Runtime::Ort => BLUE,
+        Runtime::Tract => GREEN,
     }
 }
 
@@ -171,16 +148,11 @@ fn mark<DB: DrawingBackend, C: Copy>(at: C, runtime: Runtime, device: Device) ->
 
 /// The corners of a runtime's mark, in pixels around its middle.
 fn outline(runtime: Runtime) -> Vec<(i32, i32)> {
-    let (corners, radius, start) = match runtime {
-        Runtime::Burn => (4, 7.0, 0.125),
-        Runtime::Ort => (24, 5.5, 0.0),
-        Runtime::Tract => (3, 7.5, 0.75),
-    };
-    let corner = |i: i32| {
-        let angle = std::f64::consts::TAU * (start + f64::from(i) / f64::from(corners));
-        ((radius * angle.cos()).round() as i32, (radius * angle.sin()).round() as i32)
-    };
-    (0..corners).map(corner).collect()
+    match runtime {
+        Runtime::Burn => polygon(4, 7.0, 0.125),
+        Runtime::Ort => polygon(24, 5.5, 0.0),
+        Runtime::Tract => polygon(3, 7.5, 0.75),
+    }
 }
 
 fn point(batches: &[usize], row: &Row) -> Option<(f64, f64)> {
@@ -259,11 +231,5 @@ mod tests {
         extreme.latency = Some(Latency { p50_ms: 1e-5, p90_ms: 1.0, p99_ms: 1.0, runs: 1 });
         let rows = vec![extreme, row("a.onnx", Runtime::Tract, Device::Cpu, 1, 100_000)];
         assert!(latency(&report(rows)).unwrap().contains("100000"));
-    }
-
-    #[test]
-    fn ticks_are_round_numbers() {
-        assert_eq!(ticks(&(0.0015..0.3)), [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]);
-        assert_eq!(ticks(&(0.5..60_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
     }
 }

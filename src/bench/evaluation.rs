@@ -1,19 +1,18 @@
 //! The test part of a collection as patches with known answers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ndarray::{ArrayD, Axis, concatenate};
 use rayon::prelude::*;
 
-use super::EvaluationSet;
-use crate::audio::Audio;
+use super::set::EvaluationSet;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
 use crate::error::{Error, Result};
-use crate::features::{FrontEnd, LogMel, Preprocessor};
-use crate::files;
+use crate::features::Preprocessor;
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
-use crate::runtime::{Tensor, model_file};
+use crate::run::{Run, model_file, names};
 
 impl EvaluationSet {
     /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.
@@ -23,7 +22,7 @@ impl EvaluationSet {
     /// the file has no labels and front end in its metadata (a bare backbone).
     ///
     /// # Errors
-    /// Errors of the model, the split and the collection; [`Error::Data`] if the
+    /// Errors of the model, the split and the collection; [`Error::Mismatch`] if the
     /// model's genres are not the split's.
     pub fn of(model: &Path, data: Option<&Path>, split: Option<&Path>) -> Result<Option<Self>> {
         #[cfg(feature = "train")]
@@ -32,11 +31,14 @@ impl EvaluationSet {
         }
         let given = data.is_some();
         let file = model_file(model);
-        let run = file.parent().filter(|folder| folder.join("config.json").is_file());
-        let (data, split) = match run {
+        let run = file.parent().map(Run::at).filter(Run::is_run);
+        let (data, split) = match &run {
             Some(run) => (
-                data.map_or_else(|| recorded_data(run), |data| Ok(Some(data.to_owned())))?,
-                Some(split.map_or(run.join("split.json"), Path::to_owned)),
+                match data {
+                    Some(data) => Some(data.to_owned()),
+                    None => run.options()?.data(),
+                },
+                Some(split.map_or(run.path(names::SPLIT), Path::to_owned)),
             ),
             None => (data.map(Path::to_owned), split.map(Path::to_owned)),
         };
@@ -48,7 +50,7 @@ impl EvaluationSet {
         };
         let split_genres = Split::load(&split)?;
         if split_genres.genres != labels {
-            return Err(Error::Data(format!(
+            return Err(Error::Mismatch(format!(
                 "{}: the split's genres are {}, the model's {}",
                 split.display(),
                 split_genres.genres.join(", "),
@@ -58,58 +60,43 @@ impl EvaluationSet {
         let dataset = match source::resolve(data.as_deref(), Some(Source::of(&preprocessor))) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
-                crate::say!("warning: accuracy stays unknown: {error}");
+                tracing::warn!("accuracy stays unknown: {error}");
                 return Ok(None);
             }
             found => found?.0,
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
+        let reader = preprocessor.reader()?;
+        let waveforms = |path: &Path| Ok(reader.waveforms(path)?.into_dyn());
+        let patches = |path: &Path| Ok(reader.patches(path)?.values.into_dyn());
         match (&*input, &preprocessor) {
-            (WAVEFORM, Preprocessor::Audio(front_end)) => {
-                Self::of_recordings(&tracks, front_end).map(Some)
+            (WAVEFORM, Preprocessor::Audio(_)) => {
+                Self::read(&tracks, &preprocessor, waveforms).map(Some)
             }
-            (LOG_MEL, _) => Self::of_tracks(&tracks, &preprocessor).map(Some),
+            (LOG_MEL, _) => Self::read(&tracks, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
     }
 
-    /// For a model that takes samples.
-    fn of_recordings(tracks: &[&Track], front_end: &FrontEnd) -> Result<Self> {
-        let read = |track: &Track| {
-            let audio = Audio::open(&track.path)?.resampled(front_end.sample_rate)?;
-            Ok(front_end.waveforms(&audio.samples))
-        };
-        let (tracks, waveforms): (Vec<&Track>, Vec<Vec<f32>>) = readable(tracks, read)?;
-        let size = front_end.waveform_samples();
-        let patches = waveforms.iter().enumerate();
-        let track_of_patch: Vec<usize> = patches
-            .flat_map(|(track, waveforms)| std::iter::repeat_n(track, waveforms.len() / size))
-            .collect();
-        let shape = vec![track_of_patch.len(), size];
+    /// Of the `tracks` that can be read: `read` makes the model's input of the file of one,
+    /// patches along the first axis.
+    fn read(
+        tracks: &[&Track],
+        preprocessor: &Preprocessor,
+        read: impl Fn(&Path) -> Result<ArrayD<f32>> + Sync,
+    ) -> Result<Self> {
+        let (tracks, inputs): (Vec<&Track>, Vec<ArrayD<f32>>) =
+            readable(tracks, |track| read(&track.path))?;
+        let counts = inputs.iter().map(|input| input.len_of(Axis(0)));
+        let of_track = |(track, count)| std::iter::repeat_n(track, count);
+        let track_of_patch = counts.enumerate().flat_map(of_track).collect();
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+        let patches = concatenate(Axis(0), &views)
+            .map_err(|_| Error::TooFew("no track of the test part can be read".to_owned()))?;
         Ok(Self {
-            patches: Tensor { shape, data: waveforms.concat() },
-            track_of_patch,
-            labels: tracks.iter().map(|track| track.label).collect(),
-            patch_hop_seconds: Some(front_end.patch_hop_seconds()),
-        })
-    }
-
-    fn of_tracks(tracks: &[&Track], preprocessor: &Preprocessor) -> Result<Self> {
-        let reader = preprocessor.reader()?;
-        let (tracks, log_mels): (Vec<&Track>, Vec<LogMel>) =
-            readable(tracks, |track| reader.read(&track.path))?;
-        let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
-        let (mut data, mut track_of_patch) = (vec![], vec![]);
-        for (track, log_mel) in log_mels.iter().enumerate() {
-            for patch in log_mel.patches(frames, hop) {
-                data.extend_from_slice(patch);
-                track_of_patch.push(track);
-            }
-        }
-        Ok(Self {
-            patches: Tensor { shape: vec![track_of_patch.len(), frames, mels], data },
+            patches,
             track_of_patch,
             labels: tracks.iter().map(|track| track.label).collect(),
             patch_hop_seconds: preprocessor.hop_seconds(),
@@ -131,19 +118,11 @@ fn readable<'a, T: Send>(
                 left.push(*track);
                 found.push(result);
             }
-            Err(error @ (Error::Audio { .. } | Error::Io { .. } | Error::Format { .. })) => {
-                crate::say!("skipped: {error}");
-            }
+            Err(error) if error.is_about_input_file() => tracing::info!("skipped: {error}"),
             Err(error) => return Err(error),
         }
     }
     Ok((left, found))
-}
-
-/// The collection named in a run's `config.json`; none for the default one.
-fn recorded_data(run: &Path) -> Result<Option<PathBuf>> {
-    let config: serde_json::Value = files::read_json(&run.join("config.json"))?;
-    Ok(config["data"].as_str().map(PathBuf::from))
 }
 
 /// What the metadata of an exported file say.

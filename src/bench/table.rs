@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::records::{Report, Row};
 use super::variants::{Comparison, comparisons};
-use super::{RUN_MODEL, Report, Row};
+use crate::run::{Run, names};
 
 /// A column: its name, its unit, and its value in a row that ran.
 struct Column {
@@ -44,10 +45,10 @@ per second. peak: most memory of the process. -: not known.";
 pub(super) fn model_name(model: &Path) -> String {
     let text = |name: Option<&OsStr>| name.map(|name| name.to_string_lossy().into_owned());
     let folder = text(model.parent().and_then(Path::file_name));
-    let is_variant = || model.parent().is_some_and(|run| run.join("config.json").is_file());
+    let is_variant = || model.parent().is_some_and(|folder| Run::at(folder).is_run());
     let name = match (model.is_dir(), model.file_name(), folder) {
         (true, name, _) => text(name),
-        (false, Some(name), Some(folder)) if name == RUN_MODEL => Some(folder),
+        (false, Some(name), Some(folder)) if name == names::MODEL => Some(folder),
         (false, _, Some(folder)) if is_variant() => {
             text(model.file_stem()).map(|stem| format!("{folder}/{stem}"))
         }

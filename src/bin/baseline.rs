@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use genre_transfer::baseline::{self, Config, RunFolders};
 use genre_transfer::cli;
-use genre_transfer::train::{check_name, interrupt};
+use genre_transfer::train::check_name;
 
 const EXAMPLES: &str = "Examples:
   baseline --data data/gtzan                        all models on features_30_sec.csv
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    interrupt::install()?;
+    cli::stop_on_ctrl_c()?;
     if let Some(name) = &cli.name {
         check_name(name)?;
     }

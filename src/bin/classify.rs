@@ -11,8 +11,8 @@ use clap::Parser;
 use genre_transfer::classify::{
     self, Classification, Collection, Journal, Options, TimelineCsv, View,
 };
-use genre_transfer::runtime::{Classifier, Runtime};
-use genre_transfer::{Error, cli, progress};
+use genre_transfer::runtime::Runtime;
+use genre_transfer::{Classifier, Error, cli};
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
@@ -216,7 +216,7 @@ impl<'a> Report<'a> {
             waiting: BTreeMap::new(),
             next: 0,
             unheard: false,
-            bar: progress::bar(files.len() as u64, "classifying", "files"),
+            bar: cli::bar(files.len() as u64, "classifying", "files"),
             failed: 0,
             seconds: 0.0,
         })

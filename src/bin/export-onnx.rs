@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use genre_transfer::baseline::BaselineRun;
-use genre_transfer::export::{Exported, Input, Precision};
-use genre_transfer::train::Run;
+use genre_transfer::export::Input;
+use genre_transfer::run::{Exported, Precision, Run};
 use genre_transfer::{cli, export, files};
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ fn run(cli: Cli) -> Result<()> {
 
 /// A baseline's file has been there since it was fitted.
 fn export_baseline(cli: &Cli, run: &BaselineRun) -> Result<Exported> {
-    let model = cli.run.join("model.onnx");
+    let model = Run::at(&cli.run).onnx_path();
     let there = format!(
         "{} is a baseline, and its model is already there: {}, input features [batch, 57]",
         cli.run.display(),

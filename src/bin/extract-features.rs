@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use genre_transfer::audio::EXTENSIONS;
 use genre_transfer::dataset::{Dataset, Recording, Skipped, extract_features};
-use genre_transfer::say::counted;
+use genre_transfer::text::counted;
 use genre_transfer::{cli, files};
 use serde_json::json;
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use genre_transfer::train::{Config, Destination, Run, finetune, interrupt};
+use genre_transfer::run::Run;
+use genre_transfer::train::{Config, Destination, finetune};
 use genre_transfer::{cli, export};
 
 const EXAMPLES: &str = "Examples:
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    interrupt::install()?;
+    cli::stop_on_ctrl_c()?;
     let (config, destination) = match &cli.resume {
         Some(folder) => {
             let run = Run::resume(folder)?;

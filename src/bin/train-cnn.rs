@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use genre_transfer::run::Run;
+use genre_transfer::train::Destination;
 use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
-use genre_transfer::train::{Destination, Run, interrupt};
 use genre_transfer::{cli, export};
 
 // Maps of every layer come and go at each step; glibc gives such large blocks back to the
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn run(mut cli: Cli) -> Result<()> {
-    interrupt::install()?;
+    cli::stop_on_ctrl_c()?;
     if let Some(path) = &cli.architecture {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let cnn = toml::from_str(&text).with_context(|| path.display().to_string())?;

@@ -3,11 +3,11 @@
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
+use super::style::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
 use crate::error::Result;
 use crate::metrics::Epoch;
 
-/// So low that three rows of two fit on a sheet of paper.
+/// Width and height in pixels: so low that three rows of two fit on a sheet of paper.
 const SIZE: (u32, u32) = (480, 380);
 const LEGEND: u32 = 26;
 
@@ -18,9 +18,9 @@ const VALIDATION: RGBColor = BLUE;
 /// the stages of a training one after the other.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if they cannot be drawn.
-pub fn curves(name: &str, history: &[Epoch]) -> Result<String> {
-    svg(name, SIZE, |area| {
+/// [`Error::Drawing`](crate::Error::Drawing) if they cannot be drawn.
+pub(crate) fn curves(name: &str, history: &[Epoch]) -> Result<String> {
+    svg(&format!("the chart of {name}"), SIZE, |area| {
         let (legend, charts) = area.split_vertically(LEGEND);
         let (losses, accuracy) = charts.split_vertically((SIZE.1 - LEGEND) / 2);
         draw_legend(&legend)?;
@@ -32,7 +32,8 @@ pub fn curves(name: &str, history: &[Epoch]) -> Result<String> {
 /// A line over the epochs of one stage.
 type Line = Vec<(f64, f64)>;
 
-/// Values over the epochs, counted through from one, a line for every stage.
+/// Values over the epochs, a line for every stage; epochs are counted from one and through all
+/// stages.
 fn lines(history: &[Epoch], value: fn(&Epoch) -> Option<f64>) -> Vec<Line> {
     let mut first = 1;
     let stages = history.chunk_by(|a, b| a.stage == b.stage).map(|stage| {
@@ -119,10 +120,12 @@ fn draw_accuracy(area: &Area, history: &[Epoch]) -> Drawn<()> {
     Ok(())
 }
 
+/// The axis of epochs, which needs two ends even where there is one epoch.
 fn epochs(history: &[Epoch]) -> std::ops::Range<f64> {
     1.0..(history.len() as f64).max(2.0)
 }
 
+/// The label of an epoch; none between two of them.
 fn whole(epoch: &f64) -> String {
     if epoch.fract().abs() < 1e-6 { format!("{epoch:.0}") } else { String::new() }
 }

@@ -104,6 +104,7 @@ impl Cutter {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{Array3, Axis, s};
     use proptest::prelude::*;
 
     use super::*;
@@ -143,23 +144,21 @@ mod tests {
             let patch_hop = hop.unwrap_or(preset.patch_hop);
             let front_end = FrontEnd { patch_hop, ..preset };
             let samples = noise(length);
-            let wanted = Extractor::new(&front_end).unwrap().patches(&samples);
-            let size = wanted.frames * wanted.mels;
+            let wanted = Extractor::new(&front_end).unwrap().patches(&samples).values;
             let inside = FrontEnd { centred: false, ..front_end.clone() };
             for (cutter, extractor) in [
                 (Cutter::patches(&front_end), Extractor::new(&inside).unwrap()),
                 (Cutter::clips(&front_end), Extractor::new(&front_end).unwrap()),
             ] {
-                let mut given = vec![];
+                let mut given = Array3::zeros((0, front_end.patch_frames, front_end.mels));
                 for piece in cut(cutter, &samples, &sizes, batch) {
                     prop_assert!(piece.patches <= batch);
-                    let patches = extractor.patches(&piece.samples);
-                    prop_assert!(patches.count >= piece.ignored + piece.patches);
-                    given.extend_from_slice(
-                        &patches.data[piece.ignored * size..][..piece.patches * size],
-                    );
+                    let patches = extractor.patches(&piece.samples).values;
+                    let (first, end) = (piece.ignored, piece.ignored + piece.patches);
+                    prop_assert!(patches.len_of(Axis(0)) >= end);
+                    given.append(Axis(0), patches.slice(s![first..end, .., ..])).unwrap();
                 }
-                prop_assert!(given == wanted.data, "{} of {}", given.len() / size, wanted.count);
+                prop_assert!(given == wanted, "{:?} of {:?}", given.dim(), wanted.dim());
             }
         }
     }

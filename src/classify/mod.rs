@@ -6,8 +6,8 @@
 //! what else is classified.
 //!
 //! ```no_run
+//! use genre_transfer::Classifier;
 //! use genre_transfer::classify::Options;
-//! use genre_transfer::runtime::Classifier;
 //!
 //! let classifier = Classifier::open("genres.onnx".as_ref(), &Options::default())?;
 //! let song = classifier.classify_file("song.mp3".as_ref())?;

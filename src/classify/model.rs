@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
+
 use super::cutter::{Cutter, Piece};
 use crate::error::{Error, Result};
-use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
-use crate::runtime::{PatchInput, RUN_MODEL, Session, Tensor, check_batch, model_file};
+use crate::features::{Extractor, FrontEnd, Preprocessor, patches};
+use crate::run::{model_file, names};
+use crate::runtime::{Batch, PatchInput, Session, check_batch};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
@@ -41,9 +43,10 @@ pub(super) fn find(path: &Path) -> Result<PathBuf> {
         Ok(model)
     } else {
         Err(Error::Config(format!(
-            "{}: there is no {RUN_MODEL} in this folder; give an exported .onnx file, a bundle, or \
+            "{}: there is no {} in this folder; give an exported .onnx file, a bundle, or \
              a run that finetune or train-cnn has written",
-            path.display()
+            path.display(),
+            names::MODEL
         )))
     }
 }
@@ -56,19 +59,19 @@ impl Model {
         let refuse = |reason: String| Error::onnx(path, reason);
         let port = session.input();
         let span = front_end.waveform_samples();
-        let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
+        let kind = session.metadata("input").unwrap_or_else(|| "log_mel".to_owned());
         let (input, output) = match kind.as_str() {
-            LOG_MEL => {
+            "log_mel" => {
                 let FrontEnd { patch_frames, mels, .. } = front_end;
                 let input = PatchInput::new(&port.dims, patch_frames, mels).map_err(refuse)?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
-                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), PROBABILITIES)
+                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), "probabilities")
             }
-            WAVEFORM => match port.dims[..] {
+            "waveform" => match port.dims[..] {
                 [batch, samples] if samples.is_none_or(|n| n == span) => {
                     check_batch(batch).map_err(refuse)?;
-                    (Input::Waveform(batch), PROBABILITIES)
+                    (Input::Waveform(batch), "probabilities")
                 }
                 _ => {
                     return Err(refuse(format!(
@@ -76,7 +79,7 @@ impl Model {
                     )));
                 }
             },
-            CLIP => (Input::Clip, PATCH_PROBABILITIES),
+            "clip" => (Input::Clip, "patch_probabilities"),
             other => {
                 return Err(refuse(format!(
                     "its metadata say that it takes \"{other}\"; this program knows log_mel, \
@@ -113,43 +116,22 @@ impl Model {
 
     /// The probabilities of a piece's patches, `[patches, classes]`.
     pub fn score(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<f32>> {
-        let tensor = match &self.input {
-            Input::LogMel(input, extractor) => {
-                let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
-                let log_mel = extractor.log_mel(&piece.samples);
-                let rows = log_mel.patches(patch_frames, patch_hop);
-                let (data, count) = batch(rows.skip(piece.ignored), piece.patches, input.batch);
-                input.arrange(&data, count)
-            }
-            Input::Waveform(fixed) => {
-                let size = self.front_end.waveform_samples();
-                let rows = piece.samples.windows(size).step_by(self.front_end.patch_hop_samples());
-                let (data, count) = batch(rows.skip(piece.ignored), piece.patches, *fixed);
-                Tensor { shape: vec![count, size], data }
-            }
-            Input::Clip => {
-                // Few lengths, for tract plans anew for each; silence fills up the rest.
-                let full = piece.patches.next_power_of_two().min(self.batch);
-                let more = full.saturating_sub(piece.patches);
-                let mut data = piece.samples.clone();
-                data.resize(data.len() + more * self.front_end.patch_hop_samples(), 0.0);
-                Tensor { shape: vec![1, data.len()], data }
-            }
-        };
-        let Tensor { shape, data: answer } = session.run(&tensor)?.swap_remove(self.output);
+        let answer = self.run(session, piece)?.swap_remove(self.output);
         let classes = self.labels.len();
-        if shape.last() != Some(&classes) {
+        if answer.shape().last() != Some(&classes) {
             let reason = format!(
-                "it answers {shape:?}, but its metadata name {classes} genres; export it again"
+                "it answers {:?}, but its metadata name {classes} genres; export it again",
+                answer.shape()
             );
             return Err(self.wrong(&reason));
         }
+        // Other models are given the wanted patches alone.
         let ignored = match self.input {
             Input::Clip => piece.ignored,
             _ => 0,
         };
-        let wanted = answer.get(ignored * classes..(ignored + piece.patches) * classes);
-        match wanted {
+        let wanted = ignored * classes..(ignored + piece.patches) * classes;
+        match answer.as_slice().and_then(|values| values.get(wanted)) {
             Some(rows) if rows.iter().all(|p| p.is_finite()) => Ok(rows.to_vec()),
             Some(_) => Err(self.wrong("its probabilities are not finite numbers")),
             None => Err(self.wrong(&format!(
@@ -160,28 +142,54 @@ impl Model {
         }
     }
 
+    /// All outputs for a piece, which the model sees through views: neither patches that overlap
+    /// nor samples are copied for it.
+    fn run(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<ArrayD<f32>>> {
+        let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
+        match &self.input {
+            Input::LogMel(input, extractor) => {
+                let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
+                let log_mel = extractor.log_mel(&piece.samples);
+                let patches = patches(&log_mel, patch_frames, patch_hop);
+                let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
+                session.run(input.arrange(batch.rows()))
+            }
+            Input::Waveform(fixed) => {
+                let (size, hop) =
+                    (self.front_end.waveform_samples(), self.front_end.patch_hop_samples());
+                let waveforms = windows(&piece.samples, size, hop)
+                    .map_err(|error| self.wrong(&error.to_string()))?;
+                let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
+                session.run(batch.rows().into_dyn())
+            }
+            Input::Clip => {
+                // Few lengths, for tract makes a plan for each; silence fills up the rest.
+                let full = piece.patches.next_power_of_two().min(self.batch);
+                let more = full.saturating_sub(piece.patches) * self.front_end.patch_hop_samples();
+                let samples = ArrayView1::from(&piece.samples);
+                let clip = Batch::new(samples, Some(piece.samples.len() + more));
+                session.run(clip.rows().insert_axis(Axis(0)).into_dyn())
+            }
+        }
+    }
+
     fn wrong(&self, reason: &str) -> Error {
         Error::onnx(&self.path, reason)
     }
 }
 
-/// `count` rows one after the other, and how many there are once a fixed batch is filled up.
-fn batch<'a>(
-    rows: impl Iterator<Item = &'a [f32]>,
-    count: usize,
-    fixed: Option<usize>,
-) -> (Vec<f32>, usize) {
-    let mut data = vec![];
-    rows.take(count).for_each(|row| data.extend_from_slice(row));
-    let full = fixed.map_or(count, |batch| count.next_multiple_of(batch));
-    data.resize(data.len() / count * full, 0.0);
-    (data, full)
+/// Windows of `size` samples, one every `hop`, as a view `[windows, size]` in which they may
+/// overlap.
+fn windows(samples: &[f32], size: usize, hop: usize) -> Result<ArrayView2<'_, f32>, ShapeError> {
+    let count = samples.len().checked_sub(size).map_or(0, |rest| 1 + rest / hop);
+    // With a single window the hop does not matter, and may be of any size.
+    ArrayView2::from_shape((count, size).strides((hop.min(samples.len()), 1)), samples)
 }
 
 fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
     let refuse = |reason: String| Error::onnx(path, reason);
-    let Some(json) = session.metadata(key::FRONT_END) else {
-        let reason = match session.metadata(key::FEATURES) {
+    let Some(json) = session.metadata("front_end") else {
+        let reason = match session.metadata("features") {
             Some(_) => {
                 "it judges tables of hand-made features, not sound; give a model of finetune or \
                  train-cnn"
@@ -201,7 +209,7 @@ fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
 
 fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
     let refuse = |reason: &str| Error::onnx(path, format!("labels in its metadata: {reason}"));
-    let json = session.metadata(key::LABELS).ok_or_else(|| refuse("there are none"))?;
+    let json = session.metadata("labels").ok_or_else(|| refuse("there are none"))?;
     let labels: Vec<String> = serde_json::from_str(&json).map_err(|e| refuse(&e.to_string()))?;
     if labels.is_empty() { Err(refuse("the list is empty")) } else { Ok(labels) }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::baseline::{BaselineMetrics, BaselineRun};
+use crate::baseline::BaselineRun;
 use crate::error::Result;
-use crate::export::Agreement;
+use crate::run::{Agreement, BaselineMetrics};
 use crate::runtime::Runtime;
 
 /// The table that `baseline` ends with.
@@ -47,7 +47,7 @@ pub fn text(runs: &[BaselineRun]) -> String {
             metrics.seconds,
             runs_in(run_agreement(metrics, Runtime::Ort)),
             runs_in(run_agreement(metrics, Runtime::Tract)),
-            metrics.hyper_parameters
+            metrics.hyper_parameters.map_or_else(String::new, |chosen| chosen.to_string())
         );
     }
     text += "songs, rows: share given the right genre, a song by the mean of its rows. ort, tract: \

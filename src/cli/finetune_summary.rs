@@ -5,9 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::export::Exported;
-use crate::say::counted;
-use crate::train::{Metrics, Run};
+use crate::run::{Exported, Metrics, Run};
+use crate::text::counted;
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
 /// resample is like the others.

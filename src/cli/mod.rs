@@ -1,9 +1,14 @@
 //! What the programs share: arguments, errors on standard error, exit codes, last lines.
 
+mod bar;
 #[cfg(feature = "train")]
 pub mod baseline_summary;
 #[cfg(feature = "train")]
 pub mod finetune_summary;
+mod interrupt;
+mod log;
 mod program;
 
-pub use program::{main, parse, parse_resumable, print, println};
+pub use bar::bar;
+pub use interrupt::stop_on_ctrl_c;
+pub use program::{flag, main, parse, parse_resumable, print, println};

@@ -4,6 +4,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::bar::Bars;
+use super::log;
+use crate::error::Error;
+use crate::progress;
+
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Parser};
@@ -37,26 +42,43 @@ fn command<T: Parser>() -> Command {
     })
 }
 
-/// Runs a program's body. Exit code 0 on success, 1 on failure with one line
+/// Runs a program's body, with the library's notes and progress on standard error. Exit code 0 on success, 1 on failure with one line
 /// `name: error` on standard error, 130 when interrupted; clap itself exits with 2
 /// on wrong usage.
 pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    log::print_notes();
+    progress::show_with(Bars);
     match body() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Our own errors already name their cause; `{:#}` would say it twice.
-            let ours = error.downcast_ref::<crate::Error>();
+            let ours = error.downcast_ref::<Error>();
             match ours {
-                Some(ours) => crate::say!("{name}: {ours}"),
+                Some(ours) => crate::say!("{name}: {}", ours.naming_options(flag)),
                 None => crate::say!("{name}: {error:#}"),
             }
             match ours {
-                Some(crate::Error::Interrupted(_)) => ExitCode::from(130),
+                Some(Error::Interrupted(_)) => ExitCode::from(130),
                 _ => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// An option as a program's flag.
+pub fn flag(option: &str) -> String {
+    format!("--{option}")
+}
+
+/// A line of a program on standard error. `eprintln!` would panic where nobody reads that.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
 }
 
 /// Writes a result to standard output. `println!` would panic where the reader has gone.

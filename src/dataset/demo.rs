@@ -10,7 +10,6 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use indicatif::ParallelProgressIterator;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -181,11 +180,13 @@ pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
     fs::write(&notice, NOTICE_TEXT).map_err(Error::io(&notice))?;
 
     let clips = STYLES.len() * CLIPS;
-    let bar = progress::bar(clips as u64, "Making demo set", "clips");
-    (0..clips).into_par_iter().progress_with(bar).try_for_each(|clip| {
+    let bar = progress::begin(clips, "Making demo set", "clips");
+    (0..clips).into_par_iter().try_for_each(|clip| -> Result<()> {
         let genre = STYLES[clip / CLIPS].genre;
         let name = format!("{genre}/{genre}.{:05}.wav", clip % CLIPS);
-        write_wav(&draft.path().join(name), &samples(clip, seed))
+        write_wav(&draft.path().join(name), &samples(clip, seed))?;
+        bar.advance(1);
+        Ok(())
     })?;
     fs::rename(draft.path(), folder).map_err(Error::io(folder))
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use indicatif::ParallelProgressIterator;
 use rayon::prelude::*;
 
-use super::{Dataset, Skipped};
+use super::collection::{Dataset, Skipped, Track};
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::features::descriptors::{self, Descriptors};
@@ -48,7 +47,7 @@ impl Dataset {
     /// The collection's tracks as recordings of known genres, named by their ids.
     #[must_use]
     pub fn recordings(&self) -> Vec<Recording> {
-        let recording = |track: &super::Track| Recording {
+        let recording = |track: &Track| Recording {
             name: track.id.clone(),
             path: track.path.clone(),
             genre: self.genres.get(track.label).cloned(),
@@ -64,8 +63,9 @@ impl Dataset {
 /// A recording that cannot be read or is shorter than a frame is skipped, unless `strict`.
 ///
 /// # Errors
-/// [`Error::Config`] for a window too short, [`Error::Data`] if no recording can be
-/// described, or one cannot and `strict` is set; [`Error::Io`] if `output` cannot be written.
+/// [`Error::OutOfRange`] for a window too short, [`Error::TooFew`] if no recording can be
+/// described, [`Error::Audio`] if one cannot and `strict` is set; [`Error::Io`] if `output`
+/// cannot be written.
 pub fn extract_features(
     recordings: &[Recording],
     window: Option<f64>,
@@ -74,11 +74,11 @@ pub fn extract_features(
 ) -> Result<Extracted> {
     let window = window.map(window_samples).transpose()?;
     let descriptors = Descriptors::default();
-    let bar = progress::bar(recordings.len() as u64, "Describing", "files");
+    let bar = progress::begin(recordings.len(), "Describing", "files");
     let described: Vec<Described> = recordings
         .par_iter()
-        .progress_with(bar)
         .map(|recording| describe(recording, &descriptors, window))
+        .inspect(|_| bar.advance(1))
         .collect();
     let mut extracted = Extracted { rows: 0, seconds: 0.0, skipped: vec![] };
     let mut rows = vec![];
@@ -89,24 +89,22 @@ pub fn extract_features(
                 extracted.seconds += seconds;
             }
             Err(skipped) if strict => {
-                let path = skipped.path.display();
-                return Err(Error::Data(format!(
-                    "{path}: {} (--strict); leave out --strict to skip it",
-                    skipped.reason
-                )));
+                let Skipped { path, reason } = skipped;
+                let refused = format!("{reason} (`strict`); leave out `strict` to skip it");
+                return Err(Error::audio(path, refused));
             }
             Err(skipped) => extracted.skipped.push(skipped),
         }
     }
     extracted.rows = rows.len();
     match (rows.is_empty(), extracted.skipped.first()) {
-        (true, Some(first)) => Err(Error::Data(format!(
+        (true, Some(first)) => Err(Error::TooFew(format!(
             "none of {} recordings can be described; the first, {}: {}",
             recordings.len(),
             first.path.display(),
             first.reason
         ))),
-        (true, None) => Err(Error::Data("there are no recordings to describe".to_owned())),
+        (true, None) => Err(Error::TooFew("there are no recordings to describe".to_owned())),
         (false, _) => {
             let text = table(&rows).map_err(|e| Error::format(output, e))?;
             files::write(output, &text)?;
@@ -121,21 +119,15 @@ fn window_samples(seconds: f64) -> Result<usize> {
     if samples >= descriptors::MIN_SAMPLES as f64 && samples < 1e12 {
         Ok(samples as usize)
     } else {
-        Err(Error::Config(format!(
-            "--window {seconds}: give a number of seconds, at least {least:.3}"
-        )))
+        let expected = format!("give a number of seconds, at least {least:.3}");
+        Err(Error::out_of_range("window", seconds, expected))
     }
 }
 
 fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usize>) -> Described {
     let skip = |reason: String| Skipped { path: recording.path.clone(), reason };
-    let audio = Audio::open(&recording.path)
-        .and_then(|audio| audio.resampled(descriptors::RATE))
-        .map_err(|error| match error {
-        Error::Audio { reason, .. } => skip(reason.to_string()),
-        Error::Io { source, .. } => skip(source.to_string()),
-        error => skip(error.to_string()),
-    })?;
+    let audio = Audio::open_at(&recording.path, descriptors::RATE)
+        .map_err(|error| skip(error.reason_at(&recording.path)))?;
     let row = |name: String, samples: &[f32]| {
         let values = descriptors.of(samples).ok_or_else(|| {
             skip(format!(

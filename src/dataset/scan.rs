@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use indicatif::ParallelProgressIterator;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Dataset, Origin, Skipped, Track, demo};
+use super::collection::{Dataset, Origin, Skipped, Track, genres_folder};
+use super::demo;
 use crate::error::{Error, Result};
 use crate::files::{self, has_extension, is_hidden};
 use crate::progress;
@@ -34,24 +34,29 @@ impl Dataset {
     /// empty or unreadable go to [`Dataset::skipped`].
     ///
     /// # Errors
-    /// [`Error::Data`] if `root` is not a folder or a genre's name has a line break or
-    /// another control character in it, [`Error::Io`] if it cannot be listed.
+    /// [`Error::NotFound`] if there is no `root`, [`Error::Unsupported`] if it is not a folder
+    /// or a genre's name has a line break or another control character in it, [`Error::Io`] if
+    /// it cannot be listed.
     pub fn scan(root: &Path, extensions: &[&str]) -> Result<Self> {
         if !root.is_dir() {
-            let what = if root.exists() { "not a folder" } else { "no such folder" };
-            return Err(Error::Data(format!(
-                "{}: {what}; give a folder that holds one folder of recordings per genre",
-                root.display()
-            )));
+            let advice = "give a folder that holds one folder of recordings per genre";
+            return Err(if root.exists() {
+                Error::unsupported(root, format!("not a folder; {advice}"))
+            } else {
+                Error::not_found(root, format!("no such folder; {advice}"))
+            });
         }
-        let base = &base(root);
+        let base = &genres_folder(root);
         fs::read_dir(base).map_err(Error::io(base))?;
         let Listing { genres, files, mut skipped } = list(base, extensions);
         genres.iter().try_for_each(|genre| check_name(base, genre))?;
 
-        let bar = progress::bar(files.len() as u64, "Scanning", "files");
-        let hashed: Vec<_> =
-            files.into_par_iter().progress_with(bar).map(|file| hash(file, &genres)).collect();
+        let bar = progress::begin(files.len(), "Scanning", "files");
+        let hashed: Vec<_> = files
+            .into_par_iter()
+            .map(|file| hash(file, &genres))
+            .inspect(|_| bar.advance(1))
+            .collect();
         let mut tracks = Vec::with_capacity(hashed.len());
         for result in hashed {
             match result {
@@ -66,21 +71,17 @@ impl Dataset {
     }
 }
 
-/// Where the folders of the genres are: Kaggle's copy of GTZAN has them one deeper.
-pub(super) fn base(root: &Path) -> PathBuf {
-    let kaggle = root.join("genres_original");
-    if kaggle.is_dir() { kaggle } else { root.to_path_buf() }
-}
-
-/// Names are printed and kept one a line.
+/// Refuses a genre with a control character in its name: names are printed and kept one a line.
 fn check_name(base: &Path, genre: &str) -> Result<()> {
     match genre.chars().find(|c| c.is_control()) {
         None => Ok(()),
-        Some(character) => Err(Error::Data(format!(
-            "{}: the name of the genre folder {genre:?} holds the control character \
-             {character:?}; rename the folder",
-            base.display()
-        ))),
+        Some(character) => Err(Error::unsupported(
+            base,
+            format!(
+                "the name of the genre folder {genre:?} holds the control character \
+                 {character:?}; rename the folder"
+            ),
+        )),
     }
 }
 

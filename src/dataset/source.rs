@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
+use super::collection::Dataset;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
 use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
@@ -34,7 +34,7 @@ impl Source {
 /// tracks of pictures are named as their recordings, so that all commands share a split.
 ///
 /// # Errors
-/// Those of [`Dataset::resolve`]; [`Error::Data`] if there are no pictures where they
+/// Those of [`Dataset::resolve`]; [`Error::OutOfRange`] if there are no pictures where they
 /// were asked for.
 pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, Source)> {
     let gtzan = Path::new("data/gtzan");
@@ -47,9 +47,8 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
             return Ok((dataset, Source::Pictures));
         }
     } else if source == Some(Source::Pictures) {
-        return Err(Error::Data(
-            "--source pictures: no folder of pictures; give it with --data".to_owned(),
-        ));
+        let advice = "no folder of pictures; give it with `data`";
+        return Err(Error::out_of_range("source", "pictures", advice));
     }
     let dataset = match root {
         Some(root) => Dataset::scan(root, EXTENSIONS)?,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use sha2::{Digest, Sha256};
 
-use super::{Dataset, Origin, Track};
+use super::collection::{Dataset, Origin, Track};
 use crate::error::{Error, Result};
 use crate::features::descriptors;
 use crate::files;
@@ -88,13 +88,8 @@ impl FeatureTable {
         let samples: Option<f64> = raw.iter().map(|row| row.samples).sum();
         let seconds = match samples {
             Some(samples) => samples / raw.len() as f64 / f64::from(descriptors::RATE),
-            None => {
-                if windows {
-                    3.0
-                } else {
-                    30.0
-                }
-            }
+            None if windows => 3.0,
+            None => 30.0,
         };
         Ok(Self { path: path.to_owned(), genres, rows, windows, seconds })
     }
@@ -228,7 +223,7 @@ impl<'a> Reader<'a> {
             let reason = "the file is empty; it needs a line of column names and then the rows";
             return Err(Error::format(path, reason));
         }
-        let columns = Columns::find(&names).map_err(|reason| Error::format(path, reason))?;
+        let columns = Columns::find(&names).map_err(|wrong| Error::format(path, wrong))?;
         Ok(Self { path, reader, names, columns })
     }
 
@@ -295,42 +290,52 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What is wrong with a table's line of column names.
+#[derive(Debug, thiserror::Error)]
+enum WrongColumns {
+    #[error("line 1: missing columns {}", quoted(.0))]
+    Missing(Vec<String>),
+    #[error(
+        "line 1: unknown columns {}; only \"filename\", \"length\", \"label\" and the {} \
+         descriptors are expected",
+        quoted(.0),
+        descriptors::COUNT
+    )]
+    Unknown(Vec<String>),
+    #[error("line 1: the column \"{0}\" is there twice")]
+    Twice(String),
+}
+
+fn quoted(names: &[String]) -> String {
+    format!("\"{}\"", names.join("\", \""))
+}
+
 impl Columns {
-    fn find(names: &[String]) -> Result<Self, String> {
+    fn find(names: &[String]) -> Result<Self, WrongColumns> {
         let descriptors = descriptors::names();
         let known = |name: &String| {
             ["filename", "label", "length"].contains(&name.as_str()) || descriptors.contains(name)
         };
-        let quoted = |names: Vec<&str>| format!("\"{}\"", names.join("\", \""));
-        let mut missing: Vec<&str> = vec![];
-        let find = |wanted: &str| names.iter().position(|name| name == wanted);
-        let mut need = |wanted| {
-            let found = find(wanted);
-            missing.extend(found.is_none().then_some(wanted));
+        let mut missing = vec![];
+        let place = |wanted: &str| names.iter().position(|name| name == wanted);
+        let mut need = |wanted: &str| {
+            let found = place(wanted);
+            missing.extend(found.is_none().then(|| wanted.to_owned()));
             found.unwrap_or_default()
         };
         let (filename, label) = (need("filename"), need("label"));
         let indices = descriptors.iter().map(|name| need(name)).collect();
         if !missing.is_empty() {
-            return Err(format!("line 1: missing columns {}", quoted(missing)));
+            return Err(WrongColumns::Missing(missing));
         }
-        let extra: Vec<&str> =
-            names.iter().filter(|name| !known(name)).map(String::as_str).collect();
+        let extra: Vec<String> = names.iter().filter(|name| !known(name)).cloned().collect();
         if !extra.is_empty() {
-            return Err(format!(
-                "line 1: unknown columns {}; only \"filename\", \"length\", \"label\" and the {} \
-                 descriptors are expected",
-                quoted(extra),
-                descriptors.len()
-            ));
+            return Err(WrongColumns::Unknown(extra));
         }
-        let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
-        match twice {
-            Some((_, name)) => Err(format!("line 1: the column \"{name}\" is there twice")),
-            None => {
-                let length = names.iter().position(|name| name == "length");
-                Ok(Self { filename, label, length, descriptors: indices })
-            }
+        let mut enumerated = names.iter().enumerate();
+        match enumerated.find(|(at, name)| names[..*at].contains(name)) {
+            Some((_, name)) => Err(WrongColumns::Twice(name.clone())),
+            None => Ok(Self { filename, label, length: place("length"), descriptors: indices }),
         }
     }
 }

@@ -172,6 +172,7 @@ impl Dft {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
     use proptest::prelude::*;
     use prost::Message;
     use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto};
@@ -182,12 +183,16 @@ mod tests {
     use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES};
     use crate::onnx::nodes::{int, node, port};
     use crate::onnx::opset;
-    use crate::runtime::{self, Options, Runtime, Tensor};
+    use crate::runtime::{self, Options, Runtime};
 
     type Prepend = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::error::Result<()>;
 
     /// The outputs, by name, of a model that shows its log-mels, made to take samples.
-    fn run(prepend: Prepend, front_end: &FrontEnd, input: Tensor) -> Vec<(String, Tensor)> {
+    fn run(
+        prepend: Prepend,
+        front_end: &FrontEnd,
+        input: ArrayD<f32>,
+    ) -> Vec<(String, ArrayD<f32>)> {
         let size = front_end.patch_frames * front_end.mels;
         let flat = |output| node("Flatten", &[LOG_MEL], output, vec![int("axis", 1)]);
         let graph = GraphProto {
@@ -211,7 +216,7 @@ mod tests {
         std::fs::write(file.path(), model.encode_to_vec()).unwrap();
         let options = Options { threads: 1, ..Options::default() };
         let mut session = runtime::open(Runtime::Tract, file.path(), &options).unwrap();
-        let outputs = session.run(&input).unwrap();
+        let outputs = session.run(input.view()).unwrap();
         session.outputs().iter().cloned().zip(outputs).collect()
     }
 
@@ -221,7 +226,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_close(given: &[f32], wanted: &[f32], what: &str) {
+    fn assert_close<D: Dimension, E: Dimension>(
+        given: &Array<f32, D>,
+        wanted: &Array<f32, E>,
+        what: &str,
+    ) {
         assert_eq!(given.len(), wanted.len(), "{what}");
         for (a, b) in given.iter().zip(wanted) {
             // Written so that NaN fails.
@@ -233,28 +242,23 @@ mod tests {
     #[track_caller]
     fn check(front_end: &FrontEnd, length: usize) {
         let samples = noise(length);
-        let wanted = Extractor::new(front_end).unwrap().patches(&samples);
+        let wanted = Extractor::new(front_end).unwrap().patches(&samples).values;
         let what = format!("{length} samples, {front_end:?}");
 
-        let shape = vec![wanted.count, front_end.waveform_samples()];
-        let waveforms = Tensor { shape, data: front_end.waveforms(&samples) };
+        let waveforms = front_end.waveforms(&samples).into_dyn();
         let outputs = run(waveform::prepend_front_end, front_end, waveforms);
-        assert_close(&outputs[0].1.data, &wanted.data, &what);
+        assert_close(&outputs[0].1, &wanted, &what);
 
-        let shape = vec![1, length];
-        let outputs = run(clip::prepend_front_end, front_end, Tensor { shape, data: samples });
+        let clip = Array1::from(samples).insert_axis(Axis(0)).into_dyn();
+        let outputs = run(clip::prepend_front_end, front_end, clip);
         let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]]);
-        assert_close(&outputs[1].1.data, &wanted.data, &what);
-        assert_close(&outputs[2].1.data, &wanted.data, &what);
-        let size = wanted.frames * wanted.mels;
-        assert_eq!(outputs[0].1.shape, [1, size]);
-        assert_eq!(outputs[1].1.shape, [wanted.count, size]);
-        let mean = |at| {
-            let values = wanted.data.iter().skip(at).step_by(size);
-            values.sum::<f32>() / wanted.count as f32
-        };
-        assert_close(&outputs[0].1.data, &(0..size).map(mean).collect::<Vec<_>>(), &what);
+        assert_close(&outputs[1].1, &wanted, &what);
+        assert_close(&outputs[2].1, &wanted, &what);
+        let (count, frames, mels) = wanted.dim();
+        assert_eq!(outputs[0].1.shape(), [1, frames * mels]);
+        assert_eq!(outputs[1].1.shape(), [count, frames * mels]);
+        assert_close(&outputs[0].1, &(wanted.sum_axis(Axis(0)) / count as f32), &what);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx::names::{CLIP, LOG_MEL, WAVEFORM, key};
+use crate::run::names;
 
 /// What an exported file takes, and so how much of the way from samples to genres it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +49,9 @@ impl Input {
     /// What the file is called in a run's folder.
     pub fn file_name(self) -> &'static str {
         match self {
-            Self::LogMel => "model.onnx",
-            Self::Waveform => "waveform.onnx",
-            Self::Clip => "clip.onnx",
+            Self::LogMel => names::MODEL,
+            Self::Waveform => names::WAVEFORM,
+            Self::Clip => names::CLIP,
         }
     }
 
@@ -79,11 +80,11 @@ impl Input {
     pub(super) fn check(self, preprocessor: &Preprocessor, run: &Path) -> Result<()> {
         match (self, preprocessor) {
             (Self::LogMel, _) | (_, Preprocessor::Audio(_)) => Ok(()),
-            (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::Config(format!(
-                "{}: the model was trained on pictures, and how those were drawn from samples \
-                     is not known; use --input log-mel, or train with --source audio",
-                run.display()
-            ))),
+            (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::unsupported(
+                run,
+                "the model was trained on pictures, and how those were drawn from samples is not \
+                 known; use `input` log-mel, or train with `source` audio",
+            )),
         }
     }
 }
@@ -102,9 +103,11 @@ impl FromStr for Input {
             "log-mel" | LOG_MEL => Ok(Self::LogMel),
             WAVEFORM => Ok(Self::Waveform),
             CLIP => Ok(Self::Clip),
-            _ => Err(Error::Config(format!(
-                "unknown input \"{text}\"; choose waveform, clip or log-mel"
-            ))),
+            _ => Err(Error::Unknown {
+                what: "input",
+                name: text.to_owned(),
+                choices: "waveform, clip or log-mel".to_owned(),
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::onnx::names::key;
-use crate::train::Run;
+use crate::run::Run;
 
 /// What stands in the file's metadata, each value JSON or plain text:
 ///

@@ -7,11 +7,11 @@
 mod bundle;
 mod burn_graph;
 mod clip;
-mod exported;
 mod front_end;
 mod fuse;
 mod input;
 mod metadata;
+mod native;
 mod options;
 mod precision;
 mod proof;
@@ -20,11 +20,10 @@ mod stages;
 mod waveform;
 
 pub use bundle::{Bundle, bundle};
-pub use exported::{Agreement, Exported};
 pub use input::Input;
 pub use metadata::metadata;
+pub use native::open;
 pub use options::Options;
-pub use precision::{Checked, Precision, Validation};
 pub(crate) use proof::compare_in_runtimes;
 pub use proof::{RELATIVE_TOLERANCE, TOLERANCE};
 pub use stages::export;

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis};
 
 use super::clip;
-use super::exported::Agreement;
 use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
@@ -15,8 +15,9 @@ use crate::model::import::{self, data_input};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::onnx::output_name;
+use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
-use crate::train::{Run, Trained};
+use crate::train::Trained;
 
 /// The largest difference of a probability between a runtime and the trained model.
 pub const TOLERANCE: f32 = 1e-4;
@@ -28,15 +29,15 @@ pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
 pub(super) struct Probe {
-    input: runtime::Tensor,
+    input: ArrayD<f32>,
     wanted: Answers,
 }
 
 /// What is put into an exported file, and the log-mel patches `[patches, frames, mels]` that
 /// the native front end makes of it.
 struct ProbeInput {
-    input: runtime::Tensor,
-    log_mels: Vec<f32>,
+    input: ArrayD<f32>,
+    log_mels: Array3<f32>,
 }
 
 /// Values of the outputs.
@@ -78,11 +79,14 @@ impl Probe {
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
-        let probe = |ProbeInput { input: tensor, log_mels }| {
-            let count = log_mels.len() / (frames * mels);
-            let answers = reference(trained, run, &log_mels, count, [frames, mels])?;
-            let wanted = if input == Input::Clip { answers.averaged(count) } else { answers };
-            Ok(Self { input: tensor, wanted })
+        let probe = |ProbeInput { input: array, log_mels }| {
+            let answers = reference(trained, run, log_mels.view())?;
+            let wanted = if input == Input::Clip {
+                answers.averaged(log_mels.len_of(Axis(0)))
+            } else {
+                answers
+            };
+            Ok(Self { input: array, wanted })
         };
         inputs.into_iter().map(probe).collect()
     }
@@ -102,30 +106,23 @@ impl ProbeInput {
             },
         };
         let extractor = Extractor::new(front_end)?;
-        let (mut log_mels, mut waveforms) = (vec![], vec![]);
-        let (patch_size, size) =
-            (front_end.patch_frames * front_end.mels, front_end.waveform_samples());
+        let mut log_mels = Array3::zeros((count, front_end.patch_frames, front_end.mels));
+        let mut waveforms = Array2::zeros((count, front_end.waveform_samples()));
         for number in 0..count {
             let audio = demo::clip(number).resampled(front_end.sample_rate)?;
-            let patches = extractor.patches(&audio.samples);
-            let middle = patches.count / 2;
-            log_mels.extend_from_slice(&patches.data[middle * patch_size..][..patch_size]);
-            let all = front_end.waveforms(&audio.samples);
-            waveforms.extend_from_slice(&all[middle * size..][..size]);
+            let patches = extractor.patches(&audio.samples).values;
+            let middle = patches.len_of(Axis(0)) / 2;
+            log_mels.index_axis_mut(Axis(0), number).assign(&patches.index_axis(Axis(0), middle));
+            waveforms.row_mut(number).assign(&front_end.waveforms(&audio.samples).row(middle));
         }
         if let Preprocessor::Picture(_) = preprocessor {
             // Intensities go from 0 to 1.
             let largest = log_mels.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-            log_mels.iter_mut().for_each(|value| *value = (*value / largest).max(0.0));
+            log_mels.mapv_inplace(|value| (value / largest).max(0.0));
         }
         let input = match input {
-            Input::LogMel => {
-                let shape = vec![count, front_end.patch_frames, front_end.mels];
-                runtime::Tensor { shape, data: log_mels.clone() }
-            }
-            Input::Waveform | Input::Clip => {
-                runtime::Tensor { shape: vec![count, size], data: waveforms }
-            }
+            Input::LogMel => log_mels.clone().into_dyn(),
+            Input::Waveform | Input::Clip => waveforms.into_dyn(),
         };
         Ok(Self { input, log_mels })
     }
@@ -140,8 +137,8 @@ fn recordings(front_end: &FrontEnd) -> Result<Vec<ProbeInput>> {
         let music = demo::clip(number).resampled(front_end.sample_rate)?.samples;
         let middle = music.len() / 2;
         let data: Vec<f32> = music.into_iter().cycle().skip(middle).take(length).collect();
-        let log_mels = extractor.patches(&data).data;
-        Ok(ProbeInput { input: runtime::Tensor { shape: vec![1, length], data }, log_mels })
+        let log_mels = extractor.patches(&data).values;
+        Ok(ProbeInput { input: Array1::from(data).insert_axis(Axis(0)).into_dyn(), log_mels })
     };
     lengths.into_iter().enumerate().map(one).collect()
 }
@@ -256,11 +253,11 @@ fn difference(given: &[f32], wanted: &[f32]) -> f32 {
 }
 
 fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answers> {
-    let mut outputs = session.run(&probe.input)?;
+    let mut outputs = session.run(probe.input.view())?;
     let names = session.outputs();
     let mut take = |name: &str| {
         let at = names.iter().position(|output| output == name)?;
-        Some(std::mem::take(&mut outputs[at].data))
+        Some(std::mem::take(&mut outputs[at]).into_iter().collect())
     };
     let [probabilities, embeddings] = OUTPUTS.map(&mut take);
     let (Some(probabilities), Some(embeddings)) = (probabilities, embeddings) else {
@@ -271,16 +268,12 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
 }
 
 /// What the trained model itself answers.
-fn reference(
-    trained: &Trained,
-    run: &Run,
-    patches: &[f32],
-    count: usize,
-    [frames, mels]: [usize; 2],
-) -> Result<Answers> {
+fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Result<Answers> {
+    let (count, frames, mels) = patches.dim();
     let device = Device::flex();
     let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
-    let x = TensorData::new(patches.to_vec(), [count, frames, mels]);
+    let x = patches.iter().copied().collect::<Vec<f32>>();
+    let x = TensorData::new(x, [count, frames, mels]);
     if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device)) {
         return Ok(Answers {
             probabilities: values(probabilities),
@@ -296,7 +289,8 @@ fn reference(
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
             let input = data_input(path, &proto, frames, mels)?;
             let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(&input.arrange(patches, count))?.swap_remove(at).data;
+            let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
+            let embeddings: Vec<f32> = embeddings.into_iter().collect();
             let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
             let probabilities = values(probabilities);
             Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
@@ -338,14 +332,14 @@ mod tests {
     fn probes_are_music_as_the_front_end_hears_it() {
         for name in FrontEnd::PRESETS {
             let front_end = FrontEnd::preset(name).unwrap();
-            let size = front_end.patch_frames * front_end.mels;
+            let shape = [12, front_end.patch_frames, front_end.mels];
             let preprocessor = Preprocessor::Audio(front_end);
-            let probes =
-                || ProbeInput::patches(12, &preprocessor, Input::LogMel).unwrap().input.data;
+            let probes = || ProbeInput::patches(12, &preprocessor, Input::LogMel).unwrap().input;
             let patches = probes();
-            assert_eq!(patches.len(), 12 * size);
+            assert_eq!(patches.shape(), shape);
             assert_eq!(patches, probes());
-            assert_ne!(patches[..size], patches[10 * size..11 * size], "one style, another clip");
+            let [first, tenth] = [0, 10].map(|patch| patches.index_axis(Axis(0), patch));
+            assert_ne!(first, tenth, "one style, another clip");
         }
     }
 }

@@ -6,27 +6,27 @@ use std::path::Path;
 use burn::tensor::Device;
 use tract_onnx::pb::ModelProto;
 
-use super::exported::{Agreement, Exported};
 use super::input::Input;
 use super::metadata::metadata;
 use super::options::Options;
-use super::precision::{Precision, Trial, Validation};
+use super::precision::Trial;
 use super::proof::{self, Probe};
 use super::{burn_graph, clip, fuse, splice, waveform};
 use crate::error::Result;
 use crate::features::Preprocessor;
 use crate::onnx::opset;
 use crate::onnx::write::{Part, sign};
-use crate::train::{Run, Trained};
+use crate::run::{Agreement, Exported, Precision, Run, Validation};
+use crate::train::Trained;
 
 /// Exports `run` to `destination`: written beside it, checked in tract, and in ort
 /// where that is installed, and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Config`](crate::error::Error::Config) if the model was trained on pictures and is to
+/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on pictures and is to
 /// take samples; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
 /// [`TOLERANCE`](super::TOLERANCE) or [`RELATIVE_TOLERANCE`](super::RELATIVE_TOLERANCE), or a
-/// smaller variant is worse than allowed; [`Error::Data`](crate::error::Error::Data) if the
+/// smaller variant is worse than allowed; [`Error::NotFound`](crate::error::Error::NotFound) if the
 /// collection that a variant is tried on is not there; errors of the run's files and of
 /// `destination`'s folder. Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Exported> {

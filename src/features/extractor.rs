@@ -3,46 +3,45 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
+use ndarray::{Array2, Array3, ArrayView3, CowArray, Ix3, ShapeBuilder};
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::filterbank::Bands;
 use super::front_end::{FrontEnd, LogKind, Spectrum};
 use crate::error::Result;
 
-/// A log-mel spectrogram.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogMel {
-    /// `[frames, mels]`, row-major: one frame after another.
-    pub data: Vec<f32>,
-    /// The number of frames.
-    pub frames: usize,
-    /// The number of mel bands.
-    pub mels: usize,
-}
+/// A log-mel spectrogram, `[frames, mels]`.
+pub type LogMel = Array2<f32>;
 
-impl LogMel {
-    /// The patches of `length` frames, one every `hop` frames, each `[length, mels]`;
-    /// frames after the last whole patch are left out.
-    pub fn patches(&self, length: usize, hop: usize) -> impl ExactSizeIterator<Item = &[f32]> {
-        // One more than the last place, or none where the spectrogram is shorter than a patch.
-        let places = (self.frames + 1).saturating_sub(length);
-        (0..places)
-            .step_by(hop)
-            .map(move |first| &self.data[first * self.mels..][..length * self.mels])
+/// The patches of `frames` frames of a log-mel, one every `hop` frames (at least 1):
+/// `[patches, frames, mels]`. Frames after the last whole patch are left out, and there may be
+/// no patch.
+///
+/// A view, in which patches that overlap share their frames; only a log-mel that is not
+/// row-major is copied.
+pub fn patches(log_mel: &LogMel, frames: usize, hop: usize) -> CowArray<'_, f32, Ix3> {
+    let (length, mels) = log_mel.dim();
+    // One more than the last place, or none where the spectrogram is shorter than a patch.
+    let places = (length + 1).saturating_sub(frames);
+    let shape = (places.div_ceil(hop), frames, mels);
+    // With a single patch the hop does not matter, and may be of any size.
+    let steps = (hop.min(length) * mels, mels, 1);
+    let view =
+        log_mel.as_slice().map(|values| ArrayView3::from_shape(shape.strides(steps), values));
+    match view {
+        Some(Ok(view)) => view.into(),
+        _ => {
+            Array3::from_shape_fn(shape, |(patch, frame, mel)| log_mel[[patch * hop + frame, mel]])
+                .into()
+        }
     }
 }
 
-/// Patches of a log-mel spectrogram: a model's inputs.
+/// Patches of a recording: a model's inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patches {
-    /// `[count, frames, mels]`, row-major.
-    pub data: Vec<f32>,
-    /// The number of patches; at least 1.
-    pub count: usize,
-    /// Frames in a patch.
-    pub frames: usize,
-    /// The number of mel bands.
-    pub mels: usize,
+    /// `[patches, frames, mels]`, at least one patch.
+    pub values: Array3<f32>,
     /// Whether the recording was shorter than a patch and silence made up for the rest.
     pub padded: bool,
 }
@@ -85,12 +84,12 @@ impl Extractor {
         // Around a centred frame the FFT is padded alike on both sides, so that the
         // window's middle, and not the FFT's, lies on the frame's sample.
         let lead = if self.front_end.centred { self.window.len() / 2 } else { 0 };
-        let mut data = Vec::with_capacity(frames * mels);
+        let mut log_mel = LogMel::zeros((frames, mels));
         let mut frame = self.fft.make_input_vec();
         let mut bins = self.fft.make_output_vec();
         let mut scratch = self.fft.make_scratch_vec();
         let mut spectrum = vec![0.0; bins.len()];
-        for i in 0..frames {
+        for (i, mut row) in log_mel.outer_iter_mut().enumerate() {
             self.windowed(samples, (i * hop) as isize - lead as isize, &mut frame);
             self.fft
                 .process_with_scratch(&mut frame, &mut bins, &mut scratch)
@@ -103,10 +102,10 @@ impl Extractor {
                     spectrum.iter_mut().zip(&bins).for_each(|(s, x)| *s = x.norm_sqr().sqrt());
                 }
             }
-            data.extend(self.bands.energies(&spectrum));
+            row.iter_mut().zip(self.bands.energies(&spectrum)).for_each(|(x, band)| *x = band);
         }
-        self.compress(&mut data);
-        LogMel { data, frames, mels }
+        self.compress(&mut log_mel);
+        log_mel
     }
 
     /// The log-mel of `samples`, and whether they had to be padded: a recording
@@ -125,13 +124,9 @@ impl Extractor {
     /// Frames after the last whole patch are left out. A recording shorter than a
     /// patch is padded with silence to exactly one, and the result says so.
     pub fn patches(&self, samples: &[f32]) -> Patches {
-        let FrontEnd { mels, patch_frames, patch_hop, .. } = self.front_end;
+        let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
         let (log_mel, padded) = self.padded_log_mel(samples);
-        let patches = log_mel.patches(patch_frames, patch_hop);
-        let count = patches.len();
-        let mut data = Vec::with_capacity(count * patch_frames * mels);
-        patches.for_each(|patch| data.extend_from_slice(patch));
-        Patches { data, count, frames: patch_frames, mels, padded }
+        Patches { values: patches(&log_mel, patch_frames, patch_hop).into_owned(), padded }
     }
 
     /// Fills `frame` with the windowed samples from `start` on, silence beyond the
@@ -147,15 +142,13 @@ impl Extractor {
     }
 
     /// `log(scale * x + offset)` in place.
-    fn compress(&self, energies: &mut [f32]) {
+    fn compress(&self, energies: &mut LogMel) {
         let log = self.front_end.log;
         let base = match log.kind {
             LogKind::Natural => 1.0,
             LogKind::Log10 => std::f32::consts::LOG10_E,
         };
-        for x in energies {
-            *x = (log.scale * *x + log.offset).ln() * base;
-        }
+        energies.mapv_inplace(|x| (log.scale * x + log.offset).ln() * base);
     }
 }
 
@@ -171,6 +164,7 @@ pub(crate) fn hann(n: usize) -> impl Iterator<Item = f64> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{Axis, s};
     use proptest::prelude::*;
 
     use super::*;
@@ -190,7 +184,7 @@ mod tests {
         let tone: Vec<f32> =
             (0..16_000).map(|i| (TAU * 1_000.0 * f64::from(i) / 16_000.0).sin() as f32).collect();
         let log_mel = extractor("vggish").log_mel(&tone);
-        let frame = &log_mel.data[50 * 64..51 * 64];
+        let frame = log_mel.row(50);
         let loudest = (0..64).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap();
         let mel = |hz: f64| 1127.0 * (1.0 + hz / 700.0).ln();
         let expected = (mel(1_000.0) - mel(125.0)) / (mel(7_500.0) - mel(125.0)) * 65.0 - 1.0;
@@ -200,9 +194,9 @@ mod tests {
     #[test]
     fn silence_is_the_logarithm_of_the_offset() {
         let silence = extractor("vggish").log_mel(&[0.0; 1_000]);
-        assert!(silence.data.iter().all(|&x| x == 0.01f32.ln()));
+        assert!(silence.iter().all(|&x| x == 0.01f32.ln()));
         let silence = extractor("musicnn").log_mel(&[0.0; 1_000]);
-        assert!(silence.data.iter().all(|&x| x == 0.0));
+        assert!(silence.iter().all(|&x| x == 0.0));
     }
 
     #[test]
@@ -210,14 +204,14 @@ mod tests {
         for name in FrontEnd::PRESETS {
             let extractor = extractor(name);
             let need = extractor.front_end().patch_samples();
+            let FrontEnd { patch_frames, mels, .. } = *extractor.front_end();
+            let shape = (1, patch_frames, mels);
             let short = extractor.patches(&vec![0.5; need - 1]);
-            assert_eq!((short.count, short.padded), (1, true), "{name}");
+            assert_eq!((short.values.dim(), short.padded), (shape, true), "{name}");
             let silent = extractor.patches(&[]);
-            assert_eq!((silent.count, silent.padded), (1, true), "{name}");
+            assert_eq!((silent.values.dim(), silent.padded), (shape, true), "{name}");
             let whole = extractor.patches(&vec![0.5; need]);
-            assert_eq!((whole.count, whole.padded), (1, false), "{name}");
-            let shape = whole.count * whole.frames * whole.mels;
-            assert_eq!((short.data.len(), whole.data.len()), (shape, shape), "{name}");
+            assert_eq!((whole.values.dim(), whole.padded), (shape, false), "{name}");
         }
     }
 
@@ -226,10 +220,31 @@ mod tests {
         let noise: Vec<f32> = (0..40_000u32)
             .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5)
             .collect();
-        let patches = extractor("yamnet").patches(&noise);
-        assert!(patches.count >= 3);
-        let (patch, hop) = (96 * 64, 48 * 64);
-        assert_eq!(patches.data[hop..patch], patches.data[patch..patch + patch - hop]);
+        let patches = extractor("yamnet").patches(&noise).values;
+        assert!(patches.len_of(Axis(0)) >= 3);
+        assert_eq!(patches.slice(s![0, 48.., ..]), patches.slice(s![1, ..48, ..]));
+    }
+
+    #[test]
+    fn patches_are_windows_of_a_log_mel_in_any_layout() {
+        let log_mel = LogMel::from_shape_fn((7, 2), |(frame, mel)| (10 * frame + mel) as f32);
+        let turned = log_mel.t().as_standard_layout().into_owned().reversed_axes();
+        assert!(!turned.is_standard_layout());
+        for (frames, hop, starts) in [
+            (3, 2, &[0, 2, 4][..]),
+            (3, 3, &[0, 3]),
+            (2, 3, &[0, 3]),
+            (7, usize::MAX, &[0]),
+            (8, 1, &[]),
+        ] {
+            let view = patches(&log_mel, frames, hop);
+            assert_eq!(view.is_view(), !starts.is_empty(), "{frames}, {hop}");
+            assert_eq!(view, patches(&turned, frames, hop));
+            assert_eq!(view.dim(), (starts.len(), frames, 2));
+            for (patch, &start) in view.outer_iter().zip(starts) {
+                assert_eq!(patch, log_mel.slice(s![start..start + frames, ..]));
+            }
+        }
     }
 
     /// Patch `k` of a recording is what its waveform alone gives: the frames of an
@@ -245,12 +260,15 @@ mod tests {
                 let noise: Vec<f32> = (0..length as u32)
                     .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5)
                     .collect();
-                let wanted = extractor.patches(&noise);
-                assert_eq!(front_end.patch_count(length), wanted.count, "{name}, {length}");
+                let wanted = extractor.patches(&noise).values;
+                let count = wanted.len_of(Axis(0));
+                assert_eq!(front_end.patch_count(length), count, "{name}, {length}");
                 let waveforms = front_end.waveforms(&noise);
-                let waveforms = waveforms.chunks_exact(front_end.waveform_samples());
-                let given: Vec<f32> = waveforms.flat_map(|w| alone.log_mel(w).data).collect();
-                assert!(given == wanted.data, "{name}, {length}");
+                assert_eq!(waveforms.dim(), (count, front_end.waveform_samples()));
+                for (waveform, wanted) in waveforms.outer_iter().zip(wanted.outer_iter()) {
+                    let given = alone.log_mel(waveform.as_slice().unwrap());
+                    assert!(given == wanted, "{name}, {length}");
+                }
             }
         }
     }
@@ -266,9 +284,8 @@ mod tests {
             let front_end = FrontEnd { window, hop, centred, patch_frames: 1, patch_hop: 1, ..FrontEnd::vggish() };
             let log_mel = Extractor::new(&front_end).unwrap().log_mel(&vec![0.1; n]);
             let fits = |i: &usize| if centred { i * hop <= n } else { i * hop + window <= n };
-            prop_assert_eq!(log_mel.frames, (0..).take_while(fits).count());
-            prop_assert_eq!(log_mel.data.len(), log_mel.frames * log_mel.mels);
-            prop_assert!(log_mel.data.iter().all(|x| x.is_finite()));
+            prop_assert_eq!(log_mel.dim(), ((0..).take_while(fits).count(), front_end.mels));
+            prop_assert!(log_mel.iter().all(|x| x.is_finite()));
         }
 
         #[test]
@@ -277,7 +294,7 @@ mod tests {
             let mut samples = vec![0.0; 4_000];
             samples[at] = 1.0;
             let log_mel = extractor.log_mel(&samples);
-            for (i, frame) in log_mel.data.chunks_exact(64).enumerate() {
+            for (i, frame) in log_mel.outer_iter().enumerate() {
                 let touched = (i * 160 + 1..i * 160 + 400).contains(&at); // The window begins with 0.
                 prop_assert_eq!(frame.iter().any(|&x| x != 0.01f32.ln()), touched);
             }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{MAX_RATE, MIN_RATE};
@@ -339,16 +340,17 @@ impl FrontEnd {
         1 + samples.saturating_sub(self.patch_samples()) / self.patch_hop_samples()
     }
 
-    /// The samples of every patch of a recording, `[patches, waveform_samples]` row-major,
-    /// with silence beyond both ends.
-    pub fn waveforms(&self, samples: &[f32]) -> Vec<f32> {
+    /// The samples of every patch of a recording, `[patches, waveform_samples]`, with silence
+    /// beyond both ends.
+    pub fn waveforms(&self, samples: &[f32]) -> Array2<f32> {
         let (size, lead) = (self.waveform_samples(), self.lead_samples());
-        let mut waveforms = vec![0.0; self.patch_count(samples.len()) * size];
-        for (patch, waveform) in waveforms.chunks_exact_mut(size).enumerate() {
+        let mut waveforms = Array2::zeros((self.patch_count(samples.len()), size));
+        for (patch, mut waveform) in waveforms.outer_iter_mut().enumerate() {
             let start = patch * self.patch_hop_samples();
             let silence = lead.saturating_sub(start).min(size);
             let from = samples.get(start.saturating_sub(lead)..).unwrap_or_default();
-            waveform[silence..].iter_mut().zip(from).for_each(|(out, sample)| *out = *sample);
+            let inside = waveform.iter_mut().skip(silence);
+            inside.zip(from).for_each(|(out, sample)| *out = *sample);
         }
         waveforms
     }

@@ -15,7 +15,7 @@ mod preprocessor;
 
 #[cfg(feature = "train")]
 pub(crate) use extractor::hann;
-pub use extractor::{Extractor, LogMel, Patches};
+pub use extractor::{Extractor, LogMel, Patches, patches};
 #[cfg(feature = "train")]
 pub(crate) use filterbank::mel_rows;
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};

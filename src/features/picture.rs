@@ -131,7 +131,7 @@ impl PictureFrontEnd {
             );
             return Err(Error::format(path, reason));
         }
-        Ok(LogMel { data: plot.bands(self.mels), frames: self.frames, mels: self.mels })
+        Ok(plot.bands(self.mels))
     }
 }
 
@@ -180,8 +180,8 @@ impl Plot {
     }
 
     /// `[columns, mels]`: each band the mean of the rows it covers, the lowest row first.
-    fn bands(&self, mels: usize) -> Vec<f32> {
-        let mut bands = vec![0f32; self.columns * mels];
+    fn bands(&self, mels: usize) -> LogMel {
+        let mut bands = LogMel::zeros((self.columns, mels));
         let height = self.rows as f32 / mels as f32;
         for mel in 0..mels {
             let (from, to) = (mel as f32 * height, (mel + 1) as f32 * height);
@@ -190,7 +190,7 @@ impl Plot {
                 let line =
                     &self.intensities[(self.rows - 1 - row) * self.columns..][..self.columns];
                 for (column, intensity) in line.iter().enumerate() {
-                    bands[column * mels + mel] += covered * f32::from(*intensity) / 255.0;
+                    bands[[column, mel]] += covered * f32::from(*intensity) / 255.0;
                 }
             }
         }
@@ -298,11 +298,11 @@ mod tests {
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
         let front_end = PictureFrontEnd::like(&path, Some(16), Some(8)).unwrap();
         assert_eq!((front_end.frames, front_end.rows, front_end.patch_hop), (16, 16, 8));
-        let LogMel { data, frames, mels } = front_end.read(&path).unwrap();
-        assert_eq!((frames, mels), (16, 16));
+        let log_mel = front_end.read(&path).unwrap();
+        assert_eq!(log_mel.dim(), (16, 16));
         for x in 0..16 {
             for y in 0..16 {
-                assert_eq!(data[x * 16 + (15 - y)], (y * 16 + x) as f32 / 255.0);
+                assert_eq!(log_mel[[x, 15 - y]], (y * 16 + x) as f32 / 255.0);
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::extractor::{Extractor, LogMel};
+use super::extractor::{Extractor, LogMel, Patches, patches};
 use super::front_end::FrontEnd;
 use super::picture::PictureFrontEnd;
 use crate::audio::Audio;
@@ -21,10 +22,13 @@ pub enum Preprocessor {
     Audio(FrontEnd),
 }
 
-/// A [`Preprocessor`] made ready; one is enough for any number of threads.
-pub struct Reader<'a> {
-    preprocessor: &'a Preprocessor,
-    extractor: Option<Extractor>,
+/// A [`Preprocessor`] made ready: the one way from a file to a model's input. One is enough
+/// for any number of threads.
+pub struct Reader(Source);
+
+enum Source {
+    Picture(PictureFrontEnd),
+    Audio(Box<Extractor>),
 }
 
 impl Preprocessor {
@@ -83,28 +87,87 @@ impl Preprocessor {
     ///
     /// # Errors
     /// [`Error::Config`] if the front end is not possible.
-    pub fn reader(&self) -> Result<Reader<'_>> {
-        let extractor = match self {
-            Self::Picture(_) => None,
-            Self::Audio(front_end) => Some(Extractor::new(front_end)?),
-        };
-        Ok(Reader { preprocessor: self, extractor })
+    pub fn reader(&self) -> Result<Reader> {
+        match self {
+            Self::Picture(front_end) => Ok(Reader(Source::Picture(front_end.clone()))),
+            Self::Audio(front_end) => Reader::audio(front_end),
+        }
     }
 }
 
-impl Reader<'_> {
+impl Reader {
+    /// For recordings behind `front_end`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the front end is not possible.
+    pub fn audio(front_end: &FrontEnd) -> Result<Self> {
+        Ok(Self(Source::Audio(Box::new(Extractor::new(front_end)?))))
+    }
+
+    /// What makes log-mels of samples; none where pictures are read.
+    pub fn extractor(&self) -> Option<&Extractor> {
+        match &self.0 {
+            Source::Audio(extractor) => Some(extractor),
+            Source::Picture(_) => None,
+        }
+    }
+
     /// The spectrogram of the file at `path`, at least a patch long.
     ///
     /// # Errors
     /// Those of [`Audio::open`] or [`PictureFrontEnd::read`].
     pub fn read(&self, path: &Path) -> Result<LogMel> {
-        match (self.preprocessor, &self.extractor) {
-            (Preprocessor::Audio(front_end), Some(extractor)) => {
-                let audio = Audio::open(path)?.resampled(front_end.sample_rate)?;
-                Ok(extractor.padded_log_mel(&audio.samples).0)
+        Ok(self.padded(path)?.0)
+    }
+
+    /// The patches of the file at `path`, for a model that takes log-mels.
+    ///
+    /// # Errors
+    /// Those of [`Reader::read`].
+    pub fn patches(&self, path: &Path) -> Result<Patches> {
+        let (log_mel, padded) = self.padded(path)?;
+        let (frames, hop) = match &self.0 {
+            Source::Picture(front_end) => (front_end.patch_frames, front_end.patch_hop),
+            Source::Audio(extractor) => {
+                (extractor.front_end().patch_frames, extractor.front_end().patch_hop)
             }
-            (Preprocessor::Picture(front_end), _) => front_end.read(path),
-            (Preprocessor::Audio(_), None) => Err(Error::format(path, "no extractor")),
+        };
+        Ok(Patches { values: patches(&log_mel, frames, hop).into_owned(), padded })
+    }
+
+    /// The samples of every patch of the recording at `path`, `[patches, samples]`, for a model
+    /// that carries its front end.
+    ///
+    /// # Errors
+    /// Those of [`Reader::samples`].
+    pub fn waveforms(&self, path: &Path) -> Result<Array2<f32>> {
+        let extractor = self.for_samples(path)?;
+        Ok(extractor.front_end().waveforms(&samples(extractor, path)?))
+    }
+
+    /// The whole recording at `path`, at the front end's rate.
+    ///
+    /// # Errors
+    /// Those of [`Audio::open`]; [`Error::Config`] if this reads pictures.
+    pub fn samples(&self, path: &Path) -> Result<Vec<f32>> {
+        samples(self.for_samples(path)?, path)
+    }
+
+    fn padded(&self, path: &Path) -> Result<(LogMel, bool)> {
+        match &self.0 {
+            Source::Picture(front_end) => Ok((front_end.read(path)?, false)),
+            Source::Audio(extractor) => Ok(extractor.padded_log_mel(&samples(extractor, path)?)),
         }
     }
+
+    fn for_samples(&self, path: &Path) -> Result<&Extractor> {
+        self.extractor().ok_or_else(|| {
+            let path = path.display();
+            Error::Config(format!("{path}: a model that takes samples cannot be given a picture"))
+        })
+    }
+}
+
+fn samples(extractor: &Extractor, path: &Path) -> Result<Vec<f32>> {
+    Ok(Audio::open(path)?.resampled(extractor.front_end().sample_rate)?.samples)
 }

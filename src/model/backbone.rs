@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::files;
+use crate::run::BackboneSource;
 
 /// A pretrained network: an ONNX file and the front end that feeds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,17 +16,6 @@ pub struct Backbone {
     pub front_end: FrontEnd,
     /// Where it comes from and what may be done with it.
     pub source: BackboneSource,
-}
-
-/// Name, licence and digest of a backbone, carried along into everything trained from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackboneSource {
-    /// `vggish`, `yamnet`, `musicnn`, or the file's name.
-    pub name: String,
-    /// The licence as an SPDX identifier, or what is known of it.
-    pub license: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
 }
 
 /// Backbones known by name, with their file under `models/` and their licence.

@@ -3,20 +3,10 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
-use super::cnn::{Cnn, CnnSpec};
-use super::head::{Head, HeadSpec};
-
-/// The shape of a [`GenreModel`], saved as `model.json` beside its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelSpec {
-    /// The backbone; none where it stays an ONNX file because the importer does
-    /// not know one of its operators.
-    pub backbone: Option<CnnSpec>,
-    /// The head.
-    pub head: HeadSpec,
-}
+use super::cnn::Cnn;
+use super::head::Head;
+use crate::run::{CnnSpec, HeadSpec};
 
 /// A backbone with a genre head.
 #[derive(Module, Debug)]

@@ -6,18 +6,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-/// The shape of a [`Head`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeadSpec {
-    /// Size of the embeddings.
-    pub features: usize,
-    /// Units of the one hidden layer; none for logistic regression.
-    pub hidden: Option<usize>,
-    /// Genres.
-    pub classes: usize,
-}
+use crate::run::HeadSpec;
 
 /// A linear classifier, or one with a hidden ReLU layer.
 #[derive(Module, Debug)]
@@ -40,7 +30,10 @@ impl Standardization {
     /// zero. Divided by less than a thousandth of its mean, it would be rounding errors as
     /// much as signal, and a head that has the division folded in would lose more digits
     /// than f32 has to spare.
-    pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]> + Clone, features: usize) -> Self {
+    pub fn of<'a, R>(rows: impl Iterator<Item = R> + Clone, features: usize) -> Self
+    where
+        R: IntoIterator<Item = &'a f32>,
+    {
         let mut mean = vec![0f64; features];
         let mut count = 0usize;
         for row in rows.clone() {

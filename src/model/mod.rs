@@ -3,15 +3,15 @@
 mod backbone;
 mod cnn;
 mod custom_cnn;
+mod device;
 mod genre;
 mod head;
 pub mod import;
 pub mod layers;
 
-pub use backbone::{Backbone, BackboneSource};
-pub use cnn::{Activation, Cnn, CnnSpec, Dense, DenseSpec, Pads, Pooling, Spatial, SpatialSpec};
-pub use custom_cnn::{
-    BlockPooling, CnnConfig, CnnEnsemble, CustomCnn, EnsembleSpec, GlobalPooling, Preset,
-};
-pub use genre::{GenreModel, ModelSpec};
-pub use head::{Head, HeadSpec, Standardization};
+pub use backbone::Backbone;
+pub use cnn::{Cnn, Dense, Spatial};
+pub use custom_cnn::{CnnEnsemble, CustomCnn};
+pub use device::burn_device;
+pub use genre::GenreModel;
+pub use head::{Head, Standardization};

@@ -1,11 +1,10 @@
 //! Names that exported files and their readers share: ports and keys of the metadata.
 
-/// The input for log-mels, `[batch, frames, mels]`; also the [`key::INPUT`] of files that have it.
+/// The input for log-mels, `[batch, frames, mels]`.
 pub const LOG_MEL: &str = "log_mel";
-/// The input for samples, of a patch or of a recording; also the [`key::INPUT`] of files that
-/// take patches of samples.
+/// The input for samples, of a patch or of a recording.
 pub const WAVEFORM: &str = "waveform";
-/// The [`key::INPUT`] of files that take a whole recording.
+/// What a file for whole recordings says that it takes.
 pub const CLIP: &str = "clip";
 /// The input for hand-made features, `[batch, features]`.
 pub const FEATURES: &str = "features";

@@ -11,6 +11,23 @@ pub struct Port {
     pub dims: Vec<Option<usize>>,
 }
 
+impl Port {
+    /// Checks that a tensor of this `shape` fits this input, and is not empty.
+    ///
+    /// # Errors
+    /// A sentence with the expected and the given shape.
+    pub fn check(&self, shape: &[usize]) -> Result<(), String> {
+        let fits = shape.len() == self.dims.len()
+            && self.dims.iter().zip(shape).all(|(want, have)| want.is_none_or(|w| w == *have))
+            && !shape.contains(&0);
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("input {self} was given a tensor of shape {shape:?}"))
+        }
+    }
+}
+
 impl fmt::Display for Port {
     /// `"name" [N, 96, 64]`, with N for sizes that are free.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

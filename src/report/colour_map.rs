@@ -38,9 +38,9 @@ fn read(id: &str, folder: &Path) -> Option<Sample> {
     let like = PictureFrontEnd::like(&path, Some(1), Some(1)).ok()?;
     let plot = (like.frames, like.rows);
     let whole = PictureFrontEnd { mels: like.rows, ..like }.read(&path).ok()?;
-    let rows = (0..plot.1).rev();
-    let pixels = rows.flat_map(|row| (0..plot.0).map(move |column| column * plot.1 + row));
-    let pixels: Vec<u8> = pixels.map(|at| (whole.data[at] * 255.0).round() as u8).collect();
+    // The lowest band is the last row.
+    let bands = whole.columns().into_iter().rev();
+    let pixels: Vec<u8> = bands.flatten().map(|value| (value * 255.0).round() as u8).collect();
     let after = mistakes::encode(&pixels, plot, png::ColorType::Grayscale).ok()?;
     let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
     Some(Sample { name, before, size, after, plot })
@@ -50,8 +50,8 @@ fn read(id: &str, folder: &Path) -> Option<Sample> {
 mod tests {
     use super::*;
     use crate::features::magma;
-    use crate::report::Kind;
     use crate::report::entry::tests::{entry, given};
+    use crate::run::Kind;
 
     /// Three columns and rows inside a frame and a margin.
     #[test]

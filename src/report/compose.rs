@@ -6,19 +6,21 @@ use super::charts::{self, Axis, Point, Scatter};
 use super::colour_map;
 use super::discussion;
 use super::document::{Document, Figure, Table};
-use super::entry::{CrossValidation, Entry};
+use super::entry::Entry;
 use super::group::{self, Common, Group, Seeds, mean_and_deviation};
 use super::leaky::{Leak, leaks};
 use super::mistakes;
+use super::search::blocks;
 use super::significance::compare;
 use super::text::{
     UNKNOWN, capital, counted, interval, listed, megabytes, p_value, percent, percent_number,
     probability, thousands, three_digits,
 };
-use super::{Kind, Report, Titles};
+use super::{Report, Titles};
 use crate::charts::curves;
 use crate::error::Result;
 use crate::progress;
+use crate::run::{CrossValidation, Kind, Rung, Trial};
 use crate::runtime::Runtime;
 
 /// Genres a table has room for.
@@ -134,7 +136,7 @@ impl Composer<'_> {
                 entry.data.name.clone(),
                 thousands(entry.data.tracks),
                 thousands(entry.data.skipped),
-                split.method.clone(),
+                split.method.to_string(),
                 split.seed.to_string(),
                 thousands(split.train.len()),
                 thousands(split.validation.len()),
@@ -425,7 +427,7 @@ impl Composer<'_> {
         }
         document.heading(3, format!("The most confident mistakes of {}", self.titles.of(best)));
         let others = &group.entries[1..];
-        let bar = progress::bar(wrong.len() as u64, "mistakes", "clips");
+        let bar = progress::begin(wrong.len(), "mistakes", "clips");
         let mut figures = vec![];
         for (place, p) in wrong.into_iter().enumerate() {
             let also = others.iter().filter(|entry| {
@@ -453,9 +455,9 @@ impl Composer<'_> {
                 alt: format!("Log-mel spectrogram of {}", p.track),
                 image: image.unwrap_or_default(),
             });
-            bar.inc(1);
+            bar.advance(1);
         }
-        bar.finish_and_clear();
+        drop(bar);
         document.figures(2, figures);
     }
 
@@ -587,7 +589,9 @@ impl Composer<'_> {
             ],
         );
         for entry in sorted_by(entries, |entry| self.number(entry)) {
-            let Some(CrossValidation { folds, pooled }) = &entry.cross_validation else { continue };
+            let Some(CrossValidation { folds, pooled, .. }) = &entry.cross_validation else {
+                continue;
+            };
             table.row([
                 entry.label.clone(),
                 entry.run.clone(),
@@ -640,13 +644,12 @@ impl Composer<'_> {
             );
             for (trial, rung) in ranked.iter().take(TRIALS) {
                 let winner = if board.winner == Some(trial.number) { " (winner)" } else { "" };
-                let loss = rung.validation.loss;
                 table.row([
                     trial.number.to_string(),
-                    format!("{}{winner}", trial.cnn),
+                    format!("{}{winner}", blocks(&trial.cnn)),
                     rung.epochs.to_string(),
-                    if loss < 1e6 { format!("{loss:.3}") } else { "diverged".into() },
-                    percent_number(rung.validation.accuracy),
+                    rung.validation.map_or("diverged".into(), |score| format!("{:.3}", score.loss)),
+                    percent_number(rung.accuracy()),
                     thousands(trial.parameters),
                     trial.learning_rate.to_string(),
                     three_digits(trial.seconds()),
@@ -772,13 +775,13 @@ fn search_charts(entry: &Entry) -> Result<Vec<Figure>> {
     let costs = [("parameters", "parameters", true), ("time", "training (s)", false)];
     let mut figures = vec![];
     for (name, axis, by_size) in costs {
-        let point = |(trial, rung): &(&super::search::Trial, super::search::Rung)| {
+        let point = |(trial, rung): &(&Trial, Rung)| {
             let cost = if by_size { trial.parameters as f64 } else { rung.seconds };
             (cost > 0.0).then(|| Point {
                 label: trial.number.to_string(),
                 kind: entry.kind,
                 cost,
-                accuracy: rung.validation.accuracy,
+                accuracy: rung.accuracy(),
                 is_partial: rung.epochs < longest,
             })
         };

@@ -1,12 +1,13 @@
 //! What the figures say, in sentences that claim no more than they do.
 
-use super::entry::{CrossValidation, Entry};
+use super::Titles;
+use super::entry::Entry;
 use super::group::{Common, Group, mean_and_deviation};
 use super::leaky::Leak;
 use super::significance::{Comparison, LEVEL, compare, compare_on};
 use super::text::{capital, certainty, counted, listed, p_equals, percent, points, three_digits};
-use super::{Kind, Titles};
 use crate::dataset::Method;
+use crate::run::{CrossValidation, Kind};
 
 /// A genre taken for another at least so often is worth a sentence.
 const WORTH_SAYING: usize = 2;
@@ -274,7 +275,7 @@ pub fn limits(group: &Group) -> Vec<String> {
 }
 
 /// What a cross-validation says beside a test part, which has fewer tracks.
-fn cross_validated(CrossValidation { folds, pooled }: &CrossValidation) -> String {
+fn cross_validated(CrossValidation { folds, pooled, .. }: &CrossValidation) -> String {
     format!(
         "A head on the frozen network of the best model, cross-validated over {} folds so that each \
          of {} is tested once, recognizes {} ({}).",
@@ -291,7 +292,7 @@ pub fn known_faults(groups: &[Group]) -> Vec<String> {
     let gtzan = "blues classical country disco hiphop jazz metal pop reggae rock";
     let of_gtzan = groups.iter().flat_map(|group| &group.entries);
     let of_gtzan = of_gtzan.filter(|entry| entry.genres().join(" ") == gtzan);
-    let is_filtered = |entry: &&&Entry| entry.split.method == Method::FaultFiltered.to_string();
+    let is_filtered = |entry: &&&Entry| entry.split.method == Method::FaultFiltered;
     let (filtered, shuffled): (Vec<&Entry>, Vec<&Entry>) = of_gtzan.partition(is_filtered);
     let mut sentences = vec![];
     if !shuffled.is_empty() {
@@ -389,6 +390,7 @@ mod tests {
     use super::*;
     use crate::report::entry::tests::{entry, given};
     use crate::report::group::{self, groups};
+    use crate::run::Kept;
     use proptest::prelude::*;
 
     fn said(entries: &[Entry], say: fn(&Group, &Titles) -> Vec<String>) -> String {
@@ -499,7 +501,8 @@ mod tests {
     fn cross_validation_stands_beside_a_small_test_part() {
         let mut small = entry("a", Kind::FineTuned, &given(20, 0));
         let pooled = entry("pooled", Kind::FineTuned, &given(60, 6)).test;
-        small.cross_validation = Some(CrossValidation { folds: vec![0.9, 0.9], pooled });
+        small.cross_validation =
+            Some(CrossValidation { model: Kept::Frozen, folds: vec![0.9, 0.9], pooled });
         let text = said(&[small], |group, _| limits(group));
         assert!(text.contains("over 2 folds so that each of 60 tracks is tested once"), "{text}");
         assert!(text.contains("recognizes 90.0 % (95 % interval"), "{text}");

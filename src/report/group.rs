@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::{Entry, Kind};
+use super::entry::Entry;
 use crate::files;
 use crate::metrics::evaluate;
+use crate::run::Kind;
 
 /// Fewer tracks than these say nothing when runs of different tables are compared.
 const FEWEST_COMMON: usize = 10;
@@ -146,11 +147,11 @@ fn accuracy_on(entry: &Entry, tracks: &BTreeSet<&str>, seed: u64) -> (f64, [f64;
 /// two seeds.
 #[must_use]
 pub fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
-    let mut by_recipe: BTreeMap<(Kind, [&str; 4]), Vec<&Entry>> = BTreeMap::new();
+    let mut by_recipe: BTreeMap<(Kind, [&str; 3], String), Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
-        let split = &entry.split.method;
-        let what = [&entry.label, &entry.recipe, &entry.data.fingerprint, split];
-        by_recipe.entry((entry.kind, what.map(String::as_str))).or_default().push(entry);
+        let what = [&entry.label, &entry.recipe, &entry.data.fingerprint].map(String::as_str);
+        let split = entry.split.method.to_string();
+        by_recipe.entry((entry.kind, what, split)).or_default().push(entry);
     }
     let distinct = |entries: &[&Entry], of: fn(&Entry) -> String| {
         entries.iter().map(|entry| of(entry)).collect::<BTreeSet<_>>().len()
@@ -177,6 +178,7 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Method;
     use crate::report::entry::tests::{entry, given};
 
     #[test]
@@ -234,7 +236,7 @@ mod tests {
             (entry.label, entry.seed) = ("same".into(), seed as u64);
         }
         entries[3].recipe = "other".into();
-        entries[4].split.method = "fault-filtered".into();
+        entries[4].split.method = Method::FaultFiltered;
         let seeds = seeds(&entries);
         assert_eq!((seeds.len(), seeds[0].entries.len(), seeds[0].splits), (1, 3, 1));
     }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Entry;
-use super::entry::Prediction;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
+use crate::run::Prediction;
 
 /// Height of a picture in pixels, and its largest width.
 const HEIGHT: usize = 96;
@@ -65,9 +65,9 @@ fn png_name(id: &str) -> String {
 /// Time from left to right, low tones at the bottom, in the colour map magma from the
 /// weakest to the strongest value.
 fn png(log_mel: &LogMel) -> Result<Vec<u8>> {
-    let LogMel { data, frames, mels } = log_mel;
-    let (width, height) = ((*frames).min(WIDTH), (*mels).min(HEIGHT));
-    let finite = || data.iter().copied().filter(|value| value.is_finite());
+    let (frames, mels) = log_mel.dim();
+    let (width, height) = (frames.min(WIDTH), mels.min(HEIGHT));
+    let finite = || log_mel.iter().copied().filter(|value| value.is_finite());
     let (low, high) = (finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max));
     let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
     let mut pixels = Vec::with_capacity(width * height * 3);
@@ -76,9 +76,9 @@ fn png(log_mel: &LogMel) -> Result<Vec<u8>> {
         for x in 0..width {
             let columns =
                 x * frames / width..((x + 1) * frames / width).max(x * frames / width + 1);
-            let inside = columns.flat_map(|frame| bands.clone().map(move |mel| frame * mels + mel));
+            let inside = columns.flat_map(|frame| bands.clone().map(move |mel| [frame, mel]));
             let (sum, count) =
-                inside.fold((0.0, 0), |(sum, count), at| (sum + data[at], count + 1));
+                inside.fold((0.0, 0), |(sum, count), at| (sum + log_mel[at], count + 1));
             let intensity = (sum / count.max(1) as f32 - low) * scale;
             pixels.extend(magma(intensity.clamp(0.0, 255.0) as u8));
         }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn pictures_keep_the_lowest_band_at_the_bottom() {
-        let log_mel = LogMel { data: vec![0.0, 1.0, 0.0, 1.0], frames: 2, mels: 2 };
+        let log_mel = ndarray::array![[0.0, 1.0], [0.0, 1.0]];
         let bytes = png(&log_mel).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn constant_and_long_spectrograms_can_be_drawn() {
         for (frames, mels) in [(1, 1), (3000, 128), (700, 300)] {
-            let log_mel = LogMel { data: vec![-4.0; frames * mels], frames, mels };
+            let log_mel = LogMel::from_elem((frames, mels), -4.0);
             assert!(!png(&log_mel).unwrap().is_empty());
         }
     }
@@ -145,7 +145,7 @@ mod tests {
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(folder.path().join("a.png"), "no picture").unwrap();
-        assert_eq!(log_mel("../a.wav", &data).unwrap().map(|m| m.frames), None);
+        assert_eq!(log_mel("../a.wav", &data).unwrap().map(|m| m.nrows()), None);
         assert_eq!(png_name("blues/blues.00007.wav"), "blues/blues00007.png");
     }
 }

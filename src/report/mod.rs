@@ -26,12 +26,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use document::Document;
-pub use entry::{Entry, Kind};
+pub use entry::Entry;
 use significance::{Comparison, compare};
 
 use crate::bench;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::run::{Kind, Run, names};
 
 /// Runs that are to be compared.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ impl Report {
             // All of them are asked, so no `any`, which stops at the first.
             let taken = entries.iter_mut().filter_map(|e| e.take_latency(&bench).then_some(()));
             match taken.count() {
-                0 => crate::say!(
+                0 => tracing::info!(
                     "note: {} has no latency of these runs on one thread with a batch of 1",
                     path.display()
                 ),
@@ -225,14 +226,14 @@ impl Titles {
 
 /// `folder` itself if it is a run, else the complete runs inside.
 fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    if !folder.is_dir() || folder.join("metrics.json").exists() {
+    if !folder.is_dir() || Run::at(folder).path(names::METRICS).exists() {
         return Ok(vec![folder.to_owned()]);
     }
     let mut runs = vec![];
     for inside in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = inside.map_err(Error::io(folder))?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.join("metrics.json").is_file() {
+        if !hidden && Run::at(&path).is_complete() {
             runs.push(path);
         }
     }

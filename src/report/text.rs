@@ -1,6 +1,6 @@
 //! Numbers as the report writes them: the same in tables, captions and sentences.
 
-pub use crate::say::{counted, thousands};
+pub use crate::text::{counted, thousands};
 
 /// What stands for a figure that is not known.
 pub const UNKNOWN: &str = "–";

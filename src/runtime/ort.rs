@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, TensorRef};
 
-use super::{Device, Options, Port, Runtime, Session, Tensor};
+use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Error, Result};
+use crate::onnx::Port;
 
 fn error(reason: impl ToString) -> Error {
     Error::runtime(Runtime::Ort.name(), reason.to_string())
@@ -170,17 +172,19 @@ impl Session for Ort {
         self.session.metadata().ok()?.custom(key)
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.input.check(Runtime::Ort, input)?;
-        let mut run = || -> ort::Result<Vec<Tensor>> {
-            let view = TensorRef::from_array_view((&input.shape[..], &input.data[..]))?;
+    fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.input.check(input.shape()).map_err(error)?;
+        let values = row_major(&input);
+        let mut run = || -> ort::Result<Vec<ArrayD<f32>>> {
+            let view = TensorRef::from_array_view((input.shape(), &*values))?;
             let outputs = self.session.run(ort::inputs![view])?;
             outputs
                 .values()
                 .map(|value| {
                     let (shape, data) = value.try_extract_tensor::<f32>()?;
-                    let shape = shape.iter().map(|&size| size as usize).collect();
-                    Ok(Tensor { shape, data: data.to_vec() })
+                    let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+                    ArrayD::from_shape_vec(shape, data.to_vec())
+                        .map_err(|e| ort::Error::new(e.to_string()))
                 })
                 .collect()
         };

@@ -1,7 +1,7 @@
 //! How a model wants its log-mel patches: `[N, frames, mels]` in one file,
 //! `[N, 1, frames, mels]` or `[N, mels, frames]` in the next.
 
-use super::Tensor;
+use ndarray::{Array, ArrayD, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
 
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;
@@ -28,8 +28,6 @@ pub struct PatchInput {
     pub transposed: bool,
     /// The batch size where the file fixes it.
     pub batch: Option<usize>,
-    frames: usize,
-    mels: usize,
 }
 
 impl PatchInput {
@@ -69,30 +67,67 @@ impl PatchInput {
             Some(shape) => (shape, false),
             None => (arranged([mels, frames]).ok_or_else(refuse)?, true),
         };
-        Ok(Self { shape, transposed, batch: *batch, frames, mels })
+        Ok(Self { shape, transposed, batch: *batch })
     }
 
-    /// `count` patches `[count, frames, mels]` as the tensor the model wants.
-    pub fn arrange(&self, patches: &[f32], count: usize) -> Tensor {
-        let (frames, mels) = (self.frames, self.mels);
-        let data = if self.transposed {
-            patches
-                .chunks_exact(frames * mels)
-                .flat_map(|patch| {
-                    (0..mels).flat_map(move |mel| (0..frames).map(move |f| patch[f * mels + mel]))
-                })
-                .collect()
-        } else {
-            patches.to_vec()
-        };
-        let mut shape = vec![count];
-        shape.extend(&self.shape);
-        Tensor { shape, data }
+    /// Patches `[count, frames, mels]` with the axes that the model wants; nothing is copied.
+    pub fn arrange<'a>(&self, patches: ArrayView3<'a, f32>) -> ArrayViewD<'a, f32> {
+        let turned = if self.transposed { patches.permuted_axes([0, 2, 1]) } else { patches };
+        let mut view = turned.into_dyn();
+        // Axes of one stand where the file has them.
+        for axis in (1..view.ndim()).rev().map(Axis) {
+            if view.len_of(axis) == 1 {
+                view = view.index_axis_move(axis, 0);
+            }
+        }
+        for (place, _) in self.shape.iter().enumerate().filter(|(_, size)| **size == 1) {
+            view = view.insert_axis(Axis(1 + place));
+        }
+        view
+    }
+}
+
+/// Rows for one run of a model: where it takes more of them than there are, zeros (silence)
+/// fill up the rest.
+#[derive(Clone, Debug)]
+pub struct Batch<'a, D: Dimension> {
+    rows: CowArray<'a, f32, D>,
+    count: usize,
+}
+
+impl<'a, D: Dimension> Batch<'a, D> {
+    /// `rows` along the first axis, for a model that takes `size` of them at a time, or any
+    /// number. They are copied only if there are fewer.
+    pub fn new(rows: ArrayView<'a, f32, D>, size: Option<usize>) -> Self {
+        let count = rows.shape().first().copied().unwrap_or(0);
+        let mut shape = rows.raw_dim();
+        match size {
+            Some(size) if size > count && shape.ndim() > 0 => shape[0] = size,
+            _ => return Self { rows: rows.into(), count },
+        }
+        let mut filled = Array::zeros(shape);
+        filled.slice_axis_mut(Axis(0), Slice::from(..count)).assign(&rows);
+        Self { rows: filled.into(), count }
+    }
+
+    /// All rows, filling included.
+    pub fn rows(&self) -> ArrayView<'_, f32, D> {
+        self.rows.view()
+    }
+
+    /// What of a model's output is about the rows that were given, row-major: the filling's
+    /// answers come last.
+    pub fn answers<'o>(&self, output: &'o ArrayD<f32>) -> &'o [f32] {
+        let values = output.as_slice().unwrap_or_default();
+        let rows = self.rows.shape().first().copied().unwrap_or(0).max(1);
+        &values[..values.len() / rows * self.count.min(rows)]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{array, s};
+
     use super::*;
 
     #[test]
@@ -114,8 +149,35 @@ mod tests {
     #[test]
     fn transposed_models_get_transposed_patches() {
         let input = PatchInput::new(&[None, Some(3), Some(2)], 2, 3).unwrap();
-        let tensor = input.arrange(&[1., 2., 3., 4., 5., 6.], 1);
-        assert_eq!(tensor.shape, [1, 3, 2]);
-        assert_eq!(tensor.data, [1., 4., 2., 5., 3., 6.]);
+        let patches = array![[[1., 2., 3.], [4., 5., 6.]]];
+        let wanted = array![[[1., 4.], [2., 5.], [3., 6.]]].into_dyn();
+        assert_eq!(input.arrange(patches.view()), wanted);
+    }
+
+    #[test]
+    fn ones_stand_where_the_model_has_them() {
+        let patches = array![[[1., 2., 3.], [4., 5., 6.]], [[0.; 3]; 2]];
+        for (dims, wanted) in [
+            (&[None, Some(1), Some(2), Some(3)][..], &[2, 1, 2, 3][..]),
+            (&[None, Some(1), Some(3), Some(1), Some(2)], &[2, 1, 3, 1, 2]),
+        ] {
+            let input = PatchInput::new(dims, 2, 3).unwrap();
+            assert_eq!(input.arrange(patches.view()).shape(), wanted);
+        }
+        let band = PatchInput::new(&[None, Some(1), Some(2), Some(1)], 2, 1).unwrap();
+        assert_eq!(band.arrange(patches.slice(s![.., .., ..1])).shape(), [2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn a_fixed_batch_is_filled_up_and_its_answers_are_cut() {
+        let rows = array![[1., 2.], [3., 4.]];
+        let output = array![[1.], [2.], [0.]].into_dyn();
+        let batch = Batch::new(rows.view(), Some(3));
+        assert_eq!(batch.rows(), array![[1., 2.], [3., 4.], [0., 0.]]);
+        assert_eq!(batch.answers(&output), [1., 2.]);
+        for size in [None, Some(2)] {
+            let batch = Batch::new(rows.view(), size);
+            assert_eq!((batch.rows(), batch.rows.is_view()), (rows.view(), true));
+        }
     }
 }

@@ -14,15 +14,17 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
-use super::{Device, Options, Port, Runtime, Session};
+use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Error, Result};
 use crate::onnx;
+use crate::onnx::Port;
 
 /// The version of the tract crates, which Cargo.toml pins.
 pub(super) const VERSION: &str = "0.23.9";
@@ -56,10 +58,7 @@ pub(super) struct Tract {
 }
 
 /// Consecutive rows of a batch.
-struct Part<'a> {
-    shape: Vec<usize>,
-    data: &'a [f32],
-}
+type Part<'a> = ArrayViewD<'a, f32>;
 
 impl Tract {
     /// Opens the ONNX file `path`.
@@ -139,9 +138,9 @@ impl Tract {
     }
 
     /// Runs a batch in `count` parts, at the same time if there are threads.
-    fn run_in_parts(&mut self, input: &super::Tensor, count: usize) -> Result<Vec<Answer>> {
+    fn run_in_parts(&mut self, input: &ArrayViewD<'_, f32>, count: usize) -> Result<Vec<Answer>> {
         let parts = split(input, count);
-        let plans = parts.iter().map(|part| self.plan(&part.shape)).collect::<Result<Vec<_>>>()?;
+        let plans = parts.iter().map(|part| self.plan(part.shape())).collect::<Result<Vec<_>>>()?;
         let Some(pool) = &self.pool else {
             return plans.iter().zip(&parts).map(|(plan, part)| run(plan.as_ref(), part)).collect();
         };
@@ -171,17 +170,17 @@ impl Session for Tract {
         self.metadata.get(key).cloned()
     }
 
-    fn run(&mut self, input: &super::Tensor) -> Result<Vec<super::Tensor>> {
-        self.input.check(Runtime::Tract, input)?;
+    fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.input.check(input.shape()).map_err(error)?;
         if let Some(rows) = self.rows {
-            let count = self.part_count(input.shape[0], rows);
-            if let Some(outputs) = join(self.run_in_parts(input, count)?) {
+            let count = self.part_count(input.len_of(Axis(0)), rows);
+            if let Some(outputs) = join(self.run_in_parts(&input, count)?) {
                 return Ok(outputs);
             }
             // Some output is not made row by row.
             self.rows = None;
         }
-        Ok(self.run_in_parts(input, 1)?.swap_remove(0).outputs)
+        Ok(self.run_in_parts(&input, 1)?.swap_remove(0).outputs)
     }
 }
 
@@ -200,52 +199,48 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
 /// The outputs for a part of `rows` rows.
 struct Answer {
     rows: usize,
-    outputs: Vec<super::Tensor>,
+    outputs: Vec<ArrayD<f32>>,
 }
 
 fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
     guarded(|| {
-        let input = Tensor::from_shape(&part.shape, part.data)?;
+        let input = Tensor::from_shape(part.shape(), &row_major(part))?;
         let outputs = plan.run(tvec!(input.into()))?;
-        let float = |output: TValue| -> TractResult<super::Tensor> {
+        let float = |output: TValue| -> TractResult<ArrayD<f32>> {
             let data = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-            Ok(super::Tensor { shape: output.shape().to_vec(), data })
+            Ok(ArrayD::from_shape_vec(output.shape(), data)?)
         };
         let outputs = outputs.into_iter().map(float).collect::<TractResult<_>>()?;
-        Ok(Answer { rows: part.shape[0], outputs })
+        Ok(Answer { rows: part.shape().first().copied().unwrap_or(1), outputs })
     })
     .map_err(error)
 }
 
 /// `count` parts of consecutive rows whose sizes differ by one at most.
-fn split(input: &super::Tensor, count: usize) -> Vec<Part<'_>> {
-    let rows = input.shape[0];
-    let size = input.data.len() / rows;
+fn split<'a>(input: &'a ArrayViewD<'_, f32>, count: usize) -> Vec<Part<'a>> {
+    let Some(&rows) = input.shape().first() else { return vec![input.view()] };
     let part = |part: usize| {
-        let (start, end) = (part * rows / count, (part + 1) * rows / count);
-        let mut shape = input.shape.clone();
-        shape[0] = end - start;
-        Part { shape, data: &input.data[start * size..end * size] }
+        input.slice_axis(Axis(0), Slice::from(part * rows / count..(part + 1) * rows / count))
     };
     (0..count).map(part).collect()
 }
 
 /// The outputs of all parts, one after the other; `None` unless each has its part's rows.
-fn join(answers: Vec<Answer>) -> Option<Vec<super::Tensor>> {
+fn join(answers: Vec<Answer>) -> Option<Vec<ArrayD<f32>>> {
     let by_row = |answer: &Answer| {
-        answer.outputs.iter().all(|output| output.shape.first() == Some(&answer.rows))
+        answer.outputs.iter().all(|output| output.shape().first() == Some(&answer.rows))
     };
     if !answers.iter().all(by_row) {
         return None;
     }
-    let outputs = answers.into_iter().map(|answer| answer.outputs);
-    outputs.reduce(|mut all, outputs| {
-        for (all, output) in all.iter_mut().zip(outputs) {
-            all.shape[0] += output.shape[0];
-            all.data.extend(output.data);
+    let mut parts = answers.into_iter().map(|answer| answer.outputs);
+    let mut joined = parts.next()?;
+    for outputs in parts {
+        for (all, output) in joined.iter_mut().zip(outputs) {
+            all.append(Axis(0), output.view()).ok()?;
         }
-        all
-    })
+    }
+    Some(joined)
 }
 
 /// The first operator that tract does not know: it parses a model around it.

@@ -1,4 +1,4 @@
-//! Checkpoints of a fine-tuning run: whole or absent, the old one kept until the
+//! Checkpoints of a training: whole or absent, the old one kept until the
 //! new one is complete.
 
 use std::fs;
@@ -12,25 +12,8 @@ use burn_pack::{Reader, Writer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::deep::State;
-use super::fit::{Epoch, Score};
 use crate::error::{Error, Result};
 use crate::files;
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Progress {
-    /// Epochs finished.
-    pub epoch: usize,
-    /// Steps finished in the epoch after that.
-    pub step: usize,
-    /// The sum of losses over those steps' patches.
-    pub total: f64,
-    /// The best epoch so far, by validation loss.
-    pub best_epoch: usize,
-    /// Its score.
-    pub best: Option<Score>,
-}
 
 /// `latest.json`: names the folder that holds the newest complete checkpoint.
 #[derive(Serialize, Deserialize)]
@@ -38,13 +21,6 @@ struct Latest<T> {
     folder: String,
     #[serde(flatten)]
     state: T,
-}
-
-/// What a fine-tuning checkpoint says beside its weights.
-#[derive(Serialize, Deserialize)]
-struct Tuning {
-    progress: Progress,
-    history: Vec<Epoch>,
 }
 
 /// The folder with a run's checkpoints.
@@ -97,32 +73,6 @@ impl Checkpoints {
         Ok(Some((self.folder.join(latest.folder), latest.state)))
     }
 
-    /// Writes the state of a fine-tuning run.
-    pub(super) fn save(&self, state: &State, history: &[Epoch]) -> Result<()> {
-        let progress = state.progress;
-        let name = format!("{}-{}", progress.epoch, progress.step);
-        let files = [
-            ("model.bpk", module_bytes(&state.model, &self.folder)?),
-            ("best.bpk", module_bytes(&state.best, &self.folder)?),
-            ("backbone-optimizer.bpk", optimizer_bytes(&state.backbone_optimizer, &self.folder)?),
-            ("head-optimizer.bpk", optimizer_bytes(&state.head_optimizer, &self.folder)?),
-        ];
-        self.write(&name, &files, Tuning { progress, history: history.to_vec() })
-    }
-
-    /// Fills `state` from the newest checkpoint and gives back its history, if there is one.
-    pub(super) fn load(&self, state: &mut State) -> Result<Option<Vec<Epoch>>> {
-        let Some((folder, Tuning { progress, history })) = self.read()? else { return Ok(None) };
-        state.model = load_module(&folder.join("model.bpk"), state.model.clone())?;
-        state.best = load_module(&folder.join("best.bpk"), state.best.clone())?;
-        let optimizer =
-            |file: &str, optimizer: &ModuleOptimizer| load_optimizer(&folder.join(file), optimizer);
-        state.backbone_optimizer = optimizer("backbone-optimizer.bpk", &state.backbone_optimizer)?;
-        state.head_optimizer = optimizer("head-optimizer.bpk", &state.head_optimizer)?;
-        state.progress = progress;
-        Ok(Some(history))
-    }
-
     /// Removes all checkpoints, once the run they belong to is complete.
     ///
     /// # Errors
@@ -173,7 +123,7 @@ pub fn save_module<M: Module>(path: &Path, module: &M) -> Result<()> {
     files::write(path, &module_bytes(module, path)?)
 }
 
-/// The same without the parameters' random identities, which only an optimizer needs:
+/// Writes a module's parameters as [`save_module`] does, but without their random identities, which only an optimizer needs:
 /// equal weights give equal files.
 ///
 /// # Errors

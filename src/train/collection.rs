@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use super::fit::TrackPrediction;
-use super::run::{PartMetrics, Prediction, TrainingData};
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate};
-use crate::say::counted;
+use crate::run::{PartMetrics, Prediction, TrainingData};
+use crate::text::counted;
 
 /// What the collection is called in reports and in the names of runs.
 pub(super) fn name(dataset: &Dataset) -> String {
@@ -79,13 +79,15 @@ impl Folds {
             Self::Lists(lists, file) => (lists, file),
         };
         let splits = Split::given_folds(dataset, lists, seed, validation).map_err(|e| match e {
-            Error::Data(reason) | Error::Config(reason) => Error::format(file, reason),
+            e @ (Error::TooFew(_) | Error::Mismatch(_) | Error::InvalidInput(_)) => {
+                Error::format(file, e)
+            }
             other => other,
         })?;
         let tested = splits.iter().map(|split| split.test.len()).sum::<usize>();
         let (listed, tracks) = (lists.iter().map(Vec::len).sum::<usize>(), dataset.tracks.len());
         if listed > tested || tracks > tested {
-            crate::say!(
+            tracing::info!(
                 "note: tracks of the folds that are not in the data: {}; tracks of the data that \
                  are in no fold: {}",
                 listed - tested,
@@ -99,7 +101,7 @@ impl Folds {
 /// Says so if the collection is the synthesized one, whether `given` or for want of another.
 pub(super) fn report_origin(dataset: &Dataset, given: bool) {
     if dataset.origin == Origin::Demo {
-        crate::say!(
+        tracing::info!(
             "{}the synthesized demo set in {}; its accuracy says nothing about real music",
             if given { "" } else { "no data given and no data/gtzan: using " },
             dataset.root.display()
@@ -111,12 +113,12 @@ pub(super) fn report_origin(dataset: &Dataset, given: bool) {
 pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     let count = dataset.skipped.len();
     for skipped in dataset.skipped.iter().take(20) {
-        crate::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
+        tracing::info!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }
     match (count, strict) {
         (0, _) => Ok(()),
         (_, false) => {
-            crate::say!(
+            tracing::info!(
                 "{count} of {} were skipped",
                 counted(count + dataset.tracks.len(), "file")
             );
@@ -132,14 +134,14 @@ pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
 
 /// Says how many tracks each part has.
 pub(super) fn report_parts(parts: &Parts) {
-    crate::say!(
+    tracing::info!(
         "split by track: {} to train, {} to validate, {} to test",
         parts.train.len(),
         parts.validation.len(),
         parts.test.len()
     );
     if parts.missing > 0 || parts.unlisted > 0 {
-        crate::say!(
+        tracing::info!(
             "note: tracks of the split that are not in the data: {}; tracks of the data that are \
              not in the split: {}",
             parts.missing,
@@ -157,11 +159,12 @@ pub(super) fn part_metrics(
 ) -> PartMetrics {
     let classes = dataset.genres.len();
     let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label).collect();
-    let genres: Vec<usize> = predictions.iter().map(|p| argmax(&p.mean)).collect();
+    let genres: Vec<usize> =
+        predictions.iter().map(|p| argmax(&p.mean).unwrap_or_default()).collect();
     let (mut right, mut patches) = (0, 0);
     for (prediction, label) in predictions.iter().zip(&labels) {
         for patch in prediction.patches.chunks_exact(classes) {
-            right += usize::from(argmax(patch) == *label);
+            right += usize::from(argmax(patch) == Some(*label));
             patches += 1;
         }
     }
@@ -183,7 +186,7 @@ pub(super) fn predictions(
         Prediction {
             track: track.id.clone(),
             genre: dataset.genres[track.label].clone(),
-            predicted: dataset.genres[argmax(&prediction.mean)].clone(),
+            predicted: dataset.genres[argmax(&prediction.mean).unwrap_or_default()].clone(),
             probabilities: prediction.mean.clone(),
         }
     };

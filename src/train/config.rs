@@ -267,7 +267,7 @@ impl Config {
         if let Some(hidden) = self.head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
             return wrong("hidden", &hidden, "give at most 65536");
         }
-        files::check_unicode("--data ", self.data.as_deref())?;
+        files::check_unicode(Some("data"), self.data.as_deref())?;
         match self.folds {
             Some(Folds::Count(folds @ 0..2)) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),

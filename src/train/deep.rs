@@ -1,24 +1,27 @@
 //! Fine-tuning the backbone's last layers together with the trained head, in burn.
 
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ndarray::{Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoints, Progress};
+use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{DeepOptions, HeadOptions};
-use super::fit::{
-    Epoch, Fitted, Score, TrackPrediction, finite, loss, show, shuffled, smaller_rate,
-};
-use super::interrupt;
+use super::fit::{Fitted, TrackPrediction, finite, loss, show, shuffled};
 use crate::error::Result;
-use crate::features::LogMel;
+use crate::features::{LogMel, patches};
+use crate::interrupt;
+use crate::metrics::Epoch;
 use crate::model::{Cnn, GenreModel, Standardization};
 use crate::progress;
+use crate::run::{Score, names};
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
@@ -90,11 +93,11 @@ impl DeepTask<'_> {
             head_optimizer: optimizer(),
             progress: Progress::default(),
         };
-        if let Some(saved) = checkpoints.load(&mut state)? {
+        if let Some(saved) = state.load(checkpoints)? {
             history.extend(saved);
         }
         let first = history.len() - state.progress.epoch;
-        let bar = progress::bar(self.options.deep_epochs as u64, "unfrozen layers", "epochs");
+        let bar = progress::begin(self.options.deep_epochs, "unfrozen layers", "epochs");
         bar.set_position(state.progress.epoch as u64);
         while state.progress.epoch < self.options.deep_epochs && !self.is_patient_enough(&state) {
             let started = Instant::now();
@@ -103,9 +106,9 @@ impl DeepTask<'_> {
             let record = self.close_epoch(&mut state, &fitted.standardization, total, started);
             show(&bar, &record);
             history.push(record);
-            checkpoints.save(&state, &history[first..])?;
+            state.save(checkpoints, &history[first..])?;
         }
-        bar.finish_and_clear();
+        drop(bar);
         Ok(Tuned { model: state.best, validation: state.progress.best })
     }
 
@@ -131,15 +134,16 @@ impl DeepTask<'_> {
                 continue;
             }
             if interrupt::requested() {
-                checkpoints.save(state, history)?;
+                state.save(checkpoints, history)?;
                 interrupt::check("the training so far is saved; go on with --resume")?;
             }
             let (x, y) = self.batch(batch, learning);
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
             let value = loss.forward(state.model.head.forward(embeddings), y);
-            state.progress.total +=
-                finite(&value, smaller_rate(self.options.backbone_lr))? * batch.len() as f64;
-            let rate = self.rate((epoch - 1) * steps + step, steps);
+            let at = (epoch - 1) * steps + step;
+            let number = finite(&value, at, "backbone-lr", self.options.backbone_lr)?;
+            state.progress.total += number * batch.len() as f64;
+            let rate = self.rate(at, steps);
             state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);
             state.progress.step = step + 1;
         }
@@ -201,7 +205,7 @@ impl DeepTask<'_> {
         let crops: Vec<(usize, usize)> = (0..self.train.len())
             .flat_map(|track| std::iter::repeat_n(track, self.options.patches_per_track))
             .map(|track| {
-                let last = self.train[track].log_mel.frames - self.patch[0];
+                let last = self.train[track].log_mel.nrows() - self.patch[0];
                 (track, random.random_range(0..=last))
             })
             .collect();
@@ -209,12 +213,13 @@ impl DeepTask<'_> {
     }
 
     fn batch(&self, crops: &[(usize, usize)], device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
-        let mels = self.train[0].log_mel.mels;
+        let mels = self.train[0].log_mel.ncols();
         let [frames, _] = self.patch;
         let cut = |&(track, first): &(usize, usize)| {
-            &self.train[track].log_mel.data[first * mels..][..frames * mels]
+            self.train[track].log_mel.slice(s![first..first + frames, ..])
         };
-        let data: Vec<f32> = crops.iter().flat_map(cut).copied().collect();
+        let data: Vec<f32> =
+            crops.iter().map(cut).flat_map(|crop| crop.into_iter().copied()).collect();
         let labels: Vec<i64> =
             crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
         (
@@ -242,11 +247,11 @@ impl DeepTask<'_> {
         track: &Recording,
     ) -> TrackPrediction {
         let [length, hop] = self.patch;
-        let patches: Vec<&[f32]> = track.log_mel.patches(length, hop).collect();
+        let patches = patches(&track.log_mel, length, hop);
         let mut probabilities = vec![];
-        for patches in patches.chunks(self.options.deep_batch) {
-            let shape = [patches.len(), length, track.log_mel.mels];
-            let x = Tensor::from_data(TensorData::new(patches.concat(), shape), self.device);
+        for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
+            let values = some.iter().copied().collect::<Vec<f32>>();
+            let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
             let embeddings = model.backbone.forward(x);
             let embeddings = match standardization {
                 Some(standardization) => standardization.forward(embeddings),
@@ -259,14 +264,36 @@ impl DeepTask<'_> {
     }
 }
 
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// Epochs finished.
+    epoch: usize,
+    /// Steps finished in the epoch after that.
+    step: usize,
+    /// The sum of losses over those steps' patches.
+    total: f64,
+    /// The best epoch so far, by validation loss.
+    best_epoch: usize,
+    /// Its score.
+    best: Option<Score>,
+}
+
+/// What a fine-tuning checkpoint says beside its weights.
+#[derive(Serialize, Deserialize)]
+struct Tuning {
+    progress: Progress,
+    history: Vec<Epoch>,
+}
+
 /// What a checkpoint holds: enough to go on as if nothing had happened.
 #[derive(Clone)]
-pub(super) struct State {
-    pub model: GenreModel,
-    pub best: GenreModel,
-    pub backbone_optimizer: ModuleOptimizer,
-    pub head_optimizer: ModuleOptimizer,
-    pub progress: Progress,
+struct State {
+    model: GenreModel,
+    best: GenreModel,
+    backbone_optimizer: ModuleOptimizer,
+    head_optimizer: ModuleOptimizer,
+    progress: Progress,
 }
 
 impl State {
@@ -279,5 +306,34 @@ impl State {
             backbone: self.backbone_optimizer.step(backbone_rate, model.backbone, backbone),
             head: self.head_optimizer.step(head_rate, model.head, head),
         };
+    }
+
+    /// Writes a checkpoint.
+    fn save(&self, checkpoints: &Checkpoints, history: &[Epoch]) -> Result<()> {
+        let progress = self.progress;
+        let name = format!("{}-{}", progress.epoch, progress.step);
+        let path = Path::new(names::CHECKPOINT);
+        let files = [
+            ("model.bpk", module_bytes(&self.model, path)?),
+            ("best.bpk", module_bytes(&self.best, path)?),
+            ("backbone-optimizer.bpk", optimizer_bytes(&self.backbone_optimizer, path)?),
+            ("head-optimizer.bpk", optimizer_bytes(&self.head_optimizer, path)?),
+        ];
+        checkpoints.write(&name, &files, Tuning { progress, history: history.to_vec() })
+    }
+
+    /// Goes on from the newest checkpoint, if there is one; its history.
+    fn load(&mut self, checkpoints: &Checkpoints) -> Result<Option<Vec<Epoch>>> {
+        let Some((folder, Tuning { progress, history })) = checkpoints.read()? else {
+            return Ok(None);
+        };
+        self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
+        self.best = load_module(&folder.join("best.bpk"), self.best.clone())?;
+        let optimizer =
+            |file: &str, optimizer: &ModuleOptimizer| load_optimizer(&folder.join(file), optimizer);
+        self.backbone_optimizer = optimizer("backbone-optimizer.bpk", &self.backbone_optimizer)?;
+        self.head_optimizer = optimizer("head-optimizer.bpk", &self.head_optimizer)?;
+        self.progress = progress;
+        Ok(Some(history))
     }
 }

@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::interrupt;
-use crate::audio::Audio;
 use crate::dataset::{Dataset, Skipped, Track};
 use crate::error::{Error, Result};
-use crate::features::{Extractor, Patches};
+use crate::features::{Patches, Reader};
 use crate::files;
+use crate::interrupt;
 use crate::model::Backbone;
 use crate::model::import::data_input;
 use crate::onnx;
 use crate::onnx::output_name;
 use crate::progress;
-use crate::runtime::{self, PatchInput, Runtime, Session};
+use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
 
 /// Changed whenever decoding, resampling or the file's form changes.
 const CACHE_VERSION: u32 = 2;
@@ -82,24 +82,22 @@ pub fn embed(
     cache: &Path,
 ) -> Result<Embedded> {
     let embedder = Embedder::new(backbone, output, runtime, cache)?;
-    let bar = progress::bar(dataset.tracks.len() as u64, "embedding", "tracks");
+    let bar = progress::begin(dataset.tracks.len(), "embedding", "tracks");
     let one = |track: &Track| {
         interrupt::check("the embeddings computed so far are kept; run it again to go on")?;
         let result = embedder.track(track);
-        bar.inc(1);
+        bar.advance(1);
         match result {
             Ok(found) => Ok(Ok(found)),
-            Err(Error::Audio { path, reason }) => {
-                Ok(Err(Skipped { path, reason: reason.to_string() }))
-            }
-            Err(Error::Io { path, source }) if path == track.path => {
-                Ok(Err(Skipped { path, reason: source.to_string() }))
+            Err(error) if error.is_about_input_file() => {
+                let reason = error.reason_at(&track.path);
+                Ok(Err(Skipped { path: track.path.clone(), reason }))
             }
             Err(error) => Err(error),
         }
     };
     let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
-    bar.finish_and_clear();
+    drop(bar);
     let mut embedded = Embedded {
         tracks: vec![],
         skipped: vec![],
@@ -125,7 +123,7 @@ type Counter = std::sync::atomic::AtomicUsize;
 
 /// A backbone ready to embed tracks from several threads.
 struct Embedder {
-    extractor: Extractor,
+    reader: Reader,
     input: PatchInput,
     output: usize,
     sessions: Vec<Mutex<Box<dyn Session>>>,
@@ -164,7 +162,7 @@ impl Embedder {
         // Without it every entry fails to be written, which is said and no more.
         let _ = files::create_dir(&folder);
         Ok(Self {
-            extractor: Extractor::new(&backbone.front_end)?,
+            reader: Reader::audio(&backbone.front_end)?,
             fixed_sizes: runtime == Runtime::Tract || input.batch.is_some(),
             input,
             output,
@@ -181,44 +179,38 @@ impl Embedder {
             self.cached.fetch_add(1, Ordering::Relaxed);
             return Ok(found);
         }
-        let audio = Audio::open(&track.path)?.resampled(self.extractor.front_end().sample_rate)?;
-        let patches = self.extractor.patches(&audio.samples);
-        let embeddings = self.run(&patches).map_err(|error| match error {
+        let Patches { values, padded } = self.reader.patches(&track.path)?;
+        let (data, features) = self.run(values.view()).map_err(|error| match error {
             Error::Runtime { runtime, reason } => Error::Runtime {
                 runtime,
                 reason: format!("{}: {reason}", track.path.display()).into(),
             },
             other => other,
         })?;
+        let embeddings = Embeddings { data, features, padded };
         // A full disk must not stop a run that can do without its cache.
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
             && !self.warned.swap(true, Ordering::Relaxed)
         {
-            crate::say!("warning: embeddings are not cached: {error}");
+            tracing::warn!("embeddings are not cached: {error}");
         }
         Ok(embeddings)
     }
 
-    fn run(&self, patches: &Patches) -> Result<Embeddings> {
-        let patch = patches.frames * patches.mels;
-        let batch = self.input.batch.unwrap_or(BATCH);
+    /// The embeddings of patches `[count, frames, mels]`, and how many values each has.
+    fn run(&self, patches: ArrayView3<'_, f32>) -> Result<(Vec<f32>, usize)> {
         let mut data = vec![];
         let mut session = self.session();
-        for chunk in patches.data.chunks(batch * patch) {
-            let count = chunk.len() / patch;
-            let size = match (self.input.batch, self.fixed_sizes) {
-                (Some(batch), _) => batch,
-                (None, true) => count.next_multiple_of(PADDED).min(BATCH),
-                (None, false) => count,
-            };
-            let mut chunk = chunk.to_vec();
-            chunk.resize(size * patch, 0.0);
-            let output = session.run(&self.input.arrange(&chunk, size))?.swap_remove(self.output);
-            data.extend_from_slice(&output.data[..output.data.len() / size * count]);
+        for some in patches.axis_chunks_iter(Axis(0), self.input.batch.unwrap_or(BATCH)) {
+            let few_sizes = || some.len_of(Axis(0)).next_multiple_of(PADDED).min(BATCH);
+            let size = self.input.batch.or_else(|| self.fixed_sizes.then(few_sizes));
+            let batch = Batch::new(some, size);
+            let outputs = session.run(self.input.arrange(batch.rows()))?;
+            data.extend_from_slice(batch.answers(&outputs[self.output]));
         }
-        let features = data.len() / patches.count;
         if data.iter().all(|value| value.is_finite()) {
-            Ok(Embeddings { data, features, padded: patches.padded })
+            let features = data.len() / patches.len_of(Axis(0));
+            Ok((data, features))
         } else {
             Err(Error::runtime("backbone", "its embeddings are not finite numbers"))
         }

@@ -5,20 +5,19 @@ use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use indicatif::ProgressBar;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
-use super::interrupt;
-use crate::error::Result;
-pub use crate::metrics::Epoch;
-use crate::metrics::{argmax, mean_probabilities};
-use crate::model::{Head, HeadSpec, Standardization};
+use crate::error::{Error, Result};
+use crate::interrupt;
+use crate::metrics::{Epoch, argmax, mean_probabilities};
+use crate::model::{Head, Standardization};
 use crate::progress;
+use crate::progress::Bar;
+use crate::run::{HeadSpec, Score};
 
 /// A track to learn from or to be scored on.
 #[derive(Clone, Copy, Debug)]
@@ -45,17 +44,8 @@ impl TrackPrediction {
     }
 }
 
-/// Loss and accuracy over tracks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Mean of minus the log of the right genre's probability.
-    pub loss: f64,
-    /// The share of tracks given the right genre.
-    pub accuracy: f64,
-}
-
 impl Score {
-    /// The score of `predictions` against `labels`; none of no tracks.
+    /// The score of `predictions` against `labels`; none if there are no tracks.
     pub fn of(predictions: &[TrackPrediction], labels: &[usize]) -> Option<Self> {
         if labels.is_empty() {
             return None;
@@ -64,19 +54,8 @@ impl Score {
         let pairs = || predictions.iter().zip(labels);
         let loss =
             pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
-        let right = pairs().filter(|(p, label)| argmax(&p.mean) == **label).count();
+        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(**label)).count();
         Some(Self { loss: loss / count, accuracy: right as f64 / count })
-    }
-
-    /// The score of several groups of tracks together, from theirs and their sizes; none
-    /// of no tracks.
-    pub fn pooled(groups: &[(Self, usize)]) -> Option<Self> {
-        let count = groups.iter().map(|(_, tracks)| *tracks as f64).sum::<f64>();
-        let mean = |value: fn(&Self) -> f64| {
-            groups.iter().map(|(score, n)| value(score) * *n as f64).sum::<f64>() / count
-        };
-        let pooled = Self { loss: mean(|score| score.loss), accuracy: mean(|s| s.accuracy) };
-        (count > 0.0).then_some(pooled)
     }
 }
 
@@ -188,7 +167,7 @@ impl Rows {
 /// With `epochs` given, trains exactly that long and looks at no validation tracks.
 ///
 /// # Errors
-/// [`crate::Error::Interrupted`] on Ctrl-C.
+/// [`Error::Interrupted`] on Ctrl-C; [`Error::Diverged`] if the loss stops being a number.
 #[allow(clippy::too_many_arguments)]
 pub fn fit_head(
     stage: &str,
@@ -209,15 +188,19 @@ pub fn fit_head(
     let mut head = spec.init(seed, &learning);
     let mut optimizer = AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init();
     let mut best: Option<Fitted> = None;
-    let bar = progress::bar(options.epochs as u64, format!("training {stage}"), "epochs");
+    let bar = progress::begin(options.epochs, &format!("training {stage}"), "epochs");
     for epoch in 1..=options.epochs {
         interrupt::check("the head trains in seconds; run it again")?;
         let started = std::time::Instant::now();
         let mut total = 0.0;
-        for batch in shuffled(rows.labels.len(), seed, epoch).chunks(options.batch) {
+        let steps = rows.labels.len().div_ceil(options.batch);
+        let order = shuffled(rows.labels.len(), seed, epoch);
+        for (step, batch) in order.chunks(options.batch).enumerate() {
             let (x, y) = rows.batch(batch, &learning);
             let value = loss.forward(head.forward(x), y);
-            total += finite(&value, smaller_rate(options.learning_rate))? * batch.len() as f64;
+            let at = (epoch - 1) * steps + step;
+            let number = finite(&value, at, "lr", options.learning_rate)?;
+            total += number * batch.len() as f64;
             let gradients = GradientsParams::from_grads(value.backward(), &head);
             head = optimizer.step(options.learning_rate, head, gradients);
         }
@@ -248,38 +231,29 @@ pub fn fit_head(
             break;
         }
     }
-    bar.finish_and_clear();
-    best.ok_or_else(|| crate::Error::Config("--epochs must be at least 1".to_owned()))
+    drop(bar);
+    best.ok_or_else(|| Error::Config("--epochs must be at least 1".to_owned()))
 }
 
-/// The loss as a number; `advice` ends the sentence if it is none.
+/// The loss at `step` as a number; `option` is what set the learning `rate`.
 ///
 /// # Errors
-/// [`Error::Config`](crate::Error::Config) if the training has diverged.
-pub fn finite(loss: &Tensor<1>, advice: impl FnOnce() -> String) -> Result<f64> {
-    let value = loss.clone().into_scalar::<f64>();
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(crate::Error::Config(format!("the loss became {value}{}", advice())))
-    }
-}
-
-/// What to do where a head or a backbone diverges.
-pub fn smaller_rate(rate: f64) -> impl FnOnce() -> String {
-    move || format!("; use a smaller --lr or --backbone-lr than {rate}")
+/// [`Error::Diverged`] if it is none.
+pub fn finite(loss: &Tensor<1>, step: usize, option: &'static str, rate: f64) -> Result<f64> {
+    let loss = loss.clone().into_scalar::<f64>();
+    if loss.is_finite() { Ok(loss) } else { Err(Error::Diverged { step, loss, option, rate }) }
 }
 
 /// Shows an epoch's figures on its progress bar.
-pub fn show(bar: &ProgressBar, epoch: &Epoch) {
+pub fn show(bar: &Bar, epoch: &Epoch) {
     let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
         (Some(loss), Some(accuracy)) => {
             format!(", validation loss {loss:.3} accuracy {accuracy:.3}")
         }
         _ => String::new(),
     };
-    bar.set_prefix(format!("loss {:.3}{validation}", epoch.train_loss));
-    bar.inc(1);
+    bar.note(&format!("loss {:.3}{validation}", epoch.train_loss));
+    bar.advance(1);
 }
 
 #[cfg(test)]

@@ -5,13 +5,11 @@
 use minijinja::Environment;
 use serde::Serialize;
 
-use super::super::exported::Exported;
 use super::super::input::Input;
-use super::super::precision::Validation;
 use crate::dataset::Method;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::train::{Metrics, Run};
+use crate::run::{Exported, Metrics, Run, Validation};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =
@@ -76,7 +74,7 @@ struct Sound {
 
 /// The card of the model that was exported from `run` and will be called `name`.
 pub(super) fn text(run: &Run, name: &str, input: Input, model: &Exported) -> Result<String> {
-    let wrong = |error: minijinja::Error| Error::Data(format!("README.md: {error:#}"));
+    let wrong = |error: minijinja::Error| Error::drawing("README.md", format!("{error:#}"));
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::exported::Exported;
 use super::super::input::Input;
 use super::super::options::Options;
 use super::super::stages::export;
@@ -14,14 +13,14 @@ use super::{card, triton};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::onnx::write::name_destination;
-use crate::train::Run;
+use crate::run::{Exported, Run, names};
 
 /// The model in a bundle, and in a run.
-const MODEL: &str = "model.onnx";
+const MODEL: &str = names::MODEL;
 /// The same file where Triton looks for a model's first version.
 const TRITON_MODEL: &str = "1/model.onnx";
 /// What is copied from the run.
-const COPIED: [&str; 3] = ["preprocessor.json", "labels.txt", "metrics.json"];
+const COPIED: [&str; 3] = [names::PREPROCESSOR, names::LABELS, names::METRICS];
 const SUMS: &str = "SHA256SUMS";
 
 /// A folder that [`bundle`] has written.
@@ -46,7 +45,7 @@ impl fmt::Display for Bundle {
 /// written under another name beside its place, then renamed.
 ///
 /// # Errors
-/// [`Error::Config`] if there is something in `folder` already; those of [`export`]. Nothing
+/// [`Error::Occupied`] if there is something in `folder` already; those of [`export`]. Nothing
 /// is left behind then.
 pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
     let is_free = match fs::read_dir(folder) {
@@ -54,10 +53,7 @@ pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
         Err(_) => !folder.exists(),
     };
     if !is_free {
-        return Err(Error::Config(format!(
-            "{}: already there; remove it or choose another folder",
-            folder.display()
-        )));
+        return Err(Error::occupied(folder, "already there; remove it or choose another folder"));
     }
     let draft = files::folder_beside(folder)?;
     let part = draft.path();

@@ -10,7 +10,6 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-use super::kind::Precision;
 use super::layer::{Layer, Weight};
 use super::opset::check_opset;
 use crate::error::Result;
@@ -19,6 +18,7 @@ use crate::onnx::attributes;
 use crate::onnx::nodes::{byte_tensor, float_tensor, int, node};
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
+use crate::run::Precision;
 
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;

@@ -9,7 +9,6 @@ use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-use super::kind::Precision;
 use super::layer::Layer;
 use super::opset::check_opset;
 use crate::error::{Error, Result};
@@ -19,6 +18,7 @@ use crate::onnx::nodes::{
 };
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
+use crate::run::Precision;
 
 /// Scales along an axis, since this opset.
 const OLDEST_OPSET: i64 = 13;

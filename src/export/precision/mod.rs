@@ -4,11 +4,9 @@ mod fp16;
 mod int8_dynamic;
 mod int8_static;
 mod int8_weights;
-mod kind;
 mod layer;
 mod opset;
 mod trial;
+mod variant;
 
-pub use kind::Precision;
 pub(super) use trial::Trial;
-pub use trial::{Checked, Validation};

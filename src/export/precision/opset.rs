@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 
-use super::kind::Precision;
 use crate::error::{Error, Result};
 use crate::onnx::opset;
+use crate::run::Precision;
 
 /// Refuses a graph whose opset, which may be its backbone's author's, is older than `oldest`.
 pub(super) fn check_opset(

@@ -6,8 +6,9 @@ use tract_onnx::pb::NodeProto;
 use super::layout::Layout;
 use super::lower::{Lowering, param, transpose_planes};
 use crate::error::Result;
-use crate::model::cnn::{Dense, DenseSpec, Spatial, SpatialSpec};
+use crate::model::cnn::{Dense, Spatial};
 use crate::onnx::attributes::{float, int};
+use crate::run::{DenseSpec, SpatialSpec};
 
 impl Lowering<'_> {
     /// The features' order in the ONNX tensor, as a permutation of our rows.

@@ -8,11 +8,12 @@ use tract_onnx::pb::ModelProto;
 use super::graph::Graph;
 use super::layout::Layout;
 use super::lower::Lowering;
-use super::proof::{PROBES, Proof, original, probes, prove};
+use super::proof::{PROBES, original, probes, prove};
 use crate::error::{Error, Result};
-use crate::model::cnn::{Cnn, CnnSpec};
+use crate::model::cnn::Cnn;
 use crate::onnx;
 use crate::onnx::output_name;
+use crate::run::{CnnSpec, Proof};
 use crate::runtime::PatchInput;
 
 /// A backbone in burn, and what is known of it.
@@ -51,13 +52,13 @@ pub fn import(
         (output, data_input(path, &model, frames, mels)?)
     };
     let count = input.batch.unwrap_or(PROBES);
-    let probes = probes(count * frames * mels);
+    let probes = probes([count, frames, mels]);
     let theirs = original(path, &input, &output, &probes)?;
     let (spec, cnn) = build(path, &onnx::read(path)?, [frames, mels], &output, device)?;
-    let ours =
-        cnn.forward(Tensor::from_data(TensorData::new(probes, [count, frames, mels]), device));
+    let probes = TensorData::new(probes.into_iter().collect(), [count, frames, mels]);
+    let ours = cnn.forward(Tensor::from_data(probes, device));
     let ours: Vec<f32> = ours.into_data().iter().collect();
-    let proof = prove(path, &ours, &theirs)?;
+    let proof = prove(path, &ours, theirs.as_slice().unwrap_or_default())?;
     Ok(Imported { cnn, spec, output, proof })
 }
 

@@ -15,10 +15,9 @@ use super::layout::Layout;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::model::cnn::{
-    Activation, Cnn, CnnSpec, Dense, DenseSpec, Pooling, Spatial, SpatialSpec,
-};
+use crate::model::cnn::{Cnn, Dense, Spatial};
 use crate::onnx::attributes::{attribute, float, int, ints};
+use crate::run::{Activation, CnnSpec, DenseSpec, Pooling, SpatialSpec};
 
 /// The layers made so far, with the layout of the tensor that leaves them.
 pub(super) struct Lowering<'a> {

@@ -17,4 +17,4 @@ mod spatial;
 
 pub(crate) use importer::data_input;
 pub use importer::{Imported, import};
-pub use proof::{Proof, TOLERANCE};
+pub use proof::TOLERANCE;

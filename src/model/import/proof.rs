@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use ndarray::{Array3, ArrayD};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::run::Proof;
 use crate::runtime::{self, PatchInput, Runtime};
 
 /// The largest difference, relative to the output's largest value, that still counts as equal.
@@ -14,32 +15,6 @@ pub const TOLERANCE: f32 = 1e-3;
 
 /// Patches in the proof's batch: more than one, so that a confused batch axis shows.
 pub(super) const PROBES: usize = 2;
-
-/// How well an imported module agrees with the file it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The largest absolute difference over the probe batch's outputs.
-    pub max_abs_difference: f32,
-    /// The output's largest absolute value.
-    pub largest_value: f32,
-}
-
-impl Proof {
-    /// The difference relative to the largest value.
-    pub fn relative(&self) -> f32 {
-        self.max_abs_difference / self.largest_value.max(f32::MIN_POSITIVE)
-    }
-
-    fn of(ours: &[f32], theirs: &[f32]) -> Self {
-        let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
-        Self {
-            // `f32::max` would swallow a NaN, which must fail the proof instead.
-            max_abs_difference: differences
-                .fold(0.0, |m, d| if d > m || d.is_nan() { d } else { m }),
-            largest_value: theirs.iter().fold(0.0, |m, v| m.max(v.abs())),
-        }
-    }
-}
 
 /// The proof that `ours` is what tract answers, `theirs`.
 ///
@@ -67,10 +42,10 @@ pub(super) fn prove(path: &Path, ours: &[f32], theirs: &[f32]) -> Result<Proof> 
     }
 }
 
-/// Seeded values in the range of log-mels.
-pub(super) fn probes(values: usize) -> Vec<f32> {
+/// Seeded patches `[count, frames, mels]` in the range of log-mels.
+pub(super) fn probes(shape: [usize; 3]) -> Array3<f32> {
     let mut random = ChaCha8Rng::seed_from_u64(0);
-    (0..values).map(|_| random.random_range(-4.0..3.0)).collect()
+    Array3::from_shape_simple_fn(shape, || random.random_range(-4.0..3.0))
 }
 
 /// What the original file answers to the probes at `output`.
@@ -78,15 +53,14 @@ pub(super) fn original(
     path: &Path,
     input: &PatchInput,
     output: &str,
-    probes: &[f32],
-) -> Result<Vec<f32>> {
+    probes: &Array3<f32>,
+) -> Result<ArrayD<f32>> {
     let options = runtime::Options::default();
     let mut session = runtime::open(Runtime::Tract, path, &options)?;
     let Some(index) = session.outputs().iter().position(|name| name == output) else {
         return Err(Error::onnx(path, format!("it has no output \"{output}\"")));
     };
-    let outputs = session.run(&input.arrange(probes, input.batch.unwrap_or(PROBES)))?;
-    Ok(outputs.into_iter().nth(index).map_or(vec![], |tensor| tensor.data))
+    Ok(session.run(input.arrange(probes.view()))?.swap_remove(index))
 }
 
 #[cfg(test)]

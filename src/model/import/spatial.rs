@@ -5,8 +5,9 @@ use tract_onnx::pb::NodeProto;
 use super::layout::{ImageAxes, Layout};
 use super::lower::{Lowering, param, transpose_planes};
 use crate::error::Result;
-use crate::model::cnn::{Pads, Pooling, Spatial, SpatialSpec};
+use crate::model::cnn::Spatial;
 use crate::onnx::attributes::{attribute, int, ints};
+use crate::run::{Pads, Pooling, SpatialSpec};
 
 /// A convolution's or pool's windows, as ONNX gives them.
 struct Windows {

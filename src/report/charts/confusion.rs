@@ -15,13 +15,15 @@ const NARROWEST: i32 = 330;
 /// The confusion matrix of `entry`, true genres from top to bottom.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if it cannot be drawn.
+/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
 pub fn confusion(entry: &Entry) -> Result<String> {
     let classes = entry.genres().len() as i32;
     let names = names(entry.genres());
     let side = names + CELL * classes;
     let size = ((side + 10).max(NARROWEST) as u32, (side + TOP) as u32);
-    svg(&entry.run, size, |area| draw(area, entry, names.max(size.0 as i32 - 10 - CELL * classes)))
+    svg(&format!("the chart of {}", entry.run), size, |area| {
+        draw(area, entry, names.max(size.0 as i32 - 10 - CELL * classes))
+    })
 }
 
 /// Pixels that the longest name takes.

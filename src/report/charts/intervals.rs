@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::{Area, LEGEND_LINE, svg};
 use super::{Drawn, FONT, GREY, SMALL, as_percent, colour, legend, mark, occurring, share_range};
 use crate::error::Result;
-use crate::report::Kind;
+use crate::run::Kind;
 
 /// As wide as the other charts, so that letters are of one size and a phone shows them all;
 /// a name stands above its line, since beside it a long one would leave no room.
@@ -19,10 +19,10 @@ const SIDE: u32 = 24;
 /// interval)`.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if it cannot be drawn.
+/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
 pub fn intervals(rows: &[(String, Kind, f64, [f64; 2])]) -> Result<String> {
     let height = legend_height(rows) + AXIS + LINE * rows.len() as u32 + 6;
-    svg("accuracies", (WIDTH, height), |area| draw(area, rows))
+    svg("the chart of accuracies", (WIDTH, height), |area| draw(area, rows))
 }
 
 fn legend_height(rows: &[(String, Kind, f64, [f64; 2])]) -> u32 {

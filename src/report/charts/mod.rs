@@ -6,18 +6,17 @@ mod scatter;
 
 use std::ops::Range;
 
-use plotters::element::ComposedElement;
 use plotters::prelude::*;
 
 pub use confusion::confusion;
 pub use intervals::intervals;
 pub use scatter::{Axis, Point, Scatter};
 
-use super::Kind;
-use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, GREY, SMALL, VERMILION, as_percent, svg};
-
-/// A filled outline, in pixels around a point of the chart.
-type Mark<DB, C> = ComposedElement<C, DB, Polygon<(i32, i32)>, PathElement<(i32, i32)>>;
+use crate::charts::{
+    Area, BLUE, Drawn, FONT, GREEN, GREY, Mark, SMALL, VERMILION, as_percent, log_ticks, polygon,
+    svg,
+};
+use crate::run::Kind;
 
 const LEGEND_LINE: i32 = 20;
 
@@ -34,29 +33,20 @@ fn mark<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
     shape(at, kind, colour(kind))
 }
 
-/// The same, hollow.
+/// The mark of a kind of model, hollow.
 fn hollow<DB: DrawingBackend, C: Clone>(at: C, kind: Kind) -> Mark<DB, C> {
     shape(at, kind, WHITE)
 }
 
 fn shape<DB: DrawingBackend, C: Clone>(at: C, kind: Kind, fill: RGBColor) -> Mark<DB, C> {
     let corners = match kind {
-        Kind::Baseline => outline(4, 7.0, 0.125),
-        Kind::Cnn => outline(3, 7.5, 0.75),
-        Kind::FineTuned => outline(24, 5.5, 0.0),
+        Kind::Baseline => polygon(4, 7.0, 0.125),
+        Kind::Cnn => polygon(3, 7.5, 0.75),
+        Kind::FineTuned => polygon(24, 5.5, 0.0),
     };
     let edge = [&corners[..], &corners[..1]].concat();
     let edge = PathElement::new(edge, colour(kind).stroke_width(2));
     EmptyElement::at(at) + Polygon::new(corners, fill) + edge
-}
-
-/// Corners of a regular polygon, in pixels around its middle; `start` in turns.
-fn outline(corners: i32, radius: f64, start: f64) -> Vec<(i32, i32)> {
-    let corner = |i: i32| {
-        let angle = std::f64::consts::TAU * (start + f64::from(i) / f64::from(corners));
-        ((radius * angle.cos()).round() as i32, (radius * angle.sin()).round() as i32)
-    };
-    (0..corners).map(corner).collect()
 }
 
 /// A line of marks with what they stand for, from `at` to the right and down.
@@ -74,17 +64,6 @@ fn occurring(kinds: impl Iterator<Item = Kind> + Clone) -> Vec<Kind> {
     Kind::ALL.into_iter().filter(|kind| kinds.clone().any(|other| other == *kind)).collect()
 }
 
-/// 1, 2, 5, 10, 20, 50 and so on within the range; only powers of ten where it is wide.
-fn log_ticks(range: &Range<f64>) -> Vec<f64> {
-    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
-    let steps: &[i32] = if range.end / range.start > 300.0 { &[1] } else { &[1, 2, 5] };
-    let values = decades.flat_map(|decade| {
-        // Parsed, because 10^-3 times 2 is not what 0.002 reads as.
-        steps.iter().filter_map(move |step| format!("{step}e{decade}").parse::<f64>().ok())
-    });
-    values.filter(|value| range.contains(value)).collect()
-}
-
 /// A range of shares around `values` with some air, on tenths, within 0 and 1.
 fn share_range(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     let low = values.clone().fold(1.0, f64::min);
@@ -99,11 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_and_ticks_are_round() {
+    fn ranges_are_round() {
         assert_eq!(share_range([0.71, 0.83].into_iter()), 0.6..0.9);
         assert_eq!(share_range([0.0, 1.0].into_iter()), 0.0..1.0);
         assert_eq!(share_range([1.0].into_iter()), 0.9..1.0);
-        assert_eq!(log_ticks(&(0.0015..0.03)), [0.002, 0.005, 0.01, 0.02]);
-        assert_eq!(log_ticks(&(0.5..6_000.0)), [1.0, 10.0, 100.0, 1000.0]);
     }
 }

@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
 use super::{LEGEND_LINE, hollow, legend, mark, occurring};
 use crate::error::Result;
-use crate::report::Kind;
+use crate::run::Kind;
 
 const SIZE: (u32, u32) = (480, 400);
 
@@ -64,9 +64,9 @@ impl Scatter {
     /// The chart as SVG.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] if it cannot be drawn.
+    /// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
     pub fn draw(&self) -> Result<String> {
-        svg(self.axis.cost, SIZE, |area| self.draw_on(area))
+        svg(&format!("the chart of {}", self.axis.cost), SIZE, |area| self.draw_on(area))
     }
 
     fn draw_on(&self, area: &Area) -> Drawn<()> {
@@ -75,7 +75,7 @@ impl Scatter {
         legend(&top, (20, 16), &kinds)?;
         let costs = self.cost_range();
         let shares = share_range(self.points.iter().map(|point| point.accuracy));
-        let ticks = log_ticks(&costs);
+        let ticks = log_ticks(&costs, 300.0);
         let mut chart = ChartBuilder::on(&body)
             .margin(6)
             .margin_right(24)

@@ -114,7 +114,7 @@ impl<'a> Batches<'a> {
                 mix(&mut patch, &self.patch(&other.log_mel, &mut random), share);
                 mix(&mut target, &self.target(other), share);
             }
-            self.mask(&mut patch, sample.log_mel.mels, &mut random);
+            self.mask(&mut patch, sample.log_mel.ncols(), &mut random);
             patches.extend(patch);
             targets.extend(target);
         }
@@ -139,14 +139,14 @@ impl<'a> Batches<'a> {
 
     /// A patch from a random place: stretched, shifted, louder or softer.
     fn patch(&self, log_mel: &LogMel, random: &mut ChaCha8Rng) -> Vec<f32> {
-        let LogMel { data, frames, mels } = log_mel;
+        let (frames, mels) = log_mel.dim();
         let Augmentation { stretch, shift, gain, .. } = *self.augmentation;
         let around = |random: &mut ChaCha8Rng, by: f64| random.random_range(-by..=by) as f32;
         let length = self.patch_frames as f32;
-        let room = (*frames as f32 - 1.0) / (length - 1.0).max(1.0);
+        let room = (frames as f32 - 1.0) / (length - 1.0).max(1.0);
         let speed = (1.0 + around(random, stretch)).min(room);
         let first =
-            random.random_range(0.0..=(*frames as f32 - 1.0 - speed * (length - 1.0)).max(0.0));
+            random.random_range(0.0..=(frames as f32 - 1.0 - speed * (length - 1.0)).max(0.0));
         let shift = random.random_range(-(shift as i32)..=shift as i32) as isize;
         let louder = around(random, gain) * self.level[1];
         let mut patch = Vec::with_capacity(self.patch_frames * mels);
@@ -155,12 +155,12 @@ impl<'a> Batches<'a> {
             let below = (at as usize).min(frames - 1);
             let above = (below + 1).min(frames - 1);
             let share = at - below as f32;
-            let (below, above) = (&data[below * mels..][..*mels], &data[above * mels..][..*mels]);
+            let (below, above) = (log_mel.row(below), log_mel.row(above));
             let value = |band: usize| {
                 let from = band.saturating_add_signed(shift).min(mels - 1);
                 below[from] + share * (above[from] - below[from]) + louder
             };
-            patch.extend((0..*mels).map(value));
+            patch.extend((0..mels).map(value));
         }
         patch
     }
@@ -208,8 +208,8 @@ mod tests {
 
     fn samples() -> Vec<Sample> {
         let one = |label: usize| {
-            let data = (0..40 * 8).map(|i| (label * 1000 + i) as f32).collect();
-            Sample { label, log_mel: LogMel { data, frames: 40, mels: 8 }, teacher: None }
+            let value = |(frame, mel)| (label * 1000 + frame * 8 + mel) as f32;
+            Sample { label, log_mel: LogMel::from_shape_fn((40, 8), value), teacher: None }
         };
         (0..5).map(one).collect()
     }
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(batch.patches.len(), batch.count * 16 * 8);
             for (patch, target) in batch.patches.chunks(16 * 8).zip(batch.targets.chunks(5)) {
                 let label = target.iter().position(|p| *p == 1.0).unwrap();
-                let source = &samples[label].log_mel.data;
+                let source = samples[label].log_mel.flatten();
                 // Positions are whole frames only by chance: neighbours blend linearly.
                 assert!(patch[0] >= source[0] && patch[127] <= source[319] + 1e-3);
                 assert!((patch[8] - patch[0] - 8.0).abs() < 1e-2);

@@ -2,17 +2,17 @@
 
 use plotters::prelude::*;
 
-use super::search::{Leaderboard, Rung, Trial};
 use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, svg};
 use crate::error::Result;
+use crate::run::{Leaderboard, Rung, Trial};
 
 /// Accuracy of a search's trials against their parameters and their training time, as SVG;
 /// the further a trial came, the larger its mark, and the winner's is filled.
 ///
 /// # Errors
-/// [`crate::Error::Data`] if it cannot be drawn.
+/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
 pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
-    svg("the search", (860, 360), |area| {
+    svg("the chart of the search", (860, 360), |area| {
         let (left, right) = area.split_horizontally(430);
         let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
         scatter(&left, board, "thousand parameters (log scale)", parameters)?;
@@ -29,8 +29,8 @@ fn scatter(
     x: impl Fn(&Trial, &Rung) -> f64,
 ) -> Drawn<()> {
     let point = |trial: &Trial| {
-        let rung = *trial.last()?;
-        Some((x(trial, &rung).max(1e-3), rung.validation.accuracy, trial.rungs.len(), trial.number))
+        let rung = trial.last()?;
+        Some((x(trial, &rung).max(1e-3), rung.accuracy(), trial.rungs.len(), trial.number))
     };
     let points: Vec<_> = board.trials.iter().filter_map(point).collect();
     let low = points.iter().map(|p| p.0).fold(f64::INFINITY, f64::min);

@@ -1,14 +1,14 @@
 //! Fitting one CNN from scratch.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use indicatif::ProgressBar;
+use ndarray::{Axis, CowArray, Ix3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,17 @@ use serde::{Deserialize, Serialize};
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions, Schedule};
 use crate::error::{Error, Result};
-use crate::features::LogMel;
-use crate::model::{CnnConfig, CustomCnn, Standardization};
+use crate::features::{LogMel, patches};
+use crate::interrupt;
+use crate::metrics::Epoch;
+use crate::model::{CustomCnn, Standardization};
 use crate::progress;
+use crate::progress::Bar;
+use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
-use crate::train::fit::{Epoch, Score, TrackPrediction, finite};
-use crate::train::interrupt;
+use crate::train::fit::{TrackPrediction, finite};
 
 /// Patches computed at once where nothing is learned.
 const EVALUATED_AT_ONCE: usize = 64;
@@ -64,32 +67,10 @@ pub struct FittedCnn {
     pub speed: Speed,
 }
 
-/// Where the time of training went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Speed {
-    /// Patches learned from.
-    pub examples: usize,
-    /// Seconds of training steps, without validation.
-    pub seconds: f64,
-    /// Of those, seconds spent waiting for data.
-    pub waiting: f64,
-}
-
-impl Speed {
-    /// Patches learned from in a second.
-    pub fn examples_per_second(&self) -> f64 {
-        self.examples as f64 / self.seconds.max(1e-9)
-    }
-
-    /// The share of the time spent waiting for data.
-    pub fn waiting_share(&self) -> f64 {
-        self.waiting / self.seconds.max(1e-9)
-    }
-
-    fn add(&mut self, examples: usize, time: Duration, waiting: Duration) {
-        self.examples += examples;
-        self.seconds += time.as_secs_f64();
-        self.waiting += waiting.as_secs_f64();
+impl FittedCnn {
+    /// What a run says of it.
+    pub fn metrics(&self) -> MemberMetrics {
+        MemberMetrics { validation: self.validation, epoch: self.epoch, speed: self.speed }
     }
 }
 
@@ -122,8 +103,9 @@ impl CnnTask<'_> {
     /// and calls `watch` with all epochs so far.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] on Ctrl-C, [`Error::Config`] if the loss stops being a
-    /// number, errors of the checkpoint folder.
+    /// [`Error::Interrupted`] on Ctrl-C, [`Error::Diverged`] if the loss stops being a
+    /// number, [`Error::Config`] if the architecture does not fit the patches, errors of the
+    /// checkpoint folder.
     pub fn fit(
         &self,
         stage: &str,
@@ -132,16 +114,16 @@ impl CnnTask<'_> {
         checkpoints: Option<&Checkpoints>,
         watch: &mut dyn FnMut(&[Epoch]) -> Result<()>,
     ) -> Result<FittedCnn> {
-        let mels = train.first().map_or(0, |sample| sample.log_mel.mels);
+        let mels = train.first().map_or(0, |sample| sample.log_mel.ncols());
         self.cnn.check([self.patch[0], mels])?;
-        let frames = train.iter().flat_map(|s| s.log_mel.data.chunks_exact(mels.max(1)));
+        let frames = train.iter().flat_map(|sample| sample.log_mel.outer_iter());
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, checkpoints)?;
-        let length = (self.options.epochs * train.len()) as u64;
+        let length = self.options.epochs * train.len();
         let bar = if self.quiet {
-            ProgressBar::hidden()
+            Bar::hidden()
         } else {
-            progress::bar(length, format!("training {stage}"), "examples")
+            progress::begin(length, &format!("training {stage}"), "examples")
         };
         while state.progress.epoch < self.options.epochs && !self.is_patient_enough(&state) {
             bar.set_position((state.progress.epoch * train.len()) as u64);
@@ -153,7 +135,7 @@ impl CnnTask<'_> {
             }
             watch(&state.progress.history)?;
         }
-        bar.finish_and_clear();
+        drop(bar);
         self.finish(state)
     }
 
@@ -212,7 +194,7 @@ impl CnnTask<'_> {
         state: &mut State,
         train: &[Sample],
         level: [f32; 2],
-        bar: &ProgressBar,
+        bar: &Bar,
     ) -> Result<f64> {
         let epoch = state.progress.epoch + 1;
         let batches = self.batches(train, level);
@@ -228,11 +210,11 @@ impl CnnTask<'_> {
                 let loss = self.step(state, batch, step, steps * self.options.epochs)?;
                 total += loss * count as f64;
                 step += 1;
-                bar.inc(count as u64);
+                bar.advance(count as u64);
                 let validation = state.progress.history.last().and_then(|e| e.validation_accuracy);
                 let validation =
                     validation.map_or(String::new(), |v| format!(", validation accuracy {v:.3}"));
-                bar.set_prefix(format!("epoch {epoch}, loss {loss:.3}{validation}"));
+                bar.note(&format!("epoch {epoch}, loss {loss:.3}{validation}"));
             }
             Ok::<_, Error>(stream.waited)
         })?;
@@ -253,7 +235,7 @@ impl CnnTask<'_> {
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
         let rate = self.options.learning_rate;
-        let value = finite(&loss, || format!(" at step {step}; use a smaller --lr than {rate}"))?;
+        let value = finite(&loss, step, "lr", rate)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
         state.learn(self.rate(step, steps), gradients);
         // The average starts as the weights themselves and forgets its beginning.
@@ -334,7 +316,7 @@ impl State {
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
-        let path = Path::new("checkpoint");
+        let path = Path::new(names::CHECKPOINT);
         let mut files = vec![
             ("model.bpk", module_bytes(&self.model, path)?),
             ("average.bpk", module_bytes(&self.average, path)?),
@@ -416,17 +398,19 @@ pub fn predict(
     device: &Device,
     probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
 ) -> Vec<TrackPrediction> {
-    let patches: Vec<&[f32]> = tracks.iter().flat_map(|t| t.patches(length, hop)).collect();
-    let mels = tracks.first().map_or(0, |track| track.mels);
+    let of_tracks: Vec<_> = tracks.iter().map(|track| patches(track, length, hop)).collect();
+    let patches: Vec<_> = of_tracks.iter().flat_map(|patches| patches.outer_iter()).collect();
+    let mels = tracks.first().map_or(0, |track| track.ncols());
     let mut found = Vec::with_capacity(patches.len() * classes);
-    for patches in patches.chunks(EVALUATED_AT_ONCE) {
-        let x = TensorData::new(patches.concat(), [patches.len(), length, mels]);
+    for some in patches.chunks(EVALUATED_AT_ONCE) {
+        let values: Vec<f32> = some.iter().flatten().copied().collect();
+        let x = TensorData::new(values, [some.len(), length, mels]);
         found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());
     }
     let mut found = found.into_iter();
-    let mut take = |track: &&LogMel| {
-        let count = track.patches(length, hop).len() * classes;
+    let mut take = |patches: &CowArray<'_, f32, Ix3>| {
+        let count = patches.len_of(Axis(0)) * classes;
         TrackPrediction::new(found.by_ref().take(count).collect(), classes)
     };
-    tracks.iter().map(&mut take).collect()
+    of_tracks.iter().map(&mut take).collect()
 }

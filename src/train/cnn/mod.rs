@@ -3,17 +3,15 @@
 mod batches;
 mod chart;
 mod fit;
-mod ledger;
-mod options;
+pub(crate) mod options;
 mod search;
 mod session;
 mod source;
 mod teacher;
+mod training;
 
 pub use batches::Sample;
-pub use fit::{CnnTask, FittedCnn, Speed, predict};
-pub use ledger::Ledger;
+pub use fit::{CnnTask, FittedCnn, predict};
 pub use options::{Augmentation, CnnRunConfig, FitOptions, Schedule, SearchOptions};
-pub use search::{Leaderboard, Rung, Trial};
-pub use session::{CnnMetrics, MemberMetrics, train_cnn, validate_cnn};
 pub use source::Spectrograms;
+pub use training::{train_cnn, validate_cnn};

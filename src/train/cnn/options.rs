@@ -9,7 +9,7 @@ use crate::dataset::source::Source;
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
 use crate::files;
-use crate::model::{CnnConfig, Preset};
+use crate::run::{CnnConfig, Preset};
 use crate::runtime::Device;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
 
@@ -246,7 +246,7 @@ impl CnnRunConfig {
         if vary.shift > MAX_SHIFT {
             return wrong("shift", &vary.shift, "give at most 4096");
         }
-        files::check_unicode("--data ", self.data.as_deref())?;
+        files::check_unicode(Some("data"), self.data.as_deref())?;
         match self.folds {
             Some(folds @ 0..2) => wrong("folds", &folds, "give at least 2"),
             _ => Ok(()),

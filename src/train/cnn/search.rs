@@ -5,87 +5,41 @@
 //! cannot go on. They are compared by their loss on the validation part, which lies
 //! inside the 80 %: the test part is not touched.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::time::Instant;
 
 use burn::module::Module;
-use indicatif::ProgressBar;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
 use super::chart;
+use super::fit::FittedCnn;
 use super::options::{CnnRunConfig, FitOptions};
 use super::session::CnnSession;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{BlockPooling, CnnConfig, GlobalPooling, Preset, Standardization};
+use crate::interrupt;
+use crate::model::Standardization;
 use crate::progress;
-use crate::train::fit::Score;
-use crate::train::interrupt;
-use crate::train::run::Run;
+use crate::progress::Bar;
+use crate::run::{
+    BlockPooling, CnnConfig, GlobalPooling, Leaderboard, Preset, Run, Rung, Score, Trial, names,
+};
 
 /// Multiplications that an architecture of the search may take for a patch, so that the
 /// search ends: two cores learn from 240 patches a second at 24 million.
-const DEAREST: usize = 30_000_000;
+const MAX_MULTIPLY_ADDS: usize = 30_000_000;
 
 /// Of the architectures of one rung, one in so many goes on to the next.
-const KEPT: usize = 3;
-
-/// One architecture with its training, and how it did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Counted from one.
-    pub number: usize,
-    /// The architecture.
-    pub cnn: CnnConfig,
-    /// Largest learning rate.
-    pub learning_rate: f64,
-    /// Alpha of mixup.
-    pub mixup: f64,
-    /// Parameters.
-    pub parameters: usize,
-    /// Multiplications a patch takes.
-    pub multiply_adds: usize,
-    /// Results, one for each rung it came to.
-    pub rungs: Vec<Rung>,
-}
-
-/// One training of a [`Trial`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rung {
-    /// Epochs trained.
-    pub epochs: usize,
-    /// Score on the validation part; the loss is infinite where training diverged.
-    pub validation: Score,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-}
-
-/// `search.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Leaderboard {
-    /// Seed of the sampler.
-    pub seed: u64,
-    /// Architectures and epochs of each rung.
-    pub plan: Vec<(usize, usize)>,
-    /// All trials.
-    pub trials: Vec<Trial>,
-    /// Number of the best one, once the search is complete.
-    pub winner: Option<usize>,
-    /// Wall-clock seconds, summed up over interruptions.
-    pub seconds: f64,
-}
+const HALVING_FACTOR: usize = 3;
 
 impl Trial {
     /// `config` with this trial's architecture and training.
-    pub fn apply(&self, config: &CnnRunConfig) -> CnnRunConfig {
+    pub(super) fn apply(&self, config: &CnnRunConfig) -> CnnRunConfig {
         let mut config = config.clone();
         config.cnn = Some(self.cnn.clone());
         config.fit.learning_rate = self.learning_rate;
@@ -94,15 +48,6 @@ impl Trial {
             config.fit.epochs = config.fit.epochs.min(QUICK_EPOCHS);
         }
         config
-    }
-
-    /// The last score: that of the longest training.
-    pub fn last(&self) -> Option<&Rung> {
-        self.rungs.last()
-    }
-
-    fn loss(&self) -> f64 {
-        self.last().map_or(f64::INFINITY, |rung| rung.validation.loss)
     }
 }
 
@@ -117,7 +62,7 @@ fn plan(config: &CnnRunConfig) -> Vec<(usize, usize)> {
     let mut plan = vec![];
     for epochs in epochs {
         plan.push((count, *epochs));
-        count = count.div_ceil(KEPT);
+        count = count.div_ceil(HALVING_FACTOR);
     }
     plan
 }
@@ -130,7 +75,8 @@ fn trials(count: usize, seed: u64, config: &CnnRunConfig, input: [usize; 2]) -> 
     let mut found: Vec<(CnnConfig, f64, f64)> =
         presets.map(|preset| (preset.config(), rate, mixup)).to_vec();
     let mut seen: HashSet<String> = HashSet::new();
-    let fits = |cnn: &CnnConfig| cnn.check(input).is_ok() && cnn.multiply_adds(input) <= DEAREST;
+    let fits =
+        |cnn: &CnnConfig| cnn.check(input).is_ok() && cnn.multiply_adds(input) <= MAX_MULTIPLY_ADDS;
     found.retain(|(cnn, ..)| fits(cnn) && seen.insert(format!("{cnn:?}")));
     // Patches may be so small that few architectures fit them.
     for _ in 0..count * 1000 {
@@ -193,24 +139,20 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
 /// # Errors
 /// [`Error::Interrupted`] on Ctrl-C, errors of the run's folder.
 pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
-    let path = run.folder().join("search.json");
     let config = &session.config;
-    let mut board = if path.exists() {
-        files::read_json(&path)?
-    } else {
-        let plan = plan(config);
-        let trials = trials(plan[0].0, config.seed, config, session.preprocessor.patch());
-        Leaderboard { seed: config.seed, plan, trials, winner: None, seconds: 0.0 }
+    let mut board = match run.leaderboard()? {
+        Some(board) => board,
+        None => begin(config, session.preprocessor.patch()),
     };
     let epochs = board.plan.iter().map(|(count, epochs)| count * epochs).sum::<usize>();
-    let bar = progress::bar(epochs as u64, "search", "epochs");
+    let bar = progress::begin(epochs, "search", "epochs");
     let (train, validation) = session.train_and_validation();
     let rungs: Vec<usize> = board.plan.iter().map(|(_, epochs)| *epochs).collect();
     for (rung, epochs) in rungs.into_iter().enumerate() {
         let count = board.plan[rung].0;
         let before = board.seconds;
         let started = Instant::now();
-        let todo = board.next(rung, count);
+        let todo = board.due(rung, count);
         let board_cell = Mutex::new(&mut board);
         in_parallel(config.search.jobs, todo.len(), |at| {
             let trial = &todo[at];
@@ -218,21 +160,40 @@ pub(super) fn run(session: &CnnSession, run: &Run) -> Result<Trial> {
             let mut board = board_cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             board.trials[trial.number - 1].rungs.push(score);
             board.seconds = before + started.elapsed().as_secs_f64();
-            board.save(run)
+            save(&board, run)
         })?;
     }
-    bar.finish_and_clear();
-    let winner = board.ranked().first().map(|trial| (*trial).clone());
-    let winner = winner.ok_or_else(|| {
-        Error::Config("no architecture fits; use larger --patch-frames or --mels".to_owned())
-    })?;
-    if !winner.loss().is_finite() {
-        return Err(Error::Config("every architecture diverged; use a smaller --lr".to_owned()));
-    }
+    drop(bar);
+    let winner = winner(&board)?;
     board.winner = Some(winner.number);
-    board.save(run)?;
-    eprint!("{}", board.table(10));
+    save(&board, run)?;
+    tracing::info!("{}", board.table(10).trim_end());
     Ok(winner)
+}
+
+/// The board before anything is trained.
+fn begin(config: &CnnRunConfig, input: [usize; 2]) -> Leaderboard {
+    let plan = plan(config);
+    let trials = trials(plan[0].0, config.seed, config, input);
+    Leaderboard { seed: config.seed, plan, trials, winner: None, seconds: 0.0 }
+}
+
+/// Saves the board, then draws it.
+fn save(board: &Leaderboard, run: &Run) -> Result<()> {
+    run.save_leaderboard(board)?;
+    files::write(&run.path(names::SEARCH_CHART), chart::leaderboard(board)?.as_bytes())
+}
+
+/// The best trial of a search that is complete.
+fn winner(board: &Leaderboard) -> Result<Trial> {
+    board.best().cloned().ok_or_else(|| {
+        let reason = if board.trials.is_empty() {
+            "no architecture fits; use larger --patch-frames or --mels"
+        } else {
+            "every architecture diverged; use a smaller --lr or --weight-decay"
+        };
+        Error::Config(reason.to_owned())
+    })
 }
 
 /// Calls `each` with 0 to `count`, `jobs` at a time, and stops at the first error.
@@ -269,7 +230,7 @@ fn evaluate(
     epochs: usize,
     train: &[Sample],
     validation: &[Sample],
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> Result<Rung> {
     interrupt::check("the search so far is saved; go on with --resume")?;
     let started = Instant::now();
@@ -278,68 +239,20 @@ fn evaluate(
     let mut task = session.task(&trial.cnn, session.config.seed);
     (task.options, task.augmentation, task.quiet) = (&options, &config.augmentation, true);
     let mut watch = |_: &[_]| {
-        bar.inc(1);
+        bar.advance(1);
         Ok(())
     };
-    let diverged = Score { loss: f64::MAX, accuracy: 0.0 };
-    let validation = match task.fit("search", train, validation, None, &mut watch) {
-        Ok(fitted) => fitted.validation.unwrap_or(diverged),
-        // A loss that stopped being a number: this architecture is out.
-        Err(Error::Config(_)) => diverged,
-        Err(error) => return Err(error),
-    };
+    let validation = outcome(task.fit("search", train, validation, None, &mut watch))?;
     Ok(Rung { epochs, validation, seconds: started.elapsed().as_secs_f64() })
 }
 
-impl Leaderboard {
-    /// Trials from best to worst: the longer trained first, then by loss.
-    pub fn ranked(&self) -> Vec<&Trial> {
-        let mut trials: Vec<&Trial> = self.trials.iter().collect();
-        trials.sort_by(|a, b| {
-            let rungs = b.rungs.len().cmp(&a.rungs.len());
-            rungs.then(a.loss().partial_cmp(&b.loss()).unwrap_or(Ordering::Equal))
-        });
-        trials
-    }
-
-    /// The best `count` of the trials that have come to `rung`, without those that have
-    /// already passed it.
-    fn next(&self, rung: usize, count: usize) -> Vec<Trial> {
-        let mut there: Vec<&Trial> =
-            self.trials.iter().filter(|trial| trial.rungs.len() >= rung).collect();
-        let loss = |trial: &Trial| match rung.checked_sub(1) {
-            Some(before) => trial.rungs[before].validation.loss,
-            None => 0.0,
-        };
-        there.sort_by(|a, b| loss(a).partial_cmp(&loss(b)).unwrap_or(Ordering::Equal));
-        let first = there.into_iter().take(count);
-        first.filter(|trial| trial.rungs.len() == rung).cloned().collect()
-    }
-
-    fn save(&self, run: &Run) -> Result<()> {
-        let chart = run.folder().join("search.svg");
-        files::write(&chart, chart::leaderboard(self)?.as_bytes())?;
-        files::write_json(&run.folder().join("search.json"), self)
-    }
-
-    /// The best `count` trials as a table.
-    pub fn table(&self, count: usize) -> String {
-        let mut text = String::new();
-        let mut line = |content: std::fmt::Arguments| {
-            let _ = writeln!(text, "{content}");
-        };
-        line(format_args!(
-            "{:>5} {:>6} {:>8} {:>8} {:>10} {:>7}  architecture",
-            "trial", "epochs", "loss", "accuracy", "parameters", "seconds"
-        ));
-        for trial in self.ranked().into_iter().take(count) {
-            let Some(Rung { epochs, validation, seconds }) = trial.last() else { continue };
-            line(format_args!(
-                "{:>5} {epochs:>6} {:>8.3} {:>8.3} {:>10} {seconds:>7.1}  {}",
-                trial.number, validation.loss, validation.accuracy, trial.parameters, trial.cnn
-            ));
-        }
-        text
+/// The score of a fit, none if it diverged: then this architecture is out. Any other error
+/// would meet the other architectures, too.
+fn outcome(fitted: Result<FittedCnn>) -> Result<Option<Score>> {
+    match fitted {
+        Ok(fitted) => Ok(fitted.validation),
+        Err(Error::Diverged { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -368,34 +281,39 @@ mod tests {
         assert_eq!(found.len(), 27);
         for trial in &found {
             trial.cnn.check([128, 128]).unwrap();
-            assert!(trial.multiply_adds <= DEAREST, "{trial:?}");
+            assert!(trial.multiply_adds <= MAX_MULTIPLY_ADDS, "{trial:?}");
         }
     }
 
     #[test]
-    fn a_third_goes_on_and_what_is_done_is_not_done_again() {
-        let config = config(&["--configurations", "9"]);
-        assert_eq!(plan(&config), [(9, 5), (3, 20), (1, 60)]);
+    fn a_third_goes_on() {
+        assert_eq!(plan(&config(&["--configurations", "9"])), [(9, 5), (3, 20), (1, 60)]);
+    }
+
+    #[test]
+    fn what_diverged_has_no_score_and_other_errors_end_the_search() {
+        let diverged = || Error::Diverged { step: 3, loss: f64::NAN, option: "lr", rate: 0.1 };
+        assert_eq!(outcome(Err(diverged())).unwrap(), None);
+        let wrong = outcome(Err(Error::Config("kernel is 4".into())));
+        assert_eq!(wrong.unwrap_err().to_string(), "kernel is 4");
+    }
+
+    #[test]
+    fn a_search_in_which_everything_diverged_has_no_winner() {
         let mut board = Leaderboard {
             seed: 0,
-            plan: plan(&config),
-            trials: trials(9, 0, &config, [128, 128]),
+            plan: vec![(2, 1)],
+            trials: trials(2, 0, &config(&[]), [128, 128]),
             winner: None,
             seconds: 0.0,
         };
-        let rung =
-            |loss: f64| Rung { epochs: 5, validation: Score { loss, accuracy: 0.5 }, seconds: 1.0 };
-        for (at, trial) in board.trials.iter_mut().enumerate().skip(1) {
-            trial.rungs.push(rung(at as f64));
+        for trial in &mut board.trials {
+            trial.rungs.push(Rung { epochs: 1, validation: None, seconds: 1.0 });
         }
-        let numbers = |trials: Vec<Trial>| trials.iter().map(|t| t.number).collect::<Vec<_>>();
-        assert_eq!(numbers(board.next(0, 9)), [1], "only the first is left to do");
-        board.trials[0].rungs.push(rung(3.5));
-        assert_eq!(numbers(board.next(1, 3)), [2, 3, 4]);
-        board.trials[2].rungs.push(rung(0.1));
-        assert_eq!(numbers(board.next(1, 3)), [2, 4], "an interrupted rung goes on");
-        assert_eq!(board.ranked()[0].number, 3);
-        assert_eq!(board.table(3).lines().count(), 4);
+        let error = winner(&board).unwrap_err().to_string();
+        assert!(error.starts_with("every architecture diverged; "), "{error}");
+        board.trials.clear();
+        assert!(winner(&board).unwrap_err().to_string().contains("no architecture fits"));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Spectrograms of a collection's tracks, from pictures or from audio.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use super::batches::Sample;
@@ -37,7 +35,7 @@ impl Spectrograms {
                 Ok(log_mel) => samples.push(Sample { label: track.label, log_mel, teacher: None }),
                 Err(error) => skipped.push(Skipped {
                     path: track.path.clone(),
-                    reason: reason(&error, &track.path),
+                    reason: error.reason_at(&track.path),
                 }),
             }
         }
@@ -50,21 +48,15 @@ impl Spectrograms {
 /// Spectrograms of `tracks`, in parallel.
 fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogMel>>> {
     let reader = preprocessor.reader()?;
-    let bar = progress::bar(tracks.len() as u64, "spectrograms", "tracks");
+    let bar = progress::begin(tracks.len(), "spectrograms", "tracks");
     let one = |track: &Track| {
         let read = reader.read(&track.path);
-        bar.inc(1);
+        bar.advance(1);
         read
     };
     let read = tracks.par_iter().map(one).collect();
-    bar.finish_and_clear();
+    drop(bar);
     Ok(read)
-}
-
-/// The error without the path, which is said beside it.
-fn reason(error: &Error, path: &Path) -> String {
-    let text = error.to_string();
-    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
 }
 
 fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Result<Preprocessor> {

@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use ndarray::Axis;
 use rayon::prelude::*;
 
 use super::batches::Sample;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::features::patches;
 use crate::metrics::mean_probabilities;
 use crate::progress;
-use crate::runtime::{self, Options, PatchInput};
-use crate::train::Run;
+use crate::run::Run;
+use crate::runtime::{self, Batch, Options, PatchInput};
 
 /// Patches the teacher is given at a time.
 const BATCH: usize = 32;
@@ -45,9 +46,8 @@ pub fn ask(
         ));
     }
     let preprocessor = run.preprocessor()?;
-    let config: serde_json::Value = files::read_json(&run.folder().join("config.json"))?;
-    let data = config["data"].as_str().map(Path::new);
-    let (their_data, _) = source::resolve(data, Some(Source::of(&preprocessor)))?;
+    let data = run.options()?.data();
+    let (their_data, _) = source::resolve(data.as_deref(), Some(Source::of(&preprocessor)))?;
     let reader = preprocessor.reader()?;
     let known: Vec<(usize, &Path)> = learned
         .iter()
@@ -60,10 +60,10 @@ pub fn ask(
     if known.is_empty() {
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
-    crate::say!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
+    tracing::info!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
     let ([frames, mels], hop) = (preprocessor.patch(), preprocessor.hop());
     let model = run.onnx_path();
-    let bar = progress::bar(known.len() as u64, "teacher", "tracks");
+    let bar = progress::begin(known.len(), "teacher", "tracks");
     let mut session = runtime::open(runtime::preferred(), &model, &Options::default())?;
     let input = PatchInput::new(&session.input().dims, frames, mels)
         .map_err(|reason| Error::onnx(&model, reason))?;
@@ -72,20 +72,17 @@ pub fn ask(
         let log_mels: Vec<_> =
             some.par_iter().map(|(_, path)| reader.read(path)).collect::<Result<_>>()?;
         for ((at, _), log_mel) in some.iter().zip(log_mels) {
-            let patches: Vec<&[f32]> = log_mel.patches(frames, hop).collect();
+            let patches = patches(&log_mel, frames, hop);
             let mut probabilities = vec![];
-            for patches in patches.chunks(input.batch.unwrap_or(BATCH)) {
-                // A fixed batch is filled up with silence.
-                let (count, full) = (patches.len(), input.batch.unwrap_or(patches.len()));
-                let mut data = patches.concat();
-                data.resize(full * frames * mels, 0.0);
-                let output = session.run(&input.arrange(&data, full))?.swap_remove(0).data;
-                probabilities.extend_from_slice(&output[..output.len() / full * count]);
+            for some in patches.axis_chunks_iter(Axis(0), input.batch.unwrap_or(BATCH)) {
+                let batch = Batch::new(some, input.batch);
+                let outputs = session.run(input.arrange(batch.rows()))?;
+                probabilities.extend_from_slice(batch.answers(&outputs[0]));
             }
             samples[*at].teacher = Some(mean_probabilities(&probabilities, split.genres.len()));
-            bar.inc(1);
+            bar.advance(1);
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
     Ok(())
 }

@@ -6,8 +6,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::export::Exported;
-use crate::train::{PartMetrics, TrainingData};
+use super::exported::Exported;
+use super::records::{Kind, PartMetrics, TrainingData};
 
 /// A classical model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,19 @@ impl BaselineModel {
             Self::Forest => "forest",
             Self::Boosting => "boosting",
             Self::Mlp => "mlp",
+        }
+    }
+
+    /// What a report calls it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Knn => "k-NN",
+            Self::Logistic => "logistic regression",
+            Self::Svm => "SVM",
+            Self::Forest => "random forest",
+            Self::Boosting => "gradient boosting",
+            Self::Mlp => "MLP",
         }
     }
 }
@@ -140,43 +153,52 @@ pub struct Candidate {
     pub accuracy: f64,
 }
 
-/// What `kind` says in `metrics.json`.
-pub(super) const KIND: &str = "baseline";
-
 /// `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct BaselineMetrics {
-    /// `baseline`.
-    pub kind: String,
+    /// [`Kind::Baseline`], by which the file is told from a network's.
+    pub kind: Kind,
     /// The model.
     pub model: BaselineModel,
     /// The table: `30s`, `3s` or a file's name.
+    #[serde(default)]
     pub features: String,
     /// Whether a row is a window of a song.
+    #[serde(default)]
     pub windows: bool,
     /// Whether windows of one song are in training and test, so that the figures are
     /// better than the model.
+    #[serde(default)]
     pub leaky: bool,
-    /// The chosen hyper-parameters.
-    pub hyper_parameters: Settings,
+    /// The chosen hyper-parameters; always there in what is written.
+    #[serde(default)]
+    pub hyper_parameters: Option<Settings>,
     /// All hyper-parameters that were tried, with their cross-validated accuracy.
+    #[serde(default)]
     pub search: Vec<Candidate>,
     /// Folds of that cross-validation.
+    #[serde(default)]
     pub folds: usize,
     /// The table's songs.
+    #[serde(default)]
     pub data: TrainingData,
     /// Rows trained on.
+    #[serde(default)]
     pub train_rows: usize,
     /// Rows left out since the split does not list their songs.
+    #[serde(default)]
     pub skipped_rows: usize,
     /// Numbers that make up the model.
+    #[serde(default)]
     pub parameters: usize,
     /// The test part: by song, and by row.
     pub test: PartMetrics,
     /// Wall-clock seconds of search and fit.
+    #[serde(default)]
     pub seconds: f64,
     /// The exported file, as it was checked.
+    #[serde(default)]
     pub export: Option<Exported>,
 }
 
@@ -199,7 +221,8 @@ fn name_settings(metrics: &mut Value) {
     // Left as it is, a name that is none is reported when it is read.
     let Some(model) = metrics["model"].as_str().map(str::to_owned) else { return };
     let name = |settings: &mut Value| *settings = json!({ &model: settings.take() });
-    metrics.get_mut("hyper_parameters").into_iter().for_each(name);
+    let chosen = metrics.get_mut("hyper_parameters");
+    chosen.filter(|settings| !settings.is_null()).into_iter().for_each(name);
     let tried = metrics.get_mut("search").and_then(Value::as_array_mut).into_iter().flatten();
     tried.filter_map(|candidate| candidate.get_mut("settings")).for_each(name);
 }
@@ -207,6 +230,19 @@ fn name_settings(metrics: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_baseline_of_an_old_version_opens() {
+        let text = r#"{"kind": "baseline", "model": "svm", "features": "3s", "test": {"tracks":
+            {"accuracy": 0.5, "macro_f1": 0.5, "confusion": [[1]], "per_genre": [],
+            "interval": [0.5, 0.5], "count": 1}}}"#;
+        let metrics: BaselineMetrics = serde_json::from_str(text).unwrap();
+        assert_eq!((metrics.kind, metrics.model), (Kind::Baseline, BaselineModel::Svm));
+        let figures = (metrics.hyper_parameters, metrics.parameters, metrics.seconds);
+        assert_eq!(figures, (None, 0, 0.0));
+        let written = serde_json::to_string(&metrics).unwrap();
+        assert!(written.starts_with(r#"{"kind":"baseline","model":"svm","#), "{written}");
+    }
 
     /// `metrics.json` of a model with these settings.
     fn written(model: &str, settings: &str) -> String {
@@ -246,7 +282,10 @@ mod tests {
             let text = written(model, settings);
             let metrics: BaselineMetrics = serde_json::from_str(&text).unwrap();
             assert_eq!(metrics.model.name(), model);
-            assert_eq!((metrics.hyper_parameters, metrics.search[0].settings), (wanted, wanted));
+            assert_eq!(
+                (metrics.hyper_parameters, metrics.search[0].settings),
+                (Some(wanted), wanted)
+            );
             assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
         }
     }

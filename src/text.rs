@@ -1,13 +1,4 @@
-//! What is said to the user while a program works: [`say!`](crate::say!) and its numbers.
-
-/// A line on standard error. `eprintln!` would panic where nobody reads that.
-#[macro_export]
-macro_rules! say {
-    ($($what:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($what)*);
-    }};
-}
+//! Numbers and counts in words for the user.
 
 /// A number with its thousands apart: `3,205,706`.
 #[must_use]

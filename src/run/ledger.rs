@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::names;
 use crate::dataset::Split;
 use crate::error::{Error, Result};
 use crate::files;
@@ -36,7 +37,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Io`], [`Error::Format`] if it cannot be read.
     pub fn open(runs: &Path) -> Result<Self> {
-        let path = runs.join("test-uses.json");
+        let path = runs.join(names::TEST_USES);
         let looks = if path.exists() { files::read_json(&path)? } else { vec![] };
         Ok(Self { path, looks })
     }

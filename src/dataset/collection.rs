@@ -1,0 +1,162 @@
+//! A collection: tracks, their genres and what was left out.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::files;
+
+/// One recording and its genre.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Track {
+    /// Path relative to the folder of genres, `/`-separated on every platform:
+    /// `blues/blues.00000.wav`.
+    pub id: String,
+    /// Where the file is.
+    pub path: PathBuf,
+    /// Index into [`Dataset::genres`].
+    pub label: usize,
+    /// SHA-256 of the file's bytes, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A file or folder that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why it was left out, for the user to read.
+    pub reason: String,
+}
+
+/// Where a collection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// A folder of recordings.
+    Folder,
+    /// The synthetic set made by [`demo::synthesize`](super::demo::synthesize): figures on it say nothing about music.
+    Demo,
+}
+
+/// A scanned collection: one genre per folder, one track per readable audio file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dataset {
+    /// The folder as it was given.
+    pub root: PathBuf,
+    /// Recordings or the synthetic set.
+    pub origin: Origin,
+    /// Names of the genre folders, sorted; a track's label is an index into them.
+    pub genres: Vec<String>,
+    /// All tracks, sorted by id.
+    pub tracks: Vec<Track>,
+    /// What was left out, sorted by path.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Dataset {
+    /// Drops the tracks whose paths are in `skipped` (files that turned out not to
+    /// decode, say) and remembers why. Genres keep their indices, even one that is
+    /// left without a track; [`Dataset::check`] rejects that.
+    pub fn exclude(&mut self, skipped: Vec<Skipped>) {
+        let gone: HashSet<&Path> = skipped.iter().map(|s| s.path.as_path()).collect();
+        self.tracks.retain(|track| !gone.contains(track.path.as_path()));
+        self.skipped.extend(skipped);
+        self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    /// Whether a classifier can be trained and tested on this collection.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] naming the folder, the count and what to do, if there are fewer
+    /// than two genres or a genre has fewer than two recordings with different bytes.
+    pub fn check(&self) -> Result<()> {
+        if self.genres.len() < 2 {
+            return Err(Error::TooFew(format!(
+                "{}: {} genre folder(s) found, at least 2 are needed; \
+                 put the recordings of each genre into a folder of its own, named after the genre",
+                self.root.display(),
+                self.genres.len(),
+            )));
+        }
+        (0..self.genres.len()).try_for_each(|label| self.check_genre(label))
+    }
+
+    fn check_genre(&self, label: usize) -> Result<()> {
+        let genre = &self.genres[label];
+        let of_genre = || self.tracks.iter().filter(|track| track.label == label);
+        let different = of_genre().map(|track| &track.sha256).collect::<HashSet<_>>().len();
+        if different >= 2 {
+            return Ok(());
+        }
+        let in_folder = |s: &&Skipped| s.path.starts_with(genres_folder(&self.root).join(genre));
+        let skipped = match self.skipped.iter().find(in_folder) {
+            Some(first) => format!(" (left out: {}: {})", first.path.display(), first.reason),
+            None => String::new(),
+        };
+        Err(Error::TooFew(format!(
+            "{}: genre \"{genre}\" has {} usable recording(s), {different} of them different; \
+             at least 2 different ones are needed, one to train on and one to test on{skipped}; \
+             add recordings or remove the folder",
+            self.root.display(),
+            of_genre().count(),
+        )))
+    }
+
+    /// SHA-256 over the ids and digests of all tracks, 64 hexadecimal digits. It does not
+    /// depend on where the collection lies, and changes with every file and genre.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for track in &self.tracks {
+            hash.update(format!("{}\0{}\n", track.id, track.sha256));
+        }
+        files::hex(&hash.finalize())
+    }
+}
+
+/// Where the folders of the genres are: Kaggle's copy of GTZAN has them one deeper.
+pub(super) fn genres_folder(root: &Path) -> PathBuf {
+    let kaggle = root.join("genres_original");
+    if kaggle.is_dir() { kaggle } else { root.to_path_buf() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::dataset;
+    use super::*;
+
+    fn skipped(path: &str) -> Skipped {
+        Skipped { path: path.into(), reason: "cannot be decoded".into() }
+    }
+
+    #[test]
+    fn excluding_keeps_labels_and_check_then_names_the_empty_genre_and_the_reason() {
+        let mut set = dataset([("a/1", "x"), ("a/2", "y"), ("b/1", "z"), ("b/2", "w")]);
+        set.check().unwrap();
+        set.exclude(vec![skipped("/music/a/2"), skipped("/music/a/1")]);
+        assert_eq!(set.tracks.iter().map(|t| t.label).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(set.skipped[0].path, Path::new("/music/a/1"));
+        let error = set.check().unwrap_err().to_string();
+        assert!(error.contains("\"a\" has 0") && error.contains("cannot be decoded"), "{error}");
+    }
+
+    #[test]
+    fn identical_files_count_once() {
+        let set = dataset([("a/1", "x"), ("a/2", "x"), ("b/1", "z"), ("b/2", "w")]);
+        let error = set.check().unwrap_err().to_string();
+        assert!(error.contains("2 usable recording(s), 1 of them different"), "{error}");
+    }
+
+    #[test]
+    fn the_fingerprint_follows_ids_and_bytes() {
+        let print = |tracks| dataset::<&str>(tracks).fingerprint();
+        assert_eq!(print([("a/1", "x")]).len(), 64);
+        assert_eq!(print([("a/1", "x")]), print([("a/1", "x")]));
+        assert_ne!(print([("a/1", "x")]), print([("a/1", "y")]));
+        assert_ne!(print([("a/1", "x")]), print([("b/1", "x")]));
+    }
+}

@@ -1,0 +1,116 @@
+//! Trained runs in burn itself, with the ports of the files that are exported from them.
+
+use std::path::Path;
+
+use burn::tensor::{Tensor, TensorData};
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::error::{Cause, Error, Result};
+use crate::model::burn_device;
+use crate::onnx::Port;
+use crate::onnx::names::{LOG_MEL, OUTPUTS};
+use crate::run::{Kind, Run};
+use crate::runtime::{self, Options, Runtime, Session, row_major};
+use crate::train::Trained;
+
+/// Opens `model` in `runtime`: an ONNX file as [`runtime::open`] does, or for [`Runtime::Burn`]
+/// the folder of a run, whose model answers there as its exported file does elsewhere.
+///
+/// burn's CPU backend takes its threads from rayon's global pool, which can be
+/// sized once in a process: asking for another number later is an error.
+///
+/// # Errors
+/// Those of [`runtime::open`], and those of the run; [`Error::Runtime`] for one whose backbone
+/// stays an ONNX file, and for a baseline's.
+pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn Session>> {
+    match runtime {
+        Runtime::Burn => {
+            runtime::check(runtime, model, options)?;
+            Ok(Box::new(Native::open(model, options)?))
+        }
+        Runtime::Ort | Runtime::Tract => runtime::open(runtime, model, options),
+    }
+}
+
+fn error(reason: impl Into<Cause>) -> Error {
+    Error::runtime(Runtime::Burn.name(), reason)
+}
+
+/// A run's model in burn.
+struct Native {
+    model: Trained,
+    device: burn::tensor::Device,
+    input: Port,
+    outputs: Vec<String>,
+}
+
+impl Native {
+    fn open(folder: &Path, options: &Options) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(error("it runs run folders, not ONNX files"));
+        }
+        let run = Run::at(folder);
+        if run.is_complete() && run.kind()? == Kind::Baseline {
+            return Err(error("it runs fine-tuned models, not baselines"));
+        }
+        set_threads(options.threads)?;
+        let device = burn_device(options.device)?;
+        let run = Run::open(folder)?;
+        let model = run.model(&device)?;
+        if let Trained::OnnxBackbone(..) = model {
+            return Err(error("this run's backbone could not be imported and stays an ONNX file"));
+        }
+        let [patch_frames, mels] = run.preprocessor()?.patch();
+        Ok(Self {
+            model,
+            device,
+            input: Port {
+                name: LOG_MEL.to_owned(),
+                dims: vec![None, Some(patch_frames), Some(mels)],
+            },
+            outputs: OUTPUTS.map(str::to_owned).to_vec(),
+        })
+    }
+}
+
+fn set_threads(threads: usize) -> Result<()> {
+    if rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().is_ok()
+        || rayon::current_num_threads() == threads
+    {
+        return Ok(());
+    }
+    let given = rayon::current_num_threads();
+    Err(error(format!("this process already works with {given} threads, not {threads}")))
+}
+
+impl Session for Native {
+    fn input(&self) -> &Port {
+        &self.input
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn metadata(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.input.check(input.shape()).map_err(error)?;
+        let &[batch, frames, mels] = input.shape() else {
+            return Err(error("the input must have three axes"));
+        };
+        let data = TensorData::new(row_major(&input).into_owned(), [batch, frames, mels]);
+        let answers = self.model.forward(Tensor::from_data(data, &self.device));
+        let Some((probabilities, embeddings)) = answers else {
+            return Err(error("the backbone is an ONNX file"));
+        };
+        Ok(vec![array(probabilities)?, array(embeddings)?])
+    }
+}
+
+fn array(tensor: Tensor<2>) -> Result<ArrayD<f32>> {
+    let shape = tensor.dims().to_vec();
+    ArrayD::from_shape_vec(shape, tensor.into_data().iter::<f32>().collect()).map_err(error)
+}

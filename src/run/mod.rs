@@ -1,0 +1,56 @@
+//! A run's folder: everything that a training leaves behind, described once.
+//!
+//! Whoever reads or writes such a folder goes through here, and nothing here needs burn: the
+//! report, the benchmark and the trainings share these records. They are written in full and
+//! read leniently, so that runs of older versions still open.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config.json` | options of the run ([`Options`]) |
+//! | `split.json` | which track (of a leaky baseline: which window) is in which part |
+//! | `labels.txt` | one genre a line, in the order of the model's outputs |
+//! | `metrics.json` | results ([`Metrics`], [`BaselineMetrics`]); written last, so its presence says that training is complete |
+//! | `predictions.json` | probabilities of every test track ([`Prediction`]) |
+//! | `model.onnx` | the exported model: it takes log-mels, a baseline's takes a row of features |
+//!
+//! A network's run, fine-tuned or trained from scratch, has more:
+//!
+//! | file | what |
+//! |---|---|
+//! | `preprocessor.json` | the front end |
+//! | `model.json`, `weights.bpk` | the burn model, digests of its files ([`SavedModel`]), and its weights |
+//! | `backbone.onnx`, `head.bpk` | instead of `weights.bpk`, where the backbone cannot be imported |
+//! | `history.json` | losses and accuracies, epoch by epoch ([`Epoch`](crate::metrics::Epoch)) |
+//! | `folds.json` | the predictions of every fold's test tracks, where folds were asked for |
+//! | `search.json`, `search.svg` | the search that found the architecture, where there was one ([`Leaderboard`]) |
+//! | `curves.svg` | learning curves of a CNN |
+//! | `waveform.onnx`, `clip.onnx` | what `export-onnx` has written besides |
+//! | `checkpoint/` | only while the training can be resumed |
+//!
+//! Beside the runs stands `test-uses.json`, the [`Ledger`] of looks at a test part.
+
+pub mod architecture;
+mod baseline;
+mod exported;
+mod folder;
+mod leaderboard;
+mod ledger;
+pub mod names;
+mod options;
+mod records;
+mod results;
+mod spec;
+
+pub use architecture::{BlockPooling, CnnConfig, GlobalPooling, Preset};
+pub use baseline::{BaselineMetrics, BaselineModel, Candidate, Settings};
+pub use exported::{Agreement, Checked, Exported, Precision, Validation};
+pub use folder::{Run, model_file};
+pub use leaderboard::{Leaderboard, Rung, Trial};
+pub use ledger::{Ledger, Look};
+pub use options::Options;
+pub use records::{CrossValidation, Kept, Kind, PartMetrics, Prediction, Score, TrainingData};
+pub use results::{BackboneSource, CnnMetrics, MemberMetrics, Metrics, Proof, Speed};
+pub use spec::{
+    Activation, CnnSpec, DenseSpec, EnsembleSpec, HeadSpec, ModelSpec, Pads, Pooling, SavedModel,
+    SpatialSpec, Spec,
+};

@@ -1,0 +1,211 @@
+//! A run of `train-cnn`: from the collection to the trained network and its figures.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+
+use super::batches::Sample;
+use super::fit::{CnnTask, FittedCnn};
+use super::options::CnnRunConfig;
+use super::search;
+use super::session::{CnnSession, Fold};
+use crate::charts::curves;
+use crate::dataset::source::Source;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::metrics::Epoch;
+use crate::model::{CnnEnsemble, Standardization};
+use crate::run::{
+    CnnMetrics, EnsembleSpec, Kept, Ledger, MemberMetrics, Metrics, Run, Score, Spec, names,
+};
+use crate::train::checkpoint::{Checkpoints, load_module, module_bytes};
+use crate::train::collection;
+use crate::train::destination::Destination;
+use crate::train::trained::Trained;
+
+/// Trains as `config` says, after a search if it says so; the finished run.
+///
+/// # Errors
+/// [`Error::Config`] and [`Error::Data`] before anything is written;
+/// [`Error::Interrupted`] on Ctrl-C, after which the run can be resumed.
+pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run> {
+    let started = Instant::now();
+    let resumed = destination.resumed().map(Run::split).transpose()?;
+    let is_new = resumed.is_none();
+    let mut session = CnnSession::prepare(config.clone(), resumed)?;
+    if is_new && config.search.search {
+        Ledger::open(destination.runs())?.check_search(&session.split, config.search.again)?;
+    }
+    let run = session.open_run(&destination)?;
+    let trained = session.search_and_train(&run);
+    if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
+        run.give_up();
+    }
+    session.finish(&run, trained?, started, !is_new)?;
+    Ok(run)
+}
+
+/// Trains as `config` says and scores the validation tracks; the test part is not looked
+/// at, and nothing is written.
+///
+/// # Errors
+/// Those of [`train_cnn`].
+pub fn validate_cnn(config: &CnnRunConfig) -> Result<(Vec<MemberMetrics>, Option<Score>)> {
+    let session = CnnSession::prepare(config.clone(), None)?;
+    let (members, validation) = session.train(None)?;
+    Ok((members.iter().map(FittedCnn::metrics).collect(), validation))
+}
+
+impl CnnSession {
+    fn search_and_train(&mut self, run: &Run) -> Result<(Vec<FittedCnn>, Option<Score>)> {
+        if self.config.search.search {
+            let winner = search::run(self, run)?;
+            self.config = winner.apply(&self.config);
+        }
+        self.train(Some(run))
+    }
+
+    /// Trains every network that is not yet trained.
+    fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
+        let (mut networks, mut history, mut scores) = (vec![], vec![], vec![]);
+        let folds = self.folds()?;
+        let cnn = self.config.architecture();
+        for (number, Fold { train, validation }) in folds.iter().enumerate() {
+            let stage = match folds.len() {
+                1 => "network".to_owned(),
+                _ => format!("network {}", number + 1),
+            };
+            let member = Member {
+                stage,
+                task: self.task(&cnn, self.config.seed.wrapping_add(number as u64)),
+                train: self.pick(train),
+                validation: self.pick(validation),
+            };
+            let fitted = match run {
+                Some(run) => member.fit_in(run, number, &mut history)?,
+                None => member.fit(None, &mut |_| Ok(()))?,
+            };
+            scores.extend(fitted.validation.map(|score| (score, validation.len())));
+            networks.push(fitted);
+        }
+        Ok((networks, Score::pooled(&scores)))
+    }
+
+    /// Tests the networks, once, and writes what a finished run has.
+    fn finish(
+        &self,
+        run: &Run,
+        (members, validation): (Vec<FittedCnn>, Option<Score>),
+        started: Instant,
+        resumed: bool,
+    ) -> Result<()> {
+        let cnn = self.config.architecture();
+        let metrics: Vec<MemberMetrics> = members.iter().map(FittedCnn::metrics).collect();
+        let ensemble =
+            CnnEnsemble { members: members.into_iter().map(|fitted| fitted.model).collect() };
+        let spec = EnsembleSpec {
+            cnn: cnn.clone(),
+            members: ensemble.members.len(),
+            input: self.preprocessor.patch(),
+            classes: self.classes(),
+        };
+        let parameters = ensemble.num_params();
+        let found = self.predict(&ensemble, &self.parts.test);
+        // Given as ".", it would have no parent.
+        let folder = run.folder().canonicalize().map_err(Error::io(run.folder()))?;
+        let runs = folder.parent().unwrap_or(Path::new("."));
+        let search = self.config.search.search;
+        let test_uses = Ledger::open(runs)?.record(&self.split, &folder, search, resumed)?;
+        run.save_model(Spec::Custom(spec), &Trained::Custom(ensemble))?;
+        let teacher = self.config.teacher.as_ref().map(|run| run.display().to_string());
+        let cnn = CnnMetrics {
+            name: self.name(),
+            source: Source::of(&self.preprocessor),
+            architecture: cnn,
+            members: metrics,
+            validation,
+            teacher,
+            test_uses,
+        };
+        let test = &self.parts.test;
+        let metrics = Metrics {
+            data: collection::training_data(&self.dataset),
+            backbone: None,
+            cnn: Some(cnn),
+            unfrozen_layers: 0,
+            parameters,
+            import: None,
+            frozen_validation: None,
+            unfrozen_validation: None,
+            kept: Kept::FromScratch,
+            test: collection::part_metrics(&self.dataset, &found, test, self.config.seed),
+            cross_validation: None,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        run.save_results(&metrics, &collection::predictions(&self.dataset, &found, test))?;
+        run.checkpoints().remove()?;
+        run.forget_replaced()
+    }
+}
+
+/// One network of a run, with the tracks it learns from and is scored on.
+struct Member<'a> {
+    stage: String,
+    task: CnnTask<'a>,
+    train: Vec<Sample>,
+    validation: Vec<Sample>,
+}
+
+/// What is kept of a network that is fitted while the others are not.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    metrics: MemberMetrics,
+    history: Vec<Epoch>,
+}
+
+impl Member<'_> {
+    fn fit(
+        &self,
+        checkpoints: Option<&Checkpoints>,
+        watch: &mut dyn FnMut(&[Epoch]) -> Result<()>,
+    ) -> Result<FittedCnn> {
+        self.task.fit(&self.stage, &self.train, &self.validation, checkpoints, watch)
+    }
+
+    /// Fits it as the network `number` of `run`, or reads it if an interrupted run has finished
+    /// it; adds its epochs to `history`.
+    fn fit_in(&self, run: &Run, number: usize, history: &mut Vec<Epoch>) -> Result<FittedCnn> {
+        let folder = run.path(names::CHECKPOINT).join(format!("member-{number}"));
+        let (done, weights) = (folder.join("done.json"), folder.join("done.bpk"));
+        if done.is_file() {
+            let saved: Done = files::read_json(&done)?;
+            history.extend(saved.history);
+            return self.read(saved.metrics, &weights);
+        }
+        let before = history.clone();
+        let mut own = vec![];
+        let mut watch = |epochs: &[Epoch]| {
+            own = epochs.to_vec();
+            let all = [&before[..], epochs].concat();
+            run.save_history(&all)?;
+            files::write(&run.path(names::CURVES), curves(&self.stage, &all)?.as_bytes())
+        };
+        let fitted = self.fit(Some(&Checkpoints::new(folder)), &mut watch)?;
+        files::write(&weights, &module_bytes(&fitted.model, &weights)?)?;
+        history.extend(own.iter().cloned());
+        files::write_json(&done, &Done { metrics: fitted.metrics(), history: own })?;
+        Ok(fitted)
+    }
+
+    fn read(&self, metrics: MemberMetrics, weights: &Path) -> Result<FittedCnn> {
+        let CnnTask { cnn, patch: [frames, _], classes, device, .. } = self.task;
+        let mels = self.train.first().map_or(0, |sample| sample.log_mel.ncols());
+        // Its statistics are in the file, too.
+        let neutral = Standardization::none(mels);
+        let model = cnn.init([frames, mels], classes, &neutral, 0, device);
+        let MemberMetrics { validation, epoch, speed } = metrics;
+        Ok(FittedCnn { model: load_module(weights, model)?, validation, epoch, speed })
+    }
+}
