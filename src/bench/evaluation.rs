@@ -11,6 +11,7 @@ use crate::dataset::{Split, Track};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
+use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
 use crate::run::{Run, model_file, names};
 
 impl EvaluationSet {
@@ -70,10 +71,10 @@ impl EvaluationSet {
         let waveforms = |path: &Path| Ok(reader.waveforms(path)?.into_dyn());
         let patches = |path: &Path| Ok(reader.patches(path)?.values.into_dyn());
         match (&*input, &preprocessor) {
-            ("waveform", Preprocessor::Audio(_)) => {
+            (WAVEFORM, Preprocessor::Audio(_)) => {
                 Self::read(&tracks, &preprocessor, waveforms).map(Some)
             }
-            ("log_mel", _) => Self::read(&tracks, &preprocessor, patches).map(Some),
+            (LOG_MEL, _) => Self::read(&tracks, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
@@ -135,14 +136,14 @@ struct Description {
 fn description(model: &Path) -> Result<Option<Description>> {
     let mut metadata = onnx::metadata(&onnx::read(model)?);
     // Files older than the key take log-mels.
-    let input = metadata.remove("input").unwrap_or_else(|| "log_mel".to_owned());
-    let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
+    let input = metadata.remove(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
+    let (Some(front_end), Some(labels)) = (metadata.get(key::FRONT_END), metadata.get(key::LABELS))
     else {
         return Ok(None);
     };
     let wrong =
         |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
-    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
-    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
+    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e))?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.to_string()))?;
     Ok(Some(Description { preprocessor, labels, input }))
 }
