@@ -1,7 +1,7 @@
 //! Chroma: how strong each of the twelve semitones is, whatever the octave.
 
 use super::median::median;
-use super::{BINS, FRAME, RATE, hertz};
+use super::frames::{BINS, FRAME, RATE, hertz};
 
 const SEMITONES: usize = 12;
 

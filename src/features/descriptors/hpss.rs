@@ -5,7 +5,7 @@ use realfft::num_complex::Complex;
 
 use super::median::sliding;
 use super::stft::{Padded, Stft};
-use super::{BINS, HOP};
+use super::frames::{BINS, HOP};
 
 /// Frames and bins that a median is taken over.
 const WIDTH: usize = 31;
