@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{ArrayD, Axis, concatenate};
 use rayon::prelude::*;
 
-use super::EvaluationSet;
+use super::set::EvaluationSet;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ impl EvaluationSet {
     /// the file has no labels and front end in its metadata (a bare backbone).
     ///
     /// # Errors
-    /// Errors of the model, the split and the collection; [`Error::Data`] if the
+    /// Errors of the model, the split and the collection; [`Error::Mismatch`] if the
     /// model's genres are not the split's.
     pub fn of(model: &Path, data: Option<&Path>, split: Option<&Path>) -> Result<Option<Self>> {
         #[cfg(feature = "train")]
@@ -49,7 +49,7 @@ impl EvaluationSet {
         };
         let split_genres = Split::load(&split)?;
         if split_genres.genres != labels {
-            return Err(Error::Data(format!(
+            return Err(Error::Mismatch(format!(
                 "{}: the split's genres are {}, the model's {}",
                 split.display(),
                 split_genres.genres.join(", "),
@@ -93,7 +93,7 @@ impl EvaluationSet {
         let track_of_patch = counts.enumerate().flat_map(of_track).collect();
         let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
         let patches = concatenate(Axis(0), &views)
-            .map_err(|_| Error::Data("no track of the test part can be read".to_owned()))?;
+            .map_err(|_| Error::TooFew("no track of the test part can be read".to_owned()))?;
         Ok(Self {
             patches,
             track_of_patch,

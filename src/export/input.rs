@@ -79,11 +79,11 @@ impl Input {
     pub(super) fn check(self, preprocessor: &Preprocessor, run: &Path) -> Result<()> {
         match (self, preprocessor) {
             (Self::LogMel, _) | (_, Preprocessor::Audio(_)) => Ok(()),
-            (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::Config(format!(
-                "{}: the model was trained on pictures, and how those were drawn from samples \
-                     is not known; use --input log-mel, or train with --source audio",
-                run.display()
-            ))),
+            (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::unsupported(
+                run,
+                "the model was trained on pictures, and how those were drawn from samples is not \
+                 known; use `input` log-mel, or train with `source` audio",
+            )),
         }
     }
 }
@@ -102,9 +102,11 @@ impl FromStr for Input {
             "log-mel" | "log_mel" => Ok(Self::LogMel),
             "waveform" => Ok(Self::Waveform),
             "clip" => Ok(Self::Clip),
-            _ => Err(Error::Config(format!(
-                "unknown input \"{text}\"; choose waveform, clip or log-mel"
-            ))),
+            _ => Err(Error::Unknown {
+                what: "input",
+                name: text.to_owned(),
+                choices: "waveform, clip or log-mel".to_owned(),
+            }),
         }
     }
 }

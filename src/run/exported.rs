@@ -61,10 +61,8 @@ impl FromStr for Precision {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
         found.ok_or_else(|| {
-            Error::Config(format!(
-                "unknown precision \"{text}\"; choose fp32, fp16, int8-weights, int8 \
-                 or int8-static"
-            ))
+            let choices = "fp32, fp16, int8-weights, int8 or int8-static".to_owned();
+            Error::Unknown { what: "precision", name: text.to_owned(), choices }
         })
     }
 }
