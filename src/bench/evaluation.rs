@@ -142,7 +142,8 @@ fn description(model: &Path) -> Result<Option<Description>> {
     };
     let wrong =
         |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
-    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e))?;
+    let preprocessor =
+        Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e.to_string()))?;
     let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
     Ok(Some(Description { preprocessor, labels, input }))
 }

@@ -55,7 +55,7 @@ pub(super) fn find(path: &Path) -> Result<PathBuf> {
 
 impl Input {
     /// What the metadata and the input of the file at `path` say that it takes.
-    fn of(path: &Path, session: &dyn Session, front_end: &FrontEnd) -> Result<Self> {
+    fn read(path: &Path, session: &dyn Session, front_end: &FrontEnd) -> Result<Self> {
         let refuse = |reason: String| Error::onnx(path, reason);
         let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
         let port = session.input();
@@ -120,7 +120,7 @@ impl Model {
     pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
         let front_end = front_end(path, session)?;
         let labels = labels(path, session)?;
-        let input = Input::of(path, session, &front_end)?;
+        let input = Input::read(path, session, &front_end)?;
         let wanted = input.output();
         let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
             let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");

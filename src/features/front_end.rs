@@ -255,10 +255,8 @@ impl FrontEnd {
 
     /// As [`FrontEnd::validate`], with the reason as a value.
     pub(super) fn check_named(&self) -> Result<(), InvalidFrontEnd> {
-        let named = |invalid| InvalidFrontEnd::Named {
-            name: self.name.clone(),
-            source: Box::new(invalid),
-        };
+        let named =
+            |invalid| InvalidFrontEnd::Named { name: self.name.clone(), source: Box::new(invalid) };
         self.check().map_err(named)
     }
 

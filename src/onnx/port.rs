@@ -30,11 +30,7 @@ impl Port {
         let fits = shape.len() == self.dims.len()
             && self.dims.iter().zip(shape).all(|(want, have)| want.is_none_or(|w| w == *have))
             && !shape.contains(&0);
-        if fits {
-            Ok(())
-        } else {
-            Err(WrongShape { input: self.clone(), shape: shape.to_vec() })
-        }
+        if fits { Ok(()) } else { Err(WrongShape { input: self.clone(), shape: shape.to_vec() }) }
     }
 }
 

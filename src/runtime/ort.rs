@@ -73,8 +73,7 @@ fn environment() -> Result<Environment> {
         return Ok(environment.clone());
     }
     let library = library()?;
-    let builder =
-        ort::init_from(&library).map_err(|e| error(Failure::new("cannot be used", e)))?;
+    let builder = ort::init_from(&library).map_err(|e| error(Failure::new("cannot be used", e)))?;
     let environment =
         builder.with_name("genre-transfer").with_telemetry(false).build().map_err(error)?;
     // What goes wrong comes back as an error; the library need not also print it.

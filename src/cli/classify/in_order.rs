@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn what_comes_early_waits() {
         let mut order = InOrder::new();
-        let mut given = vec![];
+        let mut given: Vec<Vec<usize>> = vec![];
         for place in [2, 0, 1, 4, 3] {
             order.insert(place, 'a');
             given.push(std::iter::from_fn(|| order.take()).map(|(place, _)| place).collect());

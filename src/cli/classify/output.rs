@@ -57,7 +57,8 @@ impl<'a> Output<'a> {
             Some(output) => Some(Journal::open(output, &classifier.sha256()?, labels)?),
             None => None,
         };
-        let csv = arguments.csv.as_deref().map(|path| TimelineCsv::new(path, labels)).transpose()?;
+        let csv =
+            arguments.csv.as_deref().map(|path| TimelineCsv::new(path, labels)).transpose()?;
         Ok(Self {
             arguments,
             view: arguments.view(labels),
@@ -141,9 +142,7 @@ impl<'a> Output<'a> {
     fn line(&self, path: &Path, result: &Result<Classification, String>) -> Result<Option<String>> {
         let Arguments { json, output, .. } = self.arguments;
         match result {
-            _ if *json => {
-                self.view.json(path, result.as_ref().map_err(String::as_str)).map(Some)
-            }
+            _ if *json => self.view.json(path, result.as_ref().map_err(String::as_str)).map(Some),
             Ok(answer) if output.is_none() => Ok(Some(self.view.text(path, answer))),
             _ => Ok(None),
         }

@@ -49,7 +49,7 @@ impl Descriptors {
     /// The descriptors of `samples` at [`RATE`](super::frames::RATE), in the order of [`names`]; none if there
     /// are fewer than [`MIN_SAMPLES`].
     #[must_use]
-    pub fn of(&self, samples: &[f32]) -> Option<Vec<f64>> {
+    pub fn describe(&self, samples: &[f32]) -> Option<Vec<f64>> {
         if samples.len() < MIN_SAMPLES {
             return None;
         }
@@ -60,7 +60,7 @@ impl Descriptors {
         self.stft.for_each(&padded, |spectrum| {
             let power: Vec<f32> = spectrum.iter().map(|bin| bin.norm_sqr()).collect();
             let magnitude: Vec<f32> = power.iter().map(|power| power.sqrt()).collect();
-            frames.chroma.extend(chroma.of(&power));
+            frames.chroma.extend(chroma.semitones(&power));
             let shape = spectral::shape(&magnitude);
             frames.centroid.push(shape.centroid);
             frames.bandwidth.push(shape.bandwidth);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_sine_is_described_as_one() {
-        let values = Descriptors::default().of(&sine(1000.0, 3.0)).unwrap();
+        let values = Descriptors::default().describe(&sine(1000.0, 3.0)).unwrap();
         assert_eq!(values.len(), COUNT);
         let near = |name, wanted: f64, share: f64| {
             let found = value(&values, name);
@@ -160,7 +160,7 @@ mod tests {
             let noise = |i: usize| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * 0.9f32.powi(i as i32);
             samples[click..].iter_mut().take(100).enumerate().for_each(|(i, s)| *s = noise(i));
         }
-        let values = Descriptors::default().of(&samples).unwrap();
+        let values = Descriptors::default().describe(&samples).unwrap();
         let tempo = value(&values, "tempo");
         assert!((tempo / 120.0 - 1.0).abs() < 0.03, "{tempo}");
         assert!(value(&values, "perceptr_var") > 10.0 * value(&values, "harmony_var"));
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn silence_and_short_recordings_are_no_trouble() {
         let descriptors = Descriptors::default();
-        assert_eq!(descriptors.of(&vec![0.1; MIN_SAMPLES - 1]), None);
+        assert_eq!(descriptors.describe(&vec![0.1; MIN_SAMPLES - 1]), None);
         for length in [MIN_SAMPLES, 5 * FRAME + 3] {
-            let values = descriptors.of(&vec![0.0; length]).unwrap();
+            let values = descriptors.describe(&vec![0.0; length]).unwrap();
             assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
             assert_eq!(value(&values, "tempo"), 0.0);
         }

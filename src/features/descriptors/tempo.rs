@@ -5,8 +5,8 @@ use realfft::RealFftPlanner;
 
 use super::super::extractor::hann;
 use super::cepstrum::MELS;
-use super::median::median;
 use super::frames::{FRAME, HOP, RATE};
+use super::median::median;
 
 /// Frames that are correlated with each other: 8 seconds.
 const WINDOW: usize = 8 * RATE as usize / HOP;

@@ -51,7 +51,8 @@ impl Layout {
     /// The layout of a graph input with these axes (`None` for a dynamic size)
     /// when it holds patches of `frames` by `mels`.
     pub fn input(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self, String> {
-        let arrangement = crate::runtime::PatchInput::new(dims, frames, mels)?;
+        let arrangement = crate::runtime::PatchInput::new(dims, frames, mels)
+            .map_err(|reason| reason.to_string())?;
         let mut layout = Self::image([1, frames, mels], arrangement.transposed, arrangement.batch);
         // The image's axes in order, but with ones where the file has them.
         let mut patch = layout.axes.concat().into_iter().skip(1);
