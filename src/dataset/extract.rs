@@ -129,7 +129,7 @@ fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usi
     let audio = Audio::open_at(&recording.path, descriptors::RATE)
         .map_err(|error| skip(error.reason_at(&recording.path)))?;
     let row = |name: String, samples: &[f32]| {
-        let values = descriptors.of(samples).ok_or_else(|| {
+        let values = descriptors.describe(samples).ok_or_else(|| {
             skip(format!(
                 "{} samples at 22,050 Hz; at least {} are needed",
                 samples.len(),
