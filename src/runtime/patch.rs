@@ -108,6 +108,8 @@ impl PatchInput {
 #[derive(Clone, Debug)]
 pub struct Batch<'a, D: Dimension> {
     rows: CowArray<'a, f32, D>,
+    /// Without training nobody asks for the answers.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     count: usize,
 }
 
@@ -133,6 +135,7 @@ impl<'a, D: Dimension> Batch<'a, D> {
 
     /// What of a model's output is about the rows that were given, row-major: the filling's
     /// answers come last.
+    #[cfg(feature = "train")]
     pub fn answers<'o>(&self, output: &'o ArrayD<f32>) -> &'o [f32] {
         let values = output.as_slice().unwrap_or_default();
         let rows = self.rows.shape().first().copied().unwrap_or(0).max(1);
