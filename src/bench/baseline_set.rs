@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::EvaluationSet;
+use super::set::EvaluationSet;
 use crate::baseline::{BaselineRun, values};
 use crate::error::{Error, Result};
 
@@ -19,8 +19,7 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         Ok(problem) => problem,
         // A run outlives the table it was trained on.
         Err(
-            error @ (Error::Data(_)
-            | Error::TooFew(_)
+            error @ (Error::TooFew(_)
             | Error::Mismatch(_)
             | Error::NotFound { .. }
             | Error::Io { .. }),
@@ -43,7 +42,8 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     }
     let data = values(table, rows);
     let shape = (rows.len(), data.len() / rows.len().max(1));
-    let patches = Array2::from_shape_vec(shape, data).map_err(|e| Error::Data(e.to_string()))?;
+    let patches =
+        Array2::from_shape_vec(shape, data).map_err(|e| Error::Mismatch(e.to_string()))?;
     Ok(Some(EvaluationSet {
         patches: patches.into_dyn(),
         track_of_patch,

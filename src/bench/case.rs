@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 #[cfg(feature = "train")]
 use crate::export::open;
 #[cfg(not(feature = "train"))]
@@ -75,9 +75,9 @@ impl Case {
     ///
     /// # Errors
     /// The reason for the row, if it cannot.
-    pub fn open(program: &Path, spec: &Spec) -> Result<(Self, Opened), String> {
-        let errors = tempfile::tempfile().map_err(|e| e.to_string())?;
-        let stderr = errors.try_clone().map_err(|e| e.to_string())?;
+    pub fn open(program: &Path, spec: &Spec) -> Result<(Self, Opened), Cause> {
+        let errors = tempfile::tempfile()?;
+        let stderr = errors.try_clone()?;
         let mut child = Command::new(program)
             .arg("--case")
             .stdin(Stdio::piped())
@@ -97,7 +97,7 @@ impl Case {
     }
 
     /// The seconds each of `iterations` runs took, and the peak memory in bytes until now.
-    pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), String> {
+    pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), Cause> {
         match self.ask(&Order::Run { iterations })? {
             Reply::Ran { seconds, peak_memory } => Ok((seconds, peak_memory)),
             other => Err(unexpected(other)),
@@ -109,8 +109,8 @@ impl Case {
         &mut self,
         patches: &Path,
         shape: &[usize],
-    ) -> Result<Vec<(String, ArrayD<f32>)>, String> {
-        let file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    ) -> Result<Vec<(String, ArrayD<f32>)>, Cause> {
+        let file = tempfile::NamedTempFile::new()?;
         let order = Order::Evaluate {
             patches: patches.to_path_buf(),
             shape: shape.to_vec(),
@@ -120,7 +120,7 @@ impl Case {
             Reply::Evaluated { outputs } => outputs,
             other => return Err(unexpected(other)),
         };
-        let mut data = read_floats(file.path()).map_err(|e| e.to_string())?.into_iter();
+        let mut data = read_floats(file.path())?.into_iter();
         let take = |(name, shape): (String, Vec<usize>)| {
             let data = data.by_ref().take(shape.iter().product()).collect();
             let output = ArrayD::from_shape_vec(shape, data).map_err(|e| format!("{name}: {e}"))?;
@@ -129,18 +129,18 @@ impl Case {
         outputs.into_iter().map(take).collect()
     }
 
-    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, String> {
-        let mut line = serde_json::to_string(order).map_err(|e| e.to_string())?;
+    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, Cause> {
+        let mut line = serde_json::to_string(order)?;
         line.push('\n');
         let sent = self.orders.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
         let mut answer = String::new();
         if !sent || !matches!(self.replies.read_line(&mut answer), Ok(1..)) {
-            return Err(self.cause_of_death());
+            return Err(self.cause_of_death().into());
         }
         match serde_json::from_str(&answer) {
-            Ok(Reply::Failed(reason)) => Err(reason),
+            Ok(Reply::Failed(reason)) => Err(reason.into()),
             Ok(reply) => Ok(reply),
-            Err(_) => Err(format!("the child process said \"{}\"", answer.trim_end())),
+            Err(_) => Err(format!("the child process said \"{}\"", answer.trim_end()).into()),
         }
     }
 
@@ -172,16 +172,17 @@ impl Drop for Case {
     }
 }
 
-fn unexpected(reply: Reply) -> String {
-    format!("the child process answered {reply:?}")
+fn unexpected(reply: Reply) -> Cause {
+    format!("the child process answered {reply:?}").into()
 }
 
-/// The child: what `bench-runtimes --case` does until its standard input ends.
+/// The child: what the program of a plan does with the one argument `--case`, until its
+/// standard input ends. `option` writes an option as that program has it.
 ///
 /// # Errors
 /// [`Error::Io`] if standard input or output breaks; whatever the runtime says goes to
 /// the parent as an answer.
-pub fn serve() -> Result<()> {
+pub fn serve(option: fn(&str) -> String) -> Result<()> {
     let stdio = |e| Error::io("standard input or output")(e);
     let mut lines = io::stdin().lock().lines();
     let Some(first) = lines.next() else { return Ok(()) };
@@ -190,11 +191,11 @@ pub fn serve() -> Result<()> {
             say(&Reply::Opened(opened)).map_err(stdio)?;
             open
         }
-        Err(error) => return say(&Reply::Failed(error.to_string())).map_err(stdio),
+        Err(error) => return say(&Reply::Failed(error.naming_options(option))).map_err(stdio),
     };
     for line in lines {
         let reply = parse(&line.map_err(stdio)?).and_then(|order| open.obey(order));
-        say(&reply.unwrap_or_else(|e| Reply::Failed(e.to_string()))).map_err(stdio)?;
+        say(&reply.unwrap_or_else(|e| Reply::Failed(e.naming_options(option)))).map_err(stdio)?;
     }
     Ok(())
 }
@@ -297,11 +298,11 @@ fn patch_shape(input: &Port) -> Result<Vec<usize>> {
     };
     if input.dims == [Some(1), None] {
         let reason = "it takes one recording of any length, and no patches that could be \
-                      compared; give the same model exported with --input waveform";
-        return Err(Error::Config(format!("the input is {input}: {reason}")));
+                      compared; give the same model exported with `input` waveform";
+        return Err(Error::InvalidInput(format!("the input is {input}: {reason}")));
     }
     sizes.filter(sane).ok_or_else(|| {
-        Error::Config(format!(
+        Error::InvalidInput(format!(
             "cannot make a patch for the input {input}; give one with fixed sizes"
         ))
     })

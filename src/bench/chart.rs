@@ -10,7 +10,8 @@ use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::{Report, Row, table};
+use super::records::{Report, Row};
+use super::table;
 use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, Mark, VERMILION, log_ticks, polygon, svg};
 use crate::error::Result;
 use crate::runtime::{Device, Runtime};

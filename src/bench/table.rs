@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::records::{Report, Row};
 use super::variants::{Comparison, comparisons};
-use super::{Report, Row};
 use crate::run::{Run, names};
 
 /// A column: its name, its unit, and its value in a row that ran.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Report, Row};
+use super::records::{Report, Row};
 use crate::run::model_file;
 
 /// A variant's case and the same case of the model in 32-bit floats.
@@ -57,8 +57,10 @@ fn family(row: &Row) -> (PathBuf, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Device, Latency, Machine, Runtime};
+    use super::super::machine::Machine;
+    use super::super::records::Latency;
     use super::*;
+    use crate::runtime::{Device, Runtime};
 
     fn row(model: &str, precision: &str, runtime: Runtime, ms: f64, bytes: u64) -> Row {
         let latency = Latency { p50_ms: ms, p90_ms: ms, p99_ms: ms, runs: 1 };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use genre_transfer::baseline::{self, Config, Destination};
+use genre_transfer::baseline::{self, Config, RunFolders};
 use genre_transfer::cli::{self, NewRunArgs};
 use genre_transfer::train::check_name;
 
@@ -47,8 +47,8 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(name) = &name {
         check_name(name)?;
     }
-    let destination = Destination { runs, name, force };
-    let runs = baseline::train(&cli.config, &destination)?;
+    let folders = RunFolders { runs, name, force };
+    let runs = baseline::train(&cli.config, &folders)?;
     if cli.json {
         cli::println(cli::baseline_summary::json(&runs)?)
     } else {

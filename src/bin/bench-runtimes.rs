@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     cli::main("bench-runtimes", || {
         // The child of a benchmark: see genre_transfer::bench::serve.
         if std::env::args_os().skip(1).eq(["--case"]) {
-            return Ok(bench::serve()?);
+            return Ok(bench::serve(cli::flag)?);
         }
         run(&cli::parse::<Arguments>())
     })
@@ -99,6 +99,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         match EvaluationSet::of(model, arguments.data.as_deref(), arguments.split.as_deref()) {
             // What is wrong with the model, its rows say.
             Err(error) if arguments.data.is_none() => {
+                let error = error.naming_options(cli::flag);
                 genre_transfer::say!("warning: accuracy stays unknown: {error}");
                 Ok(None)
             }

@@ -72,11 +72,12 @@ impl Journal {
     /// model left.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; [`Error::Config`] if it is another model's or
-    /// another process is writing it; [`Error::Format`] if it is damaged.
+    /// [`Error::Io`] if it cannot be written; [`Error::Mismatch`] if it is another model's;
+    /// [`Error::Occupied`] if another process is writing it, or `output` is a folder;
+    /// [`Error::Format`] if it is damaged.
     pub fn open(output: &Path, model_sha256: &str, labels: &[String]) -> Result<Self> {
         if output.is_dir() {
-            return Err(Error::Config(format!("{}: a folder; name a file", output.display())));
+            return Err(Error::occupied(output, "a folder; name a file"));
         }
         let mut path = output.as_os_str().to_owned();
         path.push(".part");
@@ -88,7 +89,7 @@ impl Journal {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let reason = "another classify is writing it; wait for that or choose another file";
-                return Err(Error::Config(format!("{}: {reason}", path.display())));
+                return Err(Error::occupied(&path, reason));
             }
             Err(TryLockError::Error(error)) => return Err(io()(error)),
         }
@@ -245,7 +246,7 @@ impl Journal {
                 let header: Header =
                     serde_json::from_slice(&line).map_err(|e| damaged(number, &e))?;
                 if header != self.header {
-                    return Err(Error::Config(format!(
+                    return Err(Error::Mismatch(format!(
                         "{}: results of another model (SHA-256 {}); go on with that model, or \
                          remove the file to begin anew",
                         self.path.display(),

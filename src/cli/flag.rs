@@ -1,4 +1,4 @@
-//! How a program writes an option.
+//! Options as flags.
 
 /// An option as a program's flag.
 pub fn flag(option: &str) -> String {

@@ -3,6 +3,7 @@
 mod bar;
 #[cfg(feature = "train")]
 pub mod baseline_summary;
+pub mod classify;
 mod flag;
 mod interrupt;
 mod log;

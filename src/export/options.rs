@@ -41,7 +41,7 @@ impl Options {
         if (0.0..=100.0).contains(&self.max_drop) {
             Ok(())
         } else {
-            Err(Error::Config(format!("--max-drop {}: give 0 to 100 points", self.max_drop)))
+            Err(Error::out_of_range("max-drop", self.max_drop, "give 0 to 100 points"))
         }
     }
 }

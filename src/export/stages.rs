@@ -23,10 +23,10 @@ use crate::train::Trained;
 /// where that is installed, and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Config`](crate::error::Error::Config) if the model was trained on pictures and is to
+/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on pictures and is to
 /// take samples; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
 /// [`TOLERANCE`](super::TOLERANCE) or [`RELATIVE_TOLERANCE`](super::RELATIVE_TOLERANCE), or a
-/// smaller variant is worse than allowed; [`Error::Data`](crate::error::Error::Data) if the
+/// smaller variant is worse than allowed; [`Error::NotFound`](crate::error::Error::NotFound) if the
 /// collection that a variant is tried on is not there; errors of the run's files and of
 /// `destination`'s folder. Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Exported> {

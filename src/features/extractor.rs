@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn patches_are_windows_of_a_log_mel_in_any_layout() {
         let log_mel = LogMel::from_shape_fn((7, 2), |(frame, mel)| (10 * frame + mel) as f32);
-        let turned = log_mel.t().to_owned().reversed_axes();
+        let turned = log_mel.t().as_standard_layout().into_owned().reversed_axes();
         assert!(!turned.is_standard_layout());
         for (frames, hop, starts) in [
             (3, 2, &[0, 2, 4][..]),
@@ -250,7 +250,7 @@ mod tests {
     /// Patch `k` of a recording is what its waveform alone gives: the frames of an
     /// uncentred front end.
     #[test]
-    fn waveforms_hold_all_that_their_patches_hear() {
+    fn waveforms_hold_all_that_their_patches_need() {
         for name in FrontEnd::PRESETS {
             let extractor = extractor(name);
             let front_end = extractor.front_end();

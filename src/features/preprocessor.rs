@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extractor::{Extractor, LogMel, Patches, patches};
 use super::front_end::FrontEnd;
+use super::invalid::InvalidFrontEnd;
 use super::picture::PictureFrontEnd;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
@@ -38,24 +39,23 @@ impl Preprocessor {
     /// [`Error::Io`]; [`Error::Format`] if it is neither kind of front end.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(&text).map_err(|reason| Error::format(path, reason))
+        Self::parse(&text).map_err(|invalid| Error::format(path, invalid))
     }
 
     /// Reads a description from JSON.
     ///
     /// # Errors
-    /// What is wrong, with line and column where the JSON is at fault.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        let value: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    /// [`InvalidFrontEnd`], with line and column where the JSON is at fault.
+    pub fn parse(json: &str) -> Result<Self, InvalidFrontEnd> {
+        let value: serde_json::Value = serde_json::from_str(json)?;
         // Not left to serde's `untagged`, which would not say what is wrong.
         if value.get("kind").is_some() {
-            let front_end: PictureFrontEnd =
-                serde_json::from_str(json).map_err(|e| e.to_string())?;
+            let front_end: PictureFrontEnd = serde_json::from_str(json)?;
             front_end.validate()?;
             return Ok(Self::Picture(front_end));
         }
-        let front_end: FrontEnd = serde_json::from_str(json).map_err(|e| e.to_string())?;
-        front_end.validate().map_err(|e| e.to_string())?;
+        let front_end: FrontEnd = serde_json::from_str(json)?;
+        front_end.check_named()?;
         Ok(Self::Audio(front_end))
     }
 
@@ -86,7 +86,7 @@ impl Preprocessor {
     /// Makes it ready.
     ///
     /// # Errors
-    /// [`Error::Config`] if the front end is not possible.
+    /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn reader(&self) -> Result<Reader> {
         match self {
             Self::Picture(front_end) => Ok(Reader(Source::Picture(front_end.clone()))),
@@ -99,7 +99,7 @@ impl Reader {
     /// For recordings behind `front_end`.
     ///
     /// # Errors
-    /// [`Error::Config`] if the front end is not possible.
+    /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn audio(front_end: &FrontEnd) -> Result<Self> {
         Ok(Self(Source::Audio(Box::new(Extractor::new(front_end)?))))
     }
@@ -148,7 +148,7 @@ impl Reader {
     /// The whole recording at `path`, at the front end's rate.
     ///
     /// # Errors
-    /// Those of [`Audio::open`]; [`Error::Config`] if this reads pictures.
+    /// Those of [`Audio::open`]; [`Error::Unsupported`] if this reads pictures.
     pub fn samples(&self, path: &Path) -> Result<Vec<f32>> {
         samples(self.for_samples(path)?, path)
     }
@@ -162,8 +162,7 @@ impl Reader {
 
     fn for_samples(&self, path: &Path) -> Result<&Extractor> {
         self.extractor().ok_or_else(|| {
-            let path = path.display();
-            Error::Config(format!("{path}: a model that takes samples cannot be given a picture"))
+            Error::unsupported(path, "a model that takes samples cannot be given a picture")
         })
     }
 }

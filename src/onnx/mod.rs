@@ -13,7 +13,9 @@ pub(crate) mod attributes;
 #[cfg(feature = "tract")]
 mod check;
 #[cfg(feature = "tract")]
-pub(crate) mod describe;
+mod describe;
+#[cfg(feature = "train")]
+mod graph;
 pub mod names;
 #[cfg(feature = "train")]
 pub(crate) mod nodes;
@@ -34,7 +36,9 @@ pub(crate) mod write;
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
 #[cfg(feature = "tract")]
-pub use describe::{graph, graph_mut, input, metadata, output_name, outputs};
+pub use describe::{input, metadata, outputs};
+#[cfg(feature = "train")]
+pub(crate) use graph::{graph, graph_mut, output_name};
 pub use port::Port;
 #[cfg(feature = "tract")]
-pub use read::{external_data, read};
+pub use read::read;

@@ -4,6 +4,8 @@
 pub const LOG_MEL: &str = "log_mel";
 /// The input for samples, of a patch or of a recording.
 pub const WAVEFORM: &str = "waveform";
+/// What a file for whole recordings says that it takes.
+pub const CLIP: &str = "clip";
 /// The input for hand-made features, `[batch, features]`.
 pub const FEATURES: &str = "features";
 /// The output `[batch, classes]`.

@@ -60,10 +60,9 @@ impl FromStr for Precision {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
-        found.ok_or_else(|| Error::Unknown {
-            what: "precision",
-            name: text.to_owned(),
-            choices: "fp32, fp16, int8-weights, int8 or int8-static".to_owned(),
+        found.ok_or_else(|| {
+            let choices = "fp32, fp16, int8-weights, int8 or int8-static".to_owned();
+            Error::Unknown { what: "precision", name: text.to_owned(), choices }
         })
     }
 }
@@ -143,11 +142,11 @@ impl fmt::Display for Agreement {
 pub struct Validation {
     /// Tracks of the validation part that could be read.
     pub tracks: usize,
-    /// Share of them that the model tells in 32-bit floats.
+    /// Share of them given the right genre in 32-bit floats.
     pub fp32_accuracy: f64,
     /// Their patches.
     pub patches: usize,
-    /// Share of the patches that the model tells in 32-bit floats.
+    /// Share of the patches given the right genre in 32-bit floats.
     pub fp32_patch_accuracy: f64,
     /// The variant in each runtime.
     pub runtimes: Vec<Checked>,
@@ -158,9 +157,9 @@ pub struct Validation {
 pub struct Checked {
     /// The runtime.
     pub runtime: Runtime,
-    /// Share of the tracks that the variant tells; none if it could not be run.
+    /// Share of the tracks given the right genre; none if it could not be run.
     pub accuracy: Option<f64>,
-    /// Share of the patches that it tells.
+    /// Share of the patches given the right genre.
     pub patch_accuracy: Option<f64>,
     /// The largest difference of a track's probability from the model in 32-bit floats.
     pub max_abs_difference: Option<f32>,

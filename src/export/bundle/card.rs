@@ -74,7 +74,7 @@ struct Sound {
 
 /// The card of the model that was exported from `run` and will be called `name`.
 pub(super) fn text(run: &Run, name: &str, input: Input, model: &Exported) -> Result<String> {
-    let wrong = |error: minijinja::Error| Error::Data(format!("README.md: {error:#}"));
+    let wrong = |error: minijinja::Error| Error::drawing("README.md", format!("{error:#}"));
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);

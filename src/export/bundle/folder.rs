@@ -45,7 +45,7 @@ impl fmt::Display for Bundle {
 /// written under another name beside its place, then renamed.
 ///
 /// # Errors
-/// [`Error::Config`] if there is something in `folder` already; those of [`export`]. Nothing
+/// [`Error::Occupied`] if there is something in `folder` already; those of [`export`]. Nothing
 /// is left behind then.
 pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
     let is_free = match fs::read_dir(folder) {
@@ -53,10 +53,7 @@ pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
         Err(_) => !folder.exists(),
     };
     if !is_free {
-        return Err(Error::Config(format!(
-            "{}: already there; remove it or choose another folder",
-            folder.display()
-        )));
+        return Err(Error::occupied(folder, "already there; remove it or choose another folder"));
     }
     let draft = files::folder_beside(folder)?;
     let part = draft.path();

@@ -10,7 +10,7 @@ use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Dataset, Parts, Track};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::features::{Preprocessor, Reader};
 use crate::metrics::{Rule, argmax, mean_probabilities, quantile};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
@@ -37,7 +37,7 @@ impl Validation {
     ///
     /// Patches count as tracks do: their mean hides much, most of all for tracks that a refitted
     /// head has learned from.
-    fn check(&self, max_drop: f64) -> Result<(), String> {
+    fn check(&self, max_drop: f64) -> Result<(), Cause> {
         let mut reasons = vec![];
         for Checked { runtime, accuracy, patch_accuracy, reason, .. } in &self.runtimes {
             let (Some(accuracy), Some(patch_accuracy)) = (accuracy, patch_accuracy) else {
@@ -55,15 +55,16 @@ impl Validation {
                     return Err(format!(
                         "refused: in {runtime}, accuracy on the {count} {what} of the validation \
                          part falls by {drop:.1} points, from {before:.3} to {after:.3}; allow it \
-                         with --max-drop, or choose another --precision"
-                    ));
+                         with `max-drop`, or choose another `precision`"
+                    )
+                    .into());
                 }
             }
         }
         if reasons.len() < self.runtimes.len() {
             Ok(())
         } else {
-            Err(format!("no runtime here can run it: {}", reasons.join("; ")))
+            Err(format!("no runtime here can run it: {}", reasons.join("; ")).into())
         }
     }
 }
@@ -78,7 +79,7 @@ pub(in super::super) struct Trial<'a> {
 }
 
 /// A track as models are given it.
-struct Heard {
+struct TrackInput {
     label: usize,
     /// `[patches, frames, mels]`.
     log_mels: ArrayD<f32>,
@@ -91,7 +92,7 @@ impl<'a> Trial<'a> {
     /// model in 32-bit floats will stand.
     ///
     /// # Errors
-    /// [`Error::Data`] if the collection is not there, or not the run's.
+    /// [`Error::NotFound`] if the collection is not there, or not the run's.
     pub fn open(
         run: &Run,
         preprocessor: &Preprocessor,
@@ -106,11 +107,11 @@ impl<'a> Trial<'a> {
             Ok((dataset, parts))
         };
         let (dataset, parts) = find().map_err(|error: Error| {
-            Error::Data(format!(
-                "{}: a smaller variant is tried on the clips that the run learned from, which are \
-                 not at hand ({error}); say with --data where they are now",
-                run.folder().display()
-            ))
+            let reason = format!(
+                "a smaller variant is tried on the clips that the run learned from, which are not \
+                 at hand ({error}); say with `data` where they are now"
+            );
+            Error::not_found(run.folder(), reason)
         })?;
         Ok(Self { reader: preprocessor.reader()?, dataset, parts, fp32 })
     }
@@ -127,15 +128,15 @@ impl<'a> Trial<'a> {
         let step = train.len().div_ceil(CALIBRATION_TRACKS).max(1);
         let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
         let mut ends = vec![vec![]; 2 * names.len()];
-        self.each(&tracks, Input::LogMel, "calibrating", |heard| {
-            in_batches(&mut *session, spread(&heard.log_mels), 1, |outputs, _| {
+        self.each(&tracks, Input::LogMel, "calibrating", |track| {
+            in_batches(&mut *session, spread(&track.log_mels), 1, |outputs, _| {
                 let found = outputs.iter().flat_map(|output| output.first());
                 ends.iter_mut().zip(found).for_each(|(ends, end)| ends.push(*end));
                 Ok(())
             })
         })?;
         if ends.iter().any(Vec::is_empty) {
-            return Err(Error::Data("no track of the training part can be read".to_owned()));
+            return Err(Error::TooFew("no track of the training part can be read".to_owned()));
         }
         let ranges = ends.as_chunks_mut::<2>().0.iter_mut();
         let ranges = ranges.map(|[a, b]| (share_below(a, 1.0 - COVERED), share_below(b, COVERED)));
@@ -151,20 +152,21 @@ impl<'a> Trial<'a> {
     pub fn judge(&self, path: &Path, input: Input, max_drop: f64) -> Result<Validation> {
         let options = runtime::Options::default();
         let mut fp32 = runtime::open(runtime::preferred(), self.fp32, &options)?;
+        let runtimes = [Runtime::Ort, Runtime::Tract].into_iter();
         let mut candidates: Vec<Candidate> =
-            [Runtime::Ort, Runtime::Tract].map(|runtime| Candidate::open(runtime, path)).into();
-        let (mut all, mut told) = (Counts::default(), Counts::default());
-        self.each(&self.parts.validation, input, "checking", |heard| {
-            let wanted = Answer::of(&mut *fp32, &heard.log_mels, self.fp32)?;
+            runtimes.map(|runtime| Candidate::open(runtime, path)).collect::<Result<_>>()?;
+        let (mut all, mut correct) = (Counts::default(), Counts::default());
+        self.each(&self.parts.validation, input, "checking", |track| {
+            let wanted = Answer::of(&mut *fp32, &track.log_mels, self.fp32)?;
             all.add(&wanted, |_| true);
-            told.add(&wanted, |given| argmax(given) == Some(heard.label));
-            let given = heard.input.as_ref().unwrap_or(&heard.log_mels);
-            candidates.iter_mut().try_for_each(|c| c.hear(given, heard.label, &wanted, path))
+            correct.add(&wanted, |given| argmax(given) == Some(track.label));
+            let given = track.input.as_ref().unwrap_or(&track.log_mels);
+            candidates.iter_mut().try_for_each(|c| c.score(given, track.label, &wanted, path))
         })?;
         if all.tracks == 0 {
-            return Err(Error::Data("no track of the validation part can be read".to_owned()));
+            return Err(Error::TooFew("no track of the validation part can be read".to_owned()));
         }
-        let [fp32_accuracy, fp32_patch_accuracy] = told.of(&all);
+        let [fp32_accuracy, fp32_patch_accuracy] = correct.of(&all);
         let validation = Validation {
             tracks: all.tracks,
             fp32_accuracy,
@@ -176,21 +178,21 @@ impl<'a> Trial<'a> {
         Ok(validation)
     }
 
-    /// Calls `hear` with every one of the tracks that can be read, in order.
+    /// Calls `visit` with every one of the tracks that can be read, in order.
     fn each(
         &self,
         tracks: &[usize],
         input: Input,
         what: &'static str,
-        mut hear: impl FnMut(&Heard) -> Result<()>,
+        mut visit: impl FnMut(&TrackInput) -> Result<()>,
     ) -> Result<()> {
         let bar = progress::begin(tracks.len(), what, "tracks");
         for tracks in tracks.chunks(TRACKS_AT_ONCE) {
             let read = |track: &usize| self.read(&self.dataset.tracks[*track], input);
-            let heard: Vec<Result<Heard>> = tracks.par_iter().map(read).collect();
-            for heard in heard {
-                match heard {
-                    Ok(heard) => hear(&heard)?,
+            let inputs: Vec<Result<TrackInput>> = tracks.par_iter().map(read).collect();
+            for input in inputs {
+                match input {
+                    Ok(input) => visit(&input)?,
                     // Left out when the run was trained, too.
                     Err(error) if error.is_about_input_file() => {}
                     Err(error) => return Err(error),
@@ -202,11 +204,11 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    fn read(&self, track: &Track, input: Input) -> Result<Heard> {
+    fn read(&self, track: &Track, input: Input) -> Result<TrackInput> {
         let (label, path) = (track.label, &track.path);
         let Some(extractor) = self.reader.extractor().filter(|_| input != Input::LogMel) else {
             let log_mels = self.reader.patches(path)?.values.into_dyn();
-            return Ok(Heard { label, log_mels, input: None });
+            return Ok(TrackInput { label, log_mels, input: None });
         };
         // Decoded once for both.
         let samples = self.reader.samples(path)?;
@@ -217,7 +219,7 @@ impl<'a> Trial<'a> {
             Array2::from_shape_vec((1, samples.len()), samples)
                 .map_err(|error| Error::audio(path, error))?
         };
-        Ok(Heard { label, log_mels, input: Some(input.into_dyn()) })
+        Ok(TrackInput { label, log_mels, input: Some(input.into_dyn()) })
     }
 }
 
@@ -280,34 +282,38 @@ impl Counts {
 struct Candidate {
     runtime: Runtime,
     session: Result<Box<dyn Session>>,
-    told: Counts,
+    correct: Counts,
     difference: f32,
 }
 
 impl Candidate {
-    fn open(runtime: Runtime, path: &Path) -> Self {
+    /// A runtime that cannot open the file is out, with its reason, unless it must run it.
+    fn open(runtime: Runtime, path: &Path) -> Result<Self> {
         let session = runtime::open(runtime, path, &runtime::Options::default());
-        Self { runtime, session, told: Counts::default(), difference: 0.0 }
+        let candidate = Self { runtime, session, correct: Counts::default(), difference: 0.0 };
+        match candidate.session {
+            Err(error) if !is_optional(runtime) => Err(error),
+            _ => Ok(candidate),
+        }
     }
 
     /// Runs it on a track. A runtime that fails is out, with its reason, unless it is ONNX
     /// Runtime and there, which must run every file.
-    fn hear(
+    fn score(
         &mut self,
         input: &ArrayD<f32>,
         label: usize,
         wanted: &Answer,
         path: &Path,
     ) -> Result<()> {
-        let optional = self.is_optional();
+        let optional = is_optional(self.runtime);
         let answer = match &mut self.session {
             Ok(session) => Answer::of(&mut **session, input, path),
-            Err(_) if optional => return Ok(()),
-            Err(error) => return Err(std::mem::replace(error, Error::Data(String::new()))),
+            Err(_) => return Ok(()),
         };
         match answer {
             Ok(given) => {
-                self.told.add(&given, |given| argmax(given) == Some(label));
+                self.correct.add(&given, |given| argmax(given) == Some(label));
                 let differences = given.track.iter().zip(&wanted.track).map(|(a, b)| (a - b).abs());
                 self.difference = differences.fold(self.difference, f32::max);
                 Ok(())
@@ -320,13 +326,9 @@ impl Candidate {
         }
     }
 
-    fn is_optional(&self) -> bool {
-        self.runtime == Runtime::Tract || self.runtime.version().is_none()
-    }
-
     fn checked(self, all: &Counts) -> Checked {
         let ran = self.session.is_ok();
-        let [accuracy, patch_accuracy] = self.told.of(all);
+        let [accuracy, patch_accuracy] = self.correct.of(all);
         Checked {
             runtime: self.runtime,
             accuracy: ran.then_some(accuracy),
@@ -335,6 +337,12 @@ impl Candidate {
             reason: self.session.err().map(|error| error.to_string()),
         }
     }
+}
+
+/// Whether a runtime may be without a variant. ONNX Runtime, where it is there, must run every
+/// file.
+fn is_optional(runtime: Runtime) -> bool {
+    runtime == Runtime::Tract || runtime.version().is_none()
 }
 
 /// The value below which a share of the others lies. Sorts them.
@@ -389,19 +397,19 @@ mod tests {
 
     #[test]
     fn a_variant_is_refused_where_it_falls_too_far() {
-        assert_eq!(validation([Some(0.84), None]).check(1.0), Ok(()));
-        assert_eq!(validation([Some(0.9), Some(0.85)]).check(0.0), Ok(()));
+        assert!(validation([Some(0.84), None]).check(1.0).is_ok());
+        assert!(validation([Some(0.9), Some(0.85)]).check(0.0).is_ok());
         for worse in [[Some(0.83), None], [Some(0.85), Some(0.83)]] {
-            let reason = validation(worse).check(1.0).unwrap_err();
-            assert!(reason.contains("2.0 points") && reason.contains("--max-drop"), "{reason}");
-            assert_eq!(validation(worse).check(2.0), Ok(()));
+            let reason = validation(worse).check(1.0).unwrap_err().to_string();
+            assert!(reason.contains("2.0 points") && reason.contains("`max-drop`"), "{reason}");
+            assert!(validation(worse).check(2.0).is_ok());
         }
         let mut of_patches = validation([Some(0.85), None]);
         of_patches.fp32_patch_accuracy = 0.613;
-        let reason = of_patches.check(1.0).unwrap_err();
+        let reason = of_patches.check(1.0).unwrap_err().to_string();
         assert!(reason.contains("1000 patches") && reason.contains("1.3 points"), "{reason}");
-        assert_eq!(of_patches.check(1.3), Ok(()));
-        let reason = validation([None, None]).check(100.0).unwrap_err();
+        assert!(of_patches.check(1.3).is_ok());
+        let reason = validation([None, None]).check(100.0).unwrap_err().to_string();
         assert!(reason.contains("no ort; no tract"), "{reason}");
     }
 
@@ -415,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn calibration_hears_the_whole_track() {
+    fn calibration_covers_the_whole_track() {
         let data: Vec<f32> = (0..40).map(|value| value as f32).collect();
         let track = ArrayD::from_shape_vec(&[20, 2, 1][..], data).unwrap();
         let some = spread(&track);

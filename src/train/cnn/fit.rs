@@ -232,7 +232,7 @@ impl CnnTask<'_> {
         let count = batch.count;
         let x = TensorData::new(batch.patches, [count, self.patch[0], mels]);
         let targets = TensorData::new(batch.targets, [count, self.classes]);
-        let kept = self.kept(count, self.cnn.features([self.patch[0], mels]), step);
+        let kept = self.dropout_mask(count, self.cnn.features([self.patch[0], mels]), step);
         let kept = Tensor::from_data(kept, &learning);
         let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
@@ -249,7 +249,7 @@ impl CnnTask<'_> {
 
     /// Which features of a batch's embeddings are kept at `step`, and by how much they are
     /// raised for it.
-    fn kept(&self, count: usize, features: usize, step: usize) -> TensorData {
+    fn dropout_mask(&self, count: usize, features: usize, step: usize) -> TensorData {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(step as u64);
         let raised = (1.0 / (1.0 - self.cnn.dropout)) as f32;

@@ -138,37 +138,69 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
 /// Runs or goes on with the search of `run`; its winner.
 ///
 /// # Errors
-/// [`Error::Interrupted`] on Ctrl-C, errors of the run's folder.
+/// [`Error::Interrupted`] on Ctrl-C, [`Error::InvalidInput`] if no architecture can be trained,
+/// errors of the run's folder.
 pub(super) fn run(training: &CnnTraining, run: &Run) -> Result<Trial> {
-    let config = &training.config;
     let mut board = match run.leaderboard()? {
         Some(board) => board,
-        None => begin(config, training.preprocessor.patch()),
+        None => begin(&training.config, training.preprocessor.patch()),
     };
     let epochs = board.plan.iter().map(|(count, epochs)| count * epochs).sum::<usize>();
     let bar = progress::begin(epochs, "search", "epochs");
     let (train, validation) = training.train_and_validation();
-    let rungs: Vec<usize> = board.plan.iter().map(|(_, epochs)| *epochs).collect();
-    for (rung, epochs) in rungs.into_iter().enumerate() {
-        let count = board.plan[rung].0;
-        let before = board.seconds;
-        let started = Instant::now();
-        let todo = board.due(rung, count);
-        let board_cell = Mutex::new(&mut board);
-        in_parallel(config.search.jobs, &todo, |trial| {
-            let score = evaluate(training, trial, epochs, &train, &validation, &bar)?;
-            let mut board = board_cell.lock().unwrap_or_else(PoisonError::into_inner);
-            board.trials[trial.number - 1].rungs.push(score);
-            board.seconds = before + started.elapsed().as_secs_f64();
-            save(&board, run)
-        })?;
+    let search = Search { training, run, train, validation, bar };
+    for rung in 0..board.plan.len() {
+        search.train_rung(&mut board, rung)?;
     }
-    drop(bar);
+    drop(search);
     let winner = winner(&board)?;
     board.winner = Some(winner.number);
     save(&board, run)?;
     tracing::info!("{}", board.table(10).trim_end());
     Ok(winner)
+}
+
+/// A search under way.
+struct Search<'a> {
+    training: &'a CnnTraining,
+    run: &'a Run,
+    train: Vec<Sample>,
+    validation: Vec<Sample>,
+    bar: Bar,
+}
+
+impl Search<'_> {
+    /// Trains what is left to do of a rung.
+    fn train_rung(&self, board: &mut Leaderboard, rung: usize) -> Result<()> {
+        let (count, epochs) = board.plan[rung];
+        let (before, started) = (board.seconds, Instant::now());
+        let todo = board.due(rung, count);
+        let board = Mutex::new(board);
+        in_parallel(self.training.config.search.jobs, &todo, |trial| {
+            let result = self.evaluate(trial, epochs)?;
+            let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+            board.trials[trial.number - 1].rungs.push(result);
+            board.seconds = before + started.elapsed().as_secs_f64();
+            save(&board, self.run)
+        })
+    }
+
+    /// Trains one architecture for so many epochs.
+    fn evaluate(&self, trial: &Trial, epochs: usize) -> Result<Rung> {
+        interrupt::check("the search so far is saved; go on with `resume`")?;
+        let started = Instant::now();
+        let config = trial.apply(&self.training.config);
+        let options = FitOptions { epochs, patience: None, ..config.fit };
+        let mut task = self.training.task(&trial.cnn, config.seed);
+        (task.options, task.augmentation, task.quiet) = (&options, &config.augmentation, true);
+        let mut watch = |_: &[_]| {
+            self.bar.advance(1);
+            Ok(())
+        };
+        let fitted = task.fit("search", &self.train, &self.validation, None, &mut watch);
+        let validation = outcome(fitted)?;
+        Ok(Rung { epochs, validation, seconds: started.elapsed().as_secs_f64() })
+    }
 }
 
 /// The board before anything is trained.
@@ -221,28 +253,6 @@ fn in_parallel<T: Sync>(
         };
         workers.into_iter().try_for_each(join)
     })
-}
-
-fn evaluate(
-    training: &CnnTraining,
-    trial: &Trial,
-    epochs: usize,
-    train: &[Sample],
-    validation: &[Sample],
-    bar: &Bar,
-) -> Result<Rung> {
-    interrupt::check("the search so far is saved; go on with `resume`")?;
-    let started = Instant::now();
-    let config = trial.apply(&training.config);
-    let options = FitOptions { epochs, patience: None, ..config.fit };
-    let mut task = training.task(&trial.cnn, training.config.seed);
-    (task.options, task.augmentation, task.quiet) = (&options, &config.augmentation, true);
-    let mut watch = |_: &[_]| {
-        bar.advance(1);
-        Ok(())
-    };
-    let validation = outcome(task.fit("search", train, validation, None, &mut watch))?;
-    Ok(Rung { epochs, validation, seconds: started.elapsed().as_secs_f64() })
 }
 
 /// The score of a fit, none if it diverged: then this architecture is out. Any other error

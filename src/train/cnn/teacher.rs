@@ -23,7 +23,7 @@ const BATCH: usize = 32;
 ///
 /// # Errors
 /// [`Error::Mismatch`] if the run has other genres, or has learned from tracks of the test
-/// part, which would reach the pupil through it; errors of the run and its data.
+/// part, which would reach the student through it; errors of the run and its data.
 pub(super) fn teacher_probabilities(
     folder: &Path,
     split: &Split,
