@@ -1,5 +1,6 @@
 //! What every runtime offers: a model as a session, on a device, with so many threads.
 
+#[cfg(any(feature = "ort", feature = "tract"))]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
