@@ -3,11 +3,14 @@
 //! Colours are Okabe and Ito's, which colour-blind readers tell apart; shape or dash says
 //! the same once more, so that every chart can be read in black and white.
 
+mod axes;
 mod curves;
+mod marks;
 mod style;
 
+pub(crate) use axes::{as_percent, log_ticks, share_range};
 pub(crate) use curves::curves;
+pub(crate) use marks::{Mark, Shape, mark};
 pub(crate) use style::{
-    Area, BLUE, CAPTION, Drawn, FONT, GREEN, GREY, Mark, SMALL, VERMILION, as_percent, log_ticks,
-    polygon, svg,
+    Area, BLUE, CAPTION, DARK_BLUE, Drawn, FONT, GREEN, GREY, LIGHT_GREY, SMALL, VERMILION, svg,
 };
