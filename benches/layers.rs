@@ -10,7 +10,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use genre_transfer::model::layers::{Geometry, convolve, halve, normalize};
+use genre_transfer::model::layers::{Geometry, convolve, max_pool_2x2, normalize};
 
 const BATCH: usize = 16;
 
@@ -41,7 +41,7 @@ fn layers(criterion: &mut Criterion) {
         time("convolution, burn's", &|| conv2d(x.clone(), weight.clone(), None, options()));
         time("normalization and ReLU, ours", &|| normalize(&norm, map.clone(), true));
         time("normalization and ReLU, burn's", &|| relu(norm.forward(map.clone())));
-        time("pooling, ours", &|| halve(map.clone()));
+        time("pooling, ours", &|| max_pool_2x2(map.clone()));
         time("pooling, burn's", &|| pool.forward(map.clone()));
         group.finish();
     }

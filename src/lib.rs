@@ -27,7 +27,6 @@ pub mod interrupt;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
-#[cfg(feature = "tract")]
 pub mod onnx;
 pub mod progress;
 pub mod report;

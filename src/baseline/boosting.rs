@@ -13,21 +13,19 @@ use smartcore::tree::decision_tree_regressor::{
     DecisionTreeRegressor, DecisionTreeRegressorParameters,
 };
 
-use super::classifier::Classifier;
-use super::graph::Graph;
-use super::logistic::softmax;
-use super::samples::Samples;
-use super::samples::failed;
-use super::tree::{Ensemble, Grown, Node, Tree};
+use super::fitted::{FittedModel, softmax};
+use super::graph::{Graph, Scores};
+use super::samples::{Samples, failed};
+use super::tree::{Ensemble, Node, SmartcoreTree, Tree, read_smartcore};
 use crate::error::Result;
 
 /// Trees whose sums are logits.
 pub(super) struct Boosting(Ensemble);
 
-/// smartcore's regression tree, as it shows itself to serde.
+/// smartcore's regression tree, as it is serialized.
 #[derive(Deserialize)]
-struct GrownTree {
-    tree_regressor: Grown,
+struct SmartcoreRegressor {
+    tree_regressor: SmartcoreTree,
 }
 
 /// Fits `rounds` trees a class, of `depth` splits from root to leaf.
@@ -93,8 +91,9 @@ fn step(
     // smartcore counts levels of nodes.
     let levels = u16::try_from(depth + 1).unwrap_or(u16::MAX);
     let parameters = DecisionTreeRegressorParameters::default().with_max_depth(levels);
-    let grown = DecisionTreeRegressor::fit(&matrix, &residuals, parameters).map_err(failed)?;
-    let mut tree = Grown::read::<GrownTree>(&grown)?.tree_regressor.tree(|_| (class, 0.0));
+    let fitted = DecisionTreeRegressor::fit(&matrix, &residuals, parameters).map_err(failed)?;
+    let SmartcoreRegressor { tree_regressor } = read_smartcore(&fitted)?;
+    let mut tree = tree_regressor.tree(|_| (class, 0.0));
     for node in &mut tree.0 {
         if let Node::Split { feature, .. } = node {
             *feature = order[*feature];
@@ -117,7 +116,7 @@ fn step(
     Ok(tree)
 }
 
-impl Classifier for Boosting {
+impl FittedModel for Boosting {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let rows = rows.chunks_exact(self.0.features);
         rows.flat_map(|row| softmax(&self.0.scores(row))).collect()
@@ -129,7 +128,7 @@ impl Classifier for Boosting {
 
     fn graph(&self) -> Graph {
         let mut graph = Graph::new(self.0.features, self.0.base.len());
-        graph.trees(&self.0, true);
+        graph.trees(&self.0, Scores::Logits);
         graph
     }
 }

@@ -1,14 +1,16 @@
-//! What `baseline` is told to do: command-line options, saved with every run.
+//! The options of `baseline`, saved with every run.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::run::{BaselineModel, Run};
+use crate::run::BaselineModel;
 use crate::train::config::{SPLITS, absolute, name_or_absolute};
+
+/// What `features` says for Kaggle's tables: the seconds that their rows are computed from.
+const KAGGLE_SECONDS: [&str; 2] = ["30", "3"];
 
 /// Everything a baseline depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,46 +43,38 @@ pub struct Config {
     pub quick: bool,
 }
 
-/// Where runs go.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// The folder for runs.
-    pub runs: PathBuf,
-    /// How run folders begin, `NAME-svm`; by default from table and split.
-    pub name: Option<String>,
-    /// Whether to replace runs of that name.
-    pub force: bool,
-}
-
 impl Config {
     /// Checks every value before any work is done.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the option and the value.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |text: String| Err(Error::Config(text));
+    /// [`Error::OutOfRange`] and [`Error::InvalidInput`] naming the option and the value.
+    pub(super) fn check(&self) -> Result<()> {
         for name in &self.model {
             if name != "all" && BaselineModel::ALL.iter().all(|kind| kind.name() != name) {
                 let names = BaselineModel::ALL.map(BaselineModel::name).join(", ");
-                return wrong(format!("--model {name}: choose of {names}, or all"));
+                return Err(Error::out_of_range(
+                    "model",
+                    name,
+                    format!("choose of {names}, or all"),
+                ));
             }
         }
         if !(self.test_fraction > 0.0 && self.test_fraction < 1.0) {
             let share = self.test_fraction;
-            return wrong(format!("--test-fraction {share}: give a share between 0 and 1"));
+            let expected = "give a share between 0 and 1";
+            return Err(Error::out_of_range("test-fraction", share, expected));
         }
         if self.leaky && self.split != "stratified" {
-            return wrong(format!(
-                "--leaky splits windows at random; it cannot follow --split {}",
+            return Err(Error::InvalidInput(format!(
+                "`leaky` splits windows at random; it cannot follow `split` {}",
                 self.split
-            ));
+            )));
         }
         Ok(())
     }
 
     /// The models, each once.
-    #[must_use]
-    pub fn kinds(&self) -> Vec<BaselineModel> {
+    pub(super) fn models(&self) -> Vec<BaselineModel> {
         let named = |kind: &BaselineModel| {
             self.model.iter().any(|name| name == "all" || name == kind.name())
         };
@@ -90,80 +84,52 @@ impl Config {
     /// The table's file.
     ///
     /// # Errors
-    /// [`Error::Data`] if it is not there, saying what to do.
-    pub fn table(&self) -> Result<PathBuf> {
+    /// [`Error::NotFound`] if it is not there, saying what to do.
+    pub(super) fn table(&self) -> Result<PathBuf> {
         let folder = self.data_folder();
-        let path = match self.features.as_str() {
-            seconds @ ("30" | "3") => folder.join(format!("features_{seconds}_sec.csv")),
-            file => PathBuf::from(file),
+        let path = match self.kaggle_seconds() {
+            Some(seconds) => folder.join(format!("features_{seconds}_sec.csv")),
+            None => PathBuf::from(&self.features),
         };
         if path.is_file() {
             Ok(path)
         } else {
-            Err(Error::Data(format!(
-                "{}: no such file; give --data a folder with Kaggle's tables, or --features a CSV \
-                 file such as extract-features writes",
-                path.display()
-            )))
+            Err(Error::not_found(
+                path,
+                "no such file; give `data` a folder with Kaggle's tables, or `features` a CSV file \
+                 such as extract-features writes",
+            ))
         }
     }
 
-    /// The same options with absolute paths, so that the run's table is found from any folder.
-    #[must_use]
-    pub fn absolute(&self) -> Self {
+    /// These options with absolute paths, so that the run's table is found from any folder.
+    pub(super) fn absolute(&self) -> Self {
         Self {
             data: Some(absolute(self.data_folder())),
-            features: name_or_absolute(&self.features, &["30", "3"]),
+            features: name_or_absolute(&self.features, &KAGGLE_SECONDS),
             split: name_or_absolute(&self.split, &SPLITS),
             ..self.clone()
         }
     }
 
     /// The folder of the collection.
-    #[must_use]
-    pub fn data_folder(&self) -> &Path {
+    pub(super) fn data_folder(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new("data/gtzan"))
     }
 
     /// A short name of the table: `30s`, `3s` or the file's stem.
-    #[must_use]
-    pub fn features_name(&self) -> String {
-        match self.features.as_str() {
-            seconds @ ("30" | "3") => format!("{seconds}s"),
-            file => {
-                let stem = Path::new(file).file_stem().unwrap_or_default();
+    pub(super) fn features_name(&self) -> String {
+        match self.kaggle_seconds() {
+            Some(seconds) => format!("{seconds}s"),
+            None => {
+                let stem = Path::new(&self.features).file_stem().unwrap_or_default();
                 stem.to_string_lossy().into_owned()
             }
         }
     }
-}
 
-impl Destination {
-    /// A folder for every model, and whether to replace what is there.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if one is taken and is not to be replaced.
-    pub(super) fn folders(
-        &self,
-        kinds: &[BaselineModel],
-        problem: &Problem,
-    ) -> Result<Vec<(PathBuf, bool)>> {
-        let one = |kind: &BaselineModel| {
-            let Some(name) = &self.name else {
-                let stem = format!("{kind}-{}", problem.name);
-                return Ok((Run::free_folder(&self.runs, &stem), false));
-            };
-            let folder = self.runs.join(format!("{name}-{kind}"));
-            // Only a run is ever replaced.
-            if folder.exists() && !(self.force && Run::at(&folder).is_run()) {
-                Err(Error::Config(format!(
-                    "{}: already there; choose another --name, or --force to replace a run",
-                    folder.display()
-                )))
-            } else {
-                Ok((folder, self.force))
-            }
-        };
-        kinds.iter().map(one).collect()
+    /// The seconds of a row, if `features` names one of Kaggle's tables by them.
+    fn kaggle_seconds(&self) -> Option<&str> {
+        Some(&*self.features).filter(|name| KAGGLE_SECONDS.contains(name))
     }
 }

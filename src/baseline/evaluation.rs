@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::classifier::Classifier;
+use super::fitted::FittedModel;
 use super::problem::Problem;
 use crate::dataset::FeatureTable;
 use crate::metrics::{argmax, evaluate, mean_probabilities};
@@ -29,7 +29,7 @@ pub(crate) fn values(table: &FeatureTable, rows: &[usize]) -> Vec<f32> {
 
 /// How `model` does on the test part, by song and by row.
 pub(super) fn test(
-    model: &dyn Classifier,
+    model: &dyn FittedModel,
     problem: &Problem,
     seed: u64,
 ) -> (PartMetrics, Vec<Prediction>) {

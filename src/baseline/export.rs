@@ -6,8 +6,8 @@ use std::path::Path;
 use ndarray::{Array2, s};
 use serde_json::json;
 
-use super::classifier::Classifier;
 use super::evaluation::values;
+use super::fitted::FittedModel;
 use super::graph::OPSET;
 use super::problem::Problem;
 use crate::error::{Error, Result};
@@ -26,10 +26,10 @@ const PROBES: usize = 64;
 /// (where it has the operators), and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Onnx`] if a runtime differs by more than [`Classifier::tolerance`], [`Error::Runtime`] if
+/// [`Error::Onnx`] if a runtime differs by more than [`FittedModel::tolerance`], [`Error::Runtime`] if
 /// ort is installed and cannot run the file. Nothing is left behind then.
 pub(super) fn export(
-    model: &dyn Classifier,
+    model: &dyn FittedModel,
     problem: &Problem,
     metrics: &BaselineMetrics,
     destination: &Path,
@@ -93,14 +93,14 @@ struct Probe {
 
 impl Probe {
     /// Test rows whose answer does not hang on the last digit.
-    fn of(model: &dyn Classifier, problem: &Problem) -> Result<Self> {
+    fn of(model: &dyn FittedModel, problem: &Problem) -> Result<Self> {
         let features = descriptors::COUNT;
         let all = values(&problem.table, &problem.test_rows);
         let decided = all.chunks_exact(features).filter(|row| model.is_decided(row));
         let rows: Vec<f32> = decided.take(PROBES).flatten().copied().collect();
         let wanted = model.probabilities(&rows);
         let rows = Array2::from_shape_vec((rows.len() / features, features), rows)
-            .map_err(|e| Error::Data(e.to_string()))?;
+            .map_err(|error| Error::Fit(error.into()))?;
         Ok(Self { rows, wanted })
     }
 

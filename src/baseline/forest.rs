@@ -8,20 +8,19 @@ use smartcore::ensemble::random_forest_classifier::{
     RandomForestClassifier, RandomForestClassifierParameters,
 };
 
-use super::classifier::Classifier;
-use super::graph::Graph;
-use super::samples::Samples;
-use super::samples::failed;
-use super::tree::{Ensemble, Grown, Tree};
+use super::fitted::FittedModel;
+use super::graph::{Graph, Scores};
+use super::samples::{Samples, failed};
+use super::tree::{Ensemble, SmartcoreTree, Tree, read_smartcore};
 use crate::error::Result;
 
 /// A forest; each tree has one vote.
 pub(super) struct Forest(Ensemble);
 
-/// smartcore's forest, as it shows itself to serde.
+/// smartcore's forest, as it is serialized.
 #[derive(Deserialize)]
-struct GrownForest {
-    trees: Vec<Grown>,
+struct SmartcoreForest {
+    trees: Vec<SmartcoreTree>,
 }
 
 /// Grows `count` trees, each on rows drawn with replacement and with a seed of its own,
@@ -45,8 +44,8 @@ pub(super) fn fit(
             .with_m(features_per_split.min(samples.features))
             .with_seed(*seed);
         let forest = RandomForestClassifier::fit(&matrix, &labels, parameters).map_err(failed)?;
-        let grown: GrownForest = Grown::read(&forest)?;
-        let tree = grown.trees.first().ok_or_else(|| failed("it grew no tree"))?;
+        let SmartcoreForest { trees } = read_smartcore(&forest)?;
+        let tree = trees.first().ok_or_else(|| failed("it grew no tree"))?;
         // An output is an index into the classes that there are.
         let class = |output: f64| present.get(output as usize).map_or(0, |&c| c as usize);
         Ok(tree.tree(|output| (class(output), 1.0 / count as f32)))
@@ -56,7 +55,7 @@ pub(super) fn fit(
     Ok(Forest(Ensemble { features: samples.features, base, trees }))
 }
 
-impl Classifier for Forest {
+impl FittedModel for Forest {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let rows = rows.chunks_exact(self.0.features);
         rows.flat_map(|row| self.0.scores(row)).map(|score| score as f32).collect()
@@ -68,7 +67,7 @@ impl Classifier for Forest {
 
     fn graph(&self) -> Graph {
         let mut graph = Graph::new(self.0.features, self.0.base.len());
-        graph.trees(&self.0, false);
+        graph.trees(&self.0, Scores::Probabilities);
         graph
     }
 }

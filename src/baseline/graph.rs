@@ -22,9 +22,18 @@ const IR_VERSION: i64 = 7;
 /// The operators of classical models.
 const ML: &str = "ai.onnx.ml";
 
+/// What the scores of trees are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scores {
+    /// Sums that a softmax makes probabilities of.
+    Logits,
+    /// Probabilities.
+    Probabilities,
+}
+
 /// A graph that is being written.
 #[derive(Debug)]
-pub struct Graph {
+pub(super) struct Graph {
     features: usize,
     classes: usize,
     nodes: Vec<NodeProto>,
@@ -110,12 +119,12 @@ impl Graph {
         self.push(node("ReduceMean", &[&votes], PROBABILITIES, attributes));
     }
 
-    /// Trees on the raw features; their scores are logits if `softmax`, else probabilities.
+    /// Trees on the raw features.
     ///
     /// ONNX Runtime takes two classes for one score and its complement, and base values
     /// along with it. Therefore a third class without trees stands beside two, until the
     /// scores are there, and base values are added by an operator of their own.
-    pub(super) fn trees(&mut self, ensemble: &Ensemble, softmax: bool) {
+    pub(super) fn trees(&mut self, ensemble: &Ensemble, meaning: Scores) {
         let attributes = attributes(ensemble, self.classes.max(3));
         let mut trees = node("TreeEnsembleClassifier", &[FEATURES], "trees", attributes);
         trees.domain = ML.to_owned();
@@ -126,12 +135,15 @@ impl Graph {
             let columns = node("Gather", &[&scores, "classes"], "scores", vec![int("axis", 1)]);
             scores = self.push(columns);
         }
-        if softmax {
-            self.weight("base", &[1, self.classes], &ensemble.base);
-            let logits = self.push(node("Add", &[&scores, "base"], "logits", vec![]));
-            self.softmax(&logits);
-        } else {
-            self.push(node("Identity", &[&scores], PROBABILITIES, vec![]));
+        match meaning {
+            Scores::Logits => {
+                self.weight("base", &[1, self.classes], &ensemble.base);
+                let logits = self.push(node("Add", &[&scores, "base"], "logits", vec![]));
+                self.softmax(&logits);
+            }
+            Scores::Probabilities => {
+                self.push(node("Identity", &[&scores], PROBABILITIES, vec![]));
+            }
         }
     }
 

@@ -3,10 +3,9 @@
 use smartcore::algorithm::neighbour::linear_search::LinearKNNSearch;
 use smartcore::metrics::distance::euclidian::Euclidian;
 
-use super::classifier::Classifier;
+use super::fitted::FittedModel;
 use super::graph::Graph;
-use super::samples::Samples;
-use super::samples::failed;
+use super::samples::{Samples, failed};
 use crate::error::Result;
 use crate::model::Standardization;
 
@@ -48,7 +47,7 @@ impl Knn {
     }
 }
 
-impl Classifier for Knn {
+impl FittedModel for Knn {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let vote = |row| {
             let mut votes = vec![0f32; self.samples.classes];

@@ -3,10 +3,9 @@
 use smartcore::linalg::basic::arrays::Array;
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
-use super::classifier::Classifier;
+use super::fitted::{FittedModel, softmax};
 use super::graph::Graph;
-use super::samples::Samples;
-use super::samples::failed;
+use super::samples::{Samples, failed};
 use crate::error::Result;
 
 /// One layer of weights for raw features.
@@ -45,15 +44,7 @@ pub(super) fn fit(samples: &Samples, c: f64) -> Result<Logistic> {
     Ok(Logistic { features, classes, weights, bias })
 }
 
-/// Probabilities from logits.
-pub(super) fn softmax(logits: &[f64]) -> Vec<f32> {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| (power / sum) as f32).collect()
-}
-
-impl Classifier for Logistic {
+impl FittedModel for Logistic {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let one = |row: &[f32]| {
             let mut logits = self.bias.clone();

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::classifier::Classifier;
+use super::fitted::FittedModel;
 use super::graph::Graph;
 use super::samples::Samples;
 use crate::error::Result;
@@ -80,7 +80,7 @@ fn fitted(
     fit_head("mlp", spec, &train, &held_out, &options, seed, &Device::flex(), &mut vec![])
 }
 
-impl Classifier for Mlp {
+impl FittedModel for Mlp {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let shape = [rows.len() / self.0.features(), self.0.features()];
         let rows = Tensor::from_data(TensorData::new(rows.to_vec(), shape), &Device::flex());

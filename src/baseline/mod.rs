@@ -6,10 +6,10 @@
 //! the part to train on, and leaves a run folder for every model.
 
 mod boosting;
-mod classifier;
 mod config;
 mod evaluation;
 mod export;
+mod fitted;
 mod forest;
 mod graph;
 mod knn;
@@ -17,6 +17,7 @@ mod logistic;
 mod mlp;
 mod problem;
 mod run;
+mod run_folders;
 mod samples;
 mod search;
 mod settings;
@@ -24,11 +25,8 @@ mod svm;
 mod train;
 mod tree;
 
-pub use classifier::Classifier;
-pub use config::{Config, Destination};
+pub use config::Config;
 pub(crate) use evaluation::values;
-pub use problem::{Fold, Problem};
 pub use run::BaselineRun;
-pub use samples::Samples;
-pub use search::{Found, search};
+pub use run_folders::RunFolders;
 pub use train::train;

@@ -8,6 +8,7 @@ use super::samples::Samples;
 use crate::dataset::{Dataset, FeatureTable, Method, Split};
 use crate::error::{Error, Result};
 use crate::features::descriptors;
+use crate::train::config::SPLITS;
 
 /// Folds of the cross-validation, where there are songs enough.
 const FOLDS: usize = 5;
@@ -18,7 +19,7 @@ const VALIDATION: f64 = 0.2;
 
 /// Rows to fit on and rows to judge the fit by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fold {
+pub(super) struct FoldRows {
     /// Rows to fit on.
     pub train: Vec<usize>,
     /// The other rows.
@@ -27,7 +28,7 @@ pub struct Fold {
 
 /// A table of features, split, with the folds of the part to train on.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The table.
     pub table: FeatureTable,
     /// What was split: songs, or windows for the leaky split.
@@ -35,11 +36,11 @@ pub struct Problem {
     /// How.
     pub split: Split,
     /// Rows to train on: those of the split's training and validation parts.
-    pub train: Samples,
+    pub(super) train: Samples,
     /// Rows to test on, as indices into the table.
     pub test_rows: Vec<usize>,
     /// Folds of `train`, none of which parts a unit.
-    pub folds: Vec<Fold>,
+    pub(super) folds: Vec<FoldRows>,
     /// Rows of songs that the split does not list.
     pub skipped_rows: usize,
     /// A short name of table and split, for run folders: `30s`, `3s-leaky`.
@@ -50,17 +51,19 @@ impl Problem {
     /// Reads the table and splits it.
     ///
     /// # Errors
-    /// Errors of the table and the split; [`Error::Data`] if there are too few songs.
-    pub fn read(config: &Config) -> Result<Self> {
-        let given = match config.split.as_str() {
-            "stratified" | "fault-filtered" => None,
-            file => Some(Split::load(Path::new(file))?),
+    /// Errors of the table and the split; [`Error::InvalidInput`] if there is nothing to leak,
+    /// [`Error::TooFew`] if there are too few songs.
+    pub(super) fn read(config: &Config) -> Result<Self> {
+        let given = if SPLITS.contains(&&*config.split) {
+            None
+        } else {
+            Some(Split::load(Path::new(&config.split))?)
         };
         let genres = given.as_ref().map(|split| split.genres.as_slice());
         let table = FeatureTable::read(&config.table()?, genres)?;
         if config.leaky && !table.windows {
-            return Err(Error::Config(format!(
-                "--leaky: {} has a row a song, and so nothing to leak; take --features 3",
+            return Err(Error::InvalidInput(format!(
+                "`leaky`: {} has a row a song, and so nothing to leak; take `features` 3",
                 table.path.display()
             )));
         }
@@ -107,14 +110,12 @@ impl Problem {
     }
 
     /// Whether windows of one song are on both sides.
-    #[must_use]
     pub fn is_leaky(&self) -> bool {
         self.split.method == Method::LeakyWindows
     }
 
     /// What a row is called: a song or a window.
-    #[must_use]
-    pub fn row_name(&self) -> &'static str {
+    fn row_name(&self) -> &'static str {
         if self.table.windows { "windows" } else { "songs" }
     }
 
@@ -157,7 +158,7 @@ fn make_split(config: &Config, table: &FeatureTable) -> Result<Split> {
 }
 
 /// Stratified folds of the units in `train`.
-fn folds(train: &Samples, units: &Dataset, seed: u64) -> Result<Vec<Fold>> {
+fn folds(train: &Samples, units: &Dataset, seed: u64) -> Result<Vec<FoldRows>> {
     let present: HashSet<usize> = train.units.iter().copied().collect();
     let tracks = units.tracks.iter().enumerate();
     let mut part = Dataset { tracks: vec![], ..units.clone() };
@@ -168,7 +169,7 @@ fn folds(train: &Samples, units: &Dataset, seed: u64) -> Result<Vec<Fold>> {
     };
     let fewest = (0..part.genres.len()).map(different).min().unwrap_or(0);
     if fewest < 2 {
-        return Err(Error::Data(format!(
+        return Err(Error::TooFew(format!(
             "{}: a genre has {fewest} song(s) to train on; cross-validation needs 2, so give each \
              genre at least 3 songs",
             units.root.display()
@@ -181,7 +182,7 @@ fn folds(train: &Samples, units: &Dataset, seed: u64) -> Result<Vec<Fold>> {
             split.test.iter().filter_map(|id| place.get(id.as_str()).copied()).collect();
         let (held_out, train) =
             (0..train.units.len()).partition(|&row| held_out.contains(&train.units[row]));
-        Fold { train, held_out }
+        FoldRows { train, held_out }
     };
     let splits = Split::folds(&part, FOLDS.min(fewest), seed, VALIDATION)?;
     Ok(splits.into_iter().map(fold).collect())

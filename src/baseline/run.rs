@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::problem::Problem;
+use super::run_folders::{Existing, Target};
 use super::search::Found;
 use super::{evaluation, export};
 use crate::dataset::FeatureTable;
@@ -60,7 +61,7 @@ impl BaselineRun {
     ///
     /// # Errors
     /// Errors of the run's files and of the table.
-    pub fn problem(&self) -> Result<Problem> {
+    pub(crate) fn problem(&self) -> Result<Problem> {
         let run = Run::at(&self.folder);
         let config: Config = run.options_of("baseline", "features")?;
         let split = run.split()?;
@@ -75,7 +76,7 @@ pub(super) fn write(
     problem: &Problem,
     found: &Found,
     seconds: f64,
-    (folder, force): &(PathBuf, bool),
+    Target { folder, existing }: &Target,
 ) -> Result<BaselineRun> {
     let kind = found.kind;
     let (test, predictions) = evaluation::test(&*found.model, problem, config.seed);
@@ -116,7 +117,7 @@ pub(super) fn write(
     run.save_options(&config)?;
     run.save_split(&problem.split)?;
     run.save_results(&metrics, &predictions)?;
-    if *force && folder.exists() {
+    if *existing == Existing::Replace && folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::io(folder))?;
     }
     fs::rename(part.path(), folder).map_err(Error::io(folder))?;

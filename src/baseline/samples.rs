@@ -2,12 +2,12 @@
 
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::model::Standardization;
 
 /// Rows of features, each with its genre and the song (or other unit) it belongs to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Samples {
+pub(super) struct Samples {
     /// `[rows, features]`, row by row.
     pub values: Vec<f32>,
     /// The genre of each row.
@@ -30,13 +30,11 @@ impl Samples {
     ///
     /// # Panics
     /// If there is none.
-    #[must_use]
     pub fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.features..][..self.features]
     }
 
     /// The rows at `indices`, in that order.
-    #[must_use]
     pub fn select(&self, indices: &[usize]) -> Self {
         Self {
             values: indices.iter().flat_map(|&index| self.row(index)).copied().collect(),
@@ -47,13 +45,11 @@ impl Samples {
     }
 
     /// The statistics to standardize these and other rows with.
-    #[must_use]
     pub fn standardization(&self) -> Standardization {
         Standardization::of(self.rows(), self.features)
     }
 
     /// The rows standardized.
-    #[must_use]
     pub fn standardized(mut self, standardization: &Standardization) -> Self {
         self.values.chunks_exact_mut(self.features).for_each(|row| standardization.apply(row));
         self
@@ -66,7 +62,7 @@ impl Samples {
     }
 }
 
-/// What the library that fits a model says.
-pub(super) fn failed(reason: impl std::fmt::Display) -> Error {
-    Error::Data(format!("the model cannot be fitted: {reason}"))
+/// The error that a model cannot be fitted, with what the library that fits it says.
+pub(super) fn failed(cause: impl Into<Cause>) -> Error {
+    Error::Fit(cause.into())
 }

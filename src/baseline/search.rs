@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::classifier::Classifier;
+use super::config::Config;
 use super::evaluation::by_group;
-use super::problem::{Fold, Problem};
+use super::fitted::FittedModel;
+use super::problem::{FoldRows, Problem};
 use super::samples::Samples;
 use crate::error::Result;
 use crate::interrupt;
@@ -14,7 +15,7 @@ use crate::progress::Bar;
 use crate::run::{BaselineModel, Candidate, Settings};
 
 /// The chosen hyper-parameters and the model fitted with them on all rows to train on.
-pub struct Found {
+pub(super) struct Found {
     /// The kind of model.
     pub kind: BaselineModel,
     /// The hyper-parameters.
@@ -22,49 +23,56 @@ pub struct Found {
     /// All that were tried.
     pub candidates: Vec<Candidate>,
     /// The model.
-    pub model: Box<dyn Classifier>,
+    pub model: Box<dyn FittedModel>,
 }
 
 /// Tries every hyper-parameter of `kind` on the problem's folds, and fits the best, of
-/// equals the first, to all of its rows. If `quick`, takes the defaults; only the epochs
-/// of a perceptron still need the folds.
+/// equals the first, to all of its rows. If the config says `quick`, takes the defaults; only
+/// the epochs of a perceptron still need the folds.
 ///
 /// # Errors
 /// Errors of the fits; [`crate::Error::Interrupted`] on Ctrl-C.
-pub fn search(kind: BaselineModel, problem: &Problem, seed: u64, quick: bool) -> Result<Found> {
+pub(super) fn search(kind: BaselineModel, problem: &Problem, config: &Config) -> Result<Found> {
     let mut grid = kind.grid();
     // No grid is empty.
     let default = grid[0];
-    if quick {
+    if config.quick {
         grid.truncate(usize::from(kind == BaselineModel::Mlp));
     }
     let bar = progress::begin(grid.len() * problem.folds.len(), kind.name(), "fits");
     let candidates = grid
         .iter()
-        .map(|settings| try_out(settings, problem, seed, &bar))
+        .map(|settings| cross_validate(settings, problem, config.seed, &bar))
         .collect::<Result<Vec<Candidate>>>()?;
     drop(bar);
     let better = |a: Candidate, b: Candidate| if b.accuracy > a.accuracy { b } else { a };
     let best = candidates.iter().copied().reduce(better);
     let settings = best.map_or(default, |best| best.settings);
     check()?;
-    let model = settings.fit(&problem.train, &problem.folds, seed)?;
+    let model = settings.fit(&problem.train, &problem.folds, config.seed)?;
     Ok(Found { kind, settings, candidates, model })
 }
 
+/// Stops here if the user has asked to.
 fn check() -> Result<()> {
     interrupt::check("a model is fitted in seconds; run it again")
 }
 
-fn try_out(settings: &Settings, problem: &Problem, seed: u64, bar: &Bar) -> Result<Candidate> {
-    let one = |fold: &Fold| {
+/// How often `settings` are right on the songs of each fold that the model was not fitted to.
+fn cross_validate(
+    settings: &Settings,
+    problem: &Problem,
+    seed: u64,
+    bar: &Bar,
+) -> Result<Candidate> {
+    let one = |fold: &FoldRows| {
         check()?;
         let held_out = problem.train.select(&fold.held_out);
         let (model, completed) =
             settings.fit_fold(&problem.train.select(&fold.train), &held_out, seed)?;
-        let right = right(&*model, &held_out);
+        let correct = count_correct(&*model, &held_out);
         bar.advance(1);
-        Ok((completed, right))
+        Ok((completed, correct))
     };
     let tried: Vec<(Settings, (usize, usize))> = if settings.is_parallel() {
         problem.folds.iter().map(one).collect::<Result<_>>()?
@@ -73,23 +81,26 @@ fn try_out(settings: &Settings, problem: &Problem, seed: u64, bar: &Bar) -> Resu
     };
     let [right, units] =
         tried.iter().fold([0, 0], |sum, (_, (right, units))| [sum[0] + right, sum[1] + units]);
-    let settings = completed(settings, tried.iter().map(|(settings, _)| settings));
+    let settings = with_mean_epochs(settings, tried.iter().map(|(settings, _)| settings));
     Ok(Candidate { settings, accuracy: right as f64 / units.max(1) as f64 })
 }
 
 /// Of the held-out songs, how many the model gets right, and how many they are.
-fn right(model: &dyn Classifier, held_out: &Samples) -> (usize, usize) {
+fn count_correct(model: &dyn FittedModel, held_out: &Samples) -> (usize, usize) {
     let probabilities = model.probabilities(&held_out.values);
     let units = by_group(&probabilities, &held_out.units, held_out.classes);
     let label = |unit: usize| held_out.units.iter().position(|&u| u == unit);
-    let is_right = |(unit, mean): &&(usize, Vec<f32>)| {
+    let is_correct = |(unit, mean): &&(usize, Vec<f32>)| {
         label(*unit).is_some_and(|row| Some(held_out.labels[row]) == argmax(mean))
     };
-    (units.iter().filter(is_right).count(), units.len())
+    (units.iter().filter(is_correct).count(), units.len())
 }
 
-/// The epochs that early stopping found, on average over the folds.
-fn completed<'a>(settings: &Settings, found: impl Iterator<Item = &'a Settings>) -> Settings {
+/// `settings` with the epochs that early stopping found, on average over the folds.
+fn with_mean_epochs<'a>(
+    settings: &Settings,
+    found: impl Iterator<Item = &'a Settings>,
+) -> Settings {
     let Settings::Mlp { hidden, weight_decay, .. } = *settings else { return *settings };
     let epochs: Vec<usize> = found
         .filter_map(|settings| match settings {

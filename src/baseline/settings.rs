@@ -1,7 +1,7 @@
-//! The models and their hyper-parameters.
+//! The models' hyper-parameters: which are tried, and how a model is fitted with them.
 
-use super::classifier::Classifier;
-use super::problem::Fold;
+use super::fitted::FittedModel;
+use super::problem::FoldRows;
 use super::samples::Samples;
 use super::{boosting, forest, knn, logistic, mlp, svm};
 use crate::error::Result;
@@ -9,8 +9,7 @@ use crate::run::{BaselineModel, Settings};
 
 impl BaselineModel {
     /// The hyper-parameters to choose from; the first are the defaults.
-    #[must_use]
-    pub fn grid(self) -> Vec<Settings> {
+    pub(super) fn grid(self) -> Vec<Settings> {
         match self {
             Self::Knn => [5, 1, 3, 7, 9, 13].map(|neighbors| Settings::Knn { neighbors }).into(),
             Self::Logistic => [1.0, 0.1, 10.0].map(|c| Settings::Logistic { c }).into(),
@@ -41,8 +40,13 @@ impl Settings {
     /// has not seen.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] if the library cannot fit the model to these rows.
-    pub fn fit(&self, samples: &Samples, folds: &[Fold], seed: u64) -> Result<Box<dyn Classifier>> {
+    /// [`Error::Fit`](crate::Error::Fit) if the library cannot fit the model to these rows.
+    pub(super) fn fit(
+        &self,
+        samples: &Samples,
+        folds: &[FoldRows],
+        seed: u64,
+    ) -> Result<Box<dyn FittedModel>> {
         Ok(match *self {
             Self::Svm { c, gamma } => Box::new(svm::fit_calibrated(samples, folds, c, gamma)?),
             Self::Mlp { hidden, weight_decay, epochs } => {
@@ -58,14 +62,14 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::fit`].
-    pub fn fit_fold(
+    pub(super) fn fit_fold(
         &self,
         train: &Samples,
         held_out: &Samples,
         seed: u64,
-    ) -> Result<(Box<dyn Classifier>, Self)> {
+    ) -> Result<(Box<dyn FittedModel>, Self)> {
         let mut settings = *self;
-        let model: Box<dyn Classifier> = match &mut settings {
+        let model: Box<dyn FittedModel> = match &mut settings {
             Self::Knn { neighbors } => Box::new(knn::fit(train, *neighbors)?),
             Self::Logistic { c } => Box::new(logistic::fit(train, *c)?),
             Self::Svm { c, gamma } => Box::new(svm::fit(train, *c, *gamma)?),
@@ -88,8 +92,7 @@ impl Settings {
     }
 
     /// Whether the library that fits it uses all cores by itself.
-    #[must_use]
-    pub fn is_parallel(&self) -> bool {
+    pub(super) fn is_parallel(&self) -> bool {
         matches!(self, Self::Forest { .. } | Self::Mlp { .. })
     }
 }

@@ -8,11 +8,10 @@ use libsvm_rs::{
     KernelType, SvmModel, SvmNode, SvmParameter, SvmProblem, SvmType, check_parameter, set_quiet,
 };
 
-use super::classifier::Classifier;
+use super::fitted::FittedModel;
 use super::graph::Graph;
-use super::problem::Fold;
-use super::samples::Samples;
-use super::samples::failed;
+use super::problem::FoldRows;
+use super::samples::{Samples, failed};
 use crate::error::Result;
 use crate::model::Standardization;
 
@@ -64,7 +63,12 @@ fn nodes(row: &[f32]) -> Vec<SvmNode> {
 /// Fits to `samples`, with probabilities by Platt's method (1999) coupled as in Wu, Lin &
 /// Weng (2004). The sigmoids are fitted to what machines of the `folds` say of rows they
 /// have not seen, so that windows of one song do not vouch for each other.
-pub(super) fn fit_calibrated(samples: &Samples, folds: &[Fold], c: f64, gamma: f64) -> Result<Svm> {
+pub(super) fn fit_calibrated(
+    samples: &Samples,
+    folds: &[FoldRows],
+    c: f64,
+    gamma: f64,
+) -> Result<Svm> {
     let mut svm = fit(samples, c, gamma)?;
     let pairs = svm.model.rho.len();
     let mut decisions = vec![(vec![], vec![]); pairs];
@@ -103,7 +107,7 @@ impl Svm {
     }
 }
 
-impl Classifier for Svm {
+impl FittedModel for Svm {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let one = |row: &[f32]| -> Vec<f32> {
             let row = self.standardized(row);

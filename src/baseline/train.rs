@@ -2,29 +2,33 @@
 
 use std::time::Instant;
 
-use super::config::{Config, Destination};
+use super::config::Config;
 use super::problem::Problem;
 use super::run::{self, BaselineRun};
+use super::run_folders::RunFolders;
 use super::search::search;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::run::BaselineModel;
 
 /// Searches, fits, tests and exports every model that `config` names; the runs, in order.
 ///
 /// # Errors
-/// [`crate::error::Error::Config`] and [`crate::error::Error::Data`] before anything is written, errors
-/// of the table, and [`crate::error::Error::Interrupted`] on Ctrl-C. Models that were complete
-/// before stay; of the others nothing is left.
-pub fn train(config: &Config, destination: &Destination) -> Result<Vec<BaselineRun>> {
+/// Before anything is written those of [`Config::check`], of the table and its split, and
+/// [`Error::Occupied`] for a folder that is taken; then [`Error::Fit`], those of the export, and
+/// [`Error::Interrupted`] on Ctrl-C. Models that were complete before stay; of the others
+/// nothing is left.
+pub fn train(config: &Config, folders: &RunFolders) -> Result<Vec<BaselineRun>> {
     config.check()?;
     let problem = Problem::read(config)?;
-    let kinds = config.kinds();
-    let folders = destination.folders(&kinds, &problem)?;
-    let one = |(kind, folder): (&BaselineModel, _)| {
+    let models = config.models();
+    let targets = folders.targets(&models, &problem.name)?;
+    let one = |(model, target): (&BaselineModel, _)| {
         let started = Instant::now();
-        let found = search(*kind, &problem, config.seed, config.quick)?;
+        let found = search(*model, &problem, config)?;
         let seconds = started.elapsed().as_secs_f64();
-        run::write(config, &problem, &found, seconds, folder)
+        run::write(config, &problem, &found, seconds, target)
     };
-    kinds.iter().zip(&folders).map(one).collect()
+    models.iter().zip(&targets).map(one).collect()
 }

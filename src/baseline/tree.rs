@@ -1,10 +1,9 @@
 //! Ensembles of decision trees, however they were grown.
 
-use serde::Deserialize;
-
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::samples::failed;
+use crate::error::Result;
 
 /// A node of a tree.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,39 +58,57 @@ impl Ensemble {
     }
 }
 
-/// What smartcore's trees consist of, which it shows to serde only.
+/// The version of smartcore whose trees are read, as Cargo.toml pins it.
+const SMARTCORE: &str = "0.7.0";
+
+/// The fields of smartcore's trees that are read. They are private: all that shows them is
+/// that a model can be serialized.
 #[derive(Deserialize)]
-pub(super) struct Grown {
-    nodes: Vec<GrownNode>,
+pub(super) struct SmartcoreTree {
+    nodes: Vec<SmartcoreNode>,
 }
 
 #[derive(Deserialize)]
-struct GrownNode {
+struct SmartcoreNode {
+    /// A regression tree's value; a classification tree's index into the labels there are.
     output: f64,
     split_feature: usize,
     split_value: Option<f64>,
+    /// The child of rows whose value is at most `split_value`.
     true_child: Option<usize>,
     false_child: Option<usize>,
 }
 
-impl Grown {
-    /// Takes `T`, which holds a `Grown` somewhere, out of one of smartcore's models.
-    pub(super) fn read<T: for<'de> Deserialize<'de>>(model: &impl serde::Serialize) -> Result<T> {
-        let json = serde_json::to_string(model).map_err(failed)?;
-        serde_json::from_str(&json).map_err(failed)
-    }
+/// A model whose fields are others than those that are read.
+#[derive(Debug, thiserror::Error)]
+#[error("smartcore's trees are not those of version {SMARTCORE}, which are read here: {0}")]
+struct UnknownFields(#[source] serde_json::Error);
 
+/// `T`, which holds [`SmartcoreTree`]s, out of one of smartcore's models.
+///
+/// # Errors
+/// [`Error::Fit`](crate::Error::Fit) if the model has not the fields that are read.
+pub(super) fn read_smartcore<T: for<'de> Deserialize<'de>>(model: &impl Serialize) -> Result<T> {
+    let json = serde_json::to_string(model).map_err(failed)?;
+    serde_json::from_str(&json).map_err(|error| failed(UnknownFields(error)))
+}
+
+impl SmartcoreTree {
     /// The tree, `leaf` telling what a leaf with this output adds to which class.
     pub(super) fn tree(&self, leaf: impl Fn(f64) -> (usize, f32)) -> Tree {
-        let node = |node: &GrownNode| match (node.true_child, node.false_child, node.split_value) {
-            (Some(below), Some(above), Some(value)) => {
-                Node::Split { feature: node.split_feature, threshold: at_most(value), below, above }
-            }
-            _ => {
-                let (class, weight) = leaf(node.output);
-                Node::Leaf { class, weight }
-            }
-        };
+        let node =
+            |node: &SmartcoreNode| match (node.true_child, node.false_child, node.split_value) {
+                (Some(below), Some(above), Some(value)) => Node::Split {
+                    feature: node.split_feature,
+                    threshold: at_most(value),
+                    below,
+                    above,
+                },
+                _ => {
+                    let (class, weight) = leaf(node.output);
+                    Node::Leaf { class, weight }
+                }
+            };
         Tree(self.nodes.iter().map(node).collect())
     }
 }
@@ -106,6 +123,13 @@ fn at_most(value: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use smartcore::ensemble::random_forest_classifier::{
+        RandomForestClassifier, RandomForestClassifierParameters,
+    };
+    use smartcore::linalg::basic::matrix::DenseMatrix;
+    use smartcore::tree::decision_tree_regressor::{
+        DecisionTreeRegressor, DecisionTreeRegressorParameters,
+    };
 
     use super::*;
 
@@ -134,5 +158,66 @@ mod tests {
         assert_eq!(ensemble.scores(&[9.0, 2.0]), [1.5, 0.25]);
         assert_eq!(ensemble.scores(&[0.0, 2.1]), [0.5, 2.25]);
         assert_eq!(ensemble.parameters(), 7);
+    }
+
+    const ADVICE: &str = "smartcore's private fields have changed: adapt SmartcoreTree";
+
+    /// Rows of two features, of which the second decides.
+    fn rows() -> (Vec<[f32; 2]>, DenseMatrix<f64>) {
+        let rows: Vec<[f32; 2]> = (0..8).map(|row| [(row % 3) as f32, row as f32]).collect();
+        let values = rows.iter().flatten().copied().map(f64::from).collect();
+        (rows, DenseMatrix::new(8, 2, values, false).unwrap())
+    }
+
+    #[test]
+    fn smartcores_regression_trees_are_read() {
+        #[derive(Deserialize)]
+        struct Regressor {
+            tree_regressor: SmartcoreTree,
+        }
+        let (rows, matrix) = rows();
+        let wanted: Vec<f64> = vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 3.0, 3.0];
+        let parameters = DecisionTreeRegressorParameters::default().with_max_depth(9);
+        let fitted = DecisionTreeRegressor::fit(&matrix, &wanted, parameters).unwrap();
+        let read: Regressor = read_smartcore(&fitted).expect(ADVICE);
+        let tree = read.tree_regressor.tree(|output| (0, output as f32));
+        let ensemble = Ensemble { features: 2, base: vec![0.0], trees: vec![tree] };
+        let given: Vec<f64> = rows.iter().map(|row| ensemble.scores(row)[0]).collect();
+        assert_eq!(given, fitted.predict(&matrix).unwrap(), "{ADVICE}");
+        assert_eq!(given, wanted, "{ADVICE}");
+    }
+
+    #[test]
+    fn smartcores_forests_are_read() {
+        #[derive(Deserialize)]
+        struct Forest {
+            trees: Vec<SmartcoreTree>,
+        }
+        let (rows, matrix) = rows();
+        let labels: Vec<u32> = vec![4, 4, 4, 4, 7, 7, 7, 7];
+        let parameters = RandomForestClassifierParameters::default().with_n_trees(1).with_m(2);
+        let fitted = RandomForestClassifier::fit(&matrix, &labels, parameters).unwrap();
+        let read: Forest = read_smartcore(&fitted).expect(ADVICE);
+        let tree = read.trees[0].tree(|output| (output as usize, 1.0));
+        let ensemble = Ensemble { features: 2, base: vec![0.0; 2], trees: vec![tree] };
+        let label = |row: &[f32; 2]| if ensemble.scores(row) == [1.0, 0.0] { 4 } else { 7 };
+        let given: Vec<u32> = rows.iter().map(label).collect();
+        assert_eq!(given, fitted.predict(&matrix).unwrap(), "{ADVICE}");
+    }
+
+    #[test]
+    fn other_fields_are_an_error_that_names_smartcore() {
+        let other = serde_json::json!({ "nodes": [{ "value": 1.0 }] });
+        let error = read_smartcore::<SmartcoreTree>(&other).err().unwrap();
+        let wanted = "the model cannot be fitted: smartcore's trees are not those of version 0.7.0, \
+                      which are read here: missing field `output`";
+        assert!(error.to_string().starts_with(wanted), "{error}");
+    }
+
+    #[test]
+    fn the_version_is_the_pinned_one() {
+        let manifest: toml::Value = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+        let pinned = manifest["dependencies"]["smartcore"]["version"].as_str();
+        assert_eq!(pinned, Some(format!("={SMARTCORE}").as_str()));
     }
 }

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use super::set::EvaluationSet;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
+use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
 use crate::run::{Run, model_file, names};
 
 impl EvaluationSet {
@@ -70,10 +71,10 @@ impl EvaluationSet {
         let waveforms = |path: &Path| Ok(reader.waveforms(path)?.into_dyn());
         let patches = |path: &Path| Ok(reader.patches(path)?.values.into_dyn());
         match (&*input, &preprocessor) {
-            ("waveform", Preprocessor::Audio(_)) => {
+            (WAVEFORM, Preprocessor::Audio(_)) => {
                 Self::read(&tracks, &preprocessor, waveforms).map(Some)
             }
-            ("log_mel", _) => Self::read(&tracks, &preprocessor, patches).map(Some),
+            (LOG_MEL, _) => Self::read(&tracks, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
@@ -135,15 +136,15 @@ struct Description {
 fn description(model: &Path) -> Result<Option<Description>> {
     let mut metadata = onnx::metadata(&onnx::read(model)?);
     // Files older than the key take log-mels.
-    let input = metadata.remove("input").unwrap_or_else(|| "log_mel".to_owned());
-    let (Some(front_end), Some(labels)) = (metadata.get("front_end"), metadata.get("labels"))
+    let input = metadata.remove(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
+    let (Some(front_end), Some(labels)) = (metadata.get(key::FRONT_END), metadata.get(key::LABELS))
     else {
         return Ok(None);
     };
     let wrong =
-        |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
+        |key: &str, error: Cause| Error::onnx(model, format!("metadata \"{key}\": {error}"));
     let preprocessor =
-        Preprocessor::parse(front_end).map_err(|e| wrong("front_end", e.to_string()))?;
-    let labels = serde_json::from_str(labels).map_err(|e| wrong("labels", e.to_string()))?;
+        Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e.into()))?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.into()))?;
     Ok(Some(Description { preprocessor, labels, input }))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use genre_transfer::baseline::{self, Config, Destination};
+use genre_transfer::baseline::{self, Config, RunFolders};
 use genre_transfer::cli;
 use genre_transfer::train::check_name;
 
@@ -49,8 +49,8 @@ fn run(cli: Cli) -> Result<()> {
     if let Some(name) = &cli.name {
         check_name(name)?;
     }
-    let destination = Destination { runs: cli.runs, name: cli.name, force: cli.force };
-    let runs = baseline::train(&cli.config, &destination)?;
+    let folders = RunFolders { runs: cli.runs, name: cli.name, force: cli.force };
+    let runs = baseline::train(&cli.config, &folders)?;
     if cli.json {
         cli::println(cli::baseline_summary::json(&runs)?)
     } else {

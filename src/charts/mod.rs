@@ -7,7 +7,9 @@ mod curves;
 mod style;
 
 pub(crate) use curves::curves;
+#[cfg(feature = "train")]
+pub(crate) use style::CAPTION;
 pub(crate) use style::{
-    Area, BLUE, CAPTION, Drawn, FONT, GREEN, GREY, Mark, SMALL, VERMILION, as_percent, log_ticks,
-    polygon, svg,
+    Area, BLUE, Drawn, FONT, GREEN, GREY, Mark, SMALL, VERMILION, as_percent, log_ticks, polygon,
+    svg,
 };

@@ -57,7 +57,7 @@ impl Dataset {
 }
 
 /// Writes the descriptors of `recordings` to `output`, a CSV file like Kaggle's: a row a
-/// recording, or with `window` a row for every so many seconds. There is a column `label`
+/// recording, or with `window`, in seconds, a row for each window. There is a column `label`
 /// if every genre is known.
 ///
 /// A recording that cannot be read or is shorter than a frame is skipped, unless `strict`.

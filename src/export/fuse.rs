@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::error::Result;
+use crate::onnx::attributes::{float, int};
 use crate::onnx::nodes::float_tensor;
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
@@ -53,7 +54,7 @@ fn fold(
     norm: &NodeProto,
 ) -> Result<Option<(usize, [TensorProto; 2])>> {
     let [input, statistics @ ..] = norm.input.as_slice() else { return Ok(None) };
-    let learning = attribute(norm, "training_mode").is_some_and(|mode| mode.i != 0);
+    let learning = int(norm, "training_mode", 0) != 0;
     if norm.op_type != "BatchNormalization" || norm.output.len() != 1 || learning {
         return Ok(None);
     }
@@ -88,7 +89,7 @@ fn fold(
     if !fits || channels == 0 {
         return Ok(None);
     }
-    let epsilon = attribute(norm, "epsilon").map_or(EPSILON, |epsilon| epsilon.f);
+    let epsilon = float(norm, "epsilon", EPSILON);
     let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|part: usize| &statistics[part]);
     let slopes: Vec<f64> = (gamma.iter().zip(variance))
         .map(|(gamma, variance)| {
@@ -107,11 +108,6 @@ fn fold(
         float_tensor(&format!("{name}.bias"), &[channels], &bias),
     ];
     Ok(Some((at, folded)))
-}
-
-/// The attribute of this name, if the node has it.
-pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
 #[cfg(test)]

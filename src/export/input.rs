@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
+use crate::onnx::names::{CLIP, LOG_MEL, WAVEFORM, key};
 use crate::run::names;
 
 /// What an exported file takes, and so how much of the way from samples to genres it goes.
@@ -39,9 +40,9 @@ impl Input {
     /// `log_mel`, `waveform` or `clip`, as `input` in a file's metadata says.
     pub fn name(self) -> &'static str {
         match self {
-            Self::LogMel => "log_mel",
-            Self::Waveform => "waveform",
-            Self::Clip => "clip",
+            Self::LogMel => LOG_MEL,
+            Self::Waveform => WAVEFORM,
+            Self::Clip => CLIP,
         }
     }
 
@@ -60,12 +61,12 @@ impl Input {
     pub(super) fn metadata(self, preprocessor: &Preprocessor) -> Vec<(&'static str, String)> {
         let Preprocessor::Audio(front_end) = preprocessor else { return vec![] };
         let recording = [
-            ("sample_rate", front_end.sample_rate as usize),
-            ("patch_hop_samples", front_end.patch_hop_samples()),
+            (key::SAMPLE_RATE, front_end.sample_rate as usize),
+            (key::PATCH_HOP_SAMPLES, front_end.patch_hop_samples()),
         ];
         let patch = [
-            ("patch_samples", front_end.waveform_samples()),
-            ("lead_samples", front_end.lead_samples()),
+            (key::PATCH_SAMPLES, front_end.waveform_samples()),
+            (key::LEAD_SAMPLES, front_end.lead_samples()),
         ];
         let numbers = match self {
             Self::LogMel => vec![],
@@ -99,9 +100,9 @@ impl FromStr for Input {
 
     fn from_str(text: &str) -> Result<Self> {
         match text {
-            "log-mel" | "log_mel" => Ok(Self::LogMel),
-            "waveform" => Ok(Self::Waveform),
-            "clip" => Ok(Self::Clip),
+            "log-mel" | LOG_MEL => Ok(Self::LogMel),
+            WAVEFORM => Ok(Self::Waveform),
+            CLIP => Ok(Self::Clip),
             _ => Err(Error::Unknown {
                 what: "input",
                 name: text.to_owned(),

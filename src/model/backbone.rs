@@ -35,8 +35,8 @@ impl Backbone {
     /// name brings its own.
     ///
     /// # Errors
-    /// [`Error::Config`] for a path without a front end, a missing file or a name
-    /// that is neither; what [`FrontEnd::resolve`] says of the front end.
+    /// [`Error::InvalidInput`] for a path without a front end, [`Error::NotFound`] for a missing
+    /// file or a name that is neither; what [`FrontEnd::resolve`] says of the front end.
     pub fn resolve(name: &str, front_end: Option<&str>) -> Result<Self> {
         let known = KNOWN.iter().find(|(known, ..)| *known == name);
         let (path, license) = match known {
@@ -47,15 +47,15 @@ impl Backbone {
             (Some(given), _) => FrontEnd::resolve(given)?,
             (None, Some((preset, ..))) => FrontEnd::resolve(preset)?,
             (None, None) if path.exists() => {
-                return Err(Error::Config(format!(
+                return Err(Error::InvalidInput(format!(
                     "{name}: an ONNX file needs the front end it was trained with; add \
-                     --front-end vggish|yamnet|musicnn or a JSON file"
+                     `front-end` vggish|yamnet|musicnn or a JSON file"
                 )));
             }
             (None, None) => FrontEnd::vggish(), // the missing file is reported below
         };
         if !path.is_file() {
-            return Err(Error::Config(missing(name, &path)));
+            return Err(missing(name, &path));
         }
         let name = match known {
             Some((name, ..)) => (*name).to_owned(),
@@ -72,20 +72,18 @@ impl Backbone {
     }
 }
 
-fn missing(name: &str, path: &Path) -> String {
-    match name {
-        "vggish" => format!(
-            "{}: not there yet; scripts/fetch-vggish.sh downloads it (288 MB, CC BY-NC-SA 4.0)",
-            path.display()
-        ),
-        _ => {
-            let known = Backbone::NAMES.join(", ");
-            format!(
-                "{}: no such backbone; use {known}, or the path of an ONNX file",
-                path.display()
-            )
-        }
-    }
+/// The error that the backbone called `name`, or its file, is not there.
+fn missing(name: &str, path: &Path) -> Error {
+    let known = Backbone::NAMES.join(", ");
+    Error::not_found(
+        path,
+        match name {
+            "vggish" => "not there yet; scripts/fetch-vggish.sh downloads it (288 MB, CC BY-NC-SA \
+                         4.0)"
+                .to_owned(),
+            _ => format!("no such backbone; use {known}, or the path of an ONNX file"),
+        },
+    )
 }
 
 /// `models/` in the working folder, else in the source tree this was built from.
@@ -102,7 +100,9 @@ mod tests {
     fn errors_say_what_to_do() {
         let text = |name, front_end| Backbone::resolve(name, front_end).unwrap_err().to_string();
         assert!(text("resnet", None).contains("yamnet, musicnn, vggish"));
-        assert!(text("Cargo.toml", None).contains("--front-end"));
+        assert!(text("Cargo.toml", None).contains("`front-end`"));
+        let missing = Backbone::resolve("resnet", None).unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }));
     }
 
     #[test]

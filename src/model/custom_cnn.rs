@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::head::{Head, Standardization};
-use super::layers::{Geometry, convolve, halve, normalize};
+use super::layers::{Geometry, convolve, max_pool_2x2, normalize};
 use crate::error::Result;
 use crate::run::{BlockPooling, CnnConfig, EnsembleSpec, GlobalPooling, HeadSpec};
 
@@ -198,7 +198,7 @@ impl Block {
             x = relu(x + shortcut);
         }
         match self.pooling {
-            BlockPooling::Max => halve(x),
+            BlockPooling::Max => max_pool_2x2(x),
             BlockPooling::Average => {
                 AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
             }

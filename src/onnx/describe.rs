@@ -7,6 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 
+use super::names::EMBEDDINGS;
 use super::port::Port;
 use crate::error::{Error, Result};
 
@@ -19,7 +20,8 @@ pub fn metadata(model: &ModelProto) -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// [`Error::Onnx`] if there is none, which [`read`](super::read::read) has already ruled out.
-pub fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
+#[cfg(feature = "train")]
+pub(crate) fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
     model.graph.as_ref().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
 }
 
@@ -27,7 +29,8 @@ pub fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
 ///
 /// # Errors
 /// [`Error::Onnx`] if there is none, which [`read`](super::read::read) has already ruled out.
-pub fn graph_mut<'a>(path: &Path, model: &'a mut ModelProto) -> Result<&'a mut GraphProto> {
+#[cfg(feature = "train")]
+pub(crate) fn graph_mut<'a>(path: &Path, model: &'a mut ModelProto) -> Result<&'a mut GraphProto> {
     model.graph.as_mut().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
 }
 
@@ -66,7 +69,8 @@ pub fn outputs(model: &ModelProto, path: &Path) -> Result<Vec<Port>> {
 ///
 /// # Errors
 /// [`Error::Onnx`] naming the outputs there are.
-pub fn output_name<'a>(
+#[cfg(feature = "train")]
+pub(crate) fn output_name<'a>(
     path: &Path,
     model: &'a ModelProto,
     wanted: Option<&str>,
@@ -81,7 +85,7 @@ pub fn output_name<'a>(
                 format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")),
             )
         }),
-        None => find("embeddings")
+        None => find(EMBEDDINGS)
             .or(names.last().copied())
             .ok_or_else(|| Error::onnx(path, "the graph has no output")),
     }

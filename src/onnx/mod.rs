@@ -13,7 +13,7 @@ pub(crate) mod attributes;
 #[cfg(feature = "tract")]
 mod check;
 #[cfg(feature = "tract")]
-pub(crate) mod describe;
+mod describe;
 pub mod names;
 #[cfg(feature = "train")]
 pub(crate) mod nodes;
@@ -33,8 +33,10 @@ pub(crate) mod write;
 
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
+#[cfg(feature = "train")]
+pub(crate) use describe::{graph, graph_mut, output_name};
 #[cfg(feature = "tract")]
-pub use describe::{graph, graph_mut, input, metadata, output_name, outputs};
+pub use describe::{input, metadata, outputs};
 pub use port::Port;
 #[cfg(feature = "tract")]
-pub use read::{external_data, read};
+pub use read::read;

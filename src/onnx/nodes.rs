@@ -42,6 +42,25 @@ pub(crate) fn tensor(name: &str, value: TensorProto) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type, t: Some(value), ..Default::default() }
 }
 
+/// An attribute that is a list of floats.
+pub(crate) fn floats(name: &str, floats: Vec<f32>) -> AttributeProto {
+    let r#type = AttributeType::Floats as i32;
+    AttributeProto { name: name.to_owned(), r#type, floats, ..Default::default() }
+}
+
+/// An attribute that is a text.
+pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
+    let r#type = AttributeType::String as i32;
+    let s = value.as_bytes().to_vec();
+    AttributeProto { name: name.to_owned(), r#type, s, ..Default::default() }
+}
+
+/// An attribute that is a list of texts.
+pub(crate) fn strings(name: &str, strings: Vec<Vec<u8>>) -> AttributeProto {
+    let r#type = AttributeType::Strings as i32;
+    AttributeProto { name: name.to_owned(), r#type, strings, ..Default::default() }
+}
+
 /// A constant list of integers.
 pub(crate) fn int64_tensor(name: &str, values: Vec<i64>) -> TensorProto {
     TensorProto {
@@ -53,13 +72,47 @@ pub(crate) fn int64_tensor(name: &str, values: Vec<i64>) -> TensorProto {
     }
 }
 
+/// A constant of integers, row-major.
+pub(crate) fn shaped_int64_tensor(name: String, shape: &[usize], values: &[i64]) -> TensorProto {
+    raw_tensor(name, shape, DataType::Int64, values.iter().flat_map(|v| v.to_le_bytes()))
+}
+
+/// A constant of 32-bit integers, row-major.
+pub(crate) fn int32_tensor(name: String, shape: &[usize], values: &[i32]) -> TensorProto {
+    raw_tensor(name, shape, DataType::Int32, values.iter().flat_map(|v| v.to_le_bytes()))
+}
+
 /// A constant of 32-bit floats, row-major.
 pub(crate) fn float_tensor(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
+    raw_tensor(name.to_owned(), shape, DataType::Float, values.iter().flat_map(|v| v.to_le_bytes()))
+}
+
+/// A constant of 16-bit floats, row-major, of which the bits are given.
+pub(crate) fn half_tensor(name: String, shape: &[usize], bits: &[u16]) -> TensorProto {
+    raw_tensor(name, shape, DataType::Float16, bits.iter().flat_map(|v| v.to_le_bytes()))
+}
+
+/// A constant of signed bytes, row-major.
+pub(crate) fn byte_tensor(name: String, shape: &[usize], bytes: &[i8]) -> TensorProto {
+    raw_tensor(name, shape, DataType::Int8, bytes.iter().flat_map(|v| v.to_le_bytes()))
+}
+
+/// A constant of unsigned bytes, row-major.
+pub(crate) fn unsigned_byte_tensor(name: String, shape: &[usize], bytes: &[u8]) -> TensorProto {
+    raw_tensor(name, shape, DataType::Uint8, bytes.iter().copied())
+}
+
+fn raw_tensor(
+    name: String,
+    shape: &[usize],
+    data_type: DataType,
+    bytes: impl Iterator<Item = u8>,
+) -> TensorProto {
     TensorProto {
-        name: name.to_owned(),
+        name,
         dims: shape.iter().map(|size| *size as i64).collect(),
-        data_type: DataType::Float as i32,
-        raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        data_type: data_type as i32,
+        raw_data: bytes.collect(),
         ..Default::default()
     }
 }
@@ -95,34 +148,4 @@ pub(crate) fn sized_port(name: &str, sizes: impl IntoIterator<Item = Size>) -> V
     let value = Some(type_proto::Value::TensorType(tensor));
     let r#type = Some(TypeProto { value, ..Default::default() });
     ValueInfoProto { name: name.to_owned(), r#type, ..Default::default() }
-}
-
-/// A constant of signed bytes.
-pub(crate) fn byte_tensor(name: String, shape: &[usize], bytes: &[i8]) -> TensorProto {
-    TensorProto {
-        name,
-        dims: shape.iter().map(|size| *size as i64).collect(),
-        data_type: DataType::Int8 as i32,
-        raw_data: bytes.iter().map(|byte| byte.to_le_bytes()[0]).collect(),
-        ..Default::default()
-    }
-}
-
-/// An attribute that is a list of floats.
-pub(crate) fn floats(name: &str, floats: Vec<f32>) -> AttributeProto {
-    let r#type = AttributeType::Floats as i32;
-    AttributeProto { name: name.to_owned(), r#type, floats, ..Default::default() }
-}
-
-/// An attribute that is a text.
-pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
-    let r#type = AttributeType::String as i32;
-    let s = value.as_bytes().to_vec();
-    AttributeProto { name: name.to_owned(), r#type, s, ..Default::default() }
-}
-
-/// An attribute that is a list of texts.
-pub(crate) fn strings(name: &str, strings: Vec<Vec<u8>>) -> AttributeProto {
-    let r#type = AttributeType::Strings as i32;
-    AttributeProto { name: name.to_owned(), r#type, strings, ..Default::default() }
 }

@@ -2,7 +2,7 @@
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-use super::nodes::{float_tensor, int, ints, node};
+use super::nodes::{float_tensor, int, ints, node, shaped_int64_tensor};
 
 /// A piece of a graph; every name in it begins with its prefix.
 pub(crate) struct Builder {
@@ -59,13 +59,7 @@ impl Builder {
 
     /// Adds a constant of integers; its name.
     pub fn integers(&mut self, name: &str, shape: &[usize], values: &[i64]) -> String {
-        self.constant(TensorProto {
-            name: format!("{}.{name}", self.prefix),
-            dims: shape.iter().map(|size| *size as i64).collect(),
-            data_type: tract_onnx::pb::tensor_proto::DataType::Int64 as i32,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..Default::default()
-        })
+        self.constant(shaped_int64_tensor(format!("{}.{name}", self.prefix), shape, values))
     }
 
     fn constant(&mut self, tensor: TensorProto) -> String {

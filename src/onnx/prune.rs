@@ -6,7 +6,7 @@ use std::path::Path;
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
-use super::read::external_data;
+use super::values::external_data;
 use crate::error::Result;
 
 /// Removes the nodes and weights that no output comes from.

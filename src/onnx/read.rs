@@ -1,12 +1,12 @@
 //! Reading ONNX files, a stranger's as well as our own.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
-use prost::Message;
 use prost::bytes::Buf;
-use tract_onnx::pb::{ModelProto, TensorProto};
+use prost::{DecodeError, Message};
+use tract_onnx::pb::ModelProto;
 
 use super::check::Checker;
 use crate::error::{Error, Result};
@@ -34,25 +34,15 @@ pub fn read(path: &Path) -> Result<ModelProto> {
     if let Some(error) = source.failure {
         return Err(Error::io(path)(error));
     }
-    let model = decoded.map_err(|e| {
-        Error::onnx(path, format!("not an ONNX model, or a truncated or damaged one ({e})"))
-    })?;
+    let model = decoded.map_err(|error| Error::onnx(path, Undecodable(error)))?;
     Checker { path }.model(&model)?;
     Ok(model)
 }
 
-/// The bytes of a tensor whose data lies in a file of its own.
-///
-/// # Errors
-/// [`Error::Onnx`] if that file is missing, too short or outside the model's folder.
-pub fn external_data(path: &Path, tensor: &TensorProto) -> Result<Vec<u8>> {
-    let (file, offset, length) = Checker { path }.external(tensor, &tensor.name)?;
-    let mut source = File::open(&file).map_err(Error::io(&file))?;
-    source.seek(SeekFrom::Start(offset)).map_err(Error::io(&file))?;
-    let mut bytes = Vec::new();
-    source.take(length).read_to_end(&mut bytes).map_err(Error::io(&file))?;
-    Ok(bytes)
-}
+/// Bytes that are no ONNX model.
+#[derive(Debug, thiserror::Error)]
+#[error("not an ONNX model, or a truncated or damaged one ({0})")]
+struct Undecodable(#[source] DecodeError);
 
 /// A file as protobuf input, read in pieces as the decoder asks for them.
 ///

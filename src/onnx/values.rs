@@ -1,13 +1,30 @@
 //! The numbers inside an ONNX tensor.
 
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 
+use super::check::Checker;
 use crate::error::{Error, Result};
 
-/// The elements a tensor promises by its dimensions.
+/// The bytes of a tensor whose data lies in a file of its own.
+///
+/// # Errors
+/// [`Error::Onnx`] if that file is missing, too short or outside the model's folder.
+pub(super) fn external_data(path: &Path, tensor: &TensorProto) -> Result<Vec<u8>> {
+    let (file, offset, length) = Checker { path }.external(tensor, &tensor.name)?;
+    let mut source = File::open(&file).map_err(Error::io(&file))?;
+    source.seek(SeekFrom::Start(offset)).map_err(Error::io(&file))?;
+    let mut bytes = Vec::new();
+    source.take(length).read_to_end(&mut bytes).map_err(Error::io(&file))?;
+    Ok(bytes)
+}
+
+/// The dimensions of a tensor and the number of elements that they promise.
 fn count(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, usize)> {
     let dims = tensor.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<_>>>();
     let total = |dims: &Vec<usize>| dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
@@ -22,9 +39,9 @@ fn wrong(path: &Path, tensor: &TensorProto, what: String) -> Error {
 }
 
 /// The tensor's bytes, from the file itself or from the file it points to.
-fn bytes<'a>(path: &Path, tensor: &'a TensorProto) -> Result<std::borrow::Cow<'a, [u8]>> {
+fn bytes<'a>(path: &Path, tensor: &'a TensorProto) -> Result<Cow<'a, [u8]>> {
     if tensor.data_location == Some(DataLocation::External as i32) {
-        super::read::external_data(path, tensor).map(Into::into)
+        external_data(path, tensor).map(Into::into)
     } else {
         Ok(tensor.raw_data.as_slice().into())
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::exported::Exported;
 use super::records::{Kind, PartMetrics, TrainingData};
@@ -64,7 +66,10 @@ impl fmt::Display for BaselineModel {
 }
 
 /// The hyper-parameters of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// They are written bare, since `metrics.json` says once whose they are, and read with the
+/// model's name around them: `{"svm": {"c": 1.0, "gamma": 0.01}}`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Settings {
     /// k-NN.
@@ -72,7 +77,7 @@ pub enum Settings {
         /// Neighbours that vote.
         neighbors: usize,
     },
-    /// SVM; before logistic regression, whose one field it has too.
+    /// SVM.
     Svm {
         /// The price of an error, against that of a narrow margin.
         c: f64,
@@ -111,6 +116,24 @@ pub enum Settings {
     },
 }
 
+/// How [`Settings`] are read.
+#[derive(Deserialize)]
+#[serde(remote = "Settings", rename_all = "lowercase")]
+enum NamedSettings {
+    Knn { neighbors: usize },
+    Logistic { c: f64 },
+    Svm { c: f64, gamma: f64 },
+    Forest { trees: usize, features_per_split: usize },
+    Boosting { rounds: usize, depth: usize, learning_rate: f64 },
+    Mlp { hidden: usize, weight_decay: f64, epochs: Option<usize> },
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        NamedSettings::deserialize(deserializer)
+    }
+}
+
 impl fmt::Display for Settings {
     /// `neighbors=5`, say: the JSON in words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +155,7 @@ pub struct Candidate {
 
 /// `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct BaselineMetrics {
     /// [`Kind::Baseline`], by which the file is told from a network's.
     pub kind: Kind,
@@ -178,6 +202,31 @@ pub struct BaselineMetrics {
     pub export: Option<Exported>,
 }
 
+impl Serialize for BaselineMetrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for BaselineMetrics {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut json = Value::deserialize(deserializer)?;
+        name_settings(&mut json);
+        Self::deserialize(json).map_err(D::Error::custom)
+    }
+}
+
+/// Puts the name of the model around its settings in the JSON of [`BaselineMetrics`].
+fn name_settings(metrics: &mut Value) {
+    // Left as it is, a name that is none is reported when it is read.
+    let Some(model) = metrics["model"].as_str().map(str::to_owned) else { return };
+    let name = |settings: &mut Value| *settings = json!({ &model: settings.take() });
+    let chosen = metrics.get_mut("hyper_parameters");
+    chosen.filter(|settings| !settings.is_null()).into_iter().for_each(name);
+    let tried = metrics.get_mut("search").and_then(Value::as_array_mut).into_iter().flatten();
+    tried.filter_map(|candidate| candidate.get_mut("settings")).for_each(name);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +242,61 @@ mod tests {
         assert_eq!(figures, (None, 0, 0.0));
         let written = serde_json::to_string(&metrics).unwrap();
         assert!(written.starts_with(r#"{"kind":"baseline","model":"svm","#), "{written}");
+    }
+
+    /// `metrics.json` of a model with these settings.
+    fn written(model: &str, settings: &str) -> String {
+        format!(
+            r#"{{"kind":"baseline","model":"{model}","features":"3s","windows":true,"leaky":false,"hyper_parameters":{settings},"search":[{{"settings":{settings},"accuracy":0.75}}],"folds":5,"data":{{"name":"features_3_sec.csv","fingerprint":"ab","tracks":10,"skipped":0}},"train_rows":8,"skipped_rows":0,"parameters":7,"test":{{"tracks":{{"accuracy":0.5,"macro_f1":0.5,"confusion":[[1]],"per_genre":[],"interval":[0.25,0.75],"count":1}},"patch_accuracy":0.5,"patches":2}},"seconds":1.5,"export":null}}"#
+        )
+    }
+
+    #[test]
+    fn settings_are_read_by_the_model_beside_them_and_written_as_ever() {
+        let cases = [
+            ("knn", r#"{"neighbors":5}"#, Settings::Knn { neighbors: 5 }),
+            ("logistic", r#"{"c":0.1}"#, Settings::Logistic { c: 0.1 }),
+            ("svm", r#"{"c":3.0,"gamma":0.02}"#, Settings::Svm { c: 3.0, gamma: 0.02 }),
+            (
+                "forest",
+                r#"{"trees":300,"features_per_split":8}"#,
+                Settings::Forest { trees: 300, features_per_split: 8 },
+            ),
+            (
+                "boosting",
+                r#"{"rounds":100,"depth":3,"learning_rate":0.1}"#,
+                Settings::Boosting { rounds: 100, depth: 3, learning_rate: 0.1 },
+            ),
+            (
+                "mlp",
+                r#"{"hidden":64,"weight_decay":0.01,"epochs":17}"#,
+                Settings::Mlp { hidden: 64, weight_decay: 0.01, epochs: Some(17) },
+            ),
+            (
+                "mlp",
+                r#"{"hidden":64,"weight_decay":0.01,"epochs":null}"#,
+                Settings::Mlp { hidden: 64, weight_decay: 0.01, epochs: None },
+            ),
+        ];
+        for (model, settings, wanted) in cases {
+            let text = written(model, settings);
+            let metrics: BaselineMetrics = serde_json::from_str(&text).unwrap();
+            assert_eq!(metrics.model.name(), model);
+            assert_eq!(
+                (metrics.hyper_parameters, metrics.search[0].settings),
+                (Some(wanted), wanted)
+            );
+            assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn settings_of_another_model_are_refused() {
+        for (model, settings) in [("svm", r#"{"c":1.0}"#), ("tree", r#"{"c":1.0}"#)] {
+            let found: Result<BaselineMetrics, _> = serde_json::from_str(&written(model, settings));
+            let error = found.unwrap_err().to_string();
+            let wanted = if model == "svm" { "gamma" } else { "unknown variant `tree`" };
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 }

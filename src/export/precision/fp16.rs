@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::f16;
 
 use super::layer::Layer;
 use crate::error::Result;
 use crate::onnx;
-use crate::onnx::nodes::{int, node};
+use crate::onnx::nodes::{half_tensor, int, node};
 
 /// Stores every layer's weight as 16-bit floats, with a cast back to 32 bits that runtimes do
 /// once, when they open the file. A weight with values that do not fit stays as it is.
@@ -30,13 +30,8 @@ pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
         let stored = format!("{}.fp16", weight.name);
         let to = int("to", DataType::Float as i64);
         casts.push(node("Cast", &[&stored], &weight.name, vec![to]));
-        graph.initializer[layer.weight] = TensorProto {
-            name: stored,
-            dims: tensor.dims.clone(),
-            data_type: DataType::Float16 as i32,
-            raw_data: halves.iter().flat_map(|half| half.to_le_bytes()).collect(),
-            ..Default::default()
-        };
+        let bits: Vec<u16> = halves.iter().map(|half| half.to_bits()).collect();
+        graph.initializer[layer.weight] = half_tensor(stored, &weight.shape, &bits);
     }
     graph.node.splice(..0, casts);
     Ok(())

@@ -14,7 +14,7 @@ use super::layer::{Layer, Weight};
 use super::opset::check_opset;
 use crate::error::Result;
 use crate::onnx;
-use crate::onnx::attributes::attribute;
+use crate::onnx::attributes;
 use crate::onnx::nodes::{byte_tensor, float_tensor, int, node};
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
@@ -66,7 +66,7 @@ impl Products {
     /// None if the layer is to stay in floats.
     fn of(path: &Path, graph: &GraphProto, layer: &Layer) -> Result<Option<Self>> {
         let node = graph.node[layer.node].clone();
-        let whole = |name: &str, usual| attribute(&node, name).map_or(usual, |a| a.i);
+        let whole = |name: &str, usual| attributes::int(&node, name, usual);
         let grouped = whole("group", 1) > 1;
         if !layer.can_be_bytes(graph) || grouped || whole("transA", 0) != 0 {
             return Ok(None);

@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 use super::layer::Layer;
 use super::opset::check_opset;
 use crate::error::{Error, Result};
 use crate::onnx;
-use crate::onnx::nodes::{byte_tensor, float_tensor, int, node, sized_port};
+use crate::onnx::nodes::{
+    byte_tensor, float_tensor, int, int32_tensor, node, sized_port, unsigned_byte_tensor,
+};
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::values;
 use crate::run::Precision;
@@ -198,9 +199,9 @@ fn make_bias_integers(
     let axis = int("axis", 0);
     let back = node("DequantizeLinear", &[&stored, &scale, &zero], &bias, vec![axis]);
     let shape = [scales.len()];
-    graph.initializer.push(integer_tensor(stored, &integers));
+    graph.initializer.push(int32_tensor(stored, &shape, &integers));
     graph.initializer.push(float_tensor(&scale, &shape, scales));
-    graph.initializer.push(integer_tensor(zero, &vec![0; scales.len()]));
+    graph.initializer.push(int32_tensor(zero, &shape, &vec![0; scales.len()]));
     graph.node[layer.node].input[2] = bias;
     Ok(Some(back))
 }
@@ -217,12 +218,7 @@ fn make_activations_bytes(graph: &mut GraphProto, steps: &HashMap<String, Step>)
         nodes.push(node("QuantizeLinear", &[name, &scale, &zero], &bytes, vec![]));
         nodes.push(node("DequantizeLinear", &[&bytes, &scale, &zero], &back, vec![]));
         constants.push(float_tensor(&scale, &[], &[step.scale]));
-        constants.push(TensorProto {
-            name: zero,
-            data_type: DataType::Uint8 as i32,
-            raw_data: vec![step.zero],
-            ..Default::default()
-        });
+        constants.push(unsigned_byte_tensor(zero, &[], &[step.zero]));
     };
     given.iter().for_each(|name| pair(name, &mut nodes));
     for mut node in graph.node.drain(..) {
@@ -235,17 +231,6 @@ fn make_activations_bytes(graph: &mut GraphProto, steps: &HashMap<String, Step>)
     }
     graph.node = nodes;
     graph.initializer.extend(constants);
-}
-
-/// A row of 32-bit integers.
-fn integer_tensor(name: String, values: &[i32]) -> TensorProto {
-    TensorProto {
-        name,
-        dims: vec![values.len() as i64],
-        data_type: DataType::Int32 as i32,
-        raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        ..Default::default()
-    }
 }
 
 #[cfg(test)]

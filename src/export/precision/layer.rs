@@ -7,7 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use crate::error::Result;
-use crate::onnx::attributes::attribute;
+use crate::onnx::attributes::{float, int};
 use crate::onnx::names::OUTPUTS;
 use crate::onnx::values;
 
@@ -63,14 +63,13 @@ impl Layer {
     /// cheap and sees values of a wide range.
     pub fn can_be_bytes(&self, graph: &GraphProto) -> bool {
         let node = &graph.node[self.node];
-        let number = |name: &str| attribute(node, name).map_or(1.0, |attribute| attribute.f);
         match node.op_type.as_str() {
             "Conv" => {
-                let groups = attribute(node, "group").map_or(1, |group| group.i);
+                let groups = int(node, "group", 1);
                 let channels = graph.initializer[self.weight].dims.get(1).copied().unwrap_or(1);
                 channels * groups > 1
             }
-            "Gemm" => number("alpha") == 1.0 && number("beta") == 1.0,
+            "Gemm" => float(node, "alpha", 1.0) == 1.0 && float(node, "beta", 1.0) == 1.0,
             _ => true,
         }
     }
@@ -90,11 +89,10 @@ impl Layer {
 
 /// The axis of output channels in the weight of a node, if it is one of ours.
 fn channel_axis(node: &NodeProto) -> Option<usize> {
-    let number = |name: &str| attribute(node, name).map_or(0, |attribute| attribute.i);
     match node.op_type.as_str() {
         "Conv" => Some(0),
         "MatMul" => Some(1),
-        "Gemm" => Some(if number("transB") == 1 { 0 } else { 1 }),
+        "Gemm" => Some(if int(node, "transB", 0) == 1 { 0 } else { 1 }),
         _ => None,
     }
 }

@@ -7,6 +7,9 @@
 //! same numbers under some order and grouping of those axes: each of its axes is
 //! a list of ours, and axes of size one are left out, since they can stand anywhere.
 
+use crate::error::Cause;
+use crate::runtime::PatchInput;
+
 /// An axis of our own tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Axis {
@@ -24,6 +27,40 @@ use Axis::{Batch, Channel, Height, Width};
 /// value can follow the batch through Shape, Gather and Concat.
 pub(super) const BATCH: i64 = i64::MIN;
 
+/// The order of an image's last two axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImageAxes {
+    /// Our own.
+    HeightWidth,
+    /// Exchanged.
+    WidthHeight,
+}
+
+/// Why a layout cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LayoutError {
+    /// An input that takes no patches.
+    #[error("{0}")]
+    Input(#[source] Cause),
+    /// An axis that the tensor does not have.
+    #[error("axis {axis} of a tensor of rank {rank}")]
+    Axis { axis: i64, rank: usize },
+    /// A permutation with an axis in two places.
+    #[error("perm {0:?} names an axis twice")]
+    AxisTwice(Vec<i64>),
+    /// A permutation of more or fewer axes than there are.
+    #[error("perm {perm:?} for a tensor of rank {rank}")]
+    Permutation { perm: Vec<i64>, rank: usize },
+    /// A squeeze of an axis that is not one.
+    #[error("it squeezes axis {axis} of the shape {}", show(.shape))]
+    Squeeze { axis: usize, shape: Vec<i64> },
+    /// A reshape that parts or mixes our axes.
+    #[error("it reshapes {} to {}", show(.from), show(.to))]
+    Reshape { from: Vec<i64>, to: Vec<i64> },
+}
+
+type Result<T> = std::result::Result<T, LayoutError>;
+
 /// How an ONNX tensor's axes are made of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -36,8 +73,11 @@ pub(super) struct Layout {
 
 impl Layout {
     /// `[batch, channels, height, width]`, or with height and width exchanged.
-    pub fn image(sizes: [usize; 3], swapped: bool, batch: Option<usize>) -> Self {
-        let (second, last) = if swapped { (Width, Height) } else { (Height, Width) };
+    pub fn image(sizes: [usize; 3], axes: ImageAxes, batch: Option<usize>) -> Self {
+        let (second, last) = match axes {
+            ImageAxes::HeightWidth => (Height, Width),
+            ImageAxes::WidthHeight => (Width, Height),
+        };
         let axes = vec![vec![Batch], vec![Channel], vec![second], vec![last]];
         Self { axes, sizes, batch }.without_ones()
     }
@@ -50,10 +90,12 @@ impl Layout {
 
     /// The layout of a graph input with these axes (`None` for a dynamic size)
     /// when it holds patches of `frames` by `mels`.
-    pub fn input(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self, String> {
-        let arrangement = crate::runtime::PatchInput::new(dims, frames, mels)
-            .map_err(|reason| reason.to_string())?;
-        let mut layout = Self::image([1, frames, mels], arrangement.transposed, arrangement.batch);
+    pub fn input(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self> {
+        let arrangement = PatchInput::new(dims, frames, mels)
+            .map_err(|reason| LayoutError::Input(reason.into()))?;
+        let axes =
+            if arrangement.transposed { ImageAxes::WidthHeight } else { ImageAxes::HeightWidth };
+        let mut layout = Self::image([1, frames, mels], axes, arrangement.batch);
         // The image's axes in order, but with ones where the file has them.
         let mut patch = layout.axes.concat().into_iter().skip(1);
         let axis = |size: &usize| match size {
@@ -114,47 +156,47 @@ impl Layout {
     }
 
     /// An axis number as ONNX counts it, negative from the end.
-    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, String> {
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize> {
         let index = if axis < 0 { axis + rank as i64 } else { axis };
         usize::try_from(index)
             .ok()
             .filter(|index| *index < rank)
-            .ok_or_else(|| format!("axis {axis} of a tensor of rank {rank}"))
+            .ok_or(LayoutError::Axis { axis, rank })
     }
 
-    pub fn transpose(&self, perm: &[i64]) -> Result<Self, String> {
+    pub fn transpose(&self, perm: &[i64]) -> Result<Self> {
         let mut seen = vec![false; self.rank()];
         let mut axes = Vec::with_capacity(perm.len());
         for &axis in perm {
             let index = self.axis(axis, self.rank())?;
             if std::mem::replace(&mut seen[index], true) {
-                return Err(format!("perm {perm:?} names an axis twice"));
+                return Err(LayoutError::AxisTwice(perm.to_vec()));
             }
             axes.push(self.axes[index].clone());
         }
         if axes.len() == self.rank() {
             Ok(Self { axes, ..self.clone() })
         } else {
-            Err(format!("perm {perm:?} for a tensor of rank {}", self.rank()))
+            Err(LayoutError::Permutation { perm: perm.to_vec(), rank: self.rank() })
         }
     }
 
-    pub fn squeeze(&self, axes: &[i64]) -> Result<Self, String> {
+    pub fn squeeze(&self, axes: &[i64]) -> Result<Self> {
         let dims = self.dims();
         let drop: Vec<usize> = match axes {
             [] => (0..dims.len()).filter(|i| dims[*i] == 1).collect(),
-            axes => axes.iter().map(|a| self.axis(*a, dims.len())).collect::<Result<_, _>>()?,
+            axes => axes.iter().map(|a| self.axis(*a, dims.len())).collect::<Result<_>>()?,
         };
-        if let Some(wrong) = drop.iter().find(|i| dims[**i] != 1) {
-            return Err(format!("it squeezes axis {wrong} of the shape {}", show(&dims)));
+        if let Some(&axis) = drop.iter().find(|i| dims[**i] != 1) {
+            return Err(LayoutError::Squeeze { axis, shape: dims });
         }
         let kept = |(i, axis): (usize, &Vec<Axis>)| (!drop.contains(&i)).then(|| axis.clone());
         Ok(Self { axes: self.axes.iter().enumerate().filter_map(kept).collect(), ..self.clone() })
     }
 
-    pub fn unsqueeze(&self, axes: &[i64]) -> Result<Self, String> {
+    pub fn unsqueeze(&self, axes: &[i64]) -> Result<Self> {
         let rank = self.rank() + axes.len();
-        let new: Vec<usize> = axes.iter().map(|a| self.axis(*a, rank)).collect::<Result<_, _>>()?;
+        let new: Vec<usize> = axes.iter().map(|a| self.axis(*a, rank)).collect::<Result<_>>()?;
         let mut old = self.axes.iter().cloned();
         let axes = (0..rank)
             .map(|i| if new.contains(&i) { vec![] } else { old.next().unwrap_or_default() })
@@ -162,7 +204,7 @@ impl Layout {
         Ok(Self { axes, ..self.clone() })
     }
 
-    pub fn flatten(&self, axis: i64) -> Result<Self, String> {
+    pub fn flatten(&self, axis: i64) -> Result<Self> {
         // `axis` may equal the rank here, unlike elsewhere.
         let at =
             if axis == self.rank() as i64 { self.rank() } else { self.axis(axis, self.rank())? };
@@ -172,9 +214,9 @@ impl Layout {
 
     /// The layout after an ONNX Reshape to `target` (`-1`: what is left, `0`: as
     /// before unless `allow_zero`, [`BATCH`]: the batch).
-    pub fn reshape(&self, target: &[i64], allow_zero: bool) -> Result<Self, String> {
+    pub fn reshape(&self, target: &[i64], allow_zero: bool) -> Result<Self> {
         let dims = self.dims();
-        let refuse = || format!("it reshapes {} to {}", show(&dims), show(target));
+        let refuse = || LayoutError::Reshape { from: dims.clone(), to: target.to_vec() };
         let mut target = target.to_vec();
         for (i, size) in target.iter_mut().enumerate() {
             if *size == 0 && !allow_zero {
@@ -234,15 +276,14 @@ impl Layout {
         Some(())
     }
 
-    /// Whether this is an image a convolution can work on: `Some(false)` in our
-    /// order, `Some(true)` with height and width exchanged.
-    pub fn as_image(&self) -> Option<bool> {
+    /// The order of the axes, if this is an image a convolution can work on.
+    pub fn as_image(&self) -> Option<ImageAxes> {
         if self.rank() != 4 {
             return None;
         }
-        [false, true]
+        [ImageAxes::HeightWidth, ImageAxes::WidthHeight]
             .into_iter()
-            .find(|swapped| Self::image(self.sizes, *swapped, self.batch).axes == self.axes)
+            .find(|axes| Self::image(self.sizes, *axes, self.batch).axes == self.axes)
     }
 
     /// The order of our axes in a `[batch, ..1.., features]` tensor, slowest first.
@@ -258,7 +299,7 @@ impl Layout {
     /// Whether the features stand in our own order, so that the output needs no reordering.
     pub fn is_plain(&self) -> bool {
         let parts = self.axes.concat();
-        parts == Self::image(self.sizes, false, self.batch).axes.concat()
+        parts == Self::image(self.sizes, ImageAxes::HeightWidth, self.batch).axes.concat()
     }
 
     /// For each of our flat feature indices, the flat index in the ONNX order `order`.
@@ -289,7 +330,7 @@ mod tests {
     use super::*;
 
     fn image() -> Layout {
-        Layout::image([512, 6, 4], false, None)
+        Layout::image([512, 6, 4], ImageAxes::HeightWidth, None)
     }
 
     #[test]
@@ -310,17 +351,26 @@ mod tests {
             all.extend(dims.iter().map(|d| Some(*d)));
             Layout::input(&all, 96, 64).unwrap()
         };
-        assert_eq!(some(&[1, 96, 64]).as_image(), Some(false));
-        assert_eq!(some(&[96, 64]).unsqueeze(&[1]).unwrap().as_image(), Some(false));
+        assert_eq!(some(&[1, 96, 64]).as_image(), Some(ImageAxes::HeightWidth));
+        assert_eq!(
+            some(&[96, 64]).unsqueeze(&[1]).unwrap().as_image(),
+            Some(ImageAxes::HeightWidth)
+        );
         let tf = some(&[64, 96]).transpose(&[0, 2, 1]).unwrap();
-        assert_eq!(tf.reshape(&[-1, 1, 96, 64], false).unwrap().as_image(), Some(false));
-        assert_eq!(some(&[64, 96]).unsqueeze(&[-3]).unwrap().as_image(), Some(true));
+        assert_eq!(
+            tf.reshape(&[-1, 1, 96, 64], false).unwrap().as_image(),
+            Some(ImageAxes::HeightWidth)
+        );
+        assert_eq!(
+            some(&[64, 96]).unsqueeze(&[-3]).unwrap().as_image(),
+            Some(ImageAxes::WidthHeight)
+        );
         assert!(Layout::input(&[None, Some(32), Some(96)], 96, 64).is_err());
     }
 
     #[test]
     fn a_fixed_batch_can_be_written_out() {
-        let layout = Layout::image([2, 3, 4], false, Some(1));
+        let layout = Layout::image([2, 3, 4], ImageAxes::HeightWidth, Some(1));
         assert_eq!(layout.reshape(&[1, 24], false).unwrap().as_vector().unwrap().len(), 3);
         assert_eq!(layout.reshape(&[1, -1], false).unwrap().dims(), [1, 24]);
     }
@@ -337,7 +387,7 @@ mod tests {
 
     #[test]
     fn ones_come_and_go() {
-        let pooled = Layout::image([1024, 1, 1], false, None);
+        let pooled = Layout::image([1024, 1, 1], ImageAxes::HeightWidth, None);
         assert_eq!(
             pooled.squeeze(&[2, 3]).unwrap(),
             Layout { axes: vec![vec![Batch], vec![Channel]], ..pooled.clone() }
@@ -347,5 +397,17 @@ mod tests {
             pooled.squeeze(&[-1, -2]).unwrap().unsqueeze(&[2, 3]).unwrap().dims(),
             [BATCH, 1024, 1, 1]
         );
+    }
+
+    #[test]
+    fn errors_say_what_does_not_fit() {
+        let text = |result: Result<Layout>| result.unwrap_err().to_string();
+        let reshaped = text(image().reshape(&[-1, 5], false));
+        assert_eq!(reshaped, "it reshapes [batch, 512, 6, 4] to [-1, 5]");
+        assert_eq!(text(image().transpose(&[0, 1, 1, 2])), "perm [0, 1, 1, 2] names an axis twice");
+        assert_eq!(text(image().transpose(&[0, 1])), "perm [0, 1] for a tensor of rank 4");
+        let squeezed = text(image().squeeze(&[1]));
+        assert_eq!(squeezed, "it squeezes axis 1 of the shape [batch, 512, 6, 4]");
+        assert_eq!(text(image().squeeze(&[7])), "axis 7 of a tensor of rank 4");
     }
 }

@@ -10,13 +10,13 @@ use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 
-use super::convolution::Problem;
-use super::{Geometry, normalization, pooling};
+use super::convolution::{Convolution, Geometry};
+use super::{normalization, pooling};
 
-/// The layers.
+/// The layers as operations that a backend has.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait Layers: Backend {
-    /// See [`super::convolve`].
+    /// See [`super::ops::convolve`].
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -33,22 +33,24 @@ pub(super) trait Layers: Backend {
         rectify: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// See [`super::halve`].
-    fn halve(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`super::ops::max_pool_2x2`].
+    fn max_pool_2x2(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// Their derivatives.
+/// The derivatives of [`Layers`], without being differentiable themselves.
 pub(super) trait LayerGradients: Backend {
+    /// The gradient of the weights, given the input and the gradient of the output.
     fn weight_gradient(
         x: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        problem: Problem,
+        convolution: Convolution,
     ) -> FloatTensor<Self>;
 
+    /// The gradient of the input, given the weights and the gradient of the output.
     fn input_gradient(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        problem: Problem,
+        convolution: Convolution,
     ) -> FloatTensor<Self>;
 
     /// Gradients of input, gamma and beta, given input, gamma, beta, mean and variance.
@@ -59,11 +61,18 @@ pub(super) trait LayerGradients: Backend {
         rectify: bool,
     ) -> [FloatTensor<Self>; 3];
 
-    fn halve_gradient(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn max_pool_2x2_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
-fn problem(x: &impl TensorMetadata, weight: &impl TensorMetadata, geometry: Geometry) -> Problem {
-    Problem::new(x.shape().dims(), weight.shape().dims(), geometry)
+fn convolution(
+    x: &impl TensorMetadata,
+    weight: &impl TensorMetadata,
+    geometry: Geometry,
+) -> Convolution {
+    Convolution::new(x.shape().dims(), weight.shape().dims(), geometry)
 }
 
 /// The values of a tensor laid out in order. It is f32: nothing else comes here.
@@ -89,8 +98,10 @@ fn compute<const N: usize, const D: usize>(
 
 impl Layers for Flex {
     fn convolve(x: FlexTensor, weight: FlexTensor, stride: usize, padding: usize) -> FlexTensor {
-        let problem = problem(&x, &weight, Geometry { stride, padding });
-        compute([x, weight], problem.output(), |[x, weight], out| problem.forward(x, weight, out))
+        let convolution = convolution(&x, &weight, Geometry { stride, padding });
+        compute([x, weight], convolution.output(), |[x, weight], out| {
+            convolution.forward(x, weight, out)
+        })
     }
 
     fn normalize(
@@ -112,22 +123,30 @@ impl Layers for Flex {
         (y, tensor(mean, [shape[1]]), tensor(variance, [shape[1]]))
     }
 
-    fn halve(x: FlexTensor) -> FlexTensor {
+    fn max_pool_2x2(x: FlexTensor) -> FlexTensor {
         let shape: [usize; 4] = x.shape().dims();
-        compute([x], pooling::halved(shape), |[x], out| pooling::forward(x, shape, out))
+        compute([x], pooling::output(shape), |[x], out| pooling::forward(x, shape, out))
     }
 }
 
 impl LayerGradients for Flex {
-    fn weight_gradient(x: FlexTensor, gradient: FlexTensor, problem: Problem) -> FlexTensor {
-        compute([x, gradient], problem.weight(), |[x, gradient], out| {
-            problem.weight_gradient(x, gradient, out);
+    fn weight_gradient(
+        x: FlexTensor,
+        gradient: FlexTensor,
+        convolution: Convolution,
+    ) -> FlexTensor {
+        compute([x, gradient], convolution.weight(), |[x, gradient], out| {
+            convolution.weight_gradient(x, gradient, out);
         })
     }
 
-    fn input_gradient(weight: FlexTensor, gradient: FlexTensor, problem: Problem) -> FlexTensor {
-        compute([weight, gradient], problem.input(), |[weight, gradient], out| {
-            problem.input_gradient(weight, gradient, out);
+    fn input_gradient(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        convolution: Convolution,
+    ) -> FlexTensor {
+        compute([weight, gradient], convolution.input(), |[weight, gradient], out| {
+            convolution.input_gradient(weight, gradient, out);
         })
     }
 
@@ -152,7 +171,7 @@ impl LayerGradients for Flex {
         [tensor(of_x, shape), tensor(of_gamma, [shape[1]]), tensor(of_beta, [shape[1]])]
     }
 
-    fn halve_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+    fn max_pool_2x2_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let shape: [usize; 4] = x.shape().dims();
         compute([x, gradient], shape, |[x, gradient], out| {
             pooling::backward(x, shape, gradient, out);
@@ -164,7 +183,7 @@ impl LayerGradients for Flex {
 struct Convolved;
 
 impl<B: LayerGradients> Backward<B, 2> for Convolved {
-    type State = (NodeId, NodeId, Problem);
+    type State = (NodeId, NodeId, Convolution);
 
     fn backward(
         self,
@@ -173,16 +192,16 @@ impl<B: LayerGradients> Backward<B, 2> for Convolved {
         checkpointer: &mut Checkpointer,
     ) {
         let [x_node, weight_node] = ops.parents;
-        let (x, weight, problem) = ops.state;
+        let (x, weight, convolution) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(x);
         let weight = checkpointer.retrieve_node_output::<FloatTensor<B>>(weight);
         if let Some(node) = x_node {
-            let of_input = B::input_gradient(weight, gradient.clone(), problem);
+            let of_input = B::input_gradient(weight, gradient.clone(), convolution);
             gradients.register::<B>(node.id, of_input);
         }
         if let Some(node) = weight_node {
-            gradients.register::<B>(node.id, B::weight_gradient(x, gradient, problem));
+            gradients.register::<B>(node.id, B::weight_gradient(x, gradient, convolution));
         }
     }
 }
@@ -214,9 +233,9 @@ impl<B: LayerGradients> Backward<B, 3> for Normalized {
 }
 
 #[derive(Debug)]
-struct Halved;
+struct MaxPooled;
 
-impl<B: LayerGradients> Backward<B, 1> for Halved {
+impl<B: LayerGradients> Backward<B, 1> for MaxPooled {
     type State = NodeId;
 
     fn backward(
@@ -229,7 +248,7 @@ impl<B: LayerGradients> Backward<B, 1> for Halved {
         let gradient = gradients.consume::<B>(&ops.node);
         let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(ops.state);
         if let Some(node) = node {
-            gradients.register::<B>(node.id, B::halve_gradient(x, gradient));
+            gradients.register::<B>(node.id, B::max_pool_2x2_gradient(x, gradient));
         }
     }
 }
@@ -246,9 +265,9 @@ impl<B: Layers + LayerGradients, C: CheckpointStrategy> Layers for Autodiff<B, C
             OpsKind::Tracked(mut prep) => {
                 let states = (prep.checkpoint(&x), prep.checkpoint(&weight));
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let problem = problem(&x, &weight, Geometry { stride, padding });
+                let convolution = convolution(&x, &weight, Geometry { stride, padding });
                 let y = B::convolve(x, weight, stride, padding);
-                prep.finish((states.0, states.1, problem), y)
+                prep.finish((states.0, states.1, convolution), y)
             }
             OpsKind::UnTracked(prep) => {
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
@@ -285,13 +304,13 @@ impl<B: Layers + LayerGradients, C: CheckpointStrategy> Layers for Autodiff<B, C
         (y, <FloatTensor<Self>>::new(mean), <FloatTensor<Self>>::new(variance))
     }
 
-    fn halve(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match Halved.prepare::<C>([x.node()]).compute_bound().stateful() {
+    fn max_pool_2x2(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match MaxPooled.prepare::<C>([x.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = prep.checkpoint(&x);
-                prep.finish(state, B::halve(x.into_primitive()))
+                prep.finish(state, B::max_pool_2x2(x.into_primitive()))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::halve(x.into_primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(B::max_pool_2x2(x.into_primitive())),
         }
     }
 }

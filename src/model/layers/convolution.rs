@@ -9,18 +9,25 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Geometry;
-
 /// Values that the columns of one tile may have: 256 KiB, half of a usual second-level cache.
 const TILE: usize = 64 * 1024;
 
 /// Images whose weight gradients are summed up by one thread. Fixed, so that the order
 /// of the sum, and with it the result, does not depend on the number of threads.
-const SUMMED: usize = 4;
+const IMAGES_A_SUM: usize = 4;
 
-/// The sizes of a convolution.
+/// Stride and padding, the same in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub struct Geometry {
+    /// Step of the kernel.
+    pub stride: usize,
+    /// Zeros around the map.
+    pub padding: usize,
+}
+
+/// A convolution of these sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Convolution {
     batch: usize,
     /// Input channels, height and width.
     from: [usize; 3],
@@ -37,15 +44,24 @@ struct Matrix<'a> {
     steps: [usize; 2],
 }
 
-/// `result[rows, columns]` with `stride` from row to row becomes, or grows by, the product
-/// of `left` `[rows, inner]` and `right` `[inner, columns]`.
+/// What a product does to the values that are there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    /// It takes their place.
+    Replace,
+    /// It is added to them.
+    Accumulate,
+}
+
+/// Stores the product of `left` `[rows, inner]` and `right` `[inner, columns]` in `result`
+/// `[rows, columns]`, whose rows are `stride` values apart.
 fn multiply(
     [rows, inner, columns]: [usize; 3],
     left: Matrix,
     right: Matrix,
     result: &mut [f32],
     stride: usize,
-    grow: bool,
+    store: Store,
 ) {
     let last = |[rows, columns]: [usize; 2], [row, column]: [usize; 2]| {
         (rows - 1) * row + (columns - 1) * column
@@ -68,7 +84,7 @@ fn multiply(
             result.as_mut_ptr(),
             1,
             stride as isize,
-            grow,
+            store == Store::Accumulate,
             left.values.as_ptr(),
             left_steps[1],
             left_steps[0],
@@ -85,7 +101,7 @@ fn multiply(
     }
 }
 
-impl Problem {
+impl Convolution {
     pub(super) fn new(
         [batch, channels, height, width]: [usize; 4],
         [filters, _, kernel, _]: [usize; 4],
@@ -102,16 +118,19 @@ impl Problem {
         }
     }
 
+    /// Shape of the input, `[batch, channels, height, width]`.
     pub(super) fn input(&self) -> [usize; 4] {
         let [channels, height, width] = self.from;
         [self.batch, channels, height, width]
     }
 
+    /// Shape of the output, `[batch, channels, height, width]`.
     pub(super) fn output(&self) -> [usize; 4] {
         let [channels, height, width] = self.to;
         [self.batch, channels, height, width]
     }
 
+    /// Shape of the weights, `[out, in, kernel, kernel]`.
     pub(super) fn weight(&self) -> [usize; 4] {
         [self.to[0], self.from[0], self.kernel, self.kernel]
     }
@@ -137,6 +156,7 @@ impl Problem {
         self.kernel == 1 && self.geometry == Geometry { stride: 1, padding: 0 }
     }
 
+    /// Fills `out` with the convolution of `x` with `weight`, all row-major.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
         let [filters, _, width] = self.to;
         let (inner, positions) = (self.inner(), self.positions());
@@ -145,23 +165,31 @@ impl Problem {
         images.zip(x.par_chunks(self.image())).for_each_init(Vec::new, |columns, (out, x)| {
             if self.is_pointwise() {
                 let x = Matrix { values: x, steps: [positions, 1] };
-                return multiply([filters, inner, positions], weight, x, out, positions, false);
+                return multiply(
+                    [filters, inner, positions],
+                    weight,
+                    x,
+                    out,
+                    positions,
+                    Store::Replace,
+                );
             }
             for rows in self.tiles() {
                 let count = rows.len() * width;
                 self.columns(x, &rows, columns);
                 let right = Matrix { values: columns, steps: [count, 1] };
                 let out = &mut out[rows.start * width..];
-                multiply([filters, inner, count], weight, right, out, positions, false);
+                multiply([filters, inner, count], weight, right, out, positions, Store::Replace);
             }
         });
     }
 
+    /// Adds to `out` the gradient of the weights, given that of the output.
     pub(super) fn weight_gradient(&self, x: &[f32], gradient: &[f32], out: &mut [f32]) {
         let [filters, _, width] = self.to;
         let (inner, positions) = (self.inner(), self.positions());
-        let groups = x.par_chunks(SUMMED * self.image());
-        let gradients = gradient.par_chunks((SUMMED * filters * positions).max(1));
+        let groups = x.par_chunks(IMAGES_A_SUM * self.image());
+        let gradients = gradient.par_chunks((IMAGES_A_SUM * filters * positions).max(1));
         let partial = |(x, gradient): (&[f32], &[f32])| {
             let (mut sum, mut columns) = (vec![0f32; filters * inner], vec![]);
             let images = x.chunks(self.image()).zip(gradient.chunks((filters * positions).max(1)));
@@ -173,7 +201,14 @@ impl Problem {
                         Matrix { values: &gradient[rows.start * width..], steps: [positions, 1] };
                     // The columns, lying on their side.
                     let right = Matrix { values: &columns, steps: [1, count] };
-                    multiply([filters, count, inner], left, right, &mut sum, inner, true);
+                    multiply(
+                        [filters, count, inner],
+                        left,
+                        right,
+                        &mut sum,
+                        inner,
+                        Store::Accumulate,
+                    );
                 }
             }
             sum
@@ -184,6 +219,7 @@ impl Problem {
         }
     }
 
+    /// Adds to `out` the gradient of the input, given that of the output.
     pub(super) fn input_gradient(&self, weight: &[f32], gradient: &[f32], out: &mut [f32]) {
         let [filters, _, width] = self.to;
         let (inner, positions) = (self.inner(), self.positions());
@@ -196,7 +232,7 @@ impl Problem {
                 columns.resize(inner * count, 0.0);
                 let right =
                     Matrix { values: &gradient[rows.start * width..], steps: [positions, 1] };
-                multiply([inner, filters, count], weight, right, columns, count, false);
+                multiply([inner, filters, count], weight, right, columns, count, Store::Replace);
                 self.add_columns(columns, &rows, out);
             }
         });

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-/// What is read of a map `[batch, channels, height, width]` that lies in order.
+/// The planes `[height, width]` of one channel of a row-major map
+/// `[batch, channels, height, width]`, an image each.
 fn planes(
     x: &[f32],
     [_, channels, height, width]: [usize; 4],
@@ -41,7 +42,8 @@ fn lanes(plane: &[f32], value: impl Fn(f32) -> f32) -> f64 {
     sum(sums.into_iter()) + rest
 }
 
-/// The same of pairs of values.
+/// The sums of both numbers of `value` over a pair of planes, in 16 lanes that the compiler
+/// turns into vectors.
 fn lanes_of_pairs(a: &[f32], b: &[f32], value: impl Fn(f32, f32) -> [f32; 2]) -> [f64; 2] {
     let mut sums = [[0f32; 16]; 2];
     let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
@@ -119,8 +121,8 @@ impl<'a> Backward<'a> {
         if self.rectify && slope * x + offset <= 0.0 { 0.0 } else { gradient }
     }
 
-    /// `[mean, one over the deviation]` of a channel.
-    fn standard(&self, channel: usize) -> (f32, f32) {
+    /// Mean and reciprocal of the standard deviation of a channel.
+    fn mean_and_inverse_deviation(&self, channel: usize) -> (f32, f32) {
         let (mean, variance) = self.statistics[channel];
         (mean, 1.0 / (variance + self.epsilon).sqrt())
     }
@@ -129,11 +131,11 @@ impl<'a> Backward<'a> {
     /// the normalized value (that of gamma).
     pub(super) fn sums(&self, gradient: &[f32]) -> Vec<(f32, f32)> {
         let of_channel = |channel: usize| {
-            let (mean, over) = self.standard(channel);
+            let (mean, inverse) = self.mean_and_inverse_deviation(channel);
             let affine = self.affine[channel];
             let pair = |x: f32, gradient: f32| {
                 let gradient = self.through(gradient, x, affine);
-                [gradient, gradient * (x - mean) * over]
+                [gradient, gradient * (x - mean) * inverse]
             };
             let pairs =
                 planes(self.x, self.shape, channel).zip(planes(gradient, self.shape, channel));
@@ -154,12 +156,12 @@ impl<'a> Backward<'a> {
         let planes = planes.zip(gradient.par_chunks(plane)).enumerate();
         planes.for_each(|(at, ((out, x), gradient))| {
             let channel = at % channels;
-            let (mean, over) = self.standard(channel);
+            let (mean, inverse) = self.mean_and_inverse_deviation(channel);
             let affine = self.affine[channel];
             let (of_beta, of_gamma) = (sums[channel].0 / count, sums[channel].1 / count);
             for ((out, x), gradient) in out.iter_mut().zip(x).zip(gradient) {
                 let gradient = self.through(*gradient, *x, affine);
-                *out = affine.0 * (gradient - of_beta - (x - mean) * over * of_gamma);
+                *out = affine.0 * (gradient - of_beta - (x - mean) * inverse * of_gamma);
             }
         });
     }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-/// The shape of a halved map.
-pub(super) fn halved([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
+/// The shape that a map is pooled to.
+pub(super) fn output([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
     [batch, channels, height / 2, width / 2]
 }
 
@@ -17,7 +17,7 @@ fn rows(plane: &[f32], width: usize, row: usize) -> (&[f32], &[f32]) {
 /// Fills `out` with the largest of every 2 x 2 values of `x`.
 pub(super) fn forward(x: &[f32], shape: [usize; 4], out: &mut [f32]) {
     let [.., height, width] = shape;
-    let [.., down, across] = halved(shape);
+    let [.., down, across] = output(shape);
     if down * across == 0 {
         return;
     }
@@ -36,7 +36,7 @@ pub(super) fn forward(x: &[f32], shape: [usize; 4], out: &mut [f32]) {
 /// Gives the gradient of every result to the first of its largest values; `out` is zero.
 pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut [f32]) {
     let [.., height, width] = shape;
-    let [.., down, across] = halved(shape);
+    let [.., down, across] = output(shape);
     if down * across == 0 {
         return;
     }

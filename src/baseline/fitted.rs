@@ -4,7 +4,7 @@ use super::graph::Graph;
 use crate::export::TOLERANCE;
 
 /// A fitted model.
-pub trait Classifier: Send + Sync {
+pub(super) trait FittedModel: Send + Sync {
     /// Probabilities `[rows, classes]` of rows of raw features, row by row.
     fn probabilities(&self, rows: &[f32]) -> Vec<f32>;
 
@@ -24,4 +24,12 @@ pub trait Classifier: Send + Sync {
     fn tolerance(&self) -> f32 {
         TOLERANCE
     }
+}
+
+/// Probabilities from logits, in double precision: the sums of hundreds of trees or features.
+pub(super) fn softmax(logits: &[f64]) -> Vec<f32> {
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| (power / sum) as f32).collect()
 }

@@ -1,0 +1,179 @@
+//! Convolution, normalization and pooling: by kernels of our own on burn's CPU backend, by burn's
+//! layers on every other device.
+
+use burn::backend::Dispatch;
+use burn::nn::BatchNorm;
+use burn::nn::pool::MaxPool2dConfig;
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Device, Tensor};
+
+use super::backend::Layers;
+use super::convolution::Geometry;
+
+/// Whether our kernels can compute with `x`: they know 32-bit floats in flex's memory only.
+fn runs_on_flex(x: &Tensor<4>) -> bool {
+    x.dtype() == DType::F32 && x.device().inner() == Device::flex()
+}
+
+/// Cross-correlation of `x` `[batch, in, height, width]` with the square kernels `weight`
+/// `[out, in, kernel, kernel]`: `[batch, out, height', width']`.
+pub fn convolve(x: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
+    let Geometry { stride, padding } = geometry;
+    if runs_on_flex(&x) && runs_on_flex(&weight) {
+        let [x, weight] = [x, weight].map(Tensor::into_dispatch);
+        return Tensor::from_dispatch(Dispatch::convolve(x, weight, stride, padding));
+    }
+    conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
+}
+
+/// Batch normalization of `x` `[batch, channels, height, width]`, followed by ReLU if
+/// `rectify`; it updates the running statistics while `norm` learns.
+pub fn normalize(norm: &BatchNorm, x: Tensor<4>, rectify: bool) -> Tensor<4> {
+    let learns = x.device().is_autodiff() && norm.training.is_enabled();
+    if !learns || !runs_on_flex(&x) {
+        let x = norm.forward(x);
+        return if rectify { relu(x) } else { x };
+    }
+    let (gamma, beta) = (norm.gamma.val().into_dispatch(), norm.beta.val().into_dispatch());
+    let (y, mean, variance) =
+        Dispatch::normalize(x.into_dispatch(), gamma, beta, norm.epsilon as f32, rectify);
+    for (running, now) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let now = Tensor::<1>::from_dispatch(now).detach();
+        let old = running.value_sync().to_device(&now.device());
+        let moved = old * (1.0 - norm.momentum) + now * norm.momentum;
+        running.update(moved.detach());
+        // An update waits until the value is asked for; a checkpoint must not miss it.
+        running.value_sync();
+    }
+    Tensor::from_dispatch(y)
+}
+
+/// The largest of every 2 x 2 values: `[batch, channels, height / 2, width / 2]`. A last
+/// row or column without a neighbour is left out.
+pub fn max_pool_2x2(x: Tensor<4>) -> Tensor<4> {
+    if runs_on_flex(&x) {
+        return Tensor::from_dispatch(Dispatch::max_pool_2x2(x.into_dispatch()));
+    }
+    MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+    use proptest::prelude::*;
+
+    use burn::nn::BatchNormConfig;
+
+    use super::*;
+
+    fn largest(a: &Tensor<4>, b: &Tensor<4>) -> (f32, f32) {
+        let difference = (a.clone() - b.clone()).abs().max().into_scalar::<f32>();
+        (difference, b.clone().abs().max().into_scalar::<f32>())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// burn's own convolution and its gradients are the reference.
+        #[test]
+        fn values_and_gradients_are_those_of_burns_convolution(
+            batch in 1usize..6,
+            from in 1usize..5,
+            to in 1usize..5,
+            height in 1usize..12,
+            width in 1usize..12,
+            kernel in prop::sample::select(vec![1usize, 3, 5]),
+            stride in 1usize..3,
+            seed in 0u64..1000,
+        ) {
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+            };
+            let geometry = Geometry { stride, padding: kernel / 2 };
+            let x = random([batch, from, height, width]);
+            let weight = random([to, from, kernel, kernel]);
+            let options = ConvOptions::new([stride; 2], [kernel / 2; 2], [1, 1], 1);
+            let wanted = conv2d(x.clone(), weight.clone(), None, options);
+            let given = convolve(x.clone(), weight.clone(), geometry);
+            let probe = random(wanted.dims()).detach();
+            prop_assert_eq!(given.dims(), wanted.dims());
+            let gradients = |y: Tensor<4>| {
+                let gradients = (y * probe.clone()).sum().backward();
+                (x.grad(&gradients).unwrap(), weight.grad(&gradients).unwrap())
+            };
+            let (wanted_x, wanted_w) = gradients(wanted.clone());
+            let (given_x, given_w) = gradients(given.clone());
+            for (given, wanted) in [
+                (given.inner(), wanted.inner()),
+                (given_x, wanted_x),
+                (given_w, wanted_w),
+            ] {
+                let (difference, size) = largest(&given, &wanted);
+                prop_assert!(difference <= 1e-5 * size.max(1.0), "{difference} of {size}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// burn's own layers and their gradients are the reference, statistics included.
+        #[test]
+        fn normalization_and_pooling_are_burns(
+            batch in 1usize..5,
+            channels in 1usize..4,
+            height in 2usize..9,
+            width in 2usize..9,
+            rectify in any::<bool>(),
+            seed in 0u64..1000,
+        ) {
+            prop_assume!(batch * height * width > 4);
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.5, 2.0), &device).require_grad()
+            };
+            let x = random([batch, channels, height, width]);
+            let [ours, theirs] = [(), ()].map(|()| {
+                let mut norm = BatchNormConfig::new(channels).init(&device);
+                let row = |from: f32| {
+                    let values: Vec<f32> = (0..channels).map(|c| from + 0.3 * c as f32).collect();
+                    burn::module::Param::from_tensor(Tensor::from_floats(&*values, &device))
+                };
+                (norm.gamma, norm.beta) = (row(0.8), row(-0.2));
+                norm
+            });
+            let wanted = theirs.forward(x.clone());
+            let wanted = if rectify { relu(wanted) } else { wanted };
+            let wanted = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(wanted);
+            let given = max_pool_2x2(normalize(&ours, x.clone(), rectify));
+            prop_assert_eq!(given.dims(), wanted.dims());
+            let probe = random(wanted.dims()).detach();
+            let gradients = |y: Tensor<4>, norm: &BatchNorm| {
+                let found = (y * probe.clone()).sum().backward();
+                let shape = [1, channels, 1, 1];
+                let row = |p: &burn::module::Param<Tensor<1>>| {
+                    p.val().grad(&found).unwrap().reshape(shape)
+                };
+                [x.grad(&found).unwrap(), row(&norm.gamma), row(&norm.beta)]
+            };
+            let statistics = |norm: &BatchNorm| {
+                [&norm.running_mean, &norm.running_var]
+                    .map(|s| s.value_sync().inner().reshape([1, channels, 1, 1]))
+            };
+            let given_all = [&gradients(given.clone(), &ours)[..], &statistics(&ours)].concat();
+            let wanted_all = [&gradients(wanted.clone(), &theirs)[..], &statistics(&theirs)].concat();
+            for (given, wanted) in given_all.iter().zip(&wanted_all).chain([(
+                &given.inner(),
+                &wanted.inner(),
+            )]) {
+                let (difference, size) = largest(given, wanted);
+                prop_assert!(difference <= 2e-4 * size.max(1.0), "{difference} of {size}");
+            }
+        }
+    }
+}
