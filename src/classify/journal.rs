@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Classification, Timeline};
-use super::parquet::{Column, Kind, Writer};
+use super::parquet::{Column, ColumnType, Writer};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -188,18 +188,18 @@ impl Journal {
         fs::remove_file(&self.path).map_err(Error::io(&self.path))
     }
 
-    fn fields(&self) -> Vec<(String, Kind)> {
+    fn fields(&self) -> Vec<(String, ColumnType)> {
         let field = |name: &str, kind| (name.to_owned(), kind);
         let mut fields = vec![
-            field("path", Kind::Text),
-            field("genre", Kind::Text),
-            field("seconds", Kind::Double),
-            field("padded", Kind::Bool),
-            field("silent", Kind::Bool),
+            field("path", ColumnType::Text),
+            field("genre", ColumnType::Text),
+            field("seconds", ColumnType::Double),
+            field("padded", ColumnType::Bool),
+            field("silent", ColumnType::Bool),
         ];
         let labels = self.header.labels.iter();
-        fields.extend(labels.map(|label| (format!("probability_{label}"), Kind::Float)));
-        fields.push(field("model_sha256", Kind::Text));
+        fields.extend(labels.map(|label| (format!("probability_{label}"), ColumnType::Float)));
+        fields.push(field("model_sha256", ColumnType::Text));
         fields
     }
 

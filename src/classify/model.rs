@@ -18,7 +18,7 @@ const BATCH_VALUES: usize = 1 << 15;
 const MAX_BATCH: usize = 32;
 
 /// What a file takes.
-enum Input {
+enum ModelInput {
     /// `[batch, frames, mels]`, or another order of axes.
     LogMel(PatchInput, Box<Extractor>),
     /// `[batch, samples]`, a patch each; a fixed batch is filled up with silence.
@@ -34,7 +34,7 @@ pub(super) struct Model {
     pub front_end: FrontEnd,
     /// Patches it is given at a time.
     pub batch: usize,
-    input: Input,
+    input: ModelInput,
     /// The output that holds a row of probabilities for every patch.
     output: usize,
 }
@@ -53,7 +53,7 @@ pub(super) fn find(path: &Path) -> Result<PathBuf> {
     Err(Error::not_found(path, reason))
 }
 
-impl Input {
+impl ModelInput {
     /// What the metadata and the input of the file at `path` say that it takes.
     fn read(path: &Path, session: &dyn Session, front_end: &FrontEnd) -> Result<Self> {
         let refuse = |reason: String| Error::onnx(path, reason);
@@ -120,7 +120,7 @@ impl Model {
     pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
         let front_end = front_end(path, session)?;
         let labels = labels(path, session)?;
-        let input = Input::read(path, session, &front_end)?;
+        let input = ModelInput::read(path, session, &front_end)?;
         let wanted = input.output();
         let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
             let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");
@@ -133,8 +133,8 @@ impl Model {
     /// What cuts a recording for this model.
     pub fn cutter(&self) -> Cutter {
         match self.input {
-            Input::LogMel(..) | Input::Waveform(_) => Cutter::patches(&self.front_end),
-            Input::Clip => Cutter::clips(&self.front_end),
+            ModelInput::LogMel(..) | ModelInput::Waveform(_) => Cutter::patches(&self.front_end),
+            ModelInput::Clip => Cutter::clips(&self.front_end),
         }
     }
 
@@ -151,7 +151,7 @@ impl Model {
         }
         // Other models are given the wanted patches alone.
         let ignored = match self.input {
-            Input::Clip => piece.ignored,
+            ModelInput::Clip => piece.ignored,
             _ => 0,
         };
         let wanted = ignored * classes..(ignored + piece.patches) * classes;
@@ -171,14 +171,14 @@ impl Model {
     fn run(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<ArrayD<f32>>> {
         let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
         match &self.input {
-            Input::LogMel(input, extractor) => {
+            ModelInput::LogMel(input, extractor) => {
                 let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
                 let log_mel = extractor.log_mel(&piece.samples);
                 let patches = patches(&log_mel, patch_frames, patch_hop);
                 let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
                 session.run(input.arrange(batch.rows()))
             }
-            Input::Waveform(fixed) => {
+            ModelInput::Waveform(fixed) => {
                 let (size, hop) =
                     (self.front_end.waveform_samples(), self.front_end.patch_hop_samples());
                 let waveforms =
@@ -186,7 +186,7 @@ impl Model {
                 let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
                 session.run(batch.rows().into_dyn())
             }
-            Input::Clip => {
+            ModelInput::Clip => {
                 // Few lengths, for tract makes a plan for each; silence fills up the rest.
                 let full = piece.patches.next_power_of_two().min(self.batch);
                 let more = full.saturating_sub(piece.patches) * self.front_end.patch_hop_samples();

@@ -24,7 +24,7 @@ const MAGIC: &[u8] = b"PAR1";
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnType {
     Text,
     Float,
     Double,
@@ -45,14 +45,14 @@ pub(super) enum Column {
 pub(super) struct Writer<W> {
     output: W,
     at: u64,
-    fields: Vec<(String, Kind)>,
+    fields: Vec<(String, ColumnType)>,
     groups: Vec<RowGroup>,
     rows: u64,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file with columns of these names and kinds, none of them ever empty.
-    pub fn new(output: W, fields: Vec<(String, Kind)>) -> io::Result<Self> {
+    /// Begins a file with columns of these names and types, in which no value is ever missing.
+    pub fn new(output: W, fields: Vec<(String, ColumnType)>) -> io::Result<Self> {
         let mut writer = Self { output, at: 0, fields, groups: vec![], rows: 0 };
         writer.put(MAGIC)?;
         Ok(writer)
@@ -118,7 +118,7 @@ impl<W: Write> Writer<W> {
     fn chunk(
         &mut self,
         name: &str,
-        kind: Kind,
+        kind: ColumnType,
         rows: usize,
         column: &Column,
     ) -> io::Result<ColumnChunk> {
@@ -206,17 +206,17 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn physical(kind: Kind) -> Type {
+fn physical(kind: ColumnType) -> Type {
     match kind {
-        Kind::Text => Type::BYTE_ARRAY,
-        Kind::Float => Type::FLOAT,
-        Kind::Double => Type::DOUBLE,
-        Kind::Bool => Type::BOOLEAN,
+        ColumnType::Text => Type::BYTE_ARRAY,
+        ColumnType::Float => Type::FLOAT,
+        ColumnType::Double => Type::DOUBLE,
+        ColumnType::Bool => Type::BOOLEAN,
     }
 }
 
-fn element(name: &str, kind: Option<Kind>) -> SchemaElement {
-    let is_text = kind == Some(Kind::Text);
+fn element(name: &str, kind: Option<ColumnType>) -> SchemaElement {
+    let is_text = kind == Some(ColumnType::Text);
     SchemaElement {
         type_: kind.map(physical),
         type_length: None,
@@ -287,7 +287,8 @@ mod tests {
 
     #[test]
     fn the_footer_says_what_is_where() {
-        let fields = vec![("name".to_owned(), Kind::Text), ("value".to_owned(), Kind::Float)];
+        let fields =
+            vec![("name".to_owned(), ColumnType::Text), ("value".to_owned(), ColumnType::Float)];
         let mut writer = Writer::new(vec![], fields).unwrap();
         let names = Column::Text(vec!["a".into(), "bc".into()]);
         writer.group(2, &[names, Column::Float(vec![1.0, 2.0])]).unwrap();

@@ -25,9 +25,9 @@ pub enum Preprocessor {
 
 /// A [`Preprocessor`] made ready: the one way from a file to a model's input. One is enough
 /// for any number of threads.
-pub struct Reader(Source);
+pub struct Reader(Prepared);
 
-enum Source {
+enum Prepared {
     Picture(PictureFrontEnd),
     Audio(Box<Extractor>),
 }
@@ -83,13 +83,13 @@ impl Preprocessor {
         }
     }
 
-    /// Makes it ready.
+    /// A reader of such files.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn reader(&self) -> Result<Reader> {
         match self {
-            Self::Picture(front_end) => Ok(Reader(Source::Picture(front_end.clone()))),
+            Self::Picture(front_end) => Ok(Reader(Prepared::Picture(front_end.clone()))),
             Self::Audio(front_end) => Reader::audio(front_end),
         }
     }
@@ -101,14 +101,14 @@ impl Reader {
     /// # Errors
     /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn audio(front_end: &FrontEnd) -> Result<Self> {
-        Ok(Self(Source::Audio(Box::new(Extractor::new(front_end)?))))
+        Ok(Self(Prepared::Audio(Box::new(Extractor::new(front_end)?))))
     }
 
     /// What makes log-mels of samples; none where pictures are read.
     pub fn extractor(&self) -> Option<&Extractor> {
         match &self.0 {
-            Source::Audio(extractor) => Some(extractor),
-            Source::Picture(_) => None,
+            Prepared::Audio(extractor) => Some(extractor),
+            Prepared::Picture(_) => None,
         }
     }
 
@@ -127,8 +127,8 @@ impl Reader {
     pub fn patches(&self, path: &Path) -> Result<Patches> {
         let (log_mel, padded) = self.padded(path)?;
         let (frames, hop) = match &self.0 {
-            Source::Picture(front_end) => (front_end.patch_frames, front_end.patch_hop),
-            Source::Audio(extractor) => {
+            Prepared::Picture(front_end) => (front_end.patch_frames, front_end.patch_hop),
+            Prepared::Audio(extractor) => {
                 (extractor.front_end().patch_frames, extractor.front_end().patch_hop)
             }
         };
@@ -155,8 +155,8 @@ impl Reader {
 
     fn padded(&self, path: &Path) -> Result<(LogMel, bool)> {
         match &self.0 {
-            Source::Picture(front_end) => Ok((front_end.read(path)?, false)),
-            Source::Audio(extractor) => Ok(extractor.padded_log_mel(&samples(extractor, path)?)),
+            Prepared::Picture(front_end) => Ok((front_end.read(path)?, false)),
+            Prepared::Audio(extractor) => Ok(extractor.padded_log_mel(&samples(extractor, path)?)),
         }
     }
 

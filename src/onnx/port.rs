@@ -12,6 +12,7 @@ pub struct Port {
 }
 
 /// A tensor that does not fit the input it was given to.
+#[cfg(any(feature = "ort", feature = "tract"))]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("input {input} was given a tensor of shape {shape:?}")]
 pub(crate) struct WrongShape {
@@ -21,6 +22,7 @@ pub(crate) struct WrongShape {
     shape: Vec<usize>,
 }
 
+#[cfg(any(feature = "ort", feature = "tract"))]
 impl Port {
     /// Checks that a tensor of this `shape` fits this input, and is not empty.
     ///

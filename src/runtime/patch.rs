@@ -1,7 +1,9 @@
 //! How a model wants its log-mel patches: `[N, frames, mels]` in one file,
 //! `[N, 1, frames, mels]` or `[N, mels, frames]` in the next.
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
+#[cfg(feature = "train")]
+use ndarray::ArrayD;
+use ndarray::{Array, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
 
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;

@@ -1,5 +1,6 @@
 //! What every runtime offers: a model as a session, on a device, with so many threads.
 
+#[cfg(any(feature = "ort", feature = "tract"))]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -128,6 +129,7 @@ pub trait Session: Send {
 }
 
 /// The values of a view in row-major order, copied only if they do not lie so already.
+#[cfg(any(feature = "ort", feature = "tract"))]
 pub(crate) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
     match view.to_slice() {
         Some(values) => Cow::Borrowed(values),

@@ -139,7 +139,11 @@ impl Tract {
     }
 
     /// Runs a batch in `count` parts, at the same time if there are threads.
-    fn run_in_parts(&mut self, input: &ArrayViewD<'_, f32>, count: usize) -> Result<Vec<Answer>> {
+    fn run_in_parts(
+        &mut self,
+        input: &ArrayViewD<'_, f32>,
+        count: usize,
+    ) -> Result<Vec<PartOutputs>> {
         let parts = split(input, count);
         let plans = parts.iter().map(|part| self.plan(part.shape())).collect::<Result<Vec<_>>>()?;
         let Some(pool) = &self.pool else {
@@ -198,12 +202,12 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// The outputs for a part of `rows` rows.
-struct Answer {
+struct PartOutputs {
     rows: usize,
     outputs: Vec<ArrayD<f32>>,
 }
 
-fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
+fn run(plan: &dyn Runnable, part: &Part) -> Result<PartOutputs> {
     guarded(|| {
         let input = Tensor::from_shape(part.shape(), &row_major(part))?;
         let outputs = plan.run(tvec!(input.into()))?;
@@ -212,7 +216,7 @@ fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
             Ok(ArrayD::from_shape_vec(output.shape(), data)?)
         };
         let outputs = outputs.into_iter().map(float).collect::<TractResult<_>>()?;
-        Ok(Answer { rows: part.shape().first().copied().unwrap_or(1), outputs })
+        Ok(PartOutputs { rows: part.shape().first().copied().unwrap_or(1), outputs })
     })
     .map_err(error)
 }
@@ -227,8 +231,8 @@ fn split<'a>(input: &'a ArrayViewD<'_, f32>, count: usize) -> Vec<Part<'a>> {
 }
 
 /// The outputs of all parts, one after the other; `None` unless each has its part's rows.
-fn join(answers: Vec<Answer>) -> Option<Vec<ArrayD<f32>>> {
-    let by_row = |answer: &Answer| {
+fn join(answers: Vec<PartOutputs>) -> Option<Vec<ArrayD<f32>>> {
+    let by_row = |answer: &PartOutputs| {
         answer.outputs.iter().all(|output| output.shape().first() == Some(&answer.rows))
     };
     if !answers.iter().all(by_row) {
