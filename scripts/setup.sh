@@ -78,7 +78,7 @@ fetched=$version
 if ! from_pypi; then
     echo "PyPI did not work; fetching $npm_version from npm ..." >&2
     fetched=$npm_version
-    from_npm || die "could not fetch ONNX Runtime; are pypi.org or registry.npmjs.org reachable?"
+    from_npm || die "could not fetch ONNX Runtime; are PyPI or npm reachable?"
 fi
 
 # Unpack the one library and its licence texts, and check that the library is one.

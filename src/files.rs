@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Io`] naming `path`; what stood there before stays as it was.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = part_beside(path, "")?;
     file.write_all(bytes).map_err(Error::io(path))?;
     file.as_file().sync_all().map_err(Error::io(path))?;
@@ -29,7 +29,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] naming `path` if the folder cannot be written to.
-pub fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
+pub(crate) fn part_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     let folder = folder_of(path);
     check_folder(folder, path)?;
     let mut builder = tempfile::Builder::new();
@@ -59,7 +59,7 @@ pub fn check_output<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path
 /// # Errors
 /// Naming the first that is not Unicode: [`Error::OutOfRange`] with an option,
 /// [`Error::Unsupported`] without.
-pub fn check_unicode<'a>(
+pub(crate) fn check_unicode<'a>(
     option: Option<&'static str>,
     paths: impl IntoIterator<Item = &'a Path>,
 ) -> Result<()> {
@@ -75,13 +75,13 @@ pub fn check_unicode<'a>(
 
 /// Whether the name begins with a dot.
 #[must_use]
-pub fn is_hidden(path: &Path) -> bool {
+pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// Whether the name ends with a dot and one of `extensions`, in whatever case.
 #[must_use]
-pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
 }
@@ -91,7 +91,7 @@ pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 ///
 /// # Errors
 /// [`Error::Io`] naming `folder` if its parent cannot be written to.
-pub fn folder_beside(folder: &Path) -> Result<TempDir> {
+pub(crate) fn folder_beside(folder: &Path) -> Result<TempDir> {
     let parent = folder_of(folder);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -163,7 +163,7 @@ pub fn sha256(path: &Path) -> Result<String> {
 
 /// Bytes in lower-case hexadecimal.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -171,7 +171,7 @@ pub fn hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// [`Error::Io`] naming the folder.
-pub fn create_dir(folder: &Path) -> Result<()> {
+pub(crate) fn create_dir(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io(folder))
 }
 

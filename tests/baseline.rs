@@ -388,7 +388,7 @@ fn descriptors_are_those_of_the_published_table() {
         let row = table.rows.iter().find(|row| row.id == id).unwrap();
         let audio = Audio::open(&gtzan.join("genres_original").join(id)).unwrap();
         assert_eq!(audio.rate, descriptors::RATE);
-        let found = descriptors.of(&audio.samples).unwrap();
+        let found = descriptors.describe(&audio.samples).unwrap();
         for ((name, found), wanted) in descriptors::names().iter().zip(found).zip(&row.values) {
             let wanted = f64::from(*wanted);
             let allowed = match name.as_str() {

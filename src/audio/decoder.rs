@@ -51,7 +51,7 @@ impl<'a> Decoder<'a> {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let regular = file.metadata().map_err(Error::io(path))?.is_file();
         let mut head = vec![];
-        // A pipe can be read but once.
+        // A pipe can be read only once, so all of it is kept.
         let most = if regular { HEAD } else { u64::MAX };
         file.by_ref().take(most).read_to_end(&mut head).map_err(Error::io(path))?;
         if !regular {
@@ -85,7 +85,7 @@ impl<'a> Decoder<'a> {
         let shown = || head[..head.len().min(SHOWN)].to_vec();
         let container = sniff(head).ok_or_else(|| Failure::NotAudio { head: shown() })?;
         let mut first = vec![];
-        let blocks = blocks(container, open, &mut first)?;
+        let blocks = open_blocks(container, open, &mut first)?;
         let rate = blocks.rate();
         rate::check(rate)?;
         if first.is_empty() {
@@ -135,8 +135,8 @@ const HEAD: u64 = 64;
 /// Bytes of a file of no known kind that the error shows.
 const SHOWN: usize = 12;
 
-/// The reader of a file and, in `first`, its first block.
-fn blocks<'a>(
+/// Opens the reader of a file and reads its first block into `first`.
+fn open_blocks<'a>(
     container: Container,
     open: &dyn Fn() -> io::Result<ByteSource<'a>>,
     first: &mut Vec<f32>,
@@ -188,4 +188,21 @@ fn has_length_tag(source: &mut dyn MediaSource) -> io::Result<bool> {
     Read::take(&mut *source, 4096).read_to_end(&mut head)?;
     let tags = [b"Xing", b"Info", b"VBRI"];
     Ok(head.windows(4).any(|window| tags.iter().any(|tag| window == *tag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use symphonia::core::errors::Error as Symphonia;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_refusal_is_kept() {
+        let error = Decoder::of_bytes(b"fLaC\0\0\0\x22", Path::new("a.flac")).err().unwrap();
+        assert!(error.to_string().contains("a.flac: this FLAC file"), "{error}");
+        let cause = error.source().and_then(|failure| failure.source()).unwrap();
+        assert!(cause.is::<Symphonia>(), "{cause:?}");
+    }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use super::rate::ImplausibleRate;
 
-/// What is wrong with a file, and what to do about it. Its text follows the file's name, which
-/// [`Decoder`](super::decoder::Decoder) puts before it.
+/// What is wrong with a file, and what to do about it. Its text comes after the file's name,
+/// which [`Error::Audio`](crate::Error::Audio) adds.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub(super) enum Failure {
     CutShort { promised: u64, found: u64 },
     #[error("sample {at} ({seconds:.3} s) is {value:?}; export the recording again or remove it")]
     WildSample { at: u64, seconds: f64, value: f32 },
-    /// What `hound` says of a WAV file that `symphonia` may still read.
+    // These two are of WAV files that `symphonia` may still read.
     #[error(transparent)]
     Hound(#[from] hound::Error),
     #[error("{0} bits per sample")]

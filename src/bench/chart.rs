@@ -1,7 +1,6 @@
 //! The latency chart: p50 by batch, one panel for each model and number of threads.
 //!
-//! Runtimes differ in colour (Okabe and Ito's, which colour-blind readers tell apart) and
-//! in the shape of the marks, so the chart can be read in black and white as well.
+//! Runtimes differ in the colour and the shape of their marks.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use plotters::prelude::*;
 
 use super::records::{Report, Row};
 use super::table;
-use crate::charts::{Area, BLUE, Drawn, FONT, GREEN, Mark, VERMILION, log_ticks, polygon, svg};
+use crate::charts::{self, Area, BLUE, Drawn, FONT, GREEN, Mark, Shape, VERMILION, log_ticks, svg};
 use crate::error::Result;
 use crate::runtime::{Device, Runtime};
 
@@ -135,24 +134,21 @@ fn line_style(runtime: Runtime) -> ShapeStyle {
     colour(runtime).stroke_width(2)
 }
 
-/// The mark of a point: square, circle or triangle; hollow on a GPU.
-fn mark<DB: DrawingBackend, C: Copy>(at: C, runtime: Runtime, device: Device) -> Mark<DB, C> {
+fn shape(runtime: Runtime) -> Shape {
+    match runtime {
+        Runtime::Burn => Shape::Square,
+        Runtime::Ort => Shape::Circle,
+        Runtime::Tract => Shape::Triangle,
+    }
+}
+
+/// The mark of a point; hollow on a GPU.
+fn mark<DB: DrawingBackend, C>(at: C, runtime: Runtime, device: Device) -> Mark<DB, C> {
     let fill = match device {
         Device::Cpu => colour(runtime),
         Device::Cuda => WHITE,
     };
-    let corners = outline(runtime);
-    let line = PathElement::new([&corners[..], &corners[..1]].concat(), line_style(runtime));
-    EmptyElement::at(at) + Polygon::new(corners, fill) + line
-}
-
-/// The corners of a runtime's mark, in pixels around its middle.
-fn outline(runtime: Runtime) -> Vec<(i32, i32)> {
-    match runtime {
-        Runtime::Burn => polygon(4, 7.0, 0.125),
-        Runtime::Ort => polygon(24, 5.5, 0.0),
-        Runtime::Tract => polygon(3, 7.5, 0.75),
-    }
+    charts::mark(at, shape(runtime), fill, colour(runtime))
 }
 
 fn point(batches: &[usize], row: &Row) -> Option<(f64, f64)> {

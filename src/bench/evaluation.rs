@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::set::EvaluationSet;
 use crate::dataset::source::{self, Source};
 use crate::dataset::{Split, Track};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
@@ -142,8 +142,9 @@ fn description(model: &Path) -> Result<Option<Description>> {
         return Ok(None);
     };
     let wrong =
-        |key: &str, error: String| Error::onnx(model, format!("metadata \"{key}\": {error}"));
-    let preprocessor = Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e))?;
-    let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.to_string()))?;
+        |key: &str, error: Cause| Error::onnx(model, format!("metadata \"{key}\": {error}"));
+    let preprocessor =
+        Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e.into()))?;
+    let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.into()))?;
     Ok(Some(Description { preprocessor, labels, input }))
 }

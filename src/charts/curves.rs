@@ -3,7 +3,8 @@
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
-use super::style::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, as_percent, svg};
+use super::axes::as_percent;
+use super::style::{Area, BLUE, CAPTION, Drawn, FONT, GREY, SMALL, VERMILION, svg};
 use crate::error::Result;
 use crate::metrics::Epoch;
 

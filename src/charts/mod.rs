@@ -3,11 +3,16 @@
 //! Colours are Okabe and Ito's, which colour-blind readers tell apart; shape or dash says
 //! the same once more, so that every chart can be read in black and white.
 
+mod axes;
 mod curves;
+mod marks;
 mod style;
 
+pub(crate) use axes::{as_percent, log_ticks, share_range};
 pub(crate) use curves::curves;
+pub(crate) use marks::{Mark, Shape, mark};
+#[cfg(feature = "train")]
+pub(crate) use style::CAPTION;
 pub(crate) use style::{
-    Area, BLUE, CAPTION, Drawn, FONT, GREEN, GREY, Mark, SMALL, VERMILION, as_percent, log_ticks,
-    polygon, svg,
+    Area, BLUE, DARK_BLUE, Drawn, FONT, GREEN, GREY, LIGHT_GREY, SMALL, VERMILION, svg,
 };

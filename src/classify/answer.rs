@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::Model;
+use crate::features::FrontEnd;
 
 /// What a recording sounds like.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Classification {
     pub timeline: Timeline,
 }
 
-/// A stretch of a recording, as long as the model hears at a time.
+/// A stretch of a recording, as long as the model takes at a time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Patch {
     /// Where it begins, in seconds.
@@ -57,15 +57,15 @@ impl Classification {
     }
 
     /// The probabilities of every whole or begun second, `[seconds][classes]`: means over the
-    /// patches that lie in it, by how much of it they cover. Where no patch reaches, those of
-    /// the one before stand. Nothing if there is no timeline.
+    /// patches that lie in it, by how much of it they cover. Where no patch reaches, it has those
+    /// of the patch before. Empty if there is no timeline.
     pub fn by_second(&self) -> Vec<Vec<f32>> {
         self.timeline.by_second(self.seconds)
     }
 }
 
 impl Timeline {
-    /// None at all: of what was only noted down.
+    /// Without a patch: for a result of an earlier run, which was kept without its timeline.
     pub(super) fn none() -> Self {
         Self { hop: 1.0, patch: 1.0, classes: 1, probabilities: vec![] }
     }
@@ -80,8 +80,8 @@ impl Timeline {
         self.probabilities.len() / self.classes
     }
 
-    /// Whether there is no patch: every classifier answers with at least one, a
-    /// [`Journal`](super::Journal) with none.
+    /// Whether there is no patch: every classifier answers with at least one, and what was kept
+    /// of an earlier run has none.
     pub fn is_empty(&self) -> bool {
         self.probabilities.is_empty()
     }
@@ -132,11 +132,11 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    pub fn new(model: &Model) -> Self {
+    pub fn new(front_end: &FrontEnd, classes: usize) -> Self {
         let timeline = Timeline {
-            hop: model.front_end.patch_hop_seconds(),
-            patch: model.front_end.patch_seconds(),
-            classes: model.labels.len(),
+            hop: front_end.patch_hop_seconds(),
+            patch: front_end.patch_seconds(),
+            classes,
             probabilities: vec![],
         };
         Self { timeline }

@@ -6,7 +6,8 @@ use crate::features::FrontEnd;
 /// [`FrontEnd::patch_hop_samples`] further each.
 pub(super) struct Piece {
     pub samples: Vec<f32>,
-    /// Patches before those wanted: known already, or begun where what lay before is missing.
+    /// Patches before those wanted: answered with the piece before, or wrong here, because the
+    /// model puts silence where the recording went on.
     pub ignored: usize,
     /// Patches wanted.
     pub patches: usize,
@@ -32,14 +33,14 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    /// For models that hear patches alone: around a centred frame there is silence beyond the
-    /// recording's ends, which is put there before it is cut.
+    /// For models that take single patches: what a centred frame needs beyond the recording's
+    /// ends is silence, which is put there before it is cut.
     pub fn patches(front_end: &FrontEnd) -> Self {
         Self::new(front_end, front_end.lead_samples(), front_end.waveform_samples(), 0)
     }
 
-    /// For models that hear clips and put silence around them themselves: a piece inside a
-    /// recording repeats patches until that silence is out of hearing.
+    /// For models that take clips and put silence around them themselves: a piece inside a
+    /// recording repeats patches, and those which that silence reaches are ignored.
     pub fn clips(front_end: &FrontEnd) -> Self {
         let lead = front_end.lead_samples();
         let repeat = lead.div_ceil(front_end.patch_hop_samples());

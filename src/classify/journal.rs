@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Classification, Timeline};
-use super::parquet::{Column, Kind, Writer};
+use super::parquet::{Column, ColumnType, Writer};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -72,11 +72,12 @@ impl Journal {
     /// model left.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; [`Error::Config`] if it is another model's or
-    /// another process is writing it; [`Error::Format`] if it is damaged.
+    /// [`Error::Io`] if it cannot be written; [`Error::Mismatch`] if it is another model's;
+    /// [`Error::Occupied`] if another process is writing it, or `output` is a folder;
+    /// [`Error::Format`] if it is damaged.
     pub fn open(output: &Path, model_sha256: &str, labels: &[String]) -> Result<Self> {
         if output.is_dir() {
-            return Err(Error::Config(format!("{}: a folder; name a file", output.display())));
+            return Err(Error::occupied(output, "a folder; name a file"));
         }
         let mut path = output.as_os_str().to_owned();
         path.push(".part");
@@ -88,7 +89,7 @@ impl Journal {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let reason = "another classify is writing it; wait for that or choose another file";
-                return Err(Error::Config(format!("{}: {reason}", path.display())));
+                return Err(Error::occupied(&path, reason));
             }
             Err(TryLockError::Error(error)) => return Err(io()(error)),
         }
@@ -187,18 +188,18 @@ impl Journal {
         fs::remove_file(&self.path).map_err(Error::io(&self.path))
     }
 
-    fn fields(&self) -> Vec<(String, Kind)> {
+    fn fields(&self) -> Vec<(String, ColumnType)> {
         let field = |name: &str, kind| (name.to_owned(), kind);
         let mut fields = vec![
-            field("path", Kind::Text),
-            field("genre", Kind::Text),
-            field("seconds", Kind::Double),
-            field("padded", Kind::Bool),
-            field("silent", Kind::Bool),
+            field("path", ColumnType::Text),
+            field("genre", ColumnType::Text),
+            field("seconds", ColumnType::Double),
+            field("padded", ColumnType::Bool),
+            field("silent", ColumnType::Bool),
         ];
         let labels = self.header.labels.iter();
-        fields.extend(labels.map(|label| (format!("probability_{label}"), Kind::Float)));
-        fields.push(field("model_sha256", Kind::Text));
+        fields.extend(labels.map(|label| (format!("probability_{label}"), ColumnType::Float)));
+        fields.push(field("model_sha256", ColumnType::Text));
         fields
     }
 
@@ -245,7 +246,7 @@ impl Journal {
                 let header: Header =
                     serde_json::from_slice(&line).map_err(|e| damaged(number, &e))?;
                 if header != self.header {
-                    return Err(Error::Config(format!(
+                    return Err(Error::Mismatch(format!(
                         "{}: results of another model (SHA-256 {}); go on with that model, or \
                          remove the file to begin anew",
                         self.path.display(),

@@ -1,21 +1,24 @@
-//! An exported file: what it takes, what it answers, and how it is asked.
+//! An exported file: what it takes, and its probabilities for a piece of a recording.
 
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
 
 use super::cutter::{Cutter, Piece};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, patches};
+use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
 use crate::run::{model_file, names};
 use crate::runtime::{Batch, PatchInput, Session, check_batch};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
 const BATCH_VALUES: usize = 1 << 15;
+/// The most patches it is given at a time.
+const MAX_BATCH: usize = 32;
 
 /// What a file takes.
-enum Input {
+enum ModelInput {
     /// `[batch, frames, mels]`, or another order of axes.
     LogMel(PatchInput, Box<Extractor>),
     /// `[batch, samples]`, a patch each; a fixed batch is filled up with silence.
@@ -31,7 +34,7 @@ pub(super) struct Model {
     pub front_end: FrontEnd,
     /// Patches it is given at a time.
     pub batch: usize,
-    input: Input,
+    input: ModelInput,
     /// The output that holds a row of probabilities for every patch.
     output: usize,
 }
@@ -40,77 +43,98 @@ pub(super) struct Model {
 pub(super) fn find(path: &Path) -> Result<PathBuf> {
     let model = model_file(path);
     if model.is_file() || !path.is_dir() {
-        Ok(model)
-    } else {
-        Err(Error::Config(format!(
-            "{}: there is no {} in this folder; give an exported .onnx file, a bundle, or \
-             a run that finetune or train-cnn has written",
-            path.display(),
-            names::MODEL
-        )))
+        return Ok(model);
+    }
+    let reason = format!(
+        "there is no {} in this folder; give an exported .onnx file, a bundle, or a run that \
+         finetune or train-cnn has written",
+        names::MODEL
+    );
+    Err(Error::not_found(path, reason))
+}
+
+impl ModelInput {
+    /// What the metadata and the input of the file at `path` say that it takes.
+    fn read(path: &Path, session: &dyn Session, front_end: &FrontEnd) -> Result<Self> {
+        let refuse = |reason: String| Error::onnx(path, reason);
+        let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
+        let port = session.input();
+        match kind.as_str() {
+            LOG_MEL => {
+                let &FrontEnd { patch_frames, mels, .. } = front_end;
+                let input = PatchInput::new(&port.dims, patch_frames, mels)
+                    .map_err(|reason| Error::onnx(path, reason))?;
+                // Silence beyond the ends is put there before the extractor sees it.
+                let inside = FrontEnd { centred: false, ..front_end.clone() };
+                Ok(Self::LogMel(input, Box::new(Extractor::new(&inside)?)))
+            }
+            WAVEFORM => {
+                let span = front_end.waveform_samples();
+                let batch = match port.dims[..] {
+                    [batch, samples] if samples.is_none_or(|n| n == span) => batch,
+                    _ => {
+                        return Err(refuse(format!(
+                            "it takes {port}, but its front end's patches are {span} samples"
+                        )));
+                    }
+                };
+                check_batch(batch).map_err(|reason| Error::onnx(path, reason))?;
+                Ok(Self::Waveform(batch))
+            }
+            CLIP => Ok(Self::Clip),
+            other => Err(refuse(format!(
+                "its metadata say that it takes \"{other}\"; this program knows log_mel, waveform \
+                 and clip"
+            ))),
+        }
+    }
+
+    /// The output with a row of probabilities for every patch.
+    fn output(&self) -> &'static str {
+        match self {
+            Self::LogMel(..) | Self::Waveform(_) => PROBABILITIES,
+            Self::Clip => PATCH_PROBABILITIES,
+        }
+    }
+
+    /// Patches to give it at a time.
+    fn batch(&self, front_end: &FrontEnd) -> usize {
+        let fitting = BATCH_VALUES / (front_end.patch_frames * front_end.mels);
+        let fixed = match self {
+            Self::LogMel(input, _) => input.batch,
+            Self::Waveform(batch) => *batch,
+            Self::Clip => None,
+        };
+        // Every piece of a clip with frames around its beginning repeats a patch: two at least,
+        // or the half of all work would be for nothing.
+        let least = match self {
+            Self::Clip if front_end.lead_samples() > 0 => 2,
+            _ => 1,
+        };
+        fixed.unwrap_or(fitting).clamp(least, MAX_BATCH)
     }
 }
 
 impl Model {
     /// Reads what `session`, opened from the file at `path`, says of itself.
-    pub fn new(path: &Path, session: &mut dyn Session) -> Result<Self> {
+    pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
         let front_end = front_end(path, session)?;
         let labels = labels(path, session)?;
-        let refuse = |reason: String| Error::onnx(path, reason);
-        let port = session.input();
-        let span = front_end.waveform_samples();
-        let kind = session.metadata("input").unwrap_or_else(|| "log_mel".to_owned());
-        let (input, output) = match kind.as_str() {
-            "log_mel" => {
-                let FrontEnd { patch_frames, mels, .. } = front_end;
-                let input = PatchInput::new(&port.dims, patch_frames, mels).map_err(refuse)?;
-                // Silence beyond the ends is put there before the extractor sees it.
-                let inside = FrontEnd { centred: false, ..front_end.clone() };
-                (Input::LogMel(input, Box::new(Extractor::new(&inside)?)), "probabilities")
-            }
-            "waveform" => match port.dims[..] {
-                [batch, samples] if samples.is_none_or(|n| n == span) => {
-                    check_batch(batch).map_err(refuse)?;
-                    (Input::Waveform(batch), "probabilities")
-                }
-                _ => {
-                    return Err(refuse(format!(
-                        "it takes {port}, but its front end's patches are {span} samples"
-                    )));
-                }
-            },
-            "clip" => (Input::Clip, "patch_probabilities"),
-            other => {
-                return Err(refuse(format!(
-                    "its metadata say that it takes \"{other}\"; this program knows log_mel, \
-                     waveform and clip"
-                )));
-            }
-        };
-        let output = session.outputs().iter().position(|name| name == output).ok_or_else(|| {
-            refuse(format!("it has no output \"{output}\"; export it with export-onnx"))
+        let input = ModelInput::read(path, session, &front_end)?;
+        let wanted = input.output();
+        let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
+            let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");
+            Error::onnx(path, reason)
         })?;
-        let fitting = BATCH_VALUES / (front_end.patch_frames * front_end.mels);
-        let fixed = match &input {
-            Input::LogMel(input, _) => input.batch,
-            Input::Waveform(batch) => *batch,
-            Input::Clip => None,
-        };
-        // Every piece of a clip with frames around its beginning repeats a patch: two at least,
-        // or the half of all work would be for nothing.
-        let least = match &input {
-            Input::Clip if front_end.lead_samples() > 0 => 2,
-            _ => 1,
-        };
-        let batch = fixed.unwrap_or(fitting).clamp(least, 32);
+        let batch = input.batch(&front_end);
         Ok(Self { path: path.to_owned(), labels, front_end, batch, input, output })
     }
 
     /// What cuts a recording for this model.
     pub fn cutter(&self) -> Cutter {
         match self.input {
-            Input::LogMel(..) | Input::Waveform(_) => Cutter::patches(&self.front_end),
-            Input::Clip => Cutter::clips(&self.front_end),
+            ModelInput::LogMel(..) | ModelInput::Waveform(_) => Cutter::patches(&self.front_end),
+            ModelInput::Clip => Cutter::clips(&self.front_end),
         }
     }
 
@@ -123,18 +147,18 @@ impl Model {
                 "it answers {:?}, but its metadata name {classes} genres; export it again",
                 answer.shape()
             );
-            return Err(self.wrong(&reason));
+            return Err(self.wrong(reason));
         }
         // Other models are given the wanted patches alone.
         let ignored = match self.input {
-            Input::Clip => piece.ignored,
+            ModelInput::Clip => piece.ignored,
             _ => 0,
         };
         let wanted = ignored * classes..(ignored + piece.patches) * classes;
         match answer.as_slice().and_then(|values| values.get(wanted)) {
             Some(rows) if rows.iter().all(|p| p.is_finite()) => Ok(rows.to_vec()),
             Some(_) => Err(self.wrong("its probabilities are not finite numbers")),
-            None => Err(self.wrong(&format!(
+            None => Err(self.wrong(format!(
                 "it answered {} values for {} patches of {classes} genres",
                 answer.len(),
                 piece.patches
@@ -147,22 +171,22 @@ impl Model {
     fn run(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<ArrayD<f32>>> {
         let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
         match &self.input {
-            Input::LogMel(input, extractor) => {
+            ModelInput::LogMel(input, extractor) => {
                 let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
                 let log_mel = extractor.log_mel(&piece.samples);
                 let patches = patches(&log_mel, patch_frames, patch_hop);
                 let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
                 session.run(input.arrange(batch.rows()))
             }
-            Input::Waveform(fixed) => {
+            ModelInput::Waveform(fixed) => {
                 let (size, hop) =
                     (self.front_end.waveform_samples(), self.front_end.patch_hop_samples());
-                let waveforms = windows(&piece.samples, size, hop)
-                    .map_err(|error| self.wrong(&error.to_string()))?;
+                let waveforms =
+                    windows(&piece.samples, size, hop).map_err(|error| self.wrong(error))?;
                 let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
                 session.run(batch.rows().into_dyn())
             }
-            Input::Clip => {
+            ModelInput::Clip => {
                 // Few lengths, for tract makes a plan for each; silence fills up the rest.
                 let full = piece.patches.next_power_of_two().min(self.batch);
                 let more = full.saturating_sub(piece.patches) * self.front_end.patch_hop_samples();
@@ -173,7 +197,7 @@ impl Model {
         }
     }
 
-    fn wrong(&self, reason: &str) -> Error {
+    fn wrong(&self, reason: impl Into<Cause>) -> Error {
         Error::onnx(&self.path, reason)
     }
 }
@@ -186,30 +210,45 @@ fn windows(samples: &[f32], size: usize, hop: usize) -> Result<ArrayView2<'_, f3
     ArrayView2::from_shape((count, size).strides((hop.min(samples.len()), 1)), samples)
 }
 
+/// The front end that the metadata of the file at `path` describe.
 fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
-    let refuse = |reason: String| Error::onnx(path, reason);
-    let Some(json) = session.metadata("front_end") else {
-        let reason = match session.metadata("features") {
+    let Some(json) = session.metadata(key::FRONT_END) else {
+        let reason = match session.metadata(key::FEATURES) {
             Some(_) => {
                 "it judges tables of hand-made features, not sound; give a model of finetune or \
                  train-cnn"
             }
             None => "its metadata have no front_end, so how it hears is unknown; export it again",
         };
-        return Err(refuse(reason.to_owned()));
+        return Err(Error::onnx(path, reason));
     };
     match Preprocessor::parse(&json) {
         Ok(Preprocessor::Audio(front_end)) => Ok(front_end),
-        Ok(Preprocessor::Picture(_)) => Err(refuse(
-            "it looks at pictures of spectrograms, not at sound; train with --source audio".into(),
-        )),
-        Err(reason) => Err(refuse(format!("front_end in its metadata: {reason}"))),
+        Ok(Preprocessor::Picture(_)) => {
+            let reason = "it looks at pictures of spectrograms, not at sound; train with \
+                          `source` audio";
+            Err(Error::onnx(path, reason))
+        }
+        Err(invalid) => Err(in_metadata(path, key::FRONT_END, invalid)),
     }
 }
 
+/// The genres that the metadata of the file at `path` name.
 fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
-    let refuse = |reason: &str| Error::onnx(path, format!("labels in its metadata: {reason}"));
-    let json = session.metadata("labels").ok_or_else(|| refuse("there are none"))?;
-    let labels: Vec<String> = serde_json::from_str(&json).map_err(|e| refuse(&e.to_string()))?;
-    if labels.is_empty() { Err(refuse("the list is empty")) } else { Ok(labels) }
+    let refuse = |reason: Cause| in_metadata(path, key::LABELS, reason);
+    let json = session.metadata(key::LABELS).ok_or_else(|| refuse("there are none".into()))?;
+    let labels: Vec<String> = serde_json::from_str(&json).map_err(|error| refuse(error.into()))?;
+    if labels.is_empty() { Err(refuse("the list is empty".into())) } else { Ok(labels) }
+}
+
+/// An entry of a file's metadata that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} in its metadata: {source}")]
+struct InMetadata {
+    key: &'static str,
+    source: Cause,
+}
+
+fn in_metadata(path: &Path, key: &'static str, reason: impl Into<Cause>) -> Error {
+    Error::onnx(path, InMetadata { key, source: reason.into() })
 }

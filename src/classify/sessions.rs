@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Options;
+use super::options::Options;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Device, Runtime, Session};
 
-/// A model file above this size is opened once and shared by the threads, not once a thread.
+/// A model file above this size is opened once for all threads: a session for each would need
+/// as many times its memory.
 const SHARED_ABOVE: u64 = 64 << 20;
 
-/// Sessions of one model, opened when there is nobody's to take.
+/// Sessions of one model: lent to one thread at a time, and opened when all are lent.
 pub(super) struct Sessions {
     runtime: Runtime,
     path: PathBuf,
@@ -50,7 +51,7 @@ impl Sessions {
         })
     }
 
-    /// Works with a session that is nobody else's meanwhile.
+    /// Calls `work` with a session that no other thread has meanwhile.
     pub fn with<T>(&self, work: impl FnOnce(&mut dyn Session) -> Result<T>) -> Result<T> {
         let mut lease = Lease { sessions: self, session: Some(self.take()?) };
         match &mut lease.session {

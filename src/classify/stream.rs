@@ -1,17 +1,19 @@
 //! Live audio.
 
+use std::sync::Arc;
+
 use super::answer::Patch;
 use super::cutter::Cutter;
-use super::{Classifier, Piece};
+use super::engine::Engine;
 use crate::audio::Resampler;
 use crate::error::{Error, Result};
 
-/// Live audio being classified: see [`Classifier::stream`].
+/// Live audio being classified: see [`Classifier::stream`](super::classifier::Classifier::stream).
 ///
 /// It keeps what patches overlap, at most a patch and a block of the resampler, and may be sent
 /// to the thread that records.
 pub struct Stream {
-    classifier: Classifier,
+    engine: Arc<Engine>,
     resampler: Resampler,
     cutter: Cutter,
     resampled: Vec<f32>,
@@ -20,12 +22,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(classifier: &Classifier, rate: u32) -> Result<Self> {
-        let model = &classifier.shared.model;
+    pub(super) fn new(engine: Arc<Engine>, rate: u32) -> Result<Self> {
         Ok(Self {
-            resampler: Resampler::new(rate, model.front_end.sample_rate)?,
-            cutter: model.cutter(),
-            classifier: classifier.clone(),
+            resampler: Resampler::new(rate, engine.model.front_end.sample_rate)?,
+            cutter: engine.model.cutter(),
+            engine,
             resampled: vec![],
             taken: 0,
             given: 0,
@@ -36,11 +37,11 @@ impl Stream {
     /// complete, perhaps none.
     ///
     /// # Errors
-    /// [`Error::Config`] if a sample is not finite; [`Error::Runtime`] if the model fails.
+    /// [`Error::InvalidInput`] if a sample is not finite; [`Error::Runtime`] if the model fails.
     pub fn push(&mut self, samples: &[f32]) -> Result<Vec<Patch>> {
         if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
             let at = self.taken + at as u64;
-            return Err(Error::Config(format!("sample {at} of the stream is not finite")));
+            return Err(Error::InvalidInput(format!("sample {at} of the stream is not finite")));
         }
         self.taken += samples.len() as u64;
         self.resampled.clear();
@@ -63,24 +64,17 @@ impl Stream {
     }
 
     fn patches(&mut self) -> Result<Vec<Patch>> {
-        let model = &self.classifier.shared.model;
+        let model = &self.engine.model;
+        let (hop, seconds) = (model.front_end.patch_hop_seconds(), model.front_end.patch_seconds());
         let mut patches = vec![];
         while let Some(piece) = self.cutter.take(1, model.batch) {
-            let probabilities = self.score(&piece)?;
-            let hop = model.front_end.patch_hop_seconds();
+            let probabilities = self.engine.score(&piece)?;
             for row in probabilities.chunks_exact(model.labels.len()) {
-                patches.push(Patch {
-                    start: self.given as f64 * hop,
-                    seconds: model.front_end.patch_seconds(),
-                    probabilities: row.to_vec(),
-                });
+                let start = self.given as f64 * hop;
+                patches.push(Patch { start, seconds, probabilities: row.to_vec() });
                 self.given += 1;
             }
         }
         Ok(patches)
-    }
-
-    fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
-        self.classifier.score(piece)
     }
 }

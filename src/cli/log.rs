@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::program::flag;
+use super::flag::flag;
 use crate::error::name_options;
 
 use tracing::{Event, Level, Subscriber};

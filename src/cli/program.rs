@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::bar::Bars;
+use super::flag::flag;
 use super::log;
 use crate::error::Error;
 use crate::progress;
@@ -64,11 +65,6 @@ pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             }
         }
     }
-}
-
-/// An option as a program's flag.
-pub fn flag(option: &str) -> String {
-    format!("--{option}")
 }
 
 /// A line of a program on standard error. `eprintln!` would panic where nobody reads that.

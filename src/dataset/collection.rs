@@ -38,7 +38,7 @@ pub struct Skipped {
 pub enum Origin {
     /// A folder of recordings.
     Folder,
-    /// The synthetic set made by [`demo::synthesize`](super::demo::synthesize): figures on it say nothing about music.
+    /// The synthetic demo set: figures on it say nothing about music.
     Demo,
 }
 

@@ -15,15 +15,16 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+#[cfg(feature = "train")]
 use crate::audio::Audio;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress;
 
 /// The seed that [`Dataset::resolve`](super::Dataset::resolve) makes the set with.
-pub const SEED: u64 = 2002;
+pub(super) const SEED: u64 = 2002;
 /// Clips of each style.
-pub const CLIPS: usize = 12;
+const CLIPS: usize = 12;
 /// Samples per second.
 const RATE: u32 = 22_050;
 /// Length of a clip in seconds.
@@ -168,7 +169,7 @@ pub(super) fn is_demo(root: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Io`] if a file cannot be written or something is already in `folder`.
-pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
+pub(super) fn synthesize(folder: &Path, seed: u64) -> Result<()> {
     if let Some(parent) = folder.parent() {
         files::create_dir(parent)?;
     }
@@ -191,8 +192,9 @@ pub fn synthesize(folder: &Path, seed: u64) -> Result<()> {
     fs::rename(draft.path(), folder).map_err(Error::io(folder))
 }
 
-/// A clip of the set that [`SEED`] makes, of another style for each of the first ten numbers.
-pub fn clip(number: usize) -> Audio {
+/// One clip of the set that [`SEED`] makes; the first ten numbers are of ten styles.
+#[cfg(feature = "train")]
+pub(crate) fn clip(number: usize) -> Audio {
     let clip = number % STYLES.len() * CLIPS + number / STYLES.len() % CLIPS;
     Audio { samples: samples(clip, SEED), rate: RATE }
 }

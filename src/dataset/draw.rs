@@ -85,8 +85,8 @@ impl Split {
     }
 
     /// A cross-validation over folds drawn elsewhere: each a list of track ids, tested in
-    /// turn. Lists and `seed` of [`Split::folds`] give its splits again. Ids that are not in
-    /// the collection, and tracks that are in no list, are left out.
+    /// turn. With the test parts and the seed of [`Split::folds`] it gives the same splits. Ids
+    /// that are not in the collection, and tracks that are in no list, are left out.
     ///
     /// # Errors
     /// [`Error::TooFew`] if there are fewer than two lists, one leaves too few tracks to train

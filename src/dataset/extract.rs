@@ -57,7 +57,7 @@ impl Dataset {
 }
 
 /// Writes the descriptors of `recordings` to `output`, a CSV file like Kaggle's: a row a
-/// recording, or with `window` a row for every so many seconds. There is a column `label`
+/// recording, or with `window`, in seconds, a row for each window. There is a column `label`
 /// if every genre is known.
 ///
 /// A recording that cannot be read or is shorter than a frame is skipped, unless `strict`.
@@ -129,7 +129,7 @@ fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usi
     let audio = Audio::open_at(&recording.path, descriptors::RATE)
         .map_err(|error| skip(error.reason_at(&recording.path)))?;
     let row = |name: String, samples: &[f32]| {
-        let values = descriptors.of(samples).ok_or_else(|| {
+        let values = descriptors.describe(samples).ok_or_else(|| {
             skip(format!(
                 "{} samples at 22,050 Hz; at least {} are needed",
                 samples.len(),

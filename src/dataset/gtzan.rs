@@ -13,8 +13,8 @@ impl Split {
     /// `train_filtered.txt`, `valid_filtered.txt` and `test_filtered.txt` in the folder
     /// `lists`: one id a line, such as `blues/blues.00029.wav`.
     ///
-    /// The split holds all listed ids of the collection's genres, also of files that
-    /// are not there; [`Split::assign`] counts those as [`Parts::missing`](super::split::Parts::missing).
+    /// The split holds all listed ids of the collection's genres, also of files that are not
+    /// there; [`Split::assign`] counts those as [`missing`](super::Parts::missing).
     ///
     /// # Errors
     /// [`Error::NotFound`] if a list is missing, saying where it belongs;

@@ -1,11 +1,11 @@
 //! Folders of recordings to tracks with labels, and their splits.
 //!
 //! A collection is one folder per genre. [`Dataset::scan`] lists it, [`Split`]
-//! divides its tracks into training, validation and test parts, and [`demo`]
-//! synthesizes a small stand-in for whoever has no collection at hand.
+//! divides its tracks into training, validation and test parts. Where there is no
+//! collection, [`Dataset::resolve`] synthesizes a small one that stands in for it.
 
 mod collection;
-pub mod demo;
+pub(crate) mod demo;
 mod draw;
 mod extract;
 mod groups;

@@ -13,7 +13,8 @@ impl Dataset {
     /// is made first if need be.
     ///
     /// # Errors
-    /// Those of [`Dataset::scan`] and [`demo::synthesize`].
+    /// Those of [`Dataset::scan`]; [`Error::Io`](crate::Error::Io) if the demo set cannot be
+    /// written.
     pub fn resolve(data: Option<&Path>) -> Result<Self> {
         match data {
             Some(root) => Self::scan(root, EXTENSIONS),

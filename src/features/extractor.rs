@@ -250,7 +250,7 @@ mod tests {
     /// Patch `k` of a recording is what its waveform alone gives: the frames of an
     /// uncentred front end.
     #[test]
-    fn waveforms_hold_all_that_their_patches_hear() {
+    fn waveforms_hold_all_that_their_patches_need() {
         for name in FrontEnd::PRESETS {
             let extractor = extractor(name);
             let front_end = extractor.front_end();

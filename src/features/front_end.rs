@@ -5,6 +5,7 @@ use std::path::Path;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::invalid::InvalidFrontEnd;
 use crate::audio::{MAX_RATE, MIN_RATE};
 use crate::error::{Error, Result};
 use crate::files;
@@ -224,20 +225,20 @@ impl FrontEnd {
     /// has unknown fields or does not [`validate`](Self::validate).
     pub fn load(path: &Path) -> Result<Self> {
         let front_end: Self = files::read_json(path)?;
-        front_end.check().map_err(|reason| Error::format(path, reason))?;
+        front_end.check().map_err(|invalid| Error::format(path, invalid))?;
         Ok(front_end)
     }
 
     /// A preset by name, or else the JSON file at that path.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is neither, otherwise as [`FrontEnd::load`].
+    /// [`Error::InvalidInput`] if it is neither, otherwise as [`FrontEnd::load`].
     pub fn resolve(name_or_path: &str) -> Result<Self> {
         let path = Path::new(name_or_path);
         match Self::preset(name_or_path) {
             Some(preset) => Ok(preset),
             None if path.exists() => Self::load(path),
-            None => Err(Error::Config(format!(
+            None => Err(Error::InvalidInput(format!(
                 "front end \"{name_or_path}\" is neither a preset ({}) nor a JSON file",
                 Self::PRESETS.join(", ")
             ))),
@@ -247,13 +248,19 @@ impl FrontEnd {
     /// Checks that the numbers define a front end of reasonable size.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the field, its value and what was expected.
+    /// [`Error::InvalidInput`] naming the field, its value and what was expected.
     pub fn validate(&self) -> Result<()> {
-        self.check()
-            .map_err(|reason| Error::Config(format!("front end \"{}\": {reason}", self.name)))
+        self.check_named().map_err(|invalid| Error::InvalidInput(invalid.to_string()))
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// As [`FrontEnd::validate`], with the reason as a value.
+    pub(super) fn check_named(&self) -> Result<(), InvalidFrontEnd> {
+        let named =
+            |invalid| InvalidFrontEnd::Named { name: self.name.clone(), source: Box::new(invalid) };
+        self.check().map_err(named)
+    }
+
+    fn check(&self) -> Result<(), InvalidFrontEnd> {
         let nyquist = f64::from(self.sample_rate) / 2.0;
         within("sample_rate", self.sample_rate as usize, MIN_RATE as usize, MAX_RATE as usize)?;
         within("fft", self.fft, 2, MAX_FFT)?;
@@ -263,41 +270,41 @@ impl FrontEnd {
         within("patch_frames", self.patch_frames, 1, MAX_PATCH_FRAMES)?;
         within("patch_hop", self.patch_hop, 1, MAX_PATCH_FRAMES)?;
         if !self.fft.is_multiple_of(2) {
-            return Err(format!("fft is {}; expected an even number", self.fft));
+            return Err(InvalidFrontEnd::field("fft", self.fft, "expected an even number"));
         }
         // Written so that NaN fails too.
         if !(0.0 <= self.min_hz && self.min_hz < self.max_hz && self.max_hz <= nyquist) {
-            return Err(format!(
+            return Err(InvalidFrontEnd::Combination(format!(
                 "min_hz is {} and max_hz {}; expected 0 <= min_hz < max_hz <= {nyquist}, half the \
                  sample rate",
                 self.min_hz, self.max_hz
-            ));
+            )));
         }
         for (field, value) in [("log.scale", self.log.scale), ("log.offset", self.log.offset)] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(format!("{field} is {value}; expected a number above 0"));
+                return Err(InvalidFrontEnd::field(field, value, "expected a number above 0"));
             }
         }
         self.check_amounts()
     }
 
     /// Fields that are each in range can still multiply to terabytes.
-    fn check_amounts(&self) -> Result<(), String> {
+    fn check_amounts(&self) -> Result<(), InvalidFrontEnd> {
         let patch = self.patch_samples();
         if patch > MAX_PATCH_SAMPLES {
-            return Err(format!(
+            return Err(InvalidFrontEnd::Combination(format!(
                 "patch_frames ({}) times hop ({}) makes patches of {patch} samples; expected at \
                  most {MAX_PATCH_SAMPLES}",
                 self.patch_frames, self.hop
-            ));
+            )));
         }
         let values = self.mels * self.patch_frames.max(self.patch_hop);
         if values > MAX_VALUES_PER_SAMPLE * self.hop * self.patch_hop {
-            return Err(format!(
+            return Err(InvalidFrontEnd::Combination(format!(
                 "mels ({}), hop ({}), patch_frames ({}) and patch_hop ({}) make more than \
                  {MAX_VALUES_PER_SAMPLE} values per sample; raise hop or patch_hop",
                 self.mels, self.hop, self.patch_frames, self.patch_hop
-            ));
+            )));
         }
         Ok(())
     }
@@ -366,11 +373,16 @@ impl FrontEnd {
     }
 }
 
-fn within(field: &str, value: usize, min: usize, max: usize) -> Result<(), String> {
+fn within(
+    field: &'static str,
+    value: usize,
+    min: usize,
+    max: usize,
+) -> Result<(), InvalidFrontEnd> {
     if (min..=max).contains(&value) {
         Ok(())
     } else {
-        Err(format!("{field} is {value}; expected {min} to {max}"))
+        Err(InvalidFrontEnd::field(field, value, format!("expected {min} to {max}")))
     }
 }
 
@@ -414,7 +426,7 @@ mod tests {
             let mut front_end = FrontEnd::vggish();
             change(&mut front_end);
             let error = front_end.validate().unwrap_err();
-            assert!(matches!(error, Error::Config(_)));
+            assert!(matches!(error, Error::InvalidInput(_)));
             assert!(error.to_string().contains(text), "{error}");
             assert!(error.to_string().contains("vggish"), "{error}");
         }

@@ -9,6 +9,7 @@ pub mod descriptors;
 mod extractor;
 mod filterbank;
 mod front_end;
+mod invalid;
 mod magma;
 mod picture;
 mod preprocessor;
@@ -19,6 +20,9 @@ pub use extractor::{Extractor, LogMel, Patches, patches};
 #[cfg(feature = "train")]
 pub(crate) use filterbank::mel_rows;
 pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};
+pub use invalid::InvalidFrontEnd;
+#[doc(hidden)]
 pub use magma::magma;
-pub use picture::{PICTURE_EXTENSIONS, PictureFrontEnd, PictureKind, even_hop};
+pub(crate) use picture::PICTURE_EXTENSIONS;
+pub use picture::{PictureFrontEnd, PictureKind};
 pub use preprocessor::{Preprocessor, Reader};

@@ -14,22 +14,24 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::extractor::LogMel;
+use super::invalid::InvalidFrontEnd;
 use super::magma::magma;
 use crate::error::{Error, Result};
 
 /// Extensions of pictures.
-pub const PICTURE_EXTENSIONS: &[&str] = &["png"];
+pub(crate) const PICTURE_EXTENSIONS: &[&str] = &["png"];
 
 /// The colour map that is read.
 const COLORMAP: &str = "magma";
-/// A picture larger than this is no plot of a spectrogram.
+/// A picture with a longer side is refused before its pixels are decoded.
 const LARGEST_SIDE: u32 = 8192;
 /// Mel bands that rows are averaged down to, where nothing else is asked for, and frames of a
 /// patch: what did best on the validation part of GTZAN's pictures.
 const MELS: usize = 192;
 const PATCH_FRAMES: usize = 64;
 
-/// How a picture becomes a map of `[frames, mels]`: what [`super::FrontEnd`] is for audio.
+/// How a picture becomes a map of `[frames, mels]`: what
+/// [`FrontEnd`](super::front_end::FrontEnd) is for audio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PictureFrontEnd {
@@ -94,10 +96,10 @@ impl PictureFrontEnd {
     /// Whether such pictures can be read.
     ///
     /// # Errors
-    /// A sentence for the user, naming the field and its value.
-    pub fn validate(&self) -> Result<(), String> {
+    /// [`InvalidFrontEnd`] naming the field and its value.
+    pub fn validate(&self) -> Result<(), InvalidFrontEnd> {
         let side = LARGEST_SIDE as usize;
-        for (name, value, most) in [
+        for (field, value, most) in [
             ("frames", self.frames, side),
             ("rows", self.rows, side),
             ("mels", self.mels, self.rows),
@@ -105,16 +107,22 @@ impl PictureFrontEnd {
             ("patch_hop", self.patch_hop, usize::MAX),
         ] {
             if !(1..=most).contains(&value) {
-                return Err(match value {
-                    0 => format!("{name} is 0; at least 1 is needed"),
-                    _ => format!("{name} is {value}; at most {most} are possible"),
-                });
+                let expected = match value {
+                    0 => "at least 1 is needed".to_owned(),
+                    _ => format!("at most {most} are possible"),
+                };
+                return Err(InvalidFrontEnd::field(field, value, expected));
             }
         }
-        match self.colormap.as_str() {
-            COLORMAP => Ok(()),
-            other => Err(format!("colormap is \"{other}\"; only \"{COLORMAP}\" can be read")),
+        if self.colormap != COLORMAP {
+            let expected = format!("only \"{COLORMAP}\" can be read");
+            return Err(InvalidFrontEnd::field(
+                "colormap",
+                format!("\"{}\"", self.colormap),
+                expected,
+            ));
         }
+        Ok(())
     }
 
     /// Intensities from 0 to 1, `[frames, mels]`, lowest band first.
@@ -135,9 +143,8 @@ impl PictureFrontEnd {
     }
 }
 
-/// The largest step, at most a patch, whose patches cover all frames as evenly as can be.
-/// `patch` is 1 or more.
-pub fn even_hop(frames: usize, patch: usize) -> usize {
+/// The largest hop, at most `patch` (1 or more), at which patches cover all frames evenly.
+fn even_hop(frames: usize, patch: usize) -> usize {
     let rest = frames.saturating_sub(patch);
     rest.checked_div(rest.div_ceil(patch)).unwrap_or(patch)
 }
@@ -152,16 +159,16 @@ struct Plot {
 impl Plot {
     fn read(path: &Path) -> Result<Self> {
         let picture = Picture::read(path)?;
-        let say = |reason: &str| Error::format(path, reason);
+        let refuse = |reason: &str| Error::format(path, reason);
         let (top, bottom) = picture
             .extent(Picture::is_row_blank, picture.height)
-            .ok_or_else(|| say("the picture is all white"))?;
+            .ok_or_else(|| refuse("the picture is all white"))?;
         let (left, right) = picture
             .extent(Picture::is_column_blank, picture.width)
-            .ok_or_else(|| say("the picture is all white"))?;
+            .ok_or_else(|| refuse("the picture is all white"))?;
         // The frame is one pixel wide on every side.
         if right - left < 4 || bottom - top < 4 {
-            return Err(say("there is no plot inside the white margins"));
+            return Err(refuse("there is no plot inside the white margins"));
         }
         let (columns, rows) = (right - left - 1, bottom - top - 1);
         let mut intensities = Vec::with_capacity(columns * rows);
@@ -169,7 +176,7 @@ impl Plot {
             for x in left + 1..right {
                 let colour = picture.pixel(x, y);
                 let intensity = intensity(colour).ok_or_else(|| {
-                    say(&format!(
+                    refuse(&format!(
                         "the colour {colour:?} at column {x}, row {y} is not in the colour map magma"
                     ))
                 })?;
@@ -313,11 +320,11 @@ mod tests {
         let path = folder.path().join("plot.png");
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
         let good = PictureFrontEnd::like(&path, Some(16), Some(8)).unwrap();
-        assert_eq!(good.validate(), Ok(()));
+        good.validate().unwrap();
         let changed = |change: fn(&mut PictureFrontEnd)| {
             let mut front_end = good.clone();
             change(&mut front_end);
-            front_end.validate().unwrap_err()
+            front_end.validate().unwrap_err().to_string()
         };
         assert_eq!(changed(|f| f.patch_hop = 0), "patch_hop is 0; at least 1 is needed");
         assert_eq!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extractor::{Extractor, LogMel, Patches, patches};
 use super::front_end::FrontEnd;
+use super::invalid::InvalidFrontEnd;
 use super::picture::PictureFrontEnd;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
@@ -24,9 +25,9 @@ pub enum Preprocessor {
 
 /// A [`Preprocessor`] made ready: the one way from a file to a model's input. One is enough
 /// for any number of threads.
-pub struct Reader(Source);
+pub struct Reader(Prepared);
 
-enum Source {
+enum Prepared {
     Picture(PictureFrontEnd),
     Audio(Box<Extractor>),
 }
@@ -38,24 +39,23 @@ impl Preprocessor {
     /// [`Error::Io`]; [`Error::Format`] if it is neither kind of front end.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(&text).map_err(|reason| Error::format(path, reason))
+        Self::parse(&text).map_err(|invalid| Error::format(path, invalid))
     }
 
     /// Reads a description from JSON.
     ///
     /// # Errors
-    /// What is wrong, with line and column where the JSON is at fault.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        let value: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    /// [`InvalidFrontEnd`], with line and column where the JSON is at fault.
+    pub fn parse(json: &str) -> Result<Self, InvalidFrontEnd> {
+        let value: serde_json::Value = serde_json::from_str(json)?;
         // Not left to serde's `untagged`, which would not say what is wrong.
         if value.get("kind").is_some() {
-            let front_end: PictureFrontEnd =
-                serde_json::from_str(json).map_err(|e| e.to_string())?;
+            let front_end: PictureFrontEnd = serde_json::from_str(json)?;
             front_end.validate()?;
             return Ok(Self::Picture(front_end));
         }
-        let front_end: FrontEnd = serde_json::from_str(json).map_err(|e| e.to_string())?;
-        front_end.validate().map_err(|e| e.to_string())?;
+        let front_end: FrontEnd = serde_json::from_str(json)?;
+        front_end.check_named()?;
         Ok(Self::Audio(front_end))
     }
 
@@ -83,13 +83,13 @@ impl Preprocessor {
         }
     }
 
-    /// Makes it ready.
+    /// A reader of such files.
     ///
     /// # Errors
-    /// [`Error::Config`] if the front end is not possible.
+    /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn reader(&self) -> Result<Reader> {
         match self {
-            Self::Picture(front_end) => Ok(Reader(Source::Picture(front_end.clone()))),
+            Self::Picture(front_end) => Ok(Reader(Prepared::Picture(front_end.clone()))),
             Self::Audio(front_end) => Reader::audio(front_end),
         }
     }
@@ -99,16 +99,16 @@ impl Reader {
     /// For recordings behind `front_end`.
     ///
     /// # Errors
-    /// [`Error::Config`] if the front end is not possible.
+    /// [`Error::InvalidInput`] if the front end is not possible.
     pub fn audio(front_end: &FrontEnd) -> Result<Self> {
-        Ok(Self(Source::Audio(Box::new(Extractor::new(front_end)?))))
+        Ok(Self(Prepared::Audio(Box::new(Extractor::new(front_end)?))))
     }
 
     /// What makes log-mels of samples; none where pictures are read.
     pub fn extractor(&self) -> Option<&Extractor> {
         match &self.0 {
-            Source::Audio(extractor) => Some(extractor),
-            Source::Picture(_) => None,
+            Prepared::Audio(extractor) => Some(extractor),
+            Prepared::Picture(_) => None,
         }
     }
 
@@ -127,8 +127,8 @@ impl Reader {
     pub fn patches(&self, path: &Path) -> Result<Patches> {
         let (log_mel, padded) = self.padded(path)?;
         let (frames, hop) = match &self.0 {
-            Source::Picture(front_end) => (front_end.patch_frames, front_end.patch_hop),
-            Source::Audio(extractor) => {
+            Prepared::Picture(front_end) => (front_end.patch_frames, front_end.patch_hop),
+            Prepared::Audio(extractor) => {
                 (extractor.front_end().patch_frames, extractor.front_end().patch_hop)
             }
         };
@@ -148,22 +148,21 @@ impl Reader {
     /// The whole recording at `path`, at the front end's rate.
     ///
     /// # Errors
-    /// Those of [`Audio::open`]; [`Error::Config`] if this reads pictures.
+    /// Those of [`Audio::open`]; [`Error::Unsupported`] if this reads pictures.
     pub fn samples(&self, path: &Path) -> Result<Vec<f32>> {
         samples(self.for_samples(path)?, path)
     }
 
     fn padded(&self, path: &Path) -> Result<(LogMel, bool)> {
         match &self.0 {
-            Source::Picture(front_end) => Ok((front_end.read(path)?, false)),
-            Source::Audio(extractor) => Ok(extractor.padded_log_mel(&samples(extractor, path)?)),
+            Prepared::Picture(front_end) => Ok((front_end.read(path)?, false)),
+            Prepared::Audio(extractor) => Ok(extractor.padded_log_mel(&samples(extractor, path)?)),
         }
     }
 
     fn for_samples(&self, path: &Path) -> Result<&Extractor> {
         self.extractor().ok_or_else(|| {
-            let path = path.display();
-            Error::Config(format!("{path}: a model that takes samples cannot be given a picture"))
+            Error::unsupported(path, "a model that takes samples cannot be given a picture")
         })
     }
 }

@@ -5,33 +5,14 @@ use std::path::Path;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
-use super::names::EMBEDDINGS;
 use super::port::Port;
 use crate::error::{Error, Result};
 
 /// The model's `metadata_props`, by key.
 pub fn metadata(model: &ModelProto) -> BTreeMap<String, String> {
     model.metadata_props.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect()
-}
-
-/// The model's graph.
-///
-/// # Errors
-/// [`Error::Onnx`] if there is none, which [`read`](super::read::read) has already ruled out.
-#[cfg(feature = "train")]
-pub(crate) fn graph<'a>(path: &Path, model: &'a ModelProto) -> Result<&'a GraphProto> {
-    model.graph.as_ref().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
-}
-
-/// The model's graph, to be changed.
-///
-/// # Errors
-/// [`Error::Onnx`] if there is none, which [`read`](super::read::read) has already ruled out.
-#[cfg(feature = "train")]
-pub(crate) fn graph_mut<'a>(path: &Path, model: &'a mut ModelProto) -> Result<&'a mut GraphProto> {
-    model.graph.as_mut().ok_or_else(|| Error::onnx(path, "there is no graph inside"))
 }
 
 /// The model's one input, which must be a float tensor. Initializers that are listed as
@@ -63,32 +44,6 @@ pub fn input(model: &ModelProto, path: &Path) -> Result<Port> {
 /// [`Error::Onnx`] if one is of another type.
 pub fn outputs(model: &ModelProto, path: &Path) -> Result<Vec<Port>> {
     model.graph.iter().flat_map(|g| &g.output).map(|output| port(output, path)).collect()
-}
-
-/// The output called `wanted`, else `embeddings`, else the last.
-///
-/// # Errors
-/// [`Error::Onnx`] naming the outputs there are.
-#[cfg(feature = "train")]
-pub(crate) fn output_name<'a>(
-    path: &Path,
-    model: &'a ModelProto,
-    wanted: Option<&str>,
-) -> Result<&'a str> {
-    let names: Vec<&str> =
-        graph(path, model)?.output.iter().map(|output| output.name.as_str()).collect();
-    let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
-    match wanted {
-        Some(wanted) => find(wanted).ok_or_else(|| {
-            Error::onnx(
-                path,
-                format!("it has no output \"{wanted}\"; it has: {}", names.join(", ")),
-            )
-        }),
-        None => find(EMBEDDINGS)
-            .or(names.last().copied())
-            .ok_or_else(|| Error::onnx(path, "the graph has no output")),
-    }
 }
 
 fn port(value: &ValueInfoProto, path: &Path) -> Result<Port> {

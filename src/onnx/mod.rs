@@ -14,6 +14,8 @@ pub(crate) mod attributes;
 mod check;
 #[cfg(feature = "tract")]
 mod describe;
+#[cfg(feature = "train")]
+mod graph;
 pub mod names;
 #[cfg(feature = "train")]
 pub(crate) mod nodes;
@@ -33,10 +35,10 @@ pub(crate) mod write;
 
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
-#[cfg(feature = "train")]
-pub(crate) use describe::{graph, graph_mut, output_name};
 #[cfg(feature = "tract")]
 pub use describe::{input, metadata, outputs};
+#[cfg(feature = "train")]
+pub(crate) use graph::{graph, graph_mut, output_name};
 pub use port::Port;
 #[cfg(feature = "tract")]
 pub use read::read;

@@ -11,20 +11,28 @@ pub struct Port {
     pub dims: Vec<Option<usize>>,
 }
 
+/// A tensor that does not fit the input it was given to.
+#[cfg(any(feature = "ort", feature = "tract"))]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("input {input} was given a tensor of shape {shape:?}")]
+pub(crate) struct WrongShape {
+    /// The input.
+    input: Port,
+    /// The shape of the tensor.
+    shape: Vec<usize>,
+}
+
+#[cfg(any(feature = "ort", feature = "tract"))]
 impl Port {
     /// Checks that a tensor of this `shape` fits this input, and is not empty.
     ///
     /// # Errors
-    /// A sentence with the expected and the given shape.
-    pub fn check(&self, shape: &[usize]) -> Result<(), String> {
+    /// [`WrongShape`] with the expected and the given shape.
+    pub(crate) fn check(&self, shape: &[usize]) -> Result<(), WrongShape> {
         let fits = shape.len() == self.dims.len()
             && self.dims.iter().zip(shape).all(|(want, have)| want.is_none_or(|w| w == *have))
             && !shape.contains(&0);
-        if fits {
-            Ok(())
-        } else {
-            Err(format!("input {self} was given a tensor of shape {shape:?}"))
-        }
+        if fits { Ok(()) } else { Err(WrongShape { input: self.clone(), shape: shape.to_vec() }) }
     }
 }
 

@@ -4,35 +4,35 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, mistakes};
+use super::entry::Entry;
+use super::spectrogram;
 use crate::features::PictureFrontEnd;
 
 /// A picture before and after its colour map was undone.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(super) struct Example {
     /// The picture's path inside the collection.
-    pub name: String,
+    pub(super) name: String,
     /// The file as it is, a PNG.
-    pub before: Vec<u8>,
+    pub(super) before: Vec<u8>,
     /// Its width and height in pixels.
-    pub size: (u32, u32),
+    pub(super) size: (u32, u32),
     /// The intensities inside the frame, a PNG of one channel.
-    pub after: Vec<u8>,
+    pub(super) after: Vec<u8>,
     /// Their columns and rows.
-    pub plot: (usize, usize),
+    pub(super) plot: (usize, usize),
 }
 
 /// The first picture, in one of `folders`, of a track that a run learned about from pictures;
 /// none where there is no such run, or no picture that can be read.
-#[must_use]
-pub fn sample(entries: &[Entry], folders: &[PathBuf]) -> Option<Sample> {
+pub(super) fn example(entries: &[Entry], folders: &[PathBuf]) -> Option<Example> {
     let runs = entries.iter().filter(|entry| entry.is_of_pictures);
     let mut tracks = runs.flat_map(|entry| &entry.predictions);
     tracks.find_map(|p| folders.iter().find_map(|folder| read(&p.track, folder)))
 }
 
-fn read(id: &str, folder: &Path) -> Option<Sample> {
-    let path = mistakes::picture_path(id, folder)?;
+fn read(id: &str, folder: &Path) -> Option<Example> {
+    let path = spectrogram::picture_path(id, folder)?;
     let before = fs::read(&path).ok()?;
     let size = png::Decoder::new(Cursor::new(&before)).read_info().ok()?.info().size();
     let like = PictureFrontEnd::like(&path, Some(1), Some(1)).ok()?;
@@ -41,16 +41,16 @@ fn read(id: &str, folder: &Path) -> Option<Sample> {
     // The lowest band is the last row.
     let bands = whole.columns().into_iter().rev();
     let pixels: Vec<u8> = bands.flatten().map(|value| (value * 255.0).round() as u8).collect();
-    let after = mistakes::encode(&pixels, plot, png::ColorType::Grayscale).ok()?;
+    let after = spectrogram::encode(&pixels, plot, png::ColorType::Grayscale).ok()?;
     let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-    Some(Sample { name, before, size, after, plot })
+    Some(Example { name, before, size, after, plot })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::features::magma;
-    use crate::report::entry::tests::{entry, given};
+    use crate::report::fixtures::{entry, given};
     use crate::run::Kind;
 
     /// Three columns and rows inside a frame and a margin.
@@ -66,17 +66,17 @@ mod tests {
                 pixels[(y * 7 + x) * 3..][..3].copy_from_slice(&colour);
             }
         }
-        let picture = mistakes::encode(&pixels, (7, 7), png::ColorType::Rgb).unwrap();
+        let picture = spectrogram::encode(&pixels, (7, 7), png::ColorType::Rgb).unwrap();
         fs::create_dir_all(folder.path().join("images_original/dub")).unwrap();
         fs::write(folder.path().join("images_original/dub/00.png"), &picture).unwrap();
         let mut entries = [entry("a", Kind::Cnn, &given(30, 0))];
         let folders = [folder.path().to_owned()];
-        assert!(sample(&entries, &folders).is_none(), "the run has learned from audio");
+        assert!(example(&entries, &folders).is_none(), "the run has learned from audio");
         entries[0].is_of_pictures = true;
-        let sample = sample(&entries, &folders).unwrap();
-        assert_eq!((sample.size, sample.plot), ((7, 7), (3, 3)));
-        assert_eq!((&*sample.name, sample.before), ("images_original/dub/00.png", picture));
-        let mut reader = png::Decoder::new(Cursor::new(sample.after)).read_info().unwrap();
+        let example = example(&entries, &folders).unwrap();
+        assert_eq!((example.size, example.plot), ((7, 7), (3, 3)));
+        assert_eq!((&*example.name, example.before), ("images_original/dub/00.png", picture));
+        let mut reader = png::Decoder::new(Cursor::new(example.after)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         assert_eq!(pixels, intensities.concat());

@@ -2,19 +2,21 @@
 
 use serde::Serialize;
 
-/// A report.
-#[derive(Clone, Debug, Default, Serialize)]
+use super::text::UNKNOWN;
+
+/// What a report says: [`write`](Self::write) makes a page, a PDF and Markdown of it.
+#[derive(Clone, Debug, Serialize)]
 pub struct Document {
     /// The title.
-    pub title: String,
+    pub(super) title: String,
     /// The rest, from top to bottom.
-    pub blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
 }
 
 /// A piece of a report.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Block {
+pub(super) enum Block {
     /// A heading.
     Heading {
         /// 2 for a section, 3 for a part of one.
@@ -45,48 +47,53 @@ pub enum Block {
 
 /// A table; the first cell of a row names it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Table {
+pub(super) struct Table {
     /// What it shows.
-    pub caption: String,
+    pub(super) caption: String,
     /// The columns.
-    pub columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Rows of as many cells as there are columns.
-    pub rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<Vec<String>>,
     /// What must be known to read it; may be empty.
-    pub note: String,
+    pub(super) note: String,
 }
 
 /// A column of a [`Table`].
 #[derive(Clone, Debug, Serialize)]
-pub struct Column {
+pub(super) struct Column {
     /// Its heading.
-    pub name: String,
+    pub(super) name: String,
     /// Whether its cells are numbers, which stand right.
-    pub numeric: bool,
+    pub(super) numeric: bool,
 }
 
 /// A picture with its caption.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figure {
+pub(super) struct Figure {
     /// Its file: a name that ends in `.svg` or `.png`; empty where there is no picture.
-    pub file: String,
+    pub(super) file: String,
     /// What it shows, below it.
-    pub caption: String,
+    pub(super) caption: String,
     /// What it shows, for those who cannot see it.
-    pub alt: String,
+    pub(super) alt: String,
     /// The file's contents.
     #[serde(skip)]
-    pub image: Vec<u8>,
+    pub(super) image: Vec<u8>,
 }
 
 impl Document {
+    /// A report with nothing but a title.
+    pub(super) fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), blocks: vec![] }
+    }
+
     /// Adds a heading.
-    pub fn heading(&mut self, level: u8, text: impl Into<String>) {
+    pub(super) fn heading(&mut self, level: u8, text: impl Into<String>) {
         self.blocks.push(Block::Heading { level, text: text.into() });
     }
 
     /// Adds a paragraph, unless it is empty.
-    pub fn paragraph(&mut self, text: impl Into<String>) {
+    pub(super) fn paragraph(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
             self.blocks.push(Block::Paragraph { text });
@@ -94,28 +101,28 @@ impl Document {
     }
 
     /// Adds a list, unless it is empty.
-    pub fn list(&mut self, items: Vec<String>) {
+    pub(super) fn list(&mut self, items: Vec<String>) {
         if !items.is_empty() {
             self.blocks.push(Block::List { items });
         }
     }
 
     /// Adds a table, unless it has no rows.
-    pub fn table(&mut self, table: Table) {
+    pub(super) fn table(&mut self, table: Table) {
         if !table.rows.is_empty() {
             self.blocks.push(Block::Table(table));
         }
     }
 
     /// Adds figures, `columns` side by side on paper, unless there are none.
-    pub fn figures(&mut self, columns: usize, figures: Vec<Figure>) {
+    pub(super) fn figures(&mut self, columns: usize, figures: Vec<Figure>) {
         if !figures.is_empty() {
             self.blocks.push(Block::Figures { figures, columns });
         }
     }
 
     /// All figures that have a picture.
-    pub fn pictures(&self) -> impl Iterator<Item = &Figure> {
+    pub(super) fn pictures(&self) -> impl Iterator<Item = &Figure> {
         let figures = self.blocks.iter().filter_map(|block| match block {
             Block::Figures { figures, .. } => Some(figures),
             _ => None,
@@ -126,8 +133,7 @@ impl Document {
 
 impl Table {
     /// A table with these columns, of which those that end in `>` hold numbers.
-    #[must_use]
-    pub fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
+    pub(super) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         let column = |name: &&str| Column {
             name: name.trim_end_matches('>').to_owned(),
             numeric: name.ends_with('>'),
@@ -137,17 +143,15 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         debug_assert_eq!(N, self.columns.len(), "a cell for every column");
         self.rows.push(cells.into());
     }
 
     /// Leaves out columns, but for the first, that say nothing in any row.
-    #[must_use]
-    pub fn without_empty_columns(mut self) -> Self {
-        let says = |column: &usize| {
-            *column == 0 || self.rows.iter().any(|row| row[*column] != super::text::UNKNOWN)
-        };
+    pub(super) fn without_empty_columns(mut self) -> Self {
+        let says =
+            |column: &usize| *column == 0 || self.rows.iter().any(|row| row[*column] != UNKNOWN);
         let kept: Vec<usize> = (0..self.columns.len()).filter(says).collect();
         let pick = |row: &Vec<String>| kept.iter().map(|column| row[*column].clone()).collect();
         self.rows = self.rows.iter().map(pick).collect();

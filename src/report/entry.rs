@@ -5,92 +5,91 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::consistency;
 use crate::bench;
 use crate::dataset::Split;
 use crate::dataset::source::Source;
 use crate::error::{Error, Result};
-use crate::metrics::{Epoch, argmax};
+use crate::metrics::Epoch;
 use crate::run::{
     BaselineMetrics, BaselineModel, CnnMetrics, CrossValidation, Kept, Kind, Leaderboard, Metrics,
     PartMetrics, Prediction, Run, TrainingData, names,
 };
 use crate::runtime::{Device, Runtime};
 
-/// What a baseline is made of.
+/// The model of a baseline and what it learned from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Features {
+pub(super) struct Baseline {
     /// The model.
-    pub model: BaselineModel,
+    pub(super) model: BaselineModel,
     /// The table's name: `30s`, `3s` or a file's stem.
-    pub table: String,
-    /// Whether a row is a window of a song.
-    pub windows: bool,
+    pub(super) table: String,
     /// Whether windows of a song are in training and test.
-    pub leaky: bool,
+    pub(super) leaky: bool,
 }
 
 /// A finished run.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// The folder.
-    pub folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The folder's name.
-    pub run: String,
+    pub(super) run: String,
     /// What the model is called: `frozen yamnet`; not unique.
-    pub label: String,
+    pub(super) label: String,
     /// What kind of model it is.
-    pub kind: Kind,
-    /// What a baseline is made of; none for the others.
-    pub features: Option<Features>,
+    pub(super) kind: Kind,
+    /// The model and table of a baseline; none for the others.
+    pub(super) baseline: Option<Baseline>,
     /// The collection.
-    pub data: TrainingData,
+    pub(super) data: TrainingData,
     /// The folder of the collection, if the run names one.
-    pub data_folder: Option<PathBuf>,
+    pub(super) data_folder: Option<PathBuf>,
     /// The split.
-    pub split: Split,
+    pub(super) split: Split,
     /// Figures of the test part.
-    pub test: PartMetrics,
+    pub(super) test: PartMetrics,
     /// Every test track, sorted by id.
-    pub predictions: Vec<Prediction>,
+    pub(super) predictions: Vec<Prediction>,
     /// The cross-validation, where there was one.
-    pub cross_validation: Option<CrossValidation>,
+    pub(super) cross_validation: Option<CrossValidation>,
     /// Epochs; empty for models that know none.
-    pub history: Vec<Epoch>,
+    pub(super) history: Vec<Epoch>,
     /// The search that found the architecture, where there was one.
-    pub search: Option<Leaderboard>,
+    pub(super) search: Option<Leaderboard>,
     /// Numbers that make up the model.
-    pub parameters: Option<usize>,
+    pub(super) parameters: Option<usize>,
     /// Size of the exported model.
-    pub onnx_bytes: Option<u64>,
+    pub(super) onnx_bytes: Option<u64>,
     /// Wall-clock seconds of training.
-    pub seconds: Option<f64>,
+    pub(super) seconds: Option<f64>,
     /// Whether it learned from pictures of spectrograms.
-    pub is_of_pictures: bool,
+    pub(super) is_of_pictures: bool,
     /// How often the test part was looked at, by the ledger of `train-cnn`.
-    pub test_uses: Option<usize>,
+    pub(super) test_uses: Option<usize>,
     /// Seed of the run.
-    pub seed: u64,
+    pub(super) seed: u64,
     /// All options but seed, split and paths: the same for runs that differ in chance only.
-    pub recipe: String,
+    pub(super) recipe: String,
     /// Milliseconds (median) for one patch on one CPU thread, by runtime.
-    pub latency: BTreeMap<&'static str, f64>,
+    pub(super) latency: BTreeMap<&'static str, f64>,
 }
 
 impl Entry {
     /// The run in `folder`.
     ///
     /// # Errors
-    /// [`Error::Config`] if it is no complete run; [`Error::Io`] and [`Error::Format`] if a
+    /// [`Error::NotFound`] if it is no complete run; [`Error::Io`] and [`Error::Format`] if a
     /// file is missing, damaged, or contradicts another.
-    pub fn read(folder: &Path) -> Result<Self> {
+    pub(super) fn read(folder: &Path) -> Result<Self> {
         let run = Run::at(folder);
         check_complete(&run)?;
         let results = Results::read(&run)?;
         let split = run.split()?;
         let mut predictions = run.predictions()?;
         predictions.sort_by(|a, b| a.track.cmp(&b.track));
-        check(&results.test, &split, &predictions)
-            .map_err(|reason| Error::format(run.path(names::PREDICTIONS), reason))?;
+        consistency::check(&results.test, &split, &predictions)
+            .map_err(|e| Error::format(run.path(names::PREDICTIONS), e))?;
         let options = run.options()?;
         let name = std::path::absolute(folder).map_err(Error::io(folder))?;
         Ok(Self {
@@ -98,7 +97,7 @@ impl Entry {
             run: name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned(),
             label: results.label,
             kind: results.kind,
-            features: results.features,
+            baseline: results.baseline,
             data: results.data,
             data_folder: options.data(),
             split,
@@ -120,7 +119,7 @@ impl Entry {
 
     /// Takes over what `report` says of this run's model: medians on one CPU thread, for
     /// one patch. Whether it says anything.
-    pub fn take_latency(&mut self, report: &bench::Report) -> bool {
+    pub(super) fn take_latency(&mut self, report: &bench::Report) -> bool {
         let same = |model: &Path| {
             let folder = if model.ends_with(names::MODEL) { model.parent() } else { Some(model) };
             let folder = folder.unwrap_or(model);
@@ -142,45 +141,39 @@ impl Entry {
     }
 
     /// Milliseconds for one patch in `runtime`.
-    #[must_use]
-    pub fn patch_ms(&self, runtime: Runtime) -> Option<f64> {
+    pub(super) fn patch_ms(&self, runtime: Runtime) -> Option<f64> {
         self.latency.get(runtime.name()).copied()
     }
 
     /// Milliseconds for a track of as many patches as the test tracks have on average, in
     /// the faster of ort and tract.
-    #[must_use]
-    pub fn track_ms(&self) -> Option<f64> {
+    pub(super) fn track_ms(&self) -> Option<f64> {
         let patch = [Runtime::Ort, Runtime::Tract].into_iter().filter_map(|r| self.patch_ms(r));
         let patches = self.test.patches as f64 / self.test.tracks.count.max(1) as f64;
         patch.reduce(f64::min).map(|ms| ms * patches.max(1.0))
     }
 
     /// Whether windows of one song were in training and test.
-    #[must_use]
-    pub fn is_leaky(&self) -> bool {
-        self.features.as_ref().is_some_and(|features| features.leaky)
+    pub(super) fn is_leaky(&self) -> bool {
+        self.baseline.as_ref().is_some_and(|baseline| baseline.leaky)
     }
 
     /// The genres, in the order of confusion matrix and probabilities.
-    #[must_use]
-    pub fn genres(&self) -> &[String] {
+    pub(super) fn genres(&self) -> &[String] {
         &self.split.genres
     }
 
     /// Ids of the tracks that were tested.
-    #[must_use]
-    pub fn tested(&self) -> BTreeSet<&str> {
+    pub(super) fn tested(&self) -> BTreeSet<&str> {
         self.predictions.iter().map(|p| p.track.as_str()).collect()
     }
 }
 
-/// What a run's `metrics.json` says, whatever the kind of run; a figure that it does not give
-/// is none.
+/// What `metrics.json` says of a baseline or a network; a figure that it does not give is none.
 struct Results {
     kind: Kind,
     label: String,
-    features: Option<Features>,
+    baseline: Option<Baseline>,
     data: TrainingData,
     test: PartMetrics,
     cross_validation: Option<CrossValidation>,
@@ -205,10 +198,9 @@ impl From<BaselineMetrics> for Results {
         Self {
             kind: Kind::Baseline,
             label: baseline_label(&metrics),
-            features: Some(Features {
+            baseline: Some(Baseline {
                 model: metrics.model,
                 table: metrics.features,
-                windows: metrics.windows,
                 leaky: metrics.leaky,
             }),
             data: metrics.data,
@@ -227,7 +219,7 @@ impl From<Metrics> for Results {
         Self {
             kind: metrics.kind(),
             label: network_label(&metrics),
-            features: None,
+            baseline: None,
             data: metrics.data,
             test: metrics.test,
             cross_validation: metrics.cross_validation,
@@ -269,7 +261,7 @@ fn network_label(metrics: &Metrics) -> String {
 /// Whether training is complete, and the test tracks are listed.
 fn check_complete(run: &Run) -> Result<()> {
     let folder = run.folder();
-    let refuse = |what: &str| Err(Error::Config(format!("{}: {what}", folder.display())));
+    let refuse = |reason: &str| Err(Error::not_found(folder, reason));
     if !folder.exists() {
         refuse("no such folder")
     } else if !run.is_complete() {
@@ -284,115 +276,10 @@ fn check_complete(run: &Run) -> Result<()> {
     }
 }
 
-/// Whether the three files speak of the same test.
-fn check(test: &PartMetrics, split: &Split, found: &[Prediction]) -> Result<(), String> {
-    let (tracks, classes) = (&test.tracks, split.genres.len());
-    let square = tracks.confusion.len() == classes
-        && tracks.confusion.iter().all(|row| row.len() == classes)
-        && tracks.per_genre.len() == classes;
-    if !square {
-        return Err(format!("metrics.json does not have the {classes} genres of split.json"));
-    }
-    if found.is_empty() || found.len() != tracks.count {
-        return Err(format!("{} tracks, but {} in metrics.json", found.len(), tracks.count));
-    }
-    let known = |genre: &String| split.genres.contains(genre);
-    for (at, p) in found.iter().enumerate() {
-        let track = &p.track;
-        if at > 0 && found[at - 1].track == *track {
-            return Err(format!("\"{track}\" is listed twice"));
-        }
-        if let Some(genre) = [&p.genre, &p.predicted].into_iter().find(|genre| !known(genre)) {
-            return Err(format!("\"{track}\": the genre \"{genre}\" is not in split.json"));
-        }
-        if p.probabilities.len() != classes || p.probabilities.iter().any(|p| !p.is_finite()) {
-            return Err(format!("\"{track}\": there must be {classes} probabilities"));
-        }
-        if argmax(&p.probabilities).is_none_or(|genre| split.genres[genre] != p.predicted) {
-            return Err(format!("\"{track}\": \"{}\" is not the most probable", p.predicted));
-        }
-    }
-    let right = found.iter().filter(|p| p.is_right()).count();
-    if (right as f64 / found.len() as f64 - tracks.accuracy).abs() > 1e-9 {
-        return Err(format!(
-            "{right} of {} tracks are right, but metrics.json says {}; the files are of \
-             different runs",
-            found.len(),
-            tracks.accuracy
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::dataset::Method;
-    use crate::metrics::evaluate;
-
-    /// A run of this name that gives track `n` of three genres the genre `given[n]`, where
-    /// the true one is `n % 3`.
-    pub fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
-        let genres: Vec<String> = ["dub", "folk", "ska"].map(String::from).to_vec();
-        let truth: Vec<usize> = (0..given.len()).map(|track| track % 3).collect();
-        let prediction = |track: usize| Prediction {
-            track: format!("{}/{track:02}.wav", genres[truth[track]]),
-            genre: genres[truth[track]].clone(),
-            predicted: genres[given[track]].clone(),
-            probabilities: (0..3).map(|g| if g == given[track] { 0.8 } else { 0.1 }).collect(),
-        };
-        let mut predictions: Vec<Prediction> = (0..given.len()).map(prediction).collect();
-        predictions.sort_by(|a, b| a.track.cmp(&b.track));
-        let test = predictions.iter().map(|p| p.track.clone()).collect();
-        let tracks = evaluate(&truth, given, 3, 0);
-        Entry {
-            folder: run.into(),
-            run: run.to_owned(),
-            label: run.to_owned(),
-            kind,
-            features: None,
-            data: TrainingData {
-                name: "music".into(),
-                fingerprint: "f".into(),
-                tracks: 40,
-                skipped: 0,
-            },
-            data_folder: None,
-            split: Split {
-                method: Method::Stratified,
-                seed: 0,
-                test_fraction: 0.2,
-                validation_fraction: 0.2,
-                fold: None,
-                genres,
-                train: vec!["dub/a.wav".into()],
-                validation: vec!["dub/b.wav".into()],
-                test,
-            },
-            test: PartMetrics {
-                patch_accuracy: tracks.accuracy,
-                patches: 2 * tracks.count,
-                tracks,
-            },
-            predictions,
-            cross_validation: None,
-            history: vec![],
-            search: None,
-            parameters: Some(1000),
-            onnx_bytes: Some(2_000_000),
-            seconds: Some(3.0),
-            is_of_pictures: false,
-            test_uses: None,
-            seed: 0,
-            recipe: String::new(),
-            latency: BTreeMap::new(),
-        }
-    }
-
-    /// Genres of `tracks` tracks, of which the first `wrong` are mistaken.
-    pub fn given(tracks: usize, wrong: usize) -> Vec<usize> {
-        (0..tracks).map(|track| (track + usize::from(track < wrong)) % 3).collect()
-    }
+    use crate::report::fixtures::{entry, given};
 
     #[test]
     fn labels_say_what_was_trained() {

@@ -10,41 +10,51 @@ use crate::metrics::evaluate;
 use crate::run::Kind;
 
 /// Fewer tracks than these say nothing when runs of different tables are compared.
-const FEWEST_COMMON: usize = 10;
+const FEWEST_SHARED: usize = 10;
 
 /// The most models that are compared pair by pair.
 const CONTENDERS: usize = 4;
 
 /// Runs tested on the same tracks, the best first.
 #[derive(Clone, Debug)]
-pub struct Group<'a> {
+pub(super) struct Group<'a> {
     /// Digest of the tracks and their genres, in hexadecimal.
-    pub digest: String,
+    pub(super) digest: String,
     /// The runs.
-    pub entries: Vec<&'a Entry>,
+    pub(super) entries: Vec<&'a Entry>,
 }
 
 /// Runs of one split that were tested on different parts of it, on the tracks they share.
 #[derive(Clone, Debug)]
-pub struct Common<'a> {
-    /// Tracks shared by all.
-    pub tracks: BTreeSet<&'a str>,
-    /// The runs with their accuracy on those tracks and its 95 % interval, the best first.
-    pub entries: Vec<(&'a Entry, f64, [f64; 2])>,
+pub(super) struct Shared<'a> {
+    /// Tracks that all were tested on.
+    pub(super) tracks: BTreeSet<&'a str>,
+    /// How the runs did on those tracks, the best first.
+    pub(super) scored: Vec<Scored<'a>>,
+}
+
+/// A run on some of its test tracks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scored<'a> {
+    /// The run.
+    pub(super) entry: &'a Entry,
+    /// Its accuracy on those tracks.
+    pub(super) accuracy: f64,
+    /// The 95 % interval of that.
+    pub(super) interval: [f64; 2],
 }
 
 /// Runs that differ in chance only.
 #[derive(Clone, Debug)]
-pub struct Seeds<'a> {
+pub(super) struct Seeds<'a> {
     /// The runs, by seed.
-    pub entries: Vec<&'a Entry>,
+    pub(super) entries: Vec<&'a Entry>,
     /// How many different test parts they have.
-    pub splits: usize,
+    pub(super) splits: usize,
 }
 
 /// Honest runs by the tracks they were tested on, the largest test first.
-#[must_use]
-pub fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
+pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
     let mut by_tracks: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| !entry.is_leaky()) {
         by_tracks.entry(tested_digest(entry)).or_default().push(entry);
@@ -82,15 +92,13 @@ fn listed_digest(entry: &Entry) -> String {
 
 impl<'a> Group<'a> {
     /// How many tracks were tested.
-    #[must_use]
-    pub fn tracks(&self) -> usize {
+    pub(super) fn tracks(&self) -> usize {
         self.entries.first().map_or(0, |entry| entry.test.tracks.count)
     }
 
     /// The models that are compared pair by pair: the best of each kind, then the next best,
     /// the best first.
-    #[must_use]
-    pub fn contenders(&self) -> Vec<&'a Entry> {
+    pub(super) fn contenders(&self) -> Vec<&'a Entry> {
         let first = |kind| self.entries.iter().position(|entry| entry.kind == kind);
         let mut chosen: BTreeSet<usize> = Kind::ALL.into_iter().filter_map(first).collect();
         for next in 0..self.entries.len() {
@@ -104,8 +112,7 @@ impl<'a> Group<'a> {
 
 /// For every split whose runs were tested on different parts of it, all of them on the
 /// tracks they share; `seed` is for the intervals.
-#[must_use]
-pub fn common<'a>(groups: &[Group<'a>], seed: u64) -> Vec<Common<'a>> {
+pub(super) fn shared<'a>(groups: &[Group<'a>], seed: u64) -> Vec<Shared<'a>> {
     let mut by_split: BTreeMap<String, Vec<&Group<'a>>> = BTreeMap::new();
     for group in groups {
         let listed: BTreeSet<String> = group.entries.iter().map(|e| listed_digest(e)).collect();
@@ -113,40 +120,38 @@ pub fn common<'a>(groups: &[Group<'a>], seed: u64) -> Vec<Common<'a>> {
             by_split.entry(digest).or_default().push(group);
         }
     }
-    let mut found = vec![];
-    for (digest, groups) in by_split.into_iter().filter(|(_, groups)| groups.len() > 1) {
+    let several = by_split.into_iter().filter(|(_, groups)| groups.len() > 1);
+    let shared = several.filter_map(|(digest, groups)| {
         let entries = groups.iter().flat_map(|group| &group.entries).copied();
         let entries: Vec<&'a Entry> = entries.filter(|e| listed_digest(e) == digest).collect();
-        let shared = entries
+        let tracks = entries
             .iter()
             .map(|entry| entry.tested())
             .reduce(|a, b| a.intersection(&b).copied().collect())
             .unwrap_or_default();
-        if shared.len() < FEWEST_COMMON {
-            continue;
+        if tracks.len() < FEWEST_SHARED {
+            return None;
         }
-        let one = |entry: &&'a Entry| {
-            let (accuracy, interval) = accuracy_on(entry, &shared, seed);
-            (*entry, accuracy, interval)
-        };
-        let mut entries: Vec<_> = entries.iter().map(one).collect();
-        entries.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.run.cmp(&b.0.run)));
-        found.push(Common { tracks: shared, entries });
-    }
-    found
+        let mut scored: Vec<Scored> =
+            entries.into_iter().map(|entry| score_on(entry, &tracks, seed)).collect();
+        scored.sort_by(|a, b| {
+            b.accuracy.total_cmp(&a.accuracy).then_with(|| a.entry.run.cmp(&b.entry.run))
+        });
+        Some(Shared { tracks, scored })
+    });
+    shared.collect()
 }
 
-fn accuracy_on(entry: &Entry, tracks: &BTreeSet<&str>, seed: u64) -> (f64, [f64; 2]) {
+fn score_on<'a>(entry: &'a Entry, tracks: &BTreeSet<&str>, seed: u64) -> Scored<'a> {
     let here = entry.predictions.iter().filter(|p| tracks.contains(p.track.as_str()));
     let right: Vec<usize> = here.map(|p| usize::from(p.is_right())).collect();
     let found = evaluate(&right, &vec![1; right.len()], 2, seed);
-    (found.accuracy, found.interval)
+    Scored { entry, accuracy: found.accuracy, interval: found.interval }
 }
 
 /// Runs with the same options but for the seed, split the same way, where there are at least
 /// two seeds.
-#[must_use]
-pub fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
+pub(super) fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
     let mut by_recipe: BTreeMap<(Kind, [&str; 3], String), Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
         let what = [&entry.label, &entry.recipe, &entry.data.fingerprint].map(String::as_str);
@@ -167,8 +172,7 @@ pub fn seeds(entries: &[Entry]) -> Vec<Seeds<'_>> {
 }
 
 /// Mean and sample standard deviation; 0 for the latter where there is but one value.
-#[must_use]
-pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+pub(super) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
@@ -179,7 +183,7 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::dataset::Method;
-    use crate::report::entry::tests::{entry, given};
+    use crate::report::fixtures::{entry, given};
 
     #[test]
     fn only_runs_tested_on_the_same_tracks_share_a_table() {
@@ -219,13 +223,13 @@ mod tests {
         part.split.test = whole.split.test.clone();
         let entries = [whole, part];
         let groups = groups(&entries);
-        let common = common(&groups, 0);
-        assert_eq!((common.len(), common[0].tracks.len()), (1, 12));
+        let shared = shared(&groups, 0);
+        assert_eq!((shared.len(), shared[0].tracks.len()), (1, 12));
         let found: Vec<(&str, f64)> =
-            common[0].entries.iter().map(|(entry, share, _)| (&*entry.run, *share)).collect();
+            shared[0].scored.iter().map(|run| (&*run.entry.run, run.accuracy)).collect();
         assert_eq!(found, [("part", 0.75), ("whole", 0.5)]);
         let other = [entries[0].clone(), entry("other", Kind::Cnn, &given(12, 3))];
-        assert!(super::common(&super::groups(&other), 0).is_empty(), "another split");
+        assert!(super::shared(&super::groups(&other), 0).is_empty(), "another split");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use typst::diag::{FileError, FileResult};
+use typst::diag::{FileError, FileResult, SourceDiagnostic};
 use typst::foundations::{Bytes, Datetime, Duration};
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 use typst::text::{Font, FontBook};
@@ -12,24 +12,26 @@ use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
 
 use super::document::Document;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 impl Document {
     /// The document as a PDF.
     ///
     /// # Errors
-    /// [`Error::Data`] if it cannot be set.
-    pub fn pdf(&self) -> Result<Vec<u8>> {
-        let wrong = |reason: String| Error::Data(format!("report.pdf: {reason}"));
-        let sheet = Sheet::new(self).map_err(wrong)?;
-        let said = |errors: &[typst::diag::SourceDiagnostic]| {
-            wrong(
-                errors.iter().map(|error| error.message.to_string()).collect::<Vec<_>>().join("; "),
-            )
-        };
-        let set = typst::compile::<PagedDocument>(&sheet).output.map_err(|errors| said(&errors))?;
-        typst_pdf::pdf(&set, &PdfOptions::default()).map_err(|errors| said(&errors))
+    /// [`Error::Drawing`] if it cannot be set.
+    pub(super) fn pdf(&self) -> Result<Vec<u8>> {
+        self.set().map_err(|e| Error::drawing("report.pdf", e))
     }
+
+    fn set(&self) -> Result<Vec<u8>, Cause> {
+        let sheet = Sheet::new(self)?;
+        let pages = typst::compile::<PagedDocument>(&sheet).output.map_err(|e| messages(&e))?;
+        Ok(typst_pdf::pdf(&pages, &PdfOptions::default()).map_err(|e| messages(&e))?)
+    }
+}
+
+fn messages(errors: &[SourceDiagnostic]) -> String {
+    errors.iter().map(|error| error.message.to_string()).collect::<Vec<_>>().join("; ")
 }
 
 /// All that typst can see: the template, the document and its pictures.
@@ -42,8 +44,8 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn new(document: &Document) -> Result<Self, String> {
-        let json = serde_json::to_vec(document).map_err(|e| e.to_string())?;
+    fn new(document: &Document) -> Result<Self, Cause> {
+        let json = serde_json::to_vec(document)?;
         let mut files = HashMap::from([(id("document.json")?, Bytes::new(json))]);
         for picture in document.pictures() {
             files.insert(id(&picture.file)?, Bytes::new(picture.image.clone()));
@@ -61,7 +63,7 @@ impl Sheet {
     }
 }
 
-fn id(name: &str) -> Result<FileId, String> {
+fn id(name: &str) -> Result<FileId, Cause> {
     let path = VirtualPath::new(name).map_err(|error| format!("{name}: {error:?}"))?;
     Ok(RootedPath::new(VirtualRoot::Project, path).intern())
 }

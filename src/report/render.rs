@@ -1,13 +1,13 @@
 //! The document as a page, as Markdown and as a PDF, and all of them as files.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::{AutoEscape, Environment, Value};
+use serde::Serialize;
 
-use super::Written;
 use super::document::{Document, Figure};
 use crate::error::{Error, Result};
 use crate::files;
@@ -15,12 +15,23 @@ use crate::files;
 /// Folder of the Markdown file's charts, beside it.
 const FIGURES: &str = "figures";
 
+/// Files that [`Document::write`] has written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// The page.
+    pub html: PathBuf,
+    /// The PDF; none where this was built without it.
+    pub pdf: Option<PathBuf>,
+    /// The Markdown file.
+    pub markdown: PathBuf,
+}
+
 impl Document {
     /// One page that needs no other file.
     ///
     /// # Errors
-    /// [`Error::Data`] if the page's template is at fault.
-    pub fn html(&self) -> Result<String> {
+    /// [`Error::Drawing`] if the page's template is at fault.
+    pub(super) fn html(&self) -> Result<String> {
         let inline = |figure: &Figure| (figure.file.clone(), inline(figure));
         let pictures = self.pictures().map(inline).collect();
         render(self, "page.html", include_str!("templates/page.html"), pictures)
@@ -30,8 +41,8 @@ impl Document {
     /// out, since they are other people's music and Markdown is made for repositories.
     ///
     /// # Errors
-    /// [`Error::Data`] if the template is at fault.
-    pub fn markdown(&self) -> Result<String> {
+    /// [`Error::Drawing`] if the template is at fault.
+    pub(super) fn markdown(&self) -> Result<String> {
         let refer = |figure: &Figure| {
             let path = format!("{FIGURES}/{}", figure.file);
             (figure.file.clone(), Value::from(path))
@@ -48,7 +59,7 @@ impl Document {
     /// each file whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file that could not be written; [`Error::Data`] if the
+    /// [`Error::Io`] naming the file that could not be written; [`Error::Drawing`] if the
     /// document cannot be rendered, before anything is written.
     pub fn write(&self, folder: &Path) -> Result<Written> {
         let (html, markdown, pdf) = (self.html()?, self.markdown()?, self.pdf_if_possible()?);
@@ -86,7 +97,7 @@ fn render(
     template: &'static str,
     pictures: HashMap<String, Value>,
 ) -> Result<String> {
-    let wrong = |error: minijinja::Error| Error::Data(format!("{name}: {error:#}"));
+    let wrong = |e: minijinja::Error| Error::drawing(name, e);
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
@@ -106,7 +117,6 @@ fn inline(figure: &Figure) -> Value {
         Value::from_safe_string(String::from_utf8_lossy(&figure.image).into_owned())
     } else {
         // Base64 has nothing to escape; the slash is no markup.
-
         let data = STANDARD.encode(&figure.image);
         Value::from_safe_string(format!("data:image/png;base64,{data}"))
     }
@@ -132,7 +142,7 @@ mod tests {
     use crate::report::document::Table;
 
     fn document() -> Document {
-        let mut document = Document { title: "A <b> & | *c*".into(), blocks: vec![] };
+        let mut document = Document::new("A <b> & | *c*");
         document.heading(2, "Models");
         document.paragraph("p < 0.05 & more");
         document.list(vec!["one".into(), "two | three".into()]);

@@ -10,42 +10,40 @@ use std::collections::HashMap;
 use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::Entry;
+use super::entry::Entry;
 
 /// Below this a difference is called significant.
-pub const LEVEL: f64 = 0.05;
+pub(super) const LEVEL: f64 = 0.05;
 
 /// Two models on the tracks that both were tested on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub(super) struct Comparison {
     /// Which model, as an index into the compared ones.
-    pub first: usize,
+    pub(super) first: usize,
     /// Which other one.
-    pub second: usize,
+    pub(super) second: usize,
     /// Tracks that both were tested on.
-    pub tracks: usize,
+    pub(super) tracks: usize,
     /// Tracks that only the first got right.
-    pub only_first: usize,
+    pub(super) only_first: usize,
     /// Tracks that only the second got right.
-    pub only_second: usize,
+    pub(super) only_second: usize,
     /// Two-sided p-value of McNemar's exact test.
-    pub p: f64,
-    /// The same, corrected for the number of comparisons (Holm 1979).
-    pub p_holm: f64,
+    pub(super) p: f64,
+    /// `p` corrected for the number of comparisons (Holm 1979).
+    pub(super) p_holm: f64,
 }
 
 impl Comparison {
     /// Whether the difference is significant after correction.
-    #[must_use]
-    pub fn is_significant(&self) -> bool {
+    pub(super) fn is_significant(&self) -> bool {
         self.p_holm < LEVEL
     }
 }
 
 /// Two-sided p-value of McNemar's exact test, for the tracks that only one of two models
 /// got right; 1 if there are none.
-#[must_use]
-pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {
+pub(super) fn mcnemar(only_first: usize, only_second: usize) -> f64 {
     let tracks = (only_first + only_second) as u64;
     let fewer = only_first.min(only_second) as u64;
     match Binomial::new(0.5, tracks) {
@@ -55,14 +53,13 @@ pub fn mcnemar(only_first: usize, only_second: usize) -> f64 {
 }
 
 /// Every pair of `entries` on the tracks they share, corrected for their number.
-#[must_use]
-pub fn compare(entries: &[&Entry]) -> Vec<Comparison> {
+pub(super) fn compare(entries: &[&Entry]) -> Vec<Comparison> {
     compare_on(entries, |_| true)
 }
 
-/// The same on some of the tracks.
-#[must_use]
-pub fn compare_on(entries: &[&Entry], counts: impl Fn(&str) -> bool) -> Vec<Comparison> {
+/// Every pair of `entries` on those of the tracks they share that count, corrected for their
+/// number.
+pub(super) fn compare_on(entries: &[&Entry], counts: impl Fn(&str) -> bool) -> Vec<Comparison> {
     let mut found = vec![];
     for second in 0..entries.len() {
         for first in 0..second {

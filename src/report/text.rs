@@ -1,26 +1,23 @@
 //! Numbers as the report writes them: the same in tables, captions and sentences.
 
-pub use crate::text::{counted, thousands};
+pub(super) use crate::text::{counted, thousands};
 
 /// What stands for a figure that is not known.
-pub const UNKNOWN: &str = "–";
+pub(super) const UNKNOWN: &str = "–";
 
 /// A share as `76.5 %`.
-#[must_use]
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{} %", percent_number(share))
 }
 
 /// A share as `76.5`, for columns that say %.
-#[must_use]
-pub fn percent_number(share: f64) -> String {
+pub(super) fn percent_number(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
 /// An interval of shares as `70.5 to 82.0`; [`UNKNOWN`] for one of no width, which the
 /// bootstrap gives where all are right or all are wrong, and which says nothing.
-#[must_use]
-pub fn interval([low, high]: [f64; 2]) -> String {
+pub(super) fn interval([low, high]: [f64; 2]) -> String {
     if low == high {
         UNKNOWN.to_owned()
     } else {
@@ -28,9 +25,8 @@ pub fn interval([low, high]: [f64; 2]) -> String {
     }
 }
 
-/// The same in a sentence.
-#[must_use]
-pub fn certainty(bounds: [f64; 2]) -> String {
+/// An [`interval`] as part of a sentence: `95 % interval 70.5 to 82.0 %`.
+pub(super) fn certainty(bounds: [f64; 2]) -> String {
     if bounds[0] == bounds[1] {
         "the bootstrap gives no interval for it".to_owned()
     } else {
@@ -39,14 +35,12 @@ pub fn certainty(bounds: [f64; 2]) -> String {
 }
 
 /// A difference of shares as `3.5 points`.
-#[must_use]
-pub fn points(difference: f64) -> String {
+pub(super) fn points(difference: f64) -> String {
     format!("{} points", percent_number(difference.abs()))
 }
 
 /// A p-value to two significant digits, and no more than it is worth.
-#[must_use]
-pub fn p_value(p: f64) -> String {
+pub(super) fn p_value(p: f64) -> String {
     match p {
         p if p < 0.0001 => "< 0.0001".to_owned(),
         p if p < 0.001 => format!("{p:.4}"),
@@ -55,16 +49,14 @@ pub fn p_value(p: f64) -> String {
     }
 }
 
-/// The same as part of a sentence: `p = 0.031`.
-#[must_use]
-pub fn p_equals(p: f64) -> String {
+/// A [`p_value`] as part of a sentence: `p = 0.031`.
+pub(super) fn p_equals(p: f64) -> String {
     let value = p_value(p);
     if value.starts_with('<') { format!("p {value}") } else { format!("p = {value}") }
 }
 
 /// Three significant digits, without an exponent.
-#[must_use]
-pub fn three_digits(value: f64) -> String {
+pub(super) fn three_digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size < 0.0005 => "< 0.001".to_owned(),
@@ -76,14 +68,12 @@ pub fn three_digits(value: f64) -> String {
 }
 
 /// Bytes in megabytes (10^6), three significant digits.
-#[must_use]
-pub fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     three_digits(bytes as f64 / 1e6)
 }
 
 /// `a`, `a and b`, `a, b and c`.
-#[must_use]
-pub fn listed(items: &[String]) -> String {
+pub(super) fn listed(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -92,14 +82,12 @@ pub fn listed(items: &[String]) -> String {
 }
 
 /// A share as `76.5 %`, but never as certainty where it is less.
-#[must_use]
-pub fn probability(share: f64) -> String {
+pub(super) fn probability(share: f64) -> String {
     if share > 0.9995 { "more than 99.9 %".to_owned() } else { percent(share) }
 }
 
 /// With a capital letter, unless the first word has one of its own, as `k-NN` has.
-#[must_use]
-pub fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let first_word = text.split([' ', ',']).next().unwrap_or_default();
     let mut letters = text.chars();
     match letters.next() {

@@ -5,6 +5,8 @@
 //! [`Error::Runtime`](crate::error::Error::Runtime) that says what to do. Tensors are
 //! [`ndarray`]'s: a view goes in, arrays in row-major order come out.
 
+#[cfg(any(feature = "ort", feature = "tract"))]
+mod failure;
 mod open;
 #[cfg(feature = "ort")]
 mod ort;
@@ -19,7 +21,9 @@ pub(crate) use open::missing_feature;
 #[cfg(feature = "train")]
 pub(crate) use open::{check, check_cuda};
 pub use open::{open, preferred};
-pub use patch::{Batch, PatchInput, check_batch};
+#[doc(hidden)]
+pub use patch::PatchInput;
+pub(crate) use patch::{Batch, check_batch};
 #[cfg(feature = "train")]
 pub(crate) use session::row_major;
 pub use session::{Device, Options, Runtime, Session};

@@ -63,7 +63,7 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
 /// What can be said before a model is opened in any runtime.
 pub(crate) fn check(runtime: Runtime, model: &Path, options: &Options) -> Result<()> {
     if options.threads == 0 {
-        return Err(Error::Config("threads must be at least 1".into()));
+        return Err(Error::out_of_range("threads", 0, "must be at least 1"));
     }
     fs::metadata(model).map_err(Error::io(model))?;
     match options.device {

@@ -11,12 +11,13 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, TensorRef};
 
+use super::failure::Failure;
 use super::session::{Device, Options, Runtime, Session, row_major};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::onnx::Port;
 
-fn error(reason: impl ToString) -> Error {
-    Error::runtime(Runtime::Ort.name(), reason.to_string())
+fn error(reason: impl Into<Cause>) -> Error {
+    Error::runtime(Runtime::Ort.name(), reason)
 }
 
 /// The shared library: `ORT_DYLIB_PATH`, or else what `scripts/setup.sh` placed in
@@ -72,7 +73,7 @@ fn environment() -> Result<Environment> {
         return Ok(environment.clone());
     }
     let library = library()?;
-    let builder = ort::init_from(&library).map_err(|e| error(format!("cannot be used: {e}")))?;
+    let builder = ort::init_from(&library).map_err(|e| error(Failure::new("cannot be used", e)))?;
     let environment =
         builder.with_name("genre-transfer").with_telemetry(false).build().map_err(error)?;
     // What goes wrong comes back as an error; the library need not also print it.
@@ -95,30 +96,33 @@ impl Ort {
         #[cfg(feature = "tract")]
         crate::onnx::read(model)?;
         let environment = environment()?;
-        let failed = |e: ort::Error| error(format!("{}: {e}", model.display()));
+        let failed = |e: ort::Error| error(Failure::new(model.display(), e));
         let mut builder = builder(&environment, options)?;
         let session = builder.commit_from_file(model).map_err(failed)?;
         let [input] = session.inputs() else {
             let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
             return Err(Error::onnx(model, format!("needs one input but has {names:?}")));
         };
-        let input = port(input).map_err(|reason| Error::onnx(model, reason))?;
+        let input = port(model, input)?;
         for output in session.outputs() {
-            port(output).map_err(|reason| Error::onnx(model, reason))?;
+            port(model, output)?;
         }
         let outputs = session.outputs().iter().map(|output| output.name().to_string()).collect();
         Ok(Self { session, input, outputs })
     }
 }
 
-/// The name and dimensions of an input or output, which must be a float tensor.
-fn port(outlet: &Outlet) -> Result<Port, String> {
+/// The name and dimensions of an input or output of `model`, which must be a float tensor.
+fn port(model: &Path, outlet: &Outlet) -> Result<Port> {
     match (outlet.dtype().tensor_type(), outlet.dtype().tensor_shape()) {
         (Some(TensorElementType::Float32), Some(shape)) => Ok(Port {
             name: outlet.name().to_string(),
             dims: shape.iter().map(|&size| usize::try_from(size).ok()).collect(),
         }),
-        _ => Err(format!("\"{}\" is {}, not a float tensor", outlet.name(), outlet.dtype())),
+        _ => {
+            let reason = format!("\"{}\" is {}, not a float tensor", outlet.name(), outlet.dtype());
+            Err(Error::onnx(model, reason))
+        }
     }
 }
 
@@ -135,7 +139,7 @@ fn builder(environment: &Environment, options: &Options) -> Result<SessionBuilde
     };
     configure().map_err(|e| match options.device {
         Device::Cpu => error(e),
-        Device::Cuda => error(format!("cuda: {e}")),
+        Device::Cuda => error(Failure::new("cuda", e)),
     })
 }
 

@@ -1,21 +1,42 @@
 //! How a model wants its log-mel patches: `[N, frames, mels]` in one file,
 //! `[N, 1, frames, mels]` or `[N, mels, frames]` in the next.
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
+#[cfg(feature = "train")]
+use ndarray::ArrayD;
+use ndarray::{Array, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
 
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;
 
+/// A model whose input cannot be a batch of patches.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPatchInput {
+    /// It fixes a number of patches that cannot be meant.
+    #[error("the model takes {0} patches at a time; from 1 to {MAX_BATCH} are possible")]
+    Batch(usize),
+    /// Its axes are others.
+    #[error(
+        "the model takes [{dims}], which is no batch of patches of {frames} frames by {mels} mel \
+         bands; choose the front end it was trained with (`front-end`)"
+    )]
+    Axes {
+        /// Its axes, `any` where any size will do.
+        dims: String,
+        /// Frames of a patch.
+        frames: usize,
+        /// Mel bands of a patch.
+        mels: usize,
+    },
+}
+
 /// Whether the number of patches that a model always takes, if it fixes one, can be believed.
 ///
 /// # Errors
-/// A sentence for the user.
-pub fn check_batch(batch: Option<usize>) -> Result<(), String> {
+/// [`NoPatchInput::Batch`] if it cannot.
+pub(crate) fn check_batch(batch: Option<usize>) -> Result<(), NoPatchInput> {
     match batch {
         None | Some(1..=MAX_BATCH) => Ok(()),
-        Some(batch) => Err(format!(
-            "the model takes {batch} patches at a time; from 1 to {MAX_BATCH} are possible"
-        )),
+        Some(batch) => Err(NoPatchInput::Batch(batch)),
     }
 }
 
@@ -34,15 +55,12 @@ impl PatchInput {
     /// The arrangement of an input with axes `dims` (`None`: any size), batch first.
     ///
     /// # Errors
-    /// A sentence for the user if the axes are not a batch of `frames` by `mels`.
-    pub fn new(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self, String> {
+    /// [`NoPatchInput`] if the axes are not a batch of `frames` by `mels`.
+    pub fn new(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self, NoPatchInput> {
         let refuse = || {
             let size = |d: &Option<usize>| d.map_or("any".to_owned(), |d| d.to_string());
-            let shown = dims.iter().map(size).collect::<Vec<_>>().join(", ");
-            format!(
-                "the model takes [{shown}], which is no batch of patches of {frames} frames by \
-                 {mels} mel bands; choose the front end it was trained with (--front-end)"
-            )
+            let dims = dims.iter().map(size).collect::<Vec<_>>().join(", ");
+            NoPatchInput::Axes { dims, frames, mels }
         };
         let (batch, rest) = dims.split_first().ok_or_else(refuse)?;
         check_batch(*batch)?;
@@ -92,6 +110,8 @@ impl PatchInput {
 #[derive(Clone, Debug)]
 pub struct Batch<'a, D: Dimension> {
     rows: CowArray<'a, f32, D>,
+    /// Without training nobody asks for the answers.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     count: usize,
 }
 
@@ -117,6 +137,7 @@ impl<'a, D: Dimension> Batch<'a, D> {
 
     /// What of a model's output is about the rows that were given, row-major: the filling's
     /// answers come last.
+    #[cfg(feature = "train")]
     pub fn answers<'o>(&self, output: &'o ArrayD<f32>) -> &'o [f32] {
         let values = output.as_slice().unwrap_or_default();
         let rows = self.rows.shape().first().copied().unwrap_or(0).max(1);
@@ -138,11 +159,11 @@ mod tests {
         assert_eq!(of(&[Some(1), Some(1), Some(96), Some(64)]).unwrap().batch, Some(1));
         assert_eq!(of(&[None, None, None, Some(1)]).unwrap().shape, [96, 64, 1]);
         for batch in [0, MAX_BATCH + 1] {
-            let text = of(&[Some(batch), Some(96), Some(64)]).unwrap_err();
+            let text = of(&[Some(batch), Some(96), Some(64)]).unwrap_err().to_string();
             assert!(text.contains(&format!("takes {batch} patches")), "{text}");
         }
         for wrong in [&[][..], &[None], &[None, Some(96)], &[None, Some(187), Some(96)]] {
-            assert!(of(wrong).unwrap_err().contains("96 frames"));
+            assert!(of(wrong).unwrap_err().to_string().contains("96 frames"));
         }
     }
 

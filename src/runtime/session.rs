@@ -1,5 +1,6 @@
-//! What every runtime does with a model, and where and how it is told to.
+//! What every runtime offers: a model as a session, on a device, with so many threads.
 
+#[cfg(any(feature = "ort", feature = "tract"))]
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -49,7 +50,8 @@ impl FromStr for Runtime {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|runtime| runtime.name() == text);
         found.ok_or_else(|| {
-            Error::Config(format!("unknown runtime \"{text}\"; choose burn, ort or tract"))
+            let choices = "burn, ort or tract".to_owned();
+            Error::Unknown { what: "runtime", name: text.to_owned(), choices }
         })
     }
 }
@@ -81,7 +83,10 @@ impl FromStr for Device {
         match text {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda),
-            _ => Err(Error::Config(format!("unknown device \"{text}\"; choose cpu or cuda"))),
+            _ => {
+                let choices = "cpu or cuda".to_owned();
+                Err(Error::Unknown { what: "device", name: text.to_owned(), choices })
+            }
         }
     }
 }
@@ -115,8 +120,8 @@ pub trait Session: Send {
     fn metadata(&self, key: &str) -> Option<String>;
 
     /// Runs the model on a batch and returns its outputs in the order of [`Self::outputs`],
-    /// each row-major. The view may have any strides, but one that is row-major, or whose rows
-    /// are in tract, is not copied to be so.
+    /// each row-major. The view may have any strides; what is not row-major is copied first (in
+    /// tract row by row, so that rows which overlap in memory need no copy).
     ///
     /// # Errors
     /// [`Error::Runtime`] if `input` does not fit [`Self::input`] or the runtime fails.
@@ -124,6 +129,7 @@ pub trait Session: Send {
 }
 
 /// The values of a view in row-major order, copied only if they do not lie so already.
+#[cfg(any(feature = "ort", feature = "tract"))]
 pub(crate) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
     match view.to_slice() {
         Some(values) => Cow::Borrowed(values),

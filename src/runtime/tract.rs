@@ -21,8 +21,9 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
+use super::failure::Failure;
 use super::session::{Device, Options, Runtime, Session, row_major};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::onnx;
 use crate::onnx::Port;
 
@@ -38,8 +39,8 @@ const LARGE_ROWS: usize = 8;
 /// Plans kept: each holds packed weights, and a program uses few batch sizes.
 const PLANS: usize = 4;
 
-fn error(reason: impl ToString) -> Error {
-    Error::runtime(Runtime::Tract.name(), reason.to_string())
+fn error(reason: impl Into<Cause>) -> Error {
+    Error::runtime(Runtime::Tract.name(), reason)
 }
 
 /// A model opened in tract.
@@ -68,7 +69,7 @@ impl Tract {
         let outputs = onnx::outputs(&proto, path)?;
         let folder = path.parent().and_then(Path::to_str);
         let parsed = guarded(|| loader().parse(&proto, folder))
-            .map_err(|e| error(format!("{}: {e}", path.display())))?;
+            .map_err(|fault| error(Failure::new(path.display(), fault)))?;
         if !parsed.unresolved_inputs.is_empty() {
             let names = parsed.unresolved_inputs;
             return Err(Error::onnx(path, format!("no node makes the inputs {names:?}")));
@@ -121,9 +122,9 @@ impl Tract {
             }
             Ok(plan)
         })
-        .map_err(|e| match self.device {
-            Device::Cpu => error(e),
-            Device::Cuda => error(format!("cuda: {e}")),
+        .map_err(|fault| match self.device {
+            Device::Cpu => error(fault),
+            Device::Cuda => error(Failure::new("cuda", fault)),
         })
     }
 
@@ -138,7 +139,11 @@ impl Tract {
     }
 
     /// Runs a batch in `count` parts, at the same time if there are threads.
-    fn run_in_parts(&mut self, input: &ArrayViewD<'_, f32>, count: usize) -> Result<Vec<Answer>> {
+    fn run_in_parts(
+        &mut self,
+        input: &ArrayViewD<'_, f32>,
+        count: usize,
+    ) -> Result<Vec<PartOutputs>> {
         let parts = split(input, count);
         let plans = parts.iter().map(|part| self.plan(part.shape())).collect::<Result<Vec<_>>>()?;
         let Some(pool) = &self.pool else {
@@ -197,12 +202,12 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// The outputs for a part of `rows` rows.
-struct Answer {
+struct PartOutputs {
     rows: usize,
     outputs: Vec<ArrayD<f32>>,
 }
 
-fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
+fn run(plan: &dyn Runnable, part: &Part) -> Result<PartOutputs> {
     guarded(|| {
         let input = Tensor::from_shape(part.shape(), &row_major(part))?;
         let outputs = plan.run(tvec!(input.into()))?;
@@ -211,7 +216,7 @@ fn run(plan: &dyn Runnable, part: &Part) -> Result<Answer> {
             Ok(ArrayD::from_shape_vec(output.shape(), data)?)
         };
         let outputs = outputs.into_iter().map(float).collect::<TractResult<_>>()?;
-        Ok(Answer { rows: part.shape().first().copied().unwrap_or(1), outputs })
+        Ok(PartOutputs { rows: part.shape().first().copied().unwrap_or(1), outputs })
     })
     .map_err(error)
 }
@@ -226,8 +231,8 @@ fn split<'a>(input: &'a ArrayViewD<'_, f32>, count: usize) -> Vec<Part<'a>> {
 }
 
 /// The outputs of all parts, one after the other; `None` unless each has its part's rows.
-fn join(answers: Vec<Answer>) -> Option<Vec<ArrayD<f32>>> {
-    let by_row = |answer: &Answer| {
+fn join(answers: Vec<PartOutputs>) -> Option<Vec<ArrayD<f32>>> {
+    let by_row = |answer: &PartOutputs| {
         answer.outputs.iter().all(|output| output.shape().first() == Some(&answer.rows))
     };
     if !answers.iter().all(by_row) {
@@ -264,12 +269,23 @@ fn all_on_gpu(plan: &dyn Runnable) -> TractResult<()> {
     Ok(())
 }
 
+/// What tract answers instead of a result.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// With all its causes, for tract's own text is often only "Failed analyse for node …".
+    #[error("{source:#}")]
+    Error { source: TractError },
+    /// With the message of the panic.
+    #[error("tract panicked: {0}")]
+    Panic(String),
+}
+
 /// Runs a piece of tract, which still answers some malformed or unsupported models with a
 /// panic (`unimplemented!` for element types, an index for missing names).
-fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Fault> {
     match panic::catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|e| format!("{e:#}")),
-        Err(panic) => Err(format!("tract panicked: {}", message(panic.as_ref()))),
+        Ok(result) => result.map_err(|source| Fault::Error { source }),
+        Err(panic) => Err(Fault::Panic(message(panic.as_ref()).to_owned())),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::f64::consts::PI;
 
 use super::super::filterbank::Bands;
-use super::{FRAME, MFCCS, RATE};
+use super::frames::{FRAME, RATE};
 
+/// Mel-frequency cepstral coefficients.
+pub(super) const MFCCS: usize = 20;
 /// Mel bands.
 pub(super) const MELS: usize = 128;
 /// The least power that a decibel is taken of.

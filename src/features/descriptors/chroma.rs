@@ -1,7 +1,7 @@
 //! Chroma: how strong each of the twelve semitones is, whatever the octave.
 
+use super::frames::{BINS, FRAME, RATE, hertz};
 use super::median::median;
-use super::{BINS, FRAME, RATE, hertz};
 
 const SEMITONES: usize = 12;
 
@@ -74,7 +74,7 @@ impl Chroma {
     }
 
     /// The twelve semitones of a power spectrum, C first, the strongest being 1.
-    pub(super) fn of(&self, power: &[f32]) -> [f32; SEMITONES] {
+    pub(super) fn semitones(&self, power: &[f32]) -> [f32; SEMITONES] {
         let mut chroma = [0f32; SEMITONES];
         for (row, power) in self.0.iter().zip(power) {
             chroma.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * power);

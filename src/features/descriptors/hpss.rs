@@ -3,9 +3,9 @@
 
 use realfft::num_complex::Complex;
 
+use super::frames::{BINS, HOP};
 use super::median::sliding;
 use super::stft::{Padded, Stft};
-use super::{BINS, HOP};
 
 /// Frames and bins that a median is taken over.
 const WIDTH: usize = 31;

@@ -1,6 +1,6 @@
 //! The shape of a frame's magnitude spectrum.
 
-use super::hertz;
+use super::frames::hertz;
 
 /// The share of a spectrum below its roll-off.
 const ROLLOFF: f64 = 0.85;

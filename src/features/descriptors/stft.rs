@@ -6,7 +6,7 @@ use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::super::extractor::periodic_hann;
-use super::{BINS, FRAME, HOP};
+use super::frames::{BINS, FRAME, HOP};
 
 /// A signal with half a frame more at each end, so that frames are centred.
 pub(super) struct Padded {

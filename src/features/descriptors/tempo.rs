@@ -1,19 +1,18 @@
 //! Tempo, by the autocorrelation of the onset strength: Ellis, "Beat tracking by dynamic
 //! programming", 2007, as in librosa's `beat.beat_track`.
 
-use std::f64::consts::TAU;
-
 use realfft::RealFftPlanner;
 
+use super::super::extractor::hann;
 use super::cepstrum::MELS;
+use super::frames::{FRAME, HOP, RATE};
 use super::median::median;
-use super::{FRAME, HOP, RATE};
 
 /// Frames that are correlated with each other: 8 seconds.
 const WINDOW: usize = 8 * RATE as usize / HOP;
-/// The tempo that is most likely before anything is heard, in beats a minute.
+/// The tempo that is most likely where nothing is known, in beats a minute.
 const LIKELIEST: f64 = 120.0;
-/// No tempo is at or above this.
+/// Every tempo is below this.
 const FASTEST: f64 = 320.0;
 
 /// Beats a minute of a recording's mel spectra in decibels, `[frames, bands]`; 0 if
@@ -36,7 +35,7 @@ pub(super) fn tempo(decibels: &[f32]) -> f64 {
 }
 
 /// The median over bands of how much louder each frame is than the one before; a frame's
-/// onset is put where its samples begin to be heard.
+/// onset is put where the frame begins.
 fn onset_strength(decibels: &[f32]) -> Vec<f64> {
     let frames: Vec<&[f32]> = decibels.chunks_exact(MELS).collect();
     let rise = |pair: &[&[f32]]| {
@@ -52,8 +51,7 @@ fn onset_strength(decibels: &[f32]) -> Vec<f64> {
 /// average.
 fn mean_autocorrelation(onsets: &[f64]) -> Vec<f64> {
     let padded = ramped(onsets, WINDOW / 2);
-    let hann = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / WINDOW as f64).cos();
-    let window: Vec<f64> = (0..WINDOW).map(hann).collect();
+    let window: Vec<f64> = hann(WINDOW).collect();
     let size = (2 * WINDOW).next_power_of_two();
     let mut planner = RealFftPlanner::<f64>::new();
     let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));

@@ -1,7 +1,7 @@
 //! Descriptors of frames of samples.
 
+use super::frames::{FRAME, HOP};
 use super::stft::Padded;
-use super::{FRAME, HOP};
 
 /// The root mean square of each frame.
 pub(super) fn loudness(padded: &Padded) -> Vec<f32> {

@@ -3,9 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, Drawn, FONT, SMALL, svg};
+use crate::charts::{Area, DARK_BLUE, Drawn, FONT, LIGHT_GREY, SMALL, svg};
 use crate::error::Result;
-use crate::report::Entry;
+use crate::report::entry::Entry;
 
 const CELL: i32 = 34;
 const TOP: i32 = 32;
@@ -15,10 +15,10 @@ const NARROWEST: i32 = 330;
 /// The confusion matrix of `entry`, true genres from top to bottom.
 ///
 /// # Errors
-/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
-pub fn confusion(entry: &Entry) -> Result<String> {
+/// [`Error::Drawing`](crate::error::Error::Drawing) if it cannot be drawn.
+pub(crate) fn confusion(entry: &Entry) -> Result<String> {
     let classes = entry.genres().len() as i32;
-    let names = names(entry.genres());
+    let names = width_of_names(entry.genres());
     let side = names + CELL * classes;
     let size = ((side + 10).max(NARROWEST) as u32, (side + TOP) as u32);
     svg(&format!("the chart of {}", entry.run), size, |area| {
@@ -27,7 +27,7 @@ pub fn confusion(entry: &Entry) -> Result<String> {
 }
 
 /// Pixels that the longest name takes.
-fn names(genres: &[String]) -> i32 {
+fn width_of_names(genres: &[String]) -> i32 {
     let longest = genres.iter().map(|genre| genre.chars().count()).max().unwrap_or(0);
     (longest as i32 * 13 / 2 + 12).clamp(40, 160)
 }
@@ -51,7 +51,7 @@ fn draw(area: &Area, entry: &Entry, left: i32) -> Drawn<()> {
             let share = *count as f64 / support as f64;
             let corners = [(x, y), (x + CELL, y + CELL)];
             area.draw(&Rectangle::new(corners, shade(share).filled()))?;
-            area.draw(&Rectangle::new(corners, RGBColor(205, 205, 205).stroke_width(1)))?;
+            area.draw(&Rectangle::new(corners, LIGHT_GREY.stroke_width(1)))?;
             if *count > 0 {
                 let ink = if share > 0.45 { WHITE } else { BLACK };
                 write(&count.to_string(), (x + CELL / 2, middle), HPos::Center, false, ink)?;
@@ -69,6 +69,6 @@ fn draw(area: &Area, entry: &Entry, left: i32) -> Drawn<()> {
 fn shade(share: f64) -> RGBColor {
     // The power shows single mistakes.
     let share = share.clamp(0.0, 1.0).powf(0.7);
-    let mix = |to: f64| (255.0 + (to - 255.0) * share).round() as u8;
-    RGBColor(mix(0.0), mix(76.0), mix(120.0))
+    let mix = |to: u8| (255.0 + (f64::from(to) - 255.0) * share).round() as u8;
+    RGBColor(mix(DARK_BLUE.0), mix(DARK_BLUE.1), mix(DARK_BLUE.2))
 }

@@ -2,8 +2,8 @@
 
 use plotters::prelude::*;
 
-use super::{Area, LEGEND_LINE, svg};
-use super::{Drawn, FONT, GREY, SMALL, as_percent, colour, legend, mark, occurring, share_range};
+use super::kinds::{LEGEND_LINE, colour, legend, mark, occurring};
+use crate::charts::{Area, Drawn, FONT, GREY, SMALL, as_percent, share_range, svg};
 use crate::error::Result;
 use crate::run::Kind;
 
@@ -15,25 +15,41 @@ const AXIS: u32 = 52;
 /// Room for half a label of the axis on either side.
 const SIDE: u32 = 24;
 
-/// Accuracies with 95 % intervals, from top to bottom as given: `(name, kind, accuracy,
-/// interval)`.
+/// A model's accuracy, a line of the chart.
+#[derive(Clone, Debug)]
+pub(crate) struct Estimate {
+    /// What the model is called.
+    pub(crate) title: String,
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// The share of tracks given the right genre.
+    pub(crate) accuracy: f64,
+    /// Its 95 % interval.
+    pub(crate) interval: [f64; 2],
+}
+
+/// Accuracies with 95 % intervals, from top to bottom as given.
 ///
 /// # Errors
-/// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
-pub fn intervals(rows: &[(String, Kind, f64, [f64; 2])]) -> Result<String> {
+/// [`Error::Drawing`](crate::error::Error::Drawing) if it cannot be drawn.
+pub(crate) fn intervals(rows: &[Estimate]) -> Result<String> {
     let height = legend_height(rows) + AXIS + LINE * rows.len() as u32 + 6;
     svg("the chart of accuracies", (WIDTH, height), |area| draw(area, rows))
 }
 
-fn legend_height(rows: &[(String, Kind, f64, [f64; 2])]) -> u32 {
-    10 + LEGEND_LINE as u32 * occurring(rows.iter().map(|row| row.1)).len() as u32
+fn kinds(rows: &[Estimate]) -> Vec<Kind> {
+    occurring(rows.iter().map(|row| row.kind))
 }
 
-fn draw(area: &Area, rows: &[(String, Kind, f64, [f64; 2])]) -> Drawn<()> {
+fn legend_height(rows: &[Estimate]) -> u32 {
+    10 + LEGEND_LINE as u32 * kinds(rows).len() as u32
+}
+
+fn draw(area: &Area, rows: &[Estimate]) -> Drawn<()> {
     let (top, body) = area.split_vertically(legend_height(rows));
-    legend(&top, (20, 16), &occurring(rows.iter().map(|row| row.1)))?;
+    legend(&top, (20, 16), &kinds(rows))?;
     let count = rows.len() as f64;
-    let range = share_range(rows.iter().flat_map(|row| row.3));
+    let range = share_range(rows.iter().flat_map(|row| row.interval));
     let mut chart = ChartBuilder::on(&body)
         .margin_left(SIDE)
         .margin_right(SIDE)
@@ -51,11 +67,13 @@ fn draw(area: &Area, rows: &[(String, Kind, f64, [f64; 2])]) -> Drawn<()> {
         .label_style((FONT, SMALL))
         .draw()?;
     let (_, above) = body.get_base_pixel();
-    for (place, (name, kind, accuracy, [low, high])) in rows.iter().enumerate() {
+    for (place, Estimate { title, kind, accuracy, interval: [low, high] }) in
+        rows.iter().enumerate()
+    {
         let row = count - place as f64;
         let (_, height) = chart.backend_coord(&(range.start, row));
         let at = (SIDE as i32 + 4, height - above + 4);
-        body.draw(&Text::new(name.as_str(), at, (FONT, SMALL)))?;
+        body.draw(&Text::new(title.as_str(), at, (FONT, SMALL)))?;
         let y = row - 0.7;
         let line = colour(*kind).stroke_width(2);
         chart.draw_series([PathElement::new([(*low, y), (*high, y)], line)])?;
@@ -79,8 +97,13 @@ mod tests {
     #[test]
     fn labels_of_the_axis_have_room_however_wide_the_range() {
         for [low, high] in [[0.33, 0.67], [0.01, 0.98], [0.31, 0.89], [0.93, 0.98], [1.0, 1.0]] {
-            let rows = [("a".to_owned(), Kind::Cnn, (low + high) / 2.0, [low, high])];
-            let svg = intervals(&rows).unwrap();
+            let row = Estimate {
+                title: "a".to_owned(),
+                kind: Kind::Cnn,
+                accuracy: (low + high) / 2.0,
+                interval: [low, high],
+            };
+            let svg = intervals(&[row]).unwrap();
             // Letters are 13 pixels high, and `100 %` about 40 wide.
             let labels = svg.matches(" %\n").count();
             assert!((3..=8).contains(&labels), "{low} to {high}: {labels} labels");

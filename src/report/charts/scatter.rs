@@ -6,8 +6,9 @@ use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
-use super::{LEGEND_LINE, hollow, legend, mark, occurring};
+use super::kinds::{LEGEND_LINE, hollow, legend, mark, occurring};
+use super::labels::{Place, free_place};
+use crate::charts::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
 use crate::error::Result;
 use crate::run::Kind;
 
@@ -15,41 +16,44 @@ const SIZE: (u32, u32) = (480, 400);
 
 /// A model in the chart.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub(crate) struct Point {
     /// Its number in the table.
-    pub label: String,
+    pub(crate) label: String,
     /// Its kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What it costs, above 0.
-    pub cost: f64,
+    pub(crate) cost: f64,
     /// What it can do, from 0 to 1.
-    pub accuracy: f64,
+    pub(crate) accuracy: f64,
     /// Drawn hollow: not trained to the end.
-    pub is_partial: bool,
+    pub(crate) is_partial: bool,
 }
 
 /// What the axes say.
 #[derive(Clone, Copy, Debug)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// Name and unit of the cost.
-    pub cost: &'static str,
+    pub(crate) cost: &'static str,
     /// What the accuracy was measured on.
-    pub accuracy: &'static str,
+    pub(crate) accuracy: &'static str,
 }
 
 /// A chart of accuracy against a cost on a logarithmic scale.
 #[derive(Clone, Debug)]
-pub struct Scatter {
+pub(crate) struct Scatter {
     /// What the axes say.
-    pub axis: Axis,
+    pub(crate) axis: Axis,
     /// The models.
-    pub points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
 }
 
 impl Scatter {
-    /// The points that no other beats in cost and accuracy, the cheapest first.
-    #[must_use]
-    pub fn front(&self) -> Vec<&Point> {
+    /// The labels of the points that no other beats in cost and accuracy, the cheapest first.
+    pub(crate) fn front_labels(&self) -> Vec<String> {
+        self.front().iter().map(|point| point.label.clone()).collect()
+    }
+
+    fn front(&self) -> Vec<&Point> {
         let mut points: Vec<&Point> = self.points.iter().collect();
         points.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(b.accuracy.total_cmp(&a.accuracy)));
         let mut front: Vec<&Point> = vec![];
@@ -64,8 +68,8 @@ impl Scatter {
     /// The chart as SVG.
     ///
     /// # Errors
-    /// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
-    pub fn draw(&self) -> Result<String> {
+    /// [`Error::Drawing`](crate::error::Error::Drawing) if it cannot be drawn.
+    pub(crate) fn draw(&self) -> Result<String> {
         svg(&format!("the chart of {}", self.axis.cost), SIZE, |area| self.draw_on(area))
     }
 
@@ -101,16 +105,22 @@ impl Scatter {
             chart.draw_series([mark(at, point.kind)])?;
             taken.push(Place::around(chart.backend_coord(&at), (14, 14)));
         }
+        let marks = taken.iter().map(Place::middle).collect::<Vec<_>>();
+        self.draw_labels(&body, &marks, taken)
+    }
+
+    /// The points' labels beside their marks, which stand at `marks`, and clear of what is
+    /// `taken`.
+    fn draw_labels(&self, body: &Area, marks: &[(i32, i32)], mut taken: Vec<Place>) -> Drawn<()> {
         let (left, above) = body.get_base_pixel();
         let (width, height) = body.dim_in_pixel();
         let sheet = Place { from: (left, above), to: (left + width as i32, above + height as i32) };
-        for point in &self.points {
-            let at = chart.backend_coord(&(point.cost, point.accuracy));
-            let place = free_place(at, &point.label, &taken, &sheet);
+        for (point, at) in self.points.iter().zip(marks) {
+            let place = free_place(*at, &point.label, &taken, &sheet);
             taken.push(place);
-            let middle = ((place.from.0 + place.to.0) / 2, (place.from.1 + place.to.1) / 2);
+            let middle = place.middle();
             let pos = Pos::new(HPos::Center, VPos::Center);
-            let style = (FONT, SMALL).into_text_style(&body).pos(pos);
+            let style = (FONT, SMALL).into_text_style(body).pos(pos);
             let at = (middle.0 - left, middle.1 - above);
             body.draw(&Text::new(point.label.as_str(), at, style))?;
         }
@@ -146,50 +156,6 @@ fn round(value: f64) -> String {
     }
 }
 
-/// A rectangle in pixels.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    from: (i32, i32),
-    to: (i32, i32),
-}
-
-impl Place {
-    fn around((x, y): (i32, i32), (width, height): (i32, i32)) -> Self {
-        let (w, h) = (width / 2, height / 2);
-        Self { from: (x - w, y - h), to: (x + w, y + h) }
-    }
-
-    fn overlap(&self, other: &Self) -> i32 {
-        let side = |a: fn(&(i32, i32)) -> i32| {
-            a(&self.to).min(a(&other.to)) - a(&self.from).max(a(&other.from))
-        };
-        side(|at| at.0).max(0) * side(|at| at.1).max(0)
-    }
-
-    fn area(&self) -> i32 {
-        (self.to.0 - self.from.0) * (self.to.1 - self.from.1)
-    }
-}
-
-/// The place around a mark where a label covers least of what is there.
-fn free_place((x, y): (i32, i32), label: &str, taken: &[Place], sheet: &Place) -> Place {
-    let size = (label.chars().count() as i32 * 8 + 4, 14);
-    let rings = [14, 22, 30].into_iter().flat_map(|radius| {
-        (0..8).map(move |turn| {
-            let angle = std::f64::consts::TAU * f64::from(turn) / 8.0 - 0.785;
-            let reach = f64::from(radius) + f64::from(size.0) / 3.0;
-            let dx = (angle.cos() * reach).round() as i32;
-            let dy = (angle.sin() * f64::from(radius)).round() as i32;
-            Place::around((x + dx, y + dy), size)
-        })
-    });
-    let covered = |place: &Place| {
-        let outside = place.area() - place.overlap(sheet);
-        taken.iter().map(|other| place.overlap(other)).sum::<i32>() + outside
-    };
-    rings.min_by_key(covered).unwrap_or(Place::around((x, y), size))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,8 +177,7 @@ mod tests {
     #[test]
     fn the_front_is_what_nothing_beats() {
         let chart = scatter(&[(1.0, 0.5), (2.0, 0.4), (2.0, 0.7), (3.0, 0.7), (4.0, 0.9)]);
-        let labels: Vec<&str> = chart.front().iter().map(|point| &*point.label).collect();
-        assert_eq!(labels, ["0", "2", "4"]);
+        assert_eq!(chart.front_labels(), ["0", "2", "4"]);
         let svg = chart.draw().unwrap();
         assert!(svg.contains("size (MB), log scale"), "{svg}");
     }

@@ -1,23 +1,22 @@
 //! Runs whose split leaks, beside the honest ones.
 
-use super::Entry;
+use super::entry::Entry;
 
 /// A run with windows of one song in training and test, and the honest run of the same
 /// model on the same table.
 #[derive(Clone, Copy, Debug)]
-pub struct Leak<'a> {
+pub(super) struct Leak<'a> {
     /// The leaky run.
-    pub leaky: &'a Entry,
+    pub(super) leaky: &'a Entry,
     /// The honest one, where there is one; the one of the same seed before others.
-    pub honest: Option<&'a Entry>,
+    pub(super) honest: Option<&'a Entry>,
 }
 
 /// Every leaky run.
-#[must_use]
-pub fn leaks(entries: &[Entry]) -> Vec<Leak<'_>> {
+pub(super) fn leaks(entries: &[Entry]) -> Vec<Leak<'_>> {
     let mut found: Vec<Leak> = vec![];
     for leaky in entries.iter().filter(|entry| entry.is_leaky()) {
-        let same = |entry: &&Entry| match (&entry.features, &leaky.features) {
+        let same = |entry: &&Entry| match (&entry.baseline, &leaky.baseline) {
             (Some(a), Some(b)) => !a.leaky && a.model == b.model && a.table == b.table,
             _ => false,
         };

@@ -1,32 +1,19 @@
-//! The tracks a model is most sure of and wrong about, and what they look like.
+//! What tracks look like, where the collection is at hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Entry;
+use super::entry::Entry;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
-use crate::run::Prediction;
 
 /// Height of a picture in pixels, and its largest width.
 const HEIGHT: usize = 96;
 const WIDTH: usize = 480;
 
-/// The `count` most confident mistakes of `entry`, the most confident first.
-#[must_use]
-pub fn most_confident(entry: &Entry, count: usize) -> Vec<&Prediction> {
-    let mut wrong: Vec<&Prediction> = entry.predictions.iter().filter(|p| !p.is_right()).collect();
-    wrong.sort_by(|a, b| {
-        b.confidence().total_cmp(&a.confidence()).then_with(|| a.track.cmp(&b.track))
-    });
-    wrong.truncate(count);
-    wrong
-}
-
 /// The log-mel picture of the track `id` as PNG, from its recording or its picture in one
 /// of `folders`; none where there is neither, or it cannot be read.
-#[must_use]
-pub fn picture(id: &str, folders: &[PathBuf]) -> Option<Vec<u8>> {
+pub(super) fn picture(id: &str, folders: &[PathBuf]) -> Option<Vec<u8>> {
     let log_mel = folders.iter().find_map(|folder| log_mel(id, folder).ok().flatten())?;
     png(&log_mel).ok()
 }
@@ -92,7 +79,7 @@ pub(super) fn encode(
     (width, height): (usize, usize),
     colours: png::ColorType,
 ) -> Result<Vec<u8>> {
-    let wrong = |error: png::EncodingError| Error::Data(format!("log-mel picture: {error}"));
+    let wrong = |e: png::EncodingError| Error::drawing("log-mel picture", e);
     let mut bytes = vec![];
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(colours);
@@ -104,8 +91,7 @@ pub(super) fn encode(
 
 /// Where the clips of `entries` may be: the folder that was given, else those that the runs
 /// name, as far as they exist.
-#[must_use]
-pub fn folders(given: Option<&Path>, entries: &[Entry]) -> Vec<PathBuf> {
+pub(super) fn folders(given: Option<&Path>, entries: &[Entry]) -> Vec<PathBuf> {
     let named = entries.iter().filter_map(|entry| entry.data_folder.clone());
     let mut folders: Vec<PathBuf> = match given {
         Some(folder) => vec![folder.to_owned()],

@@ -1,0 +1,108 @@
+//! The interface of an application to a model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::answer::Classification;
+use super::engine::Engine;
+use super::files;
+use super::options::Options;
+use super::recording::{self, Recording};
+use super::stream::Stream;
+use crate::error::{Error, Result};
+use crate::files::sha256;
+
+/// Samples that a recording in memory is taken in at a time, so that a copy at another rate
+/// does not double the memory.
+const BLOCK: usize = 1 << 16;
+
+/// A model made ready to classify recordings. Clones share it, and threads may.
+#[derive(Clone)]
+pub struct Classifier {
+    engine: Arc<Engine>,
+}
+
+impl Classifier {
+    /// Opens an exported `.onnx` file of any of the three inputs (`log_mel`, `waveform`, `clip`),
+    /// a run folder or a bundle folder.
+    ///
+    /// # Errors
+    /// Those of [`runtime::open`](crate::runtime::open), and [`Error::InvalidInput`] for
+    /// [`Runtime::Burn`](crate::runtime::Runtime::Burn), which runs no ONNX files;
+    /// [`Error::Onnx`] if the file does not say how its input is made of sound (`labels` and
+    /// `front_end` in its metadata) or takes pictures; [`Error::NotFound`] for a folder without
+    /// a model.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        Ok(Self { engine: Arc::new(Engine::open(path, options)?) })
+    }
+
+    /// The genres, in the order of every list of probabilities.
+    pub fn labels(&self) -> &[String] {
+        &self.engine.model.labels
+    }
+
+    /// The ONNX file that was opened.
+    pub fn model(&self) -> &Path {
+        &self.engine.model.path
+    }
+
+    /// The SHA-256 of that file, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read.
+    pub fn sha256(&self) -> Result<String> {
+        sha256(self.model())
+    }
+
+    /// The genres of a recording: mono samples, nominally in [-1, 1], at `rate` Hz. One shorter
+    /// than a patch is padded with silence.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if there are no samples, one is not finite or the rate is out of
+    /// range; [`Error::Runtime`] if the model fails.
+    pub fn classify(&self, samples: &[f32], rate: u32) -> Result<Classification> {
+        if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
+            return Err(Error::InvalidInput(format!("sample {at} is {}", samples[at])));
+        }
+        if samples.is_empty() {
+            return Err(Error::InvalidInput("there are no samples to classify".into()));
+        }
+        let mut recording = Recording::new(&self.engine, rate, self.engine.threads)?;
+        for block in samples.chunks(BLOCK) {
+            recording.push(block)?;
+        }
+        recording.finish()
+    }
+
+    /// The genres of the recording in the file at `path`.
+    ///
+    /// # Errors
+    /// Those of [`Audio::open`](crate::audio::Audio::open); [`Error::Runtime`] if the model fails.
+    pub fn classify_file(&self, path: &Path) -> Result<Classification> {
+        recording::classify_file(&self.engine, path, self.engine.threads)
+    }
+
+    /// The genres of many recordings, on all threads: `done` is called with each as it is ready,
+    /// by its place in `paths`, in the order they are finished. A recording that cannot be read
+    /// is an error given to `done`, and the others go on.
+    ///
+    /// # Errors
+    /// The first error of `done`, after which no more recordings are begun.
+    pub fn classify_files(
+        &self,
+        paths: &[PathBuf],
+        done: impl FnMut(usize, Result<Classification>) -> Result<()>,
+    ) -> Result<()> {
+        let classify =
+            |path: &Path, width: usize| recording::classify_file(&self.engine, path, width);
+        files::on_threads(self.engine.threads, paths, classify, done)
+    }
+
+    /// Live audio at `rate` Hz, classified as it comes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the rate is out of range.
+    pub fn stream(&self, rate: u32) -> Result<Stream> {
+        Stream::new(Arc::clone(&self.engine), rate)
+    }
+}

@@ -1,0 +1,60 @@
+//! A model with its sessions and threads: pieces of recordings in, probabilities out.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::cutter::Piece;
+use super::model::{self, Model};
+use super::options::Options;
+use super::sessions::Sessions;
+use crate::error::{Error, Result};
+use crate::runtime::Runtime;
+
+/// What the clones of a classifier share.
+pub(super) struct Engine {
+    pub model: Model,
+    pub threads: usize,
+    sessions: Sessions,
+    /// Where the pieces of one recording run side by side; `None` with one thread.
+    pool: Option<ThreadPool>,
+}
+
+impl Engine {
+    /// Opens the model at `path`: a file, or the folder of a run or a bundle.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let threads = options.threads;
+        if threads == 0 {
+            return Err(Error::out_of_range("threads", 0, "must be at least 1"));
+        }
+        if options.runtime == Runtime::Burn {
+            let reason = "burn runs no ONNX files; choose ort or tract";
+            return Err(Error::InvalidInput(reason.to_owned()));
+        }
+        let path = model::find(path)?;
+        let sessions = Sessions::open(&path, options)?;
+        let model = sessions.with(|session| Model::new(&path, &*session))?;
+        let pool = (threads > 1)
+            .then(|| ThreadPoolBuilder::new().num_threads(threads).build())
+            .transpose()
+            .map_err(|e| Error::out_of_range("threads", threads, e.to_string()))?;
+        Ok(Self { model, threads, sessions, pool })
+    }
+
+    /// The probabilities of a piece's patches, `[patches, classes]`.
+    pub fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
+        self.sessions.with(|session| self.model.score(session, piece))
+    }
+
+    /// The probabilities of every piece's patches; more than one piece is run at the same time
+    /// if `width` is above 1.
+    pub fn score_all(&self, pieces: &[Piece], width: usize) -> Result<Vec<Vec<f32>>> {
+        match &self.pool {
+            Some(pool) if width > 1 && pieces.len() > 1 => {
+                pool.install(|| pieces.par_iter().map(|piece| self.score(piece)).collect())
+            }
+            _ => pieces.iter().map(|piece| self.score(piece)).collect(),
+        }
+    }
+}

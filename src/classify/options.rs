@@ -1,0 +1,24 @@
+//! How a classifier works.
+
+use std::thread;
+
+use crate::runtime::{self, Device, Runtime};
+
+/// How a [`Classifier`](super::classifier::Classifier) works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What runs the model: ort or tract.
+    pub runtime: Runtime,
+    /// Where it runs.
+    pub device: Device,
+    /// Threads to use, at least 1.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    /// ort if its library is found, else tract, on all cores this process may use.
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, |n| n.get());
+        Self { runtime: runtime::preferred(), device: Device::Cpu, threads }
+    }
+}

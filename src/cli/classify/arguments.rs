@@ -1,0 +1,62 @@
+//! The arguments of `classify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::classify::{Options, View};
+use crate::runtime::Runtime;
+
+/// What to classify, with what, and where the results go.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// Recordings, folders of them, patterns in quotes, or - for standard input
+    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
+    pub paths: Vec<PathBuf>,
+    /// What to classify with
+    #[arg(short, long, value_name = "FILE|RUN|BUNDLE")]
+    pub model: Option<PathBuf>,
+    /// Genres to show for each recording
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+    /// Show the probabilities over time, second by second
+    #[arg(long)]
+    pub timeline: bool,
+    /// A line of JSON for each recording
+    #[arg(long)]
+    pub json: bool,
+    /// Write the probabilities of every second as CSV
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Draw one recording's probabilities over time
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
+    pub picture: Option<PathBuf>,
+    /// Write a row for each recording as Parquet, and go on where a killed run stopped
+    #[arg(short, long, value_name = "FILE.parquet")]
+    #[arg(conflicts_with_all = ["timeline", "csv", "picture"])]
+    pub output: Option<PathBuf>,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// ort or tract [default: ort if it is installed]
+    #[arg(long)]
+    pub runtime: Option<Runtime>,
+}
+
+impl Arguments {
+    /// How the model is to be run.
+    pub(super) fn options(&self) -> Options {
+        let defaults = Options::default();
+        Options {
+            runtime: self.runtime.unwrap_or(defaults.runtime),
+            threads: self.threads.map_or(defaults.threads, usize::from),
+            ..defaults
+        }
+    }
+
+    /// How answers are shown, with the labels of the model.
+    pub(super) fn view<'a>(&self, labels: &'a [String]) -> View<'a> {
+        View { labels, top: self.top.into(), timeline: self.timeline }
+    }
+}

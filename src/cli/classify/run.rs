@@ -1,0 +1,67 @@
+//! From the arguments to the last line.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+
+use super::arguments::Arguments;
+use super::input::StandardInput;
+use super::output::Output;
+use crate::classify::{self, Classifier, Collection};
+use crate::files::check_output;
+
+const NO_MODEL: &str = "no model given: train one with `finetune --data FOLDER` (which holds a \
+    folder of recordings a genre) and give its run with --model runs/NAME, or give an .onnx file \
+    that export-onnx has written";
+
+/// Does what the arguments ask for.
+///
+/// # Errors
+/// What is wrong with the arguments or the model; after all else is done, that some recordings
+/// could not be classified.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let Some(model) = &arguments.model else { bail!(NO_MODEL) };
+    arguments.picture.as_deref().map(classify::is_png).transpose()?;
+    let classifier = Classifier::open(model, &arguments.options())?;
+    let input = StandardInput::read(&arguments.paths, arguments.output.as_deref())?;
+    let Collection { files, missing, loops } = classify::find(&input.replaced(&arguments.paths));
+    for skipped in &loops {
+        crate::say!("not followed: {}: {}", skipped.path.display(), skipped.reason);
+    }
+    for missing in &missing {
+        crate::say!("{}: {}", missing.path.display(), missing.reason);
+    }
+    // Before what an earlier run has written is replaced.
+    check(arguments, &classifier, &files)?;
+
+    let started = Instant::now();
+    let mut output = Output::new(arguments, &classifier, &files, &input)?;
+    let rest = output.resume()?;
+    let paths: Vec<PathBuf> = rest.iter().map(|&place| files[place].clone()).collect();
+    classifier.classify_files(&paths, |number, result| output.add(rest[number], result))?;
+    let done = output.finish()?;
+    let took = started.elapsed().as_secs_f64();
+    let (failed, total) = (done.failed + missing.len(), files.len() + missing.len());
+    crate::say!(
+        "{} of {total} recordings, {:.0} s of audio in {took:.1} s ({:.0}x real time)",
+        total - failed,
+        done.seconds,
+        done.seconds / took
+    );
+    ensure!(failed == 0, "{failed} of {total} recordings could not be classified");
+    Ok(())
+}
+
+/// Refuses what can be seen to be wrong before anything is written.
+fn check(arguments: &Arguments, classifier: &Classifier, files: &[PathBuf]) -> Result<()> {
+    let Arguments { csv, picture, output, .. } = arguments;
+    let one = picture.is_none() || files.len() <= 1;
+    ensure!(one, "--picture shows one recording, but {} were named", files.len());
+    ensure!(!files.is_empty(), "no recording to classify");
+    let read = files.iter().map(PathBuf::as_path).chain([classifier.model()]);
+    for written in [csv, picture, output].into_iter().flatten() {
+        check_output(written, read.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Options as flags.
+
+/// An option as a program's flag.
+pub fn flag(option: &str) -> String {
+    format!("--{option}")
+}

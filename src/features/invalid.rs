@@ -1,0 +1,42 @@
+//! Why the description of a front end is refused.
+
+/// What is wrong with the description of a front end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidFrontEnd {
+    /// It is not JSON, or not that of a front end; says line and column.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// One field has a value that is not possible.
+    #[error("{field} is {value}; {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be possible.
+        expected: String,
+    },
+    /// Values that are possible alone do not go together.
+    #[error("{0}")]
+    Combination(String),
+    /// What is wrong with the audio front end of this name.
+    #[error("front end \"{name}\": {source}")]
+    Named {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: Box<InvalidFrontEnd>,
+    },
+}
+
+impl InvalidFrontEnd {
+    /// An [`InvalidFrontEnd::Field`].
+    pub(super) fn field(
+        field: &'static str,
+        value: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Field { field, value: value.to_string(), expected: expected.into() }
+    }
+}

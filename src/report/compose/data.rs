@@ -1,0 +1,90 @@
+//! What the runs learned from and were tested on.
+
+use super::context::Context;
+use crate::report::colour_map;
+use crate::report::document::{Document, Figure, Table};
+use crate::report::text::thousands;
+
+/// The collections and their splits, the genres, and how pictures are read.
+pub(super) fn add(document: &mut Document, context: &Context) {
+    document.heading(2, "Data and splits");
+    document.table(splits(context));
+    let mut genres: Vec<String> = context.entries.iter().map(|e| e.genres().join(", ")).collect();
+    genres.sort();
+    genres.dedup();
+    for genres in genres {
+        document.paragraph(format!("Genres: {genres}."));
+    }
+    add_colour_map(document, context);
+}
+
+fn splits(context: &Context) -> Table {
+    let mut table = Table::new(
+        "Which tracks the runs learned from and were tested on",
+        &[
+            "Run",
+            "Data",
+            "Tracks>",
+            "Skipped>",
+            "Split",
+            "Seed>",
+            "Train>",
+            "Validation>",
+            "Test>",
+            "Tested>",
+        ],
+    );
+    for entry in context.by_number() {
+        let split = &entry.split;
+        table.row([
+            entry.run.clone(),
+            entry.data.name.clone(),
+            thousands(entry.data.tracks),
+            thousands(entry.data.skipped),
+            split.method.to_string(),
+            split.seed.to_string(),
+            thousands(split.train.len()),
+            thousands(split.validation.len()),
+            thousands(split.test.len()),
+            thousands(entry.test.tracks.count),
+        ]);
+    }
+    table.note = "Tracks: those at hand. Train, Validation, Test: what the split lists, of files \
+                  at hand or not. Tested: test tracks at hand; of a leaky split, songs with a \
+                  window in the test part."
+        .into();
+    table
+}
+
+/// How pictures are read, shown by one of them.
+fn add_colour_map(document: &mut Document, context: &Context) {
+    let Some(example) = colour_map::example(context.entries, &context.folders) else { return };
+    let ((width, height), (columns, rows)) = (example.size, example.plot);
+    document.heading(3, "From picture to intensity");
+    document.paragraph(format!(
+        "A picture is a plot by matplotlib: white margins and a dark frame, one pixel wide, are \
+         cut off, which leaves {columns} × {rows} of {width} × {height} pixels. Every colour \
+         inside is one of the 256 different ones of the colour map magma and becomes its place \
+         in that map, one channel of intensity from which every colour could be told again; \
+         networks are given its rows averaged to mel bands."
+    ));
+    let figure = |file: &str, caption: String, alt: &str, image| Figure {
+        file: file.into(),
+        caption,
+        alt: alt.into(),
+        image,
+    };
+    let before = figure(
+        "colour-map-before.png",
+        format!("{} as it is", example.name),
+        "A spectrogram in the colours of magma, inside a frame and white margins",
+        example.before,
+    );
+    let after = figure(
+        "colour-map-after.png",
+        "The intensity read from it".into(),
+        "The same spectrogram in grey, without frame and margins",
+        example.after,
+    );
+    document.figures(2, vec![before, after]);
+}
