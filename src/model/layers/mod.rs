@@ -7,7 +7,10 @@
 //! `pooling`), given to burn as an extension of its backends (`backend`); on every
 //! other device they are burn's (`ops`).
 //!
-//! `cargo bench --bench layers` compares the two.
+//! `cargo bench --bench layers` compares the two, forward and backward, on four maps of a batch
+//! of 16. On 27 November 2026 convolution was 2.1 to 7.5 times as fast as burn's (the larger the
+//! map, the more), normalization with ReLU 2.5 to 6.7 times, and pooling 1.6 to 2.2 times. That
+//! was on two cores of a Xeon on which other programs ran, with 10 samples each: rough factors.
 
 mod backend;
 mod convolution;
