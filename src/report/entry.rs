@@ -117,27 +117,32 @@ impl Entry {
         })
     }
 
-    /// Takes over what `report` says of this run's model: medians on one CPU thread, for
-    /// one patch. Whether it says anything.
-    pub(super) fn take_latency(&mut self, report: &bench::Report) -> bool {
-        let same = |model: &Path| {
-            let folder = if model.ends_with(names::MODEL) { model.parent() } else { Some(model) };
-            let folder = folder.unwrap_or(model);
-            match (folder.canonicalize(), self.folder.canonicalize()) {
-                (Ok(theirs), Ok(ours)) => theirs == ours,
-                // Measured elsewhere: the name is all there is to go by.
-                _ => folder.file_name().is_some_and(|name| name == self.run.as_str()),
-            }
-        };
+    /// Takes over what `bench` says of this run's model: medians on one CPU thread, for one
+    /// patch. Whether it says anything.
+    pub(super) fn take_latency(&mut self, bench: &bench::Report) -> bool {
         let mut found = false;
-        for row in &report.rows {
-            let one = row.device == Device::Cpu && row.threads == 1 && row.batch == 1;
-            if let (true, Some(latency)) = (one && same(&row.model), row.latency) {
+        for row in &bench.rows {
+            let is_single = row.device == Device::Cpu && row.threads == 1 && row.batch == 1;
+            if let Some(latency) = row.latency
+                && is_single
+                && self.is_of(&row.model)
+            {
                 self.latency.insert(row.runtime.name(), latency.p50_ms);
                 found = true;
             }
         }
         found
+    }
+
+    /// Whether `model`, a run's folder or the ONNX file in one, is of this run.
+    fn is_of(&self, model: &Path) -> bool {
+        let folder = if model.ends_with(names::MODEL) { model.parent() } else { Some(model) };
+        let folder = folder.unwrap_or(model);
+        match (folder.canonicalize(), self.folder.canonicalize()) {
+            (Ok(theirs), Ok(ours)) => theirs == ours,
+            // Measured elsewhere: the name is all there is to go by.
+            _ => folder.file_name().is_some_and(|name| name == self.run.as_str()),
+        }
     }
 
     /// Milliseconds for one patch in `runtime`.
