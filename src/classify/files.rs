@@ -63,7 +63,7 @@ mod tests {
             assert!(path != Path::new("bad"), "a broken decoder");
             Ok(path.to_owned())
         };
-        let mut found = vec![None, None, None];
+        let mut found = [None, None, None];
         on_threads(2, &paths, work, |place, result| {
             found[place] = Some(result.map_err(|error| error.to_string()));
             Ok(())
