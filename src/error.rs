@@ -160,12 +160,6 @@ pub enum Error {
         #[source]
         reason: Cause,
     },
-    /// A collection or split that cannot be trained on.
-    #[error("{0}")]
-    Data(String),
-    /// An option or configuration value out of range.
-    #[error("{0}")]
-    Config(String),
     /// An inference runtime that is missing or failed.
     #[error("{runtime}: {reason}")]
     Runtime {
@@ -182,54 +176,54 @@ pub enum Error {
 
 impl Error {
     /// An [`Error::Io`] for `path`; made for `map_err(Error::io(path))`.
-    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { path, source }
     }
 
     /// An [`Error::Format`] for `path`.
-    pub fn format(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+    pub(crate) fn format(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
         Self::Format { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Audio`] for `path`.
-    pub fn audio(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+    pub(crate) fn audio(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
         Self::Audio { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Onnx`] for `path`.
-    pub fn onnx(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
+    pub(crate) fn onnx(path: impl AsRef<Path>, reason: impl Into<Cause>) -> Self {
         Self::Onnx { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// What went wrong, without `path`, for a message that names the file itself.
-    pub fn reason_at(&self, path: &Path) -> String {
+    pub(crate) fn reason_at(&self, path: &Path) -> String {
         let text = self.to_string();
         text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
     }
 
     /// An [`Error::Runtime`] of `runtime`.
-    pub fn runtime(runtime: &'static str, reason: impl Into<Cause>) -> Self {
+    pub(crate) fn runtime(runtime: &'static str, reason: impl Into<Cause>) -> Self {
         Self::Runtime { runtime, reason: reason.into() }
     }
 
     /// An [`Error::Unsupported`] for `path`.
-    pub fn unsupported(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+    pub(crate) fn unsupported(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Unsupported { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::NotFound`] for `path`.
-    pub fn not_found(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+    pub(crate) fn not_found(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::NotFound { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::Occupied`] for `path`.
-    pub fn occupied(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+    pub(crate) fn occupied(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Occupied { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
     /// An [`Error::OutOfRange`] of `option`.
-    pub fn out_of_range(
+    pub(crate) fn out_of_range(
         option: &'static str,
         value: impl Display,
         expected: impl Into<String>,
@@ -238,13 +232,13 @@ impl Error {
     }
 
     /// An [`Error::Drawing`] of `what`.
-    pub fn drawing(what: impl Into<String>, reason: impl Into<Cause>) -> Self {
+    pub(crate) fn drawing(what: impl Into<String>, reason: impl Into<Cause>) -> Self {
         Self::Drawing { what: what.into(), reason: reason.into() }
     }
 
     /// Whether the error is about an input file that is damaged or cannot be read: a job on
     /// many files may leave such a one out, and must say so.
-    pub fn is_about_input_file(&self) -> bool {
+    pub(crate) fn is_about_input_file(&self) -> bool {
         matches!(self, Self::Audio { .. } | Self::Io { .. } | Self::Format { .. })
     }
 
@@ -256,7 +250,7 @@ impl Error {
 }
 
 /// `text` with every `` `option` `` in it replaced by what `name` makes of it.
-pub fn name_options(text: &str, name: impl Fn(&str) -> String) -> String {
+pub(crate) fn name_options(text: &str, name: impl Fn(&str) -> String) -> String {
     let is_option = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

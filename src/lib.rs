@@ -26,6 +26,7 @@ pub mod audio;
 #[cfg(feature = "train")]
 #[doc(hidden)]
 pub mod baseline;
+#[cfg_attr(not(feature = "train"), doc(hidden))]
 pub mod bench;
 mod charts;
 pub mod classify;

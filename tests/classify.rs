@@ -292,7 +292,7 @@ fn what_was_told_to_stop_stops() {
     let mut told = 0;
     let stopped = classifier.classify_files(&songs, |_, _| {
         told += 1;
-        Err(genre_transfer::Error::Config("enough".into()))
+        Err(genre_transfer::Error::InvalidInput("enough".into()))
     });
     assert_eq!((stopped.unwrap_err().to_string().as_str(), told), ("enough", 1));
 }

@@ -18,7 +18,9 @@ mod recording;
 mod resample;
 mod wav;
 
-pub use container::{Container, EXTENSIONS, sniff};
+pub use container::EXTENSIONS;
+#[doc(hidden)]
+pub use container::{Container, sniff};
 pub use decoder::Decoder;
 pub use rate::{MAX_RATE, MIN_RATE};
 pub use recording::Audio;

@@ -42,7 +42,7 @@ impl Classifier {
     }
 
     /// The ONNX file that was opened.
-    pub fn model(&self) -> &Path {
+    pub(crate) fn model(&self) -> &Path {
         &self.engine.model.path
     }
 
@@ -50,7 +50,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
-    pub fn sha256(&self) -> Result<String> {
+    pub(crate) fn sha256(&self) -> Result<String> {
         sha256(self.model())
     }
 

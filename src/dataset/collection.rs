@@ -61,7 +61,7 @@ impl Dataset {
     /// Drops the tracks whose paths are in `skipped` (files that turned out not to
     /// decode, say) and remembers why. Genres keep their indices, even one that is
     /// left without a track; [`Dataset::check`] rejects that.
-    pub fn exclude(&mut self, skipped: Vec<Skipped>) {
+    pub(crate) fn exclude(&mut self, skipped: Vec<Skipped>) {
         let gone: HashSet<&Path> = skipped.iter().map(|s| s.path.as_path()).collect();
         self.tracks.retain(|track| !gone.contains(track.path.as_path()));
         self.skipped.extend(skipped);
@@ -109,7 +109,7 @@ impl Dataset {
     /// SHA-256 over the ids and digests of all tracks, 64 hexadecimal digits. It does not
     /// depend on where the collection lies, and changes with every file and genre.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         for track in &self.tracks {
             hash.update(format!("{}\0{}\n", track.id, track.sha256));

@@ -94,7 +94,7 @@ impl Split {
     /// [`Error::InvalidInput`] if the fraction is not between 0 and 1 or an id is listed twice;
     /// [`Error::Mismatch`] if a list has no track of the collection, or two files with the same
     /// bytes are in different lists.
-    pub fn given_folds(
+    pub(crate) fn given_folds(
         dataset: &Dataset,
         folds: &[Vec<String>],
         seed: u64,

@@ -46,6 +46,7 @@ struct Row {
 impl Dataset {
     /// The collection's tracks as recordings of known genres, named by their ids.
     #[must_use]
+    #[doc(hidden)]
     pub fn recordings(&self) -> Vec<Recording> {
         let recording = |track: &Track| Recording {
             name: track.id.clone(),

@@ -12,6 +12,7 @@ mod groups;
 mod gtzan;
 mod resolve;
 mod scan;
+#[doc(hidden)]
 pub mod source;
 mod split;
 mod table;
@@ -21,4 +22,5 @@ mod testing;
 pub use collection::{Dataset, Origin, Skipped, Track};
 pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};
+#[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};

@@ -114,7 +114,7 @@ impl Split {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::Format`] if it holds something else.
-    pub fn load_folds(path: &Path) -> Result<Vec<Vec<String>>> {
+    pub(crate) fn load_folds(path: &Path) -> Result<Vec<Vec<String>>> {
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "expected a track's id, or an object with a \"track\"")]
         enum Listed {

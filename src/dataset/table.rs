@@ -96,13 +96,13 @@ impl FeatureTable {
 
     /// The songs as a collection, to be split: identical rows count as identical files.
     #[must_use]
-    pub fn songs(&self) -> Dataset {
+    pub(crate) fn songs(&self) -> Dataset {
         self.collection(|row| &row.song)
     }
 
     /// The rows as a collection, for the mistake of splitting windows and not songs.
     #[must_use]
-    pub fn rows_as_tracks(&self) -> Dataset {
+    pub(crate) fn rows_as_tracks(&self) -> Dataset {
         self.collection(|row| &row.id)
     }
 

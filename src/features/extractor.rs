@@ -110,7 +110,7 @@ impl Extractor {
 
     /// The log-mel of `samples`, and whether they had to be padded: a recording
     /// shorter than a patch is padded with silence to exactly one.
-    pub fn padded_log_mel(&self, samples: &[f32]) -> (LogMel, bool) {
+    pub(crate) fn padded_log_mel(&self, samples: &[f32]) -> (LogMel, bool) {
         if self.front_end.frames(samples.len()) >= self.front_end.patch_frames {
             return (self.log_mel(samples), false);
         }

@@ -199,7 +199,7 @@ impl FrontEnd {
     }
 
     /// For networks of our own: patches of 128 frames (5.9 s) by 128 bands up to 11,025 Hz.
-    pub fn spectrogram() -> Self {
+    pub(crate) fn spectrogram() -> Self {
         Self {
             name: "spectrogram".into(),
             sample_rate: 22_050,
@@ -311,7 +311,7 @@ impl FrontEnd {
 
     /// The number of frames in a recording of `samples` samples, for a front end that
     /// [validates](Self::validate).
-    pub fn frames(&self, samples: usize) -> usize {
+    pub(crate) fn frames(&self, samples: usize) -> usize {
         if self.centred {
             1 + samples / self.hop
         } else {
@@ -320,6 +320,7 @@ impl FrontEnd {
     }
 
     /// The least number of samples that holds one patch.
+    #[doc(hidden)]
     pub fn patch_samples(&self) -> usize {
         (self.patch_frames - 1) * self.hop + if self.centred { 0 } else { self.window }
     }
@@ -327,28 +328,33 @@ impl FrontEnd {
     /// The samples that the frames of one patch touch, of a recording that has
     /// [`lead_samples`](Self::lead_samples) zeros before it: the input of a model that
     /// carries its front end.
+    #[doc(hidden)]
     pub fn waveform_samples(&self) -> usize {
         (self.patch_frames - 1) * self.hop + self.window
     }
 
     /// Zeros before a recording's first sample that its first frame touches.
+    #[doc(hidden)]
     pub fn lead_samples(&self) -> usize {
         if self.centred { self.window / 2 } else { 0 }
     }
 
     /// Samples from one patch to the next.
+    #[doc(hidden)]
     pub fn patch_hop_samples(&self) -> usize {
         self.patch_hop * self.hop
     }
 
     /// The number of patches in a recording of `samples` samples: at least 1, for a short
     /// one is padded with silence.
+    #[doc(hidden)]
     pub fn patch_count(&self, samples: usize) -> usize {
         1 + samples.saturating_sub(self.patch_samples()) / self.patch_hop_samples()
     }
 
     /// The samples of every patch of a recording, `[patches, waveform_samples]`, with silence
     /// beyond both ends.
+    #[doc(hidden)]
     pub fn waveforms(&self, samples: &[f32]) -> Array2<f32> {
         let (size, lead) = (self.waveform_samples(), self.lead_samples());
         let mut waveforms = Array2::zeros((self.patch_count(samples.len()), size));
@@ -363,11 +369,13 @@ impl FrontEnd {
     }
 
     /// The duration of a patch in seconds, counted in hops: VGGish's 96 frames are 0.96 s.
+    #[doc(hidden)]
     pub fn patch_seconds(&self) -> f64 {
         (self.patch_frames * self.hop) as f64 / f64::from(self.sample_rate)
     }
 
     /// The time from one patch to the next, in seconds.
+    #[doc(hidden)]
     pub fn patch_hop_seconds(&self) -> f64 {
         (self.patch_hop * self.hop) as f64 / f64::from(self.sample_rate)
     }

@@ -66,7 +66,11 @@ impl PictureFrontEnd {
     ///
     /// # Errors
     /// Those of [`PictureFrontEnd::read`].
-    pub fn like(path: &Path, mels: Option<usize>, patch_frames: Option<usize>) -> Result<Self> {
+    pub(crate) fn like(
+        path: &Path,
+        mels: Option<usize>,
+        patch_frames: Option<usize>,
+    ) -> Result<Self> {
         let plot = Plot::read(path)?;
         let mels = mels.unwrap_or(MELS.min(plot.rows));
         let patch_frames = patch_frames.unwrap_or(PATCH_FRAMES.min(plot.columns));
@@ -97,7 +101,7 @@ impl PictureFrontEnd {
     ///
     /// # Errors
     /// [`InvalidFrontEnd`] naming the field and its value.
-    pub fn validate(&self) -> Result<(), InvalidFrontEnd> {
+    pub(crate) fn validate(&self) -> Result<(), InvalidFrontEnd> {
         let side = LARGEST_SIDE as usize;
         for (field, value, most) in [
             ("frames", self.frames, side),

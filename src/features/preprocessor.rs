@@ -68,7 +68,7 @@ impl Preprocessor {
     }
 
     /// Frames from one patch to the next when a track is scored.
-    pub fn hop(&self) -> usize {
+    pub(crate) fn hop(&self) -> usize {
         match self {
             Self::Picture(front_end) => front_end.patch_hop,
             Self::Audio(front_end) => front_end.patch_hop,
@@ -76,7 +76,7 @@ impl Preprocessor {
     }
 
     /// Seconds from one patch to the next; none for pictures, which do not say.
-    pub fn hop_seconds(&self) -> Option<f64> {
+    pub(crate) fn hop_seconds(&self) -> Option<f64> {
         match self {
             Self::Picture(_) => None,
             Self::Audio(front_end) => Some(front_end.patch_hop_seconds()),
@@ -105,7 +105,7 @@ impl Reader {
     }
 
     /// What makes log-mels of samples; none where pictures are read.
-    pub fn extractor(&self) -> Option<&Extractor> {
+    pub(crate) fn extractor(&self) -> Option<&Extractor> {
         match &self.0 {
             Prepared::Audio(extractor) => Some(extractor),
             Prepared::Picture(_) => None,
@@ -140,6 +140,7 @@ impl Reader {
     ///
     /// # Errors
     /// Those of [`Reader::samples`].
+    #[doc(hidden)]
     pub fn waveforms(&self, path: &Path) -> Result<Array2<f32>> {
         let extractor = self.for_samples(path)?;
         Ok(extractor.front_end().waveforms(&samples(extractor, path)?))
@@ -149,7 +150,7 @@ impl Reader {
     ///
     /// # Errors
     /// Those of [`Audio::open`]; [`Error::Unsupported`] if this reads pictures.
-    pub fn samples(&self, path: &Path) -> Result<Vec<f32>> {
+    pub(crate) fn samples(&self, path: &Path) -> Result<Vec<f32>> {
         samples(self.for_samples(path)?, path)
     }
 

@@ -88,7 +88,7 @@ impl Default for CnnConfig {
 
 impl Preset {
     /// The architecture.
-    pub fn config(self) -> CnnConfig {
+    pub(crate) fn config(self) -> CnnConfig {
         let simple = CnnConfig {
             filters: vec![16, 32],
             convolutions: 1,
@@ -138,7 +138,7 @@ impl CnnConfig {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] naming the field or the layer.
-    pub fn check(&self, input: [usize; 2]) -> Result<usize> {
+    pub(crate) fn check(&self, input: [usize; 2]) -> Result<usize> {
         self.check_fields()?;
         self.check_pooling(input)?;
         Ok(self.features(input))
@@ -192,7 +192,7 @@ impl CnnConfig {
     }
 
     /// Multiplications with a weight that a patch of `[frames, mels]` takes.
-    pub fn multiply_adds(&self, input: [usize; 2]) -> usize {
+    pub(crate) fn multiply_adds(&self, input: [usize; 2]) -> usize {
         let (mut channels, mut total) = (1, 0);
         let [mut height, mut width] = input.map(|s| s.div_ceil(self.stem_stride.unwrap_or(1)));
         let area = self.kernel * self.kernel;
@@ -215,6 +215,7 @@ impl CnnConfig {
     }
 
     /// Size of the embedding for patches of `[frames, mels]`.
+    #[doc(hidden)]
     pub fn features(&self, input: [usize; 2]) -> usize {
         let last = self.filters.last().copied().unwrap_or(0);
         let bands =

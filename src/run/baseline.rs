@@ -47,7 +47,7 @@ impl BaselineModel {
 
     /// What a report calls it.
     #[must_use]
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Knn => "k-NN",
             Self::Logistic => "logistic regression",

@@ -22,7 +22,7 @@ use crate::metrics::Epoch;
 /// The ONNX file that `path` stands for: itself, or [`names::MODEL`] in a folder, be it a run or
 /// a bundle. Whether it is there is seen when it is opened.
 #[must_use]
-pub fn model_file(path: &Path) -> PathBuf {
+pub(crate) fn model_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(names::MODEL) } else { path.to_owned() }
 }
 
@@ -37,6 +37,7 @@ impl Run {
     /// The run in `folder`, of whatever kind and however far it has come; what is missing is
     /// seen when it is read.
     #[must_use]
+    #[doc(hidden)]
     pub fn at(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
@@ -71,7 +72,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::NotFound`] if the folder is no run.
-    pub fn resume(folder: &Path) -> Result<Self> {
+    pub(crate) fn resume(folder: &Path) -> Result<Self> {
         let run = Self::at(folder);
         if run.is_run() { Ok(run) } else { Err(Error::not_found(folder, "no run to resume")) }
     }
@@ -80,7 +81,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Occupied`] if there is something already.
-    pub fn create(folder: &Path) -> Result<Self> {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
         if folder.exists() {
             let advice =
                 "already there; choose another `name`, `resume` it, or `force` to replace it";
@@ -112,7 +113,7 @@ impl Run {
 
     /// The first of `runs/stem`, `runs/stem-2`, ... that does not exist.
     #[must_use]
-    pub fn free_folder(runs: &Path, stem: &str) -> PathBuf {
+    pub(crate) fn free_folder(runs: &Path, stem: &str) -> PathBuf {
         let candidates = (2..).map(|n| runs.join(format!("{stem}-{n}")));
         let mut all = std::iter::once(runs.join(stem)).chain(candidates);
         // The iterator is endless.
@@ -129,7 +130,7 @@ impl Run {
     /// on from, and puts back the run it was to replace.
     ///
     /// The failure itself is what the user must read, so nothing is said if this fails too.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let replaced = Self::replaced(&self.folder);
         let resumable = [names::CHECKPOINT, names::SEARCH].iter().any(|n| self.path(n).exists());
         if !resumable && fs::remove_dir_all(&self.folder).is_ok() {
@@ -161,7 +162,7 @@ impl Run {
 
     /// Where the file of this name (one of [`names`]) stands.
     #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -173,7 +174,7 @@ impl Run {
 
     /// Whether the folder is a run's.
     #[must_use]
-    pub fn is_run(&self) -> bool {
+    pub(crate) fn is_run(&self) -> bool {
         self.path(names::CONFIG).is_file()
     }
 
@@ -188,6 +189,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be listed.
+    #[doc(hidden)]
     pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
         let io = || Error::io(folder);
         let paths = fs::read_dir(folder).map_err(io())?.map(|entry| Ok(entry?.path()));
@@ -241,7 +243,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`]; [`Error::Unsupported`] if the run is another program's.
-    pub fn options_of<T: DeserializeOwned>(&self, program: Program) -> Result<T> {
+    pub(crate) fn options_of<T: DeserializeOwned>(&self, program: Program) -> Result<T> {
         let options: RunOptions = self.read(names::CONFIG)?;
         let reason = match options.program() {
             Some(found) if found == program => return self.read(names::CONFIG),
@@ -319,7 +321,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
-    pub fn leaderboard(&self) -> Result<Option<Leaderboard>> {
+    pub(crate) fn leaderboard(&self) -> Result<Option<Leaderboard>> {
         self.read_optional(names::SEARCH)
     }
 
@@ -327,7 +329,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
-    pub fn saved_model(&self) -> Result<SavedModel> {
+    pub(crate) fn saved_model(&self) -> Result<SavedModel> {
         self.read(names::MODEL_SPEC)
     }
 
@@ -335,6 +337,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
+    #[doc(hidden)]
     pub fn model_spec(&self) -> Result<Spec> {
         Ok(self.saved_model()?.spec)
     }
@@ -351,7 +354,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written.
-    pub fn save_start(
+    pub(crate) fn save_start(
         &self,
         config: &impl Serialize,
         split: &Split,
@@ -368,7 +371,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
-    pub fn save_options(&self, config: &impl Serialize) -> Result<()> {
+    pub(crate) fn save_options(&self, config: &impl Serialize) -> Result<()> {
         self.write(names::CONFIG, config)
     }
 
@@ -376,7 +379,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written.
-    pub fn save_split(&self, split: &Split) -> Result<()> {
+    pub(crate) fn save_split(&self, split: &Split) -> Result<()> {
         split.save(&self.path(names::SPLIT))?;
         let labels: String = split.genres.iter().map(|genre| format!("{genre}\n")).collect();
         files::write(&self.path(names::LABELS), labels.as_bytes())
@@ -386,7 +389,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
-    pub fn save_history(&self, history: &[Epoch]) -> Result<()> {
+    pub(crate) fn save_history(&self, history: &[Epoch]) -> Result<()> {
         self.write(names::HISTORY, history)
     }
 
@@ -395,7 +398,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
-    pub fn save_folds(&self, folds: &[Vec<impl Serialize>]) -> Result<()> {
+    pub(crate) fn save_folds(&self, folds: &[Vec<impl Serialize>]) -> Result<()> {
         self.write(names::FOLDS, folds)
     }
 
@@ -403,7 +406,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
-    pub fn save_leaderboard(&self, board: &Leaderboard) -> Result<()> {
+    pub(crate) fn save_leaderboard(&self, board: &Leaderboard) -> Result<()> {
         self.write(names::SEARCH, board)
     }
 
@@ -412,7 +415,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be read or written.
-    pub fn save_model_spec(&self, spec: Spec, written: &[&str]) -> Result<()> {
+    pub(crate) fn save_model_spec(&self, spec: Spec, written: &[&str]) -> Result<()> {
         let digest = |file: &&str| Ok(((*file).to_owned(), files::sha256(&self.path(file))?));
         let sha256 = written.iter().map(digest).collect::<Result<_>>()?;
         self.write(names::MODEL_SPEC, &SavedModel { spec, sha256 })
@@ -422,7 +425,11 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written.
-    pub fn save_results(&self, metrics: &impl Serialize, predictions: &[Prediction]) -> Result<()> {
+    pub(crate) fn save_results(
+        &self,
+        metrics: &impl Serialize,
+        predictions: &[Prediction],
+    ) -> Result<()> {
         self.write(names::PREDICTIONS, predictions)?;
         self.write(names::METRICS, metrics)
     }

@@ -77,13 +77,13 @@ fn score<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Score>, D::Error> 
 impl Rung {
     /// The validation loss; infinite where training diverged.
     #[must_use]
-    pub fn loss(&self) -> f64 {
+    pub(crate) fn loss(&self) -> f64 {
         Score::loss_of(self.validation)
     }
 
     /// The validation accuracy; 0 where training diverged.
     #[must_use]
-    pub fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         self.validation.map_or(0.0, |score| score.accuracy)
     }
 }
@@ -91,13 +91,13 @@ impl Rung {
 impl Trial {
     /// The longest training.
     #[must_use]
-    pub fn last(&self) -> Option<Rung> {
+    pub(crate) fn last(&self) -> Option<Rung> {
         self.rungs.last().copied()
     }
 
     /// Seconds of all its trainings.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.rungs.iter().map(|rung| rung.seconds).sum()
     }
 }
@@ -106,7 +106,7 @@ impl Leaderboard {
     /// Trials that were trained at all with their longest training, from best to worst: the
     /// longer trained first, then by loss.
     #[must_use]
-    pub fn ranked(&self) -> Vec<(&Trial, Rung)> {
+    pub(crate) fn ranked(&self) -> Vec<(&Trial, Rung)> {
         let last = |trial| Some((trial, Trial::last(trial)?));
         let mut trials: Vec<(&Trial, Rung)> = self.trials.iter().filter_map(last).collect();
         trials
@@ -116,7 +116,7 @@ impl Leaderboard {
 
     /// The best trial of those whose longest training did not diverge.
     #[must_use]
-    pub fn best(&self) -> Option<&Trial> {
+    pub(crate) fn best(&self) -> Option<&Trial> {
         let ranked = self.ranked();
         ranked.into_iter().find(|(_, rung)| rung.validation.is_some()).map(|(trial, _)| trial)
     }
@@ -124,7 +124,7 @@ impl Leaderboard {
     /// The best `count` of the trials that have come to `rung`, without those that have
     /// already passed it.
     #[must_use]
-    pub fn due(&self, rung: usize, count: usize) -> Vec<Trial> {
+    pub(crate) fn due(&self, rung: usize, count: usize) -> Vec<Trial> {
         let mut there: Vec<&Trial> =
             self.trials.iter().filter(|trial| trial.rungs.len() >= rung).collect();
         if let Some(before) = rung.checked_sub(1) {
@@ -136,7 +136,7 @@ impl Leaderboard {
 
     /// The best `count` trials as a plain table.
     #[must_use]
-    pub fn table(&self, count: usize) -> String {
+    pub(crate) fn table(&self, count: usize) -> String {
         let mut text = String::new();
         let mut line = |content: fmt::Arguments| {
             // Writing to a String cannot fail.

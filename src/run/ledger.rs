@@ -44,22 +44,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`] if it cannot be read.
-    pub fn open(runs: &Path) -> Result<Self> {
+    pub(crate) fn open(runs: &Path) -> Result<Self> {
         let path = runs.join(names::TEST_USES);
         let looks = if path.exists() { files::read_json(&path)? } else { vec![] };
         Ok(Self { path, looks })
-    }
-
-    /// How often the test part of `split` was looked at.
-    pub fn count(&self, split: &Split) -> usize {
-        self.count_part(&digest(split))
     }
 
     /// Refuses a search whose split another search was already tested on, unless `again`.
     ///
     /// # Errors
     /// [`Error::TestPartUsed`] naming that search's run.
-    pub fn check_search(&self, split: &Split, again: bool) -> Result<()> {
+    pub(crate) fn check_search(&self, split: &Split, again: bool) -> Result<()> {
         let part = digest(split);
         match self.looks.iter().find(|look| look.search && look.test_part == part) {
             Some(look) if !again => Err(Error::TestPartUsed { run: look.run.clone() }),
@@ -71,7 +66,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Io`] if the ledger cannot be written.
-    pub fn record(&mut self, look: Look) -> Result<usize> {
+    pub(crate) fn record(&mut self, look: Look) -> Result<usize> {
         let part = look.test_part.clone();
         self.looks.push(look);
         files::write_json(&self.path, &self.looks)?;
@@ -139,6 +134,6 @@ mod tests {
         assert_eq!(ledger.record_once(look("runs/second")).unwrap(), 2, "it was resumed");
         let again = ledger.record(look("runs/second")).unwrap();
         assert_eq!(again, 3, "--force trained another of that name");
-        assert_eq!((ledger.count(&one), ledger.count(&other)), (3, 0));
+        assert_eq!((ledger.count_part(&digest(&one)), ledger.count_part(&digest(&other))), (3, 0));
     }
 }

@@ -29,27 +29,40 @@
 //!
 //! Beside the runs stands `test-uses.json`, the [`Ledger`] of looks at a test part.
 
-pub mod architecture;
+mod architecture;
 mod baseline;
 mod exported;
 mod folder;
 mod leaderboard;
 mod ledger;
+#[doc(hidden)]
 pub mod names;
 mod options;
 mod records;
 mod results;
 mod spec;
 
-pub use architecture::{BlockPooling, CnnConfig, GlobalPooling, Preset};
-pub use baseline::{BaselineMetrics, BaselineModel, Candidate, Settings};
-pub use exported::{Agreement, Checked, Exported, Precision, Validation};
-pub use folder::{Run, model_file};
-pub use leaderboard::{Leaderboard, Rung, Trial};
-pub use ledger::{Ledger, Look};
-pub use options::{Program, RunOptions};
+pub use folder::Run;
+pub(crate) use folder::model_file;
 pub use records::{CrossValidation, Kept, Kind, PartMetrics, Prediction, Score, TrainingData};
-pub use results::{BackboneSource, CnnMetrics, MemberMetrics, Metrics, Proof, Speed};
+pub use results::Metrics;
+
+// Records that a run's files hold beside these, for our own programs.
+#[doc(hidden)]
+pub use architecture::{BlockPooling, CnnConfig, GlobalPooling, Preset};
+#[doc(hidden)]
+pub use baseline::{BaselineMetrics, BaselineModel, Candidate, Settings};
+#[doc(hidden)]
+pub use exported::{Agreement, Checked, Exported, Precision, Validation};
+#[doc(hidden)]
+pub use leaderboard::{Leaderboard, Rung, Trial};
+#[doc(hidden)]
+pub use ledger::{Ledger, Look};
+#[doc(hidden)]
+pub use options::{Program, RunOptions};
+#[doc(hidden)]
+pub use results::{BackboneSource, CnnMetrics, MemberMetrics, Proof, Speed};
+#[doc(hidden)]
 pub use spec::{
     Activation, CnnSpec, DenseSpec, EnsembleSpec, HeadSpec, ModelSpec, Pads, Pooling, SavedModel,
     SpatialSpec, Spec,

@@ -51,13 +51,13 @@ pub struct RunOptions(Value);
 impl RunOptions {
     /// The collection that the run learned from; none for the default one.
     #[must_use]
-    pub fn data(&self) -> Option<PathBuf> {
+    pub(crate) fn data(&self) -> Option<PathBuf> {
         self.0["data"].as_str().map(PathBuf::from)
     }
 
     /// The seed; 0 if the run names none.
     #[must_use]
-    pub fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.0["seed"].as_u64().unwrap_or(0)
     }
 
@@ -69,7 +69,7 @@ impl RunOptions {
 
     /// All options but those of chance and of place: equal for runs that differ in these only.
     #[must_use]
-    pub fn recipe(&self) -> String {
+    pub(crate) fn recipe(&self) -> String {
         let mut options = self.0.clone();
         if let Some(options) = options.as_object_mut() {
             CHANCE.iter().for_each(|name| drop(options.remove(*name)));

@@ -114,13 +114,13 @@ pub struct Prediction {
 impl Prediction {
     /// Whether the genre was found.
     #[must_use]
-    pub fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         self.genre == self.predicted
     }
 
     /// The probability of the genre it was given.
     #[must_use]
-    pub fn confidence(&self) -> f32 {
+    pub(crate) fn confidence(&self) -> f32 {
         self.probabilities.iter().copied().fold(0.0, f32::max)
     }
 }
@@ -144,7 +144,7 @@ impl Score {
     /// The score of several groups of tracks together, from theirs and their sizes; none if
     /// there are no tracks.
     #[must_use]
-    pub fn pooled(groups: &[(Self, usize)]) -> Option<Self> {
+    pub(crate) fn pooled(groups: &[(Self, usize)]) -> Option<Self> {
         let count = groups.iter().map(|(_, tracks)| *tracks as f64).sum::<f64>();
         let mean = |value: fn(&Self) -> f64| {
             groups.iter().map(|(score, n)| value(score) * *n as f64).sum::<f64>() / count

@@ -62,7 +62,7 @@ impl Metrics {
 
     /// Whether it is a CNN of our own or a head on a backbone.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         if self.cnn.is_some() { Kind::Cnn } else { Kind::FineTuned }
     }
 }
@@ -92,7 +92,7 @@ pub struct Proof {
 impl Proof {
     /// How far `ours` is from `theirs`, output by output.
     #[must_use]
-    pub fn of(ours: &[f32], theirs: &[f32]) -> Self {
+    pub(crate) fn of(ours: &[f32], theirs: &[f32]) -> Self {
         let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
         Self {
             // `f32::max` would swallow a NaN, which must fail the proof instead.
@@ -104,6 +104,7 @@ impl Proof {
 
     /// The difference relative to the largest value.
     #[must_use]
+    #[doc(hidden)]
     pub fn relative(&self) -> f32 {
         self.max_abs_difference / self.largest_value.max(f32::MIN_POSITIVE)
     }
@@ -165,18 +166,20 @@ pub struct Speed {
 impl Speed {
     /// Patches learned from in a second.
     #[must_use]
+    #[doc(hidden)]
     pub fn examples_per_second(&self) -> f64 {
         self.examples as f64 / self.seconds.max(1e-9)
     }
 
     /// The share of the time spent waiting for data.
     #[must_use]
+    #[doc(hidden)]
     pub fn waiting_share(&self) -> f64 {
         self.waiting / self.seconds.max(1e-9)
     }
 
     /// Counts `examples` learned from in `time`, `waiting` of it for data.
-    pub fn add(&mut self, examples: usize, time: Duration, waiting: Duration) {
+    pub(crate) fn add(&mut self, examples: usize, time: Duration, waiting: Duration) {
         self.examples += examples;
         self.seconds += time.as_secs_f64();
         self.waiting += waiting.as_secs_f64();

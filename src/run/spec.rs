@@ -179,7 +179,7 @@ impl SpatialSpec {
     /// # Errors
     /// [`Error::Mismatch`] if the layer does not fit the input: other channels, or
     /// a window larger than the padded image.
-    pub fn output(&self, input: [usize; 3]) -> Result<[usize; 3]> {
+    pub(crate) fn output(&self, input: [usize; 3]) -> Result<[usize; 3]> {
         let [channels, height, width] = input;
         let fits = |expected: usize| {
             if expected == channels {
@@ -226,6 +226,7 @@ impl CnnSpec {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the layers do not fit each other.
+    #[doc(hidden)]
     pub fn features(&self) -> Result<usize> {
         let mut shape = [1, self.input[0], self.input[1]];
         for layer in &self.spatial {
@@ -250,6 +251,7 @@ impl CnnSpec {
 
     /// How many layers have weights of their own (convolutions and fully connected
     /// layers): what the option `unfreeze` counts.
+    #[doc(hidden)]
     pub fn depth(&self) -> usize {
         let convs = self.spatial.iter().filter(|l| matches!(l, SpatialSpec::Conv { .. })).count();
         let linears = self.dense.iter().filter(|l| matches!(l, DenseSpec::Linear { .. })).count();
