@@ -4,8 +4,9 @@
 //! it, because these texts are what a user reads. A text is one line and complete: it names its
 //! cause, which [`std::error::Error::source`] gives as a value besides.
 //!
-//! An option that a text speaks of stands between back ticks: `` `max-drop` 200: give 0 to 100 ``.
-//! What options look like is the caller's affair; [`Error::naming_options`] writes them so.
+//! An option that a text speaks of stands between angle quotes: `‹max-drop› 200: give 0 to 100`.
+//! What options look like is the caller's affair; [`Error::naming_options`] writes them so. The
+//! quotes are such that no other library's text and hardly a file's name has them.
 
 use std::error::Error as StdError;
 use std::fmt::Display;
@@ -60,7 +61,7 @@ pub enum Error {
     /// An ONNX operator that the importer does not turn into burn layers.
     #[error(
         "{}: operator {operator} (node \"{node}\") cannot be imported into burn: {reason}; \
-         the file still works as a frozen backbone (leave out `unfreeze`)",
+         the file still works as a frozen backbone (leave out ‹unfreeze›)",
         .path.display()
     )]
     UnsupportedOperator {
@@ -98,7 +99,7 @@ pub enum Error {
         reason: String,
     },
     /// An option whose value is out of its range.
-    #[error("`{option}` {value}: {expected}")]
+    #[error("‹{option}› {value}: {expected}")]
     OutOfRange {
         /// The option, in kebab case.
         option: &'static str,
@@ -127,7 +128,7 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// A training whose loss stopped being a finite number.
-    #[error("the loss became {loss} at step {step}; use a smaller `{option}` than {rate}")]
+    #[error("the loss became {loss} at step {step}; use a smaller ‹{option}› than {rate}")]
     Diverged {
         /// The step, counted from the first of this training, which is 0.
         step: usize,
@@ -144,7 +145,7 @@ pub enum Error {
     /// The test part of a split that has been looked at already.
     #[error(
         "the test part of this split was already used for the search {run}; a second look would \
-         make the figure too good; use another `seed` or `split`, or `again` to look once more \
+         make the figure too good; use another ‹seed› or ‹split›, or ‹again› to look once more \
          and have it counted"
     )]
     TestPartUsed {
@@ -249,7 +250,7 @@ impl Error {
     }
 }
 
-/// `text` with every `` `option` `` in it replaced by what `name` makes of it.
+/// `text` with every `‹option›` in it replaced by what `name` makes of it.
 pub(crate) fn name_options(text: &str, name: impl Fn(&str) -> String) -> String {
     let is_option = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -257,15 +258,15 @@ pub(crate) fn name_options(text: &str, name: impl Fn(&str) -> String) -> String 
     };
     let mut named = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('`') {
+    while let Some((before, after)) = rest.split_once('‹') {
         named += before;
-        match after.split_once('`') {
+        match after.split_once('›') {
             Some((word, after)) if is_option(word) => {
                 named += &name(word);
                 rest = after;
             }
             _ => {
-                named.push('`');
+                named.push('‹');
                 rest = after;
             }
         }
@@ -281,12 +282,14 @@ mod tests {
     fn a_program_names_its_flags_and_nothing_else_changes() {
         let error = Error::out_of_range("max-drop", 200, "give 0 to 100 points");
         let flag = |option: &str| format!("--{option}");
-        assert_eq!(error.to_string(), "`max-drop` 200: give 0 to 100 points");
+        assert_eq!(error.to_string(), "‹max-drop› 200: give 0 to 100 points");
         assert_eq!(error.naming_options(flag), "--max-drop 200: give 0 to 100 points");
-        for text in ["it's a `Song`.mp3", "one ` alone", "``", "`two words` and `Ünder`"] {
+        for text in
+            ["missing field `seed`", "‹Song›.mp3", "one ‹ alone", "‹›", "‹two words› ‹Ünder›"]
+        {
             assert_eq!(name_options(text, flag), text);
         }
-        assert_eq!(name_options("a ` b `seed`", flag), "a ` b --seed");
+        assert_eq!(name_options("a ` b ‹seed›", flag), "a ` b --seed");
     }
 
     #[test]

@@ -208,7 +208,7 @@ mod tests {
         let text = |option| check_unicode(option, [Path::new("a"), path]).unwrap_err().to_string();
         assert_eq!(
             text(Some("data")),
-            "`data` \u{fffd}.wav: the name is not valid Unicode; rename it"
+            "‹data› \u{fffd}.wav: the name is not valid Unicode; rename it"
         );
         assert_eq!(text(None), "\u{fffd}.wav: the name is not valid Unicode; rename it");
         check_unicode(None, [Path::new("ä")]).unwrap();

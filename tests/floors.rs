@@ -44,7 +44,7 @@ fn modules() -> BTreeMap<Module, String> {
 fn collect(folder: &Path, module: &Module, modules: &mut BTreeMap<Module, String>) {
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let child = [&module[..], &[name.clone()]].concat();
+        let child = [&module[..], std::slice::from_ref(&name)].concat();
         if path.is_dir() {
             collect(&path, &child, modules);
         } else if path.extension().is_some_and(|end| end == "rs") {

@@ -66,7 +66,7 @@ impl Config {
         }
         if self.leaky && self.split != "stratified" {
             return Err(Error::InvalidInput(format!(
-                "`leaky` splits windows at random; it cannot follow `split` {}",
+                "‹leaky› splits windows at random; it cannot follow ‹split› {}",
                 self.split
             )));
         }
@@ -96,7 +96,7 @@ impl Config {
         } else {
             Err(Error::not_found(
                 path,
-                "no such file; give `data` a folder with Kaggle's tables, or `features` a CSV file \
+                "no such file; give ‹data› a folder with Kaggle's tables, or ‹features› a CSV file \
                  such as extract-features writes",
             ))
         }

@@ -63,7 +63,7 @@ impl Problem {
         let table = FeatureTable::read(&config.table()?, genres)?;
         if config.leaky && !table.windows {
             return Err(Error::InvalidInput(format!(
-                "`leaky`: {} has a row a song, and so nothing to leak; take `features` 3",
+                "‹leaky›: {} has a row a song, and so nothing to leak; take ‹features› 3",
                 table.path.display()
             )));
         }

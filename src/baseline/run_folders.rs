@@ -48,7 +48,7 @@ impl RunFolders {
             if folder.exists() && !(self.force && Run::at(&folder).is_run()) {
                 Err(Error::occupied(
                     folder,
-                    "already there; choose another `name`, or `force` to replace a run",
+                    "already there; choose another ‹name›, or ‹force› to replace a run",
                 ))
             } else {
                 let existing = if self.force { Existing::Replace } else { Existing::Keep };

@@ -298,7 +298,7 @@ fn patch_shape(input: &Port) -> Result<Vec<usize>> {
     };
     if input.dims == [Some(1), None] {
         let reason = "it takes one recording of any length, and no patches that could be \
-                      compared; give the same model exported with `input` waveform";
+                      compared; give the same model exported with ‹input› waveform";
         return Err(Error::InvalidInput(format!("the input is {input}: {reason}")));
     }
     sizes.filter(sane).ok_or_else(|| {

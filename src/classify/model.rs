@@ -226,7 +226,7 @@ fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
         Ok(Preprocessor::Audio(front_end)) => Ok(front_end),
         Ok(Preprocessor::Picture(_)) => {
             let reason = "it looks at pictures of spectrograms, not at sound; train with \
-                          `source` audio";
+                          ‹source› audio";
             Err(Error::onnx(path, reason))
         }
         Err(invalid) => Err(in_metadata(path, key::FRONT_END, invalid)),

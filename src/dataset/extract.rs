@@ -91,7 +91,7 @@ pub fn extract_features(
             }
             Err(skipped) if strict => {
                 let Skipped { path, reason } = skipped;
-                let refused = format!("{reason} (`strict`); leave out `strict` to skip it");
+                let refused = format!("{reason} (‹strict›); leave out ‹strict› to skip it");
                 return Err(Error::audio(path, refused));
             }
             Err(skipped) => extracted.skipped.push(skipped),

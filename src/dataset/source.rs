@@ -47,7 +47,7 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
             return Ok((dataset, Source::Pictures));
         }
     } else if source == Some(Source::Pictures) {
-        let advice = "no folder of pictures; give it with `data`";
+        let advice = "no folder of pictures; give it with ‹data›";
         return Err(Error::out_of_range("source", "pictures", advice));
     }
     let dataset = match root {

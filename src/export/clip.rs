@@ -76,7 +76,7 @@ pub(super) fn check_batch(batch: Option<usize>, path: &Path) -> Result<()> {
     let Some(batch) = batch else { return Ok(()) };
     let reason = format!(
         "the backbone takes exactly {batch} patches at a time, and a recording has any number of \
-         them; choose `input` waveform, or give the backbone a free batch first"
+         them; choose ‹input› waveform, or give the backbone a free batch first"
     );
     Err(Error::onnx(path, reason))
 }
@@ -87,7 +87,7 @@ fn check_opset(opset: i64, path: &Path) -> Result<()> {
     }
     let reason = format!(
         "the backbone is written for opset {opset}, and cutting a recording into patches needs \
-         {OLDEST_OPSET}; choose `input` waveform, or convert the backbone first"
+         {OLDEST_OPSET}; choose ‹input› waveform, or convert the backbone first"
     );
     Err(Error::onnx(path, reason))
 }

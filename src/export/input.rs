@@ -83,7 +83,7 @@ impl Input {
             (Self::Waveform | Self::Clip, Preprocessor::Picture(_)) => Err(Error::unsupported(
                 run,
                 "the model was trained on pictures, and how those were drawn from samples is not \
-                 known; use `input` log-mel, or train with `source` audio",
+                 known; use ‹input› log-mel, or train with ‹source› audio",
             )),
         }
     }

@@ -49,7 +49,7 @@ impl Backbone {
             (None, None) if path.exists() => {
                 return Err(Error::InvalidInput(format!(
                     "{name}: an ONNX file needs the front end it was trained with; add \
-                     `front-end` vggish|yamnet|musicnn or a JSON file"
+                     ‹front-end› vggish|yamnet|musicnn or a JSON file"
                 )));
             }
             (None, None) => FrontEnd::vggish(), // the missing file is reported below
@@ -100,7 +100,7 @@ mod tests {
     fn errors_say_what_to_do() {
         let text = |name, front_end| Backbone::resolve(name, front_end).unwrap_err().to_string();
         assert!(text("resnet", None).contains("yamnet, musicnn, vggish"));
-        assert!(text("Cargo.toml", None).contains("`front-end`"));
+        assert!(text("Cargo.toml", None).contains("‹front-end›"));
         let missing = Backbone::resolve("resnet", None).unwrap_err();
         assert!(matches!(missing, Error::NotFound { .. }));
     }

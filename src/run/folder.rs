@@ -59,7 +59,7 @@ impl Run {
             return missing("no run: it has no config.json");
         }
         if !run.is_complete() {
-            return missing("training is not complete; go on with `resume`");
+            return missing("training is not complete; go on with ‹resume›");
         }
         if run.kind()? == Kind::Baseline {
             let reason = "a baseline's run; this takes fine-tuned models and CNNs, not baselines";
@@ -84,7 +84,7 @@ impl Run {
     pub(crate) fn create(folder: &Path) -> Result<Self> {
         if folder.exists() {
             let advice =
-                "already there; choose another `name`, `resume` it, or `force` to replace it";
+                "already there; choose another ‹name›, ‹resume› it, or ‹force› to replace it";
             return Err(Error::occupied(folder, advice));
         }
         files::create_dir(folder)?;
@@ -456,7 +456,7 @@ mod tests {
         assert!(matches!(Run::replace(&path), Err(Error::Occupied { .. })), "it is no run");
         assert!(is_missing(&refused("no run: it has no config.json")));
         fs::write(run.path(names::CONFIG), r#"{"features": "30"}"#).unwrap();
-        assert!(is_missing(&refused("training is not complete; go on with `resume`")));
+        assert!(is_missing(&refused("training is not complete; go on with ‹resume›")));
         fs::write(run.path(names::METRICS), r#"{"kind": "baseline"}"#).unwrap();
         let baseline = refused("not baselines");
         assert!(matches!(baseline, Error::Unsupported { .. }));

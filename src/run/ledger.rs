@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(ledger.record(look("runs/first")).unwrap(), 1);
         let mut ledger = Ledger::open(runs.path()).unwrap();
         let error = ledger.check_search(&one, false).unwrap_err().to_string();
-        assert!(error.contains("first") && error.contains("`again`"), "{error}");
+        assert!(error.contains("first") && error.contains("‹again›"), "{error}");
         ledger.check_search(&one, true).unwrap();
         ledger.check_search(&other, false).unwrap();
         assert_eq!(ledger.record(look("runs/second")).unwrap(), 2);

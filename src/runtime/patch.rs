@@ -17,7 +17,7 @@ pub enum NoPatchInput {
     /// Its axes are others.
     #[error(
         "the model takes [{dims}], which is no batch of patches of {frames} frames by {mels} mel \
-         bands; choose the front end it was trained with (`front-end`)"
+         bands; choose the front end it was trained with (‹front-end›)"
     )]
     Axes {
         /// Its axes, `any` where any size will do.

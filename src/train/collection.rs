@@ -121,7 +121,7 @@ pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
     if count > 0 && strict {
         let files = counted(count, "file");
         let reason =
-            format!("{files} cannot be read (`strict`); leave out `strict` to skip what cannot");
+            format!("{files} cannot be read (‹strict›); leave out ‹strict› to skip what cannot");
         return Err(Error::unsupported(&dataset.root, reason));
     }
     if count > 0 {

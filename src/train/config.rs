@@ -344,7 +344,7 @@ mod tests {
             ("backbone-lr", "NaN", "give a positive rate below 1000"),
         ] {
             let error = config(&[&format!("--{option}={value}")]).check().unwrap_err();
-            assert_eq!(error.to_string(), format!("`{option}` {value}: {expected}"));
+            assert_eq!(error.to_string(), format!("‹{option}› {value}: {expected}"));
         }
     }
 }

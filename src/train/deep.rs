@@ -143,7 +143,7 @@ impl DeepTask<'_> {
             }
             if interrupt::requested() {
                 state.save(checkpoints, history)?;
-                interrupt::check("the training so far is saved; go on with `resume`")?;
+                interrupt::check("the training so far is saved; go on with ‹resume›")?;
             }
             let (x, y) = self.batch(batch, learning);
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));

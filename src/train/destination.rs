@@ -13,7 +13,7 @@ pub fn check_name(name: &str) -> Result<()> {
     if Path::new(name).file_name() == Some(name.as_ref()) {
         Ok(())
     } else {
-        Err(Error::out_of_range("name", name, "give a plain name; `runs` sets the folder"))
+        Err(Error::out_of_range("name", name, "give a plain name; ‹runs› sets the folder"))
     }
 }
 

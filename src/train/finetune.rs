@@ -328,7 +328,7 @@ impl<'a> FineTuning<'a> {
         }
         if self.config.deep.unfreeze != Unfreeze::None {
             tracing::info!(
-                "note: the folds are those of the frozen head; `unfreeze` is left out of them"
+                "note: the folds are those of the frozen head; ‹unfreeze› is left out of them"
             );
         }
         let mut tested = vec![];

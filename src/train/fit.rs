@@ -256,6 +256,6 @@ mod tests {
         let error = task.fit("head", &mut vec![]).unwrap_err();
         assert!(matches!(error, Error::Diverged { step: 0, option: "lr", rate: 0.5, .. }));
         let text = error.to_string();
-        assert!(text.ends_with("at step 0; use a smaller `lr` than 0.5"), "{text}");
+        assert!(text.ends_with("at step 0; use a smaller ‹lr› than 0.5"), "{text}");
     }
 }

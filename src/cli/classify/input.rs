@@ -24,7 +24,7 @@ impl StandardInput {
             return Ok(Self(None));
         }
         if output.is_some() {
-            let reason = "`output` cannot go on with standard input; name a file";
+            let reason = "‹output› cannot go on with standard input; name a file";
             return Err(Error::InvalidInput(reason.to_owned()));
         }
         let failed = || Error::io("standard input");

@@ -55,7 +55,7 @@ impl Validation {
                     return Err(format!(
                         "refused: in {runtime}, accuracy on the {count} {what} of the validation \
                          part falls by {drop:.1} points, from {before:.3} to {after:.3}; allow it \
-                         with `max-drop`, or choose another `precision`"
+                         with ‹max-drop›, or choose another ‹precision›"
                     )
                     .into());
                 }
@@ -109,7 +109,7 @@ impl<'a> Trial<'a> {
         let (dataset, parts) = find().map_err(|error: Error| {
             let reason = format!(
                 "a smaller variant is tried on the clips that the run learned from, which are not \
-                 at hand ({error}); say with `data` where they are now"
+                 at hand ({error}); say with ‹data› where they are now"
             );
             Error::not_found(run.folder(), reason)
         })?;
@@ -401,7 +401,7 @@ mod tests {
         assert!(validation([Some(0.9), Some(0.85)]).check(0.0).is_ok());
         for worse in [[Some(0.83), None], [Some(0.85), Some(0.83)]] {
             let reason = validation(worse).check(1.0).unwrap_err().to_string();
-            assert!(reason.contains("2.0 points") && reason.contains("`max-drop`"), "{reason}");
+            assert!(reason.contains("2.0 points") && reason.contains("‹max-drop›"), "{reason}");
             assert!(validation(worse).check(2.0).is_ok());
         }
         let mut of_patches = validation([Some(0.85), None]);

@@ -208,7 +208,7 @@ impl CnnTask<'_> {
             let mut stream = batches.stream(scope, epoch, 0);
             let mut step = (epoch - 1) * steps;
             while let Some(batch) = stream.next() {
-                interrupt::check("the epochs so far are saved; go on with `resume`")?;
+                interrupt::check("the epochs so far are saved; go on with ‹resume›")?;
                 let count = batch.count;
                 let loss = self.step(state, batch, step, steps * self.options.epochs)?;
                 total += loss * count as f64;

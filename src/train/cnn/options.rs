@@ -304,7 +304,7 @@ mod tests {
             ("clip", "0", "give a positive number below 1000"),
         ] {
             let error = config(&[&format!("--{option}={value}")]).check().unwrap_err();
-            assert_eq!(error.to_string(), format!("`{option}` {value}: {expected}"));
+            assert_eq!(error.to_string(), format!("‹{option}› {value}: {expected}"));
         }
     }
 }

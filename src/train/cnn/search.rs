@@ -187,7 +187,7 @@ impl Search<'_> {
 
     /// Trains one architecture for so many epochs.
     fn evaluate(&self, trial: &Trial, epochs: usize) -> Result<Rung> {
-        interrupt::check("the search so far is saved; go on with `resume`")?;
+        interrupt::check("the search so far is saved; go on with ‹resume›")?;
         let started = Instant::now();
         let config = trial.apply(&self.training.config);
         let options = FitOptions { epochs, patience: None, ..config.fit };
@@ -220,9 +220,9 @@ fn save(board: &Leaderboard, run: &Run) -> Result<()> {
 fn winner(board: &Leaderboard) -> Result<Trial> {
     board.best().cloned().ok_or_else(|| {
         let reason = if board.trials.is_empty() {
-            "no architecture fits; use larger `patch-frames` or `mels`"
+            "no architecture fits; use larger ‹patch-frames› or ‹mels›"
         } else {
-            "every architecture diverged; use a smaller `lr` or `weight-decay`"
+            "every architecture diverged; use a smaller ‹lr› or ‹weight-decay›"
         };
         Error::InvalidInput(reason.to_owned())
     })

@@ -31,13 +31,13 @@ pub(super) fn teacher_probabilities(
     learned: &[usize],
 ) -> Result<Vec<(usize, Vec<f32>)>> {
     let run = Run::open(folder)?;
-    let refuse = |what| Err(Error::Mismatch(format!("`teacher` {}: {what}", folder.display())));
+    let refuse = |what| Err(Error::Mismatch(format!("‹teacher› {}: {what}", folder.display())));
     if run.labels()? != split.genres {
         return refuse("it knows other genres than the collection has".to_owned());
     }
     if let Some(seen) = learned_from_test_part(&run.split()?, split) {
         return refuse(format!(
-            "it has learned from {seen}, which is in the test part; train it with `split` on \
+            "it has learned from {seen}, which is in the test part; train it with ‹split› on \
              this run's split.json first"
         ));
     }
