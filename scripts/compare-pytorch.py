@@ -19,7 +19,7 @@ from torch import nn
 
 
 class Block(nn.Module):
-    """One block of our CnnConfig (src/model/custom_cnn.rs)."""
+    """One block of our CnnConfig (src/run/architecture.rs)."""
 
     def __init__(self, inputs, outputs, config):
         super().__init__()

@@ -128,17 +128,20 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// A training whose loss stopped being a finite number.
-    #[error("the loss became {loss} at step {step}; use a smaller ‹{option}› than {rate}")]
+    #[error("the loss became {loss} at step {step}; use a smaller {options} than {rate}")]
     Diverged {
         /// The step, counted from the first of this training, which is 0.
         step: usize,
         /// The loss: infinite or not a number.
         loss: f64,
-        /// The option that says how fast is learned.
-        option: &'static str,
-        /// The learning rate.
+        /// The options that say how fast is learned, each in angle quotes.
+        options: &'static str,
+        /// The learning rate, of several the last one's.
         rate: f64,
     },
+    /// A search all of whose trainings diverged.
+    #[error("every architecture diverged; use a smaller ‹lr› or ‹weight-decay›")]
+    AllDiverged,
     /// A classical model that cannot be fitted to its rows.
     #[error("the model cannot be fitted: {0}")]
     Fit(#[source] Cause),

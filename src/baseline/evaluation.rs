@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fitted::FittedModel;
 use super::problem::Problem;
 use crate::dataset::FeatureTable;
+use crate::error::{Error, Result};
 use crate::metrics::{argmax, evaluate, mean_probabilities};
 use crate::run::{PartMetrics, Prediction};
 
@@ -28,11 +29,14 @@ pub(crate) fn values(table: &FeatureTable, rows: &[usize]) -> Vec<f32> {
 }
 
 /// How `model` does on the test part, by song and by row.
+///
+/// # Errors
+/// [`Error::Fit`] if an answer is not a number: it would count as some genre.
 pub(super) fn test(
     model: &dyn FittedModel,
     problem: &Problem,
     seed: u64,
-) -> (PartMetrics, Vec<Prediction>) {
+) -> Result<(PartMetrics, Vec<Prediction>)> {
     let (table, rows) = (&problem.table, &problem.test_rows);
     let classes = table.genres.len();
     let probabilities = model.probabilities(&values(table, rows));
@@ -47,8 +51,9 @@ pub(super) fn test(
     };
     let by_song = by_group(&probabilities, &songs, classes);
     let labels: Vec<usize> = by_song.iter().map(|(song, _)| label_of[song]).collect();
-    let predicted: Vec<usize> =
-        by_song.iter().map(|(_, mean)| argmax(mean).unwrap_or_default()).collect();
+    let predicted = by_song.iter().map(|(_, mean)| argmax(mean)).collect::<Option<Vec<usize>>>();
+    let predicted =
+        predicted.ok_or_else(|| Error::Fit("its probabilities are not numbers".into()))?;
     let right = |(row, probabilities): &(&usize, &[f32])| {
         Some(table.rows[**row].label) == argmax(probabilities)
     };
@@ -58,5 +63,5 @@ pub(super) fn test(
         patch_accuracy: right as f64 / rows.len().max(1) as f64,
         patches: rows.len(),
     };
-    (metrics, by_song.into_iter().map(prediction).collect())
+    Ok((metrics, by_song.into_iter().map(prediction).collect()))
 }

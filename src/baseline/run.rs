@@ -79,7 +79,7 @@ pub(super) fn write(
     Target { folder, existing }: &Target,
 ) -> Result<BaselineRun> {
     let kind = found.kind;
-    let (test, predictions) = evaluation::test(&*found.model, problem, config.seed);
+    let (test, predictions) = evaluation::test(&*found.model, problem, config.seed)?;
     let name = problem.table.path.file_name().unwrap_or_default();
     let mut metrics = BaselineMetrics {
         kind: Kind::Baseline,

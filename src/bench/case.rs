@@ -2,8 +2,8 @@
 //!
 //! Peak memory is a property of a process, and so is a crash: every case therefore runs
 //! in a child, which the parent commands with lines of JSON on its standard input and
-//! hears from with lines of JSON on its standard output. Only the child that has been
-//! told to do something does anything.
+//! reads from with lines of JSON on its standard output. A child without
+//! an order does nothing.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
@@ -35,7 +35,7 @@ pub(super) struct Spec {
     pub seed: u64,
 }
 
-/// What a child is told to do.
+/// An order to a child.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     /// Run the batch this often, and say how long each run took.
@@ -90,7 +90,7 @@ impl Case {
         };
         let mut case =
             Self { child, orders: Some(orders), replies: BufReader::new(replies), errors };
-        match case.ask(spec)? {
+        match case.order(spec)? {
             Reply::Opened(opened) => Ok((case, opened)),
             other => Err(unexpected(other)),
         }
@@ -98,7 +98,7 @@ impl Case {
 
     /// The seconds each of `iterations` runs took, and the peak memory in bytes until now.
     pub fn run(&mut self, iterations: usize) -> Result<(Vec<f64>, Option<u64>), Cause> {
-        match self.ask(&Order::Run { iterations })? {
+        match self.order(&Order::Run { iterations })? {
             Reply::Ran { seconds, peak_memory } => Ok((seconds, peak_memory)),
             other => Err(unexpected(other)),
         }
@@ -116,7 +116,7 @@ impl Case {
             shape: shape.to_vec(),
             outputs: file.path().to_path_buf(),
         };
-        let outputs = match self.ask(&order)? {
+        let outputs = match self.order(&order)? {
             Reply::Evaluated { outputs } => outputs,
             other => return Err(unexpected(other)),
         };
@@ -129,7 +129,7 @@ impl Case {
         outputs.into_iter().map(take).collect()
     }
 
-    fn ask(&mut self, order: &impl Serialize) -> Result<Reply, Cause> {
+    fn order(&mut self, order: &impl Serialize) -> Result<Reply, Cause> {
         let mut line = serde_json::to_string(order)?;
         line.push('\n');
         let sent = self.orders.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());

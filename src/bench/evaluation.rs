@@ -89,12 +89,14 @@ impl EvaluationSet {
     ) -> Result<Self> {
         let (tracks, inputs): (Vec<&Track>, Vec<ArrayD<f32>>) =
             readable(tracks, |track| read(&track.path))?;
+        if inputs.is_empty() {
+            return Err(Error::TooFew("no track of the test part can be read".to_owned()));
+        }
         let counts = inputs.iter().map(|input| input.len_of(Axis(0)));
         let of_track = |(track, count)| std::iter::repeat_n(track, count);
         let track_of_patch = counts.enumerate().flat_map(of_track).collect();
         let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
-        let patches = concatenate(Axis(0), &views)
-            .map_err(|_| Error::TooFew("no track of the test part can be read".to_owned()))?;
+        let patches = concatenate(Axis(0), &views).map_err(|e| Error::Mismatch(e.to_string()))?;
         Ok(Self {
             patches,
             track_of_patch,

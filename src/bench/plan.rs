@@ -27,7 +27,7 @@ pub struct Plan {
     /// Seed of the random patches.
     pub seed: u64,
     /// The program that is started for each case with the one argument `--case`, and
-    /// then calls [`serve`].
+    /// then calls [`serve`](super::case::serve).
     pub program: PathBuf,
 }
 

@@ -43,7 +43,7 @@ pub struct Row {
     pub latency: Option<Latency>,
     /// Throughput over all timed runs.
     pub patches_per_second: Option<f64>,
-    /// The same in seconds of audio; known when the patch's length is.
+    /// Throughput in seconds of audio; known when the patch's length is.
     pub audio_seconds_per_second: Option<f64>,
     /// The most memory the process had in RAM, in bytes (Linux only).
     pub peak_memory_bytes: Option<u64>,

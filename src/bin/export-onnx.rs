@@ -42,13 +42,13 @@ struct Cli {
     #[arg(long, value_name = "INPUT")]
     input: Option<Input>,
     /// The numbers the file is made of: fp32, fp16 (half the size), int8-weights (a quarter),
-    /// int8 (and arithmetic with bytes) or int8-static (the same, calibrated: the fastest in
+    /// int8 (and arithmetic with bytes) or int8-static (that, calibrated: the fastest in
     /// ONNX Runtime); inputs and outputs stay fp32
     #[arg(long, default_value = "fp32", value_name = "PRECISION")]
     precision: Precision,
     /// The most points that accuracy on the run's validation part may fall for a smaller
     /// precision
-    #[arg(long, default_value_t = 1.0, value_name = "POINTS")]
+    #[arg(long, default_value_t = export::Options::MAX_DROP, value_name = "POINTS")]
     max_drop: f64,
     /// Where the collection that the run learned from is now, for a smaller precision
     /// [default: where it was]

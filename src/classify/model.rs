@@ -218,7 +218,9 @@ fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
                 "it judges tables of hand-made features, not sound; give a model of finetune or \
                  train-cnn"
             }
-            None => "its metadata have no front_end, so how it hears is unknown; export it again",
+            None => {
+                "its metadata have no front_end, so how its input is made is unknown; export it again"
+            }
         };
         return Err(Error::onnx(path, reason));
     };

@@ -6,11 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::runtime::{self, Device, Runtime, Session};
-
-/// A model file above this size is opened once for all threads: a session for each would need
-/// as many times its memory.
-const SHARED_ABOVE: u64 = 64 << 20;
+use crate::runtime::{self, Device, Runtime, SHARED_ABOVE, Session};
 
 /// Sessions of one model: lent to one thread at a time, and opened when all are lent.
 pub(super) struct Sessions {

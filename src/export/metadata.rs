@@ -14,7 +14,7 @@ use crate::run::Run;
 /// `labels` (array, in the order of `probabilities`), `front_end` (the object of
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
-/// results), `input` (an [`Input`]'s name), `precision` (a [`Precision`]'s name) and
+/// results), `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
 /// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
 /// adds.
 ///

@@ -23,9 +23,12 @@ impl Options {
     /// What stands in every run's folder as `model.onnx`.
     pub const LOG_MEL: Self = Self::new(Input::LogMel);
 
+    /// What `max_drop` is unless told otherwise.
+    pub const MAX_DROP: f64 = 1.0;
+
     /// In 32-bit floats.
     pub const fn new(input: Input) -> Self {
-        Self { input, precision: Precision::Fp32, max_drop: 1.0, data: None }
+        Self { input, precision: Precision::Fp32, max_drop: Self::MAX_DROP, data: None }
     }
 
     /// What the file is called in a run's folder: `waveform.onnx`, `waveform-int8.onnx`.

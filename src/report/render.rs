@@ -97,7 +97,7 @@ fn render(
     template: &'static str,
     pictures: HashMap<String, Value>,
 ) -> Result<String> {
-    let wrong = |e: minijinja::Error| Error::drawing(name, e);
+    let wrong = |e: minijinja::Error| Error::drawing(name, format!("{e:#}"));
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);

@@ -235,6 +235,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
+    #[doc(hidden)]
     pub fn options(&self) -> Result<RunOptions> {
         Ok(self.read_optional(names::CONFIG)?.unwrap_or_default())
     }
@@ -247,7 +248,7 @@ impl Run {
         let options: RunOptions = self.read(names::CONFIG)?;
         let reason = match options.program() {
             Some(found) if found == program => return self.read(names::CONFIG),
-            Some(other) => format!("no run of {program}: {other} has made it"),
+            Some(other) => format!("no run of {program}; {other} has made it and goes on with it"),
             None => format!("no run of {program}"),
         };
         Err(Error::unsupported(&self.folder, reason))
@@ -297,6 +298,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
+    #[doc(hidden)]
     pub fn baseline_metrics(&self) -> Result<BaselineMetrics> {
         self.read(names::METRICS)
     }

@@ -24,6 +24,7 @@ pub use open::{open, preferred};
 #[doc(hidden)]
 pub use patch::PatchInput;
 pub(crate) use patch::{Batch, check_batch};
+pub(crate) use session::SHARED_ABOVE;
 #[cfg(feature = "train")]
 pub(crate) use session::row_major;
 pub use session::{Device, Options, Runtime, Session};

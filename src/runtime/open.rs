@@ -45,8 +45,7 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
     match runtime {
         Runtime::Burn if cfg!(feature = "train") => Err(Error::runtime(
             runtime.name(),
-            "it runs run folders, not ONNX files; choose ort or tract, or open the folder of a \
-             run with export::open",
+            "it runs run folders, not ONNX files; choose ort or tract",
         )),
         Runtime::Burn => Err(missing_feature(runtime, "train")),
         #[cfg(feature = "ort")]

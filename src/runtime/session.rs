@@ -108,6 +108,10 @@ impl Default for Options {
     }
 }
 
+/// A model file above this size, in bytes, is opened once for all threads: a session for each
+/// would need as many times its memory.
+pub(crate) const SHARED_ABOVE: u64 = 64 << 20;
+
 /// A model opened in a runtime.
 pub trait Session: Send {
     /// The model's one input, a float tensor such as [N, frames, mels].

@@ -149,17 +149,23 @@ pub(super) fn report_parts(parts: &Parts) {
     }
 }
 
+/// What is wrong with a model whose answer is no genre.
+const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller learning rate";
+
 /// Figures of the predictions for `tracks`, indices into the collection.
+///
+/// # Errors
+/// [`Error::Fit`] if a prediction is not a number: it would count as some genre.
 pub(super) fn part_metrics(
     dataset: &Dataset,
     predictions: &[TrackPrediction],
     tracks: &[usize],
     seed: u64,
-) -> PartMetrics {
+) -> Result<PartMetrics> {
     let classes = dataset.genres.len();
     let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label).collect();
-    let genres: Vec<usize> =
-        predictions.iter().map(|p| argmax(&p.mean).unwrap_or_default()).collect();
+    let genres = predictions.iter().map(|p| argmax(&p.mean)).collect::<Option<Vec<usize>>>();
+    let genres = genres.ok_or_else(|| Error::Fit(NOT_NUMBERS.into()))?;
     let (mut right, mut patches) = (0, 0);
     for (prediction, label) in predictions.iter().zip(&labels) {
         for patch in prediction.patches.chunks_exact(classes) {
@@ -167,11 +173,11 @@ pub(super) fn part_metrics(
             patches += 1;
         }
     }
-    PartMetrics {
+    Ok(PartMetrics {
         tracks: evaluate(&labels, &genres, classes, seed),
         patch_accuracy: right as f64 / patches.max(1) as f64,
         patches,
-    }
+    })
 }
 
 /// The predictions for `tracks` as a run lists them.

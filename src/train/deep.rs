@@ -149,7 +149,7 @@ impl DeepTask<'_> {
             let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
             let value = loss.forward(state.model.head.forward(embeddings), y);
             let at = (epoch - 1) * steps + step;
-            let number = finite(&value, at, "backbone-lr", self.options.backbone_lr)?;
+            let number = finite(&value, at, "‹lr› or ‹backbone-lr›", self.options.backbone_lr)?;
             state.progress.total += number * batch.len() as f64;
             let rate = self.rate(at, steps);
             state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);

@@ -35,9 +35,6 @@ const BATCH: usize = 32;
 /// Where a padded batch is needed, its size is a multiple of this.
 const PADDED: usize = 8;
 
-/// A model file above this size is opened once and shared by the threads, not once a thread.
-const SHARED_ABOVE: u64 = 64 << 20;
-
 /// The embeddings of one track's patches, `[patches, features]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
@@ -140,7 +137,7 @@ impl Embedder {
         };
         let cores = rayon::current_num_threads();
         let size = fs::metadata(path).map_err(Error::io(path))?.len();
-        let count = if size > SHARED_ABOVE { 1 } else { cores };
+        let count = if size > runtime::SHARED_ABOVE { 1 } else { cores };
         let options = runtime::Options { threads: cores / count, ..Default::default() };
         let sessions = (0..count)
             .map(|_| runtime::open(runtime, path, &options))

@@ -41,13 +41,13 @@ fn class_weights(counts: &[usize]) -> Option<Vec<f32>> {
     Some(counts.iter().map(|count| mean / (*count).max(1) as f32).collect())
 }
 
-/// The loss at `step` as a number; `option` is what set the learning `rate`.
+/// The loss at `step` as a number; `options` are what set the learning `rate`.
 ///
 /// # Errors
 /// [`Error::Diverged`] if it is none.
-pub fn finite(loss: &Tensor<1>, step: usize, option: &'static str, rate: f64) -> Result<f64> {
+pub fn finite(loss: &Tensor<1>, step: usize, options: &'static str, rate: f64) -> Result<f64> {
     let loss = loss.clone().into_scalar::<f64>();
-    if loss.is_finite() { Ok(loss) } else { Err(Error::Diverged { step, loss, option, rate }) }
+    if loss.is_finite() { Ok(loss) } else { Err(Error::Diverged { step, loss, options, rate }) }
 }
 
 /// What is to be said of the `epoch` that ends now.

@@ -54,7 +54,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     run.save_history(&history)?;
     run.save_model(Spec::Backbone(outcome.spec.clone()), &outcome.network.model)?;
     let predictions = tuning.predictions(&outcome);
-    let metrics = tuning.metrics(outcome, started.elapsed().as_secs_f64());
+    let metrics = tuning.metrics(outcome, started.elapsed().as_secs_f64())?;
     run.save_results(&metrics, &predictions)?;
     run.checkpoints().remove()?;
     run.remove_replaced()?;
@@ -339,17 +339,17 @@ impl<'a> FineTuning<'a> {
             let parts = split.assign(&self.dataset)?;
             let Heads { refit, .. } = self.heads(&parts, &mut vec![])?;
             let found = refit.predict(&self.examples(&parts.test), &self.device);
-            accuracies.push(self.part_metrics(&found, &parts.test).tracks.accuracy);
+            accuracies.push(self.part_metrics(&found, &parts.test)?.tracks.accuracy);
             listed.push(collection::predictions(&self.dataset, &found, &parts.test));
             tested.extend(parts.test);
             predictions.extend(found);
         }
         run.save_folds(&listed)?;
-        let pooled = self.part_metrics(&predictions, &tested);
+        let pooled = self.part_metrics(&predictions, &tested)?;
         Ok(Some(CrossValidation { model: Kept::Frozen, folds: accuracies, pooled }))
     }
 
-    fn part_metrics(&self, found: &[TrackPrediction], tracks: &[usize]) -> PartMetrics {
+    fn part_metrics(&self, found: &[TrackPrediction], tracks: &[usize]) -> Result<PartMetrics> {
         collection::part_metrics(&self.dataset, found, tracks, self.config.seed)
     }
 
@@ -357,9 +357,9 @@ impl<'a> FineTuning<'a> {
         collection::predictions(&self.dataset, &outcome.network.test, &self.parts.test)
     }
 
-    fn metrics(&self, outcome: Outcome, seconds: f64) -> Metrics {
+    fn metrics(&self, outcome: Outcome, seconds: f64) -> Result<Metrics> {
         let network = outcome.network;
-        Metrics {
+        Ok(Metrics {
             data: collection::training_data(&self.dataset),
             backbone: Some(self.backbone.source.clone()),
             cnn: None,
@@ -369,10 +369,10 @@ impl<'a> FineTuning<'a> {
             frozen_validation: outcome.frozen_validation,
             unfrozen_validation: outcome.unfrozen_validation,
             kept: network.kept,
-            test: self.part_metrics(&network.test, &self.parts.test),
+            test: self.part_metrics(&network.test, &self.parts.test)?,
             cross_validation: outcome.cross_validation,
             seconds,
-        }
+        })
     }
 }
 

@@ -166,7 +166,7 @@ impl<'a> Learning<'a> {
         for (step, rows) in shuffled(count, self.seed, epoch).chunks(batch).enumerate() {
             let (x, y) = self.rows.batch(rows, &self.device);
             let value = self.loss.forward(head.forward(x), y);
-            let number = finite(&value, (epoch - 1) * steps + step, "lr", learning_rate)?;
+            let number = finite(&value, (epoch - 1) * steps + step, "‹lr›", learning_rate)?;
             total += number * rows.len() as f64;
             let gradients = GradientsParams::from_grads(value.backward(), &head);
             head = self.optimizer.step(learning_rate, head, gradients);
@@ -254,7 +254,7 @@ mod tests {
             device: &Device::flex(),
         };
         let error = task.fit("head", &mut vec![]).unwrap_err();
-        assert!(matches!(error, Error::Diverged { step: 0, option: "lr", rate: 0.5, .. }));
+        assert!(matches!(error, Error::Diverged { step: 0, options: "‹lr›", rate: 0.5, .. }));
         let text = error.to_string();
         assert!(text.ends_with("at step 0; use a smaller ‹lr› than 0.5"), "{text}");
     }

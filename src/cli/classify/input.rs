@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::cli::flag::flag;
 use crate::error::{Error, Result};
 
 /// What the user calls standard input.
@@ -52,7 +53,7 @@ impl StandardInput {
 
     /// An error as the user is to read it, who knows nothing of the file.
     pub fn explain(&self, error: &Error) -> String {
-        let text = error.to_string();
+        let text = error.naming_options(flag);
         match &self.0 {
             Some(file) => text.replace(&*file.path().to_string_lossy(), "standard input"),
             None => text,

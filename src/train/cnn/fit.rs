@@ -238,7 +238,7 @@ impl CnnTask<'_> {
         let targets = Tensor::<2>::from_data(targets, &learning);
         let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
         let rate = self.options.learning_rate;
-        let value = finite(&loss, step, "lr", rate)?;
+        let value = finite(&loss, step, "‹lr›", rate)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
         state.learn(self.rate(step, steps), gradients);
         // The average starts as the weights themselves and forgets its beginning.

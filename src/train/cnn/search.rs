@@ -219,12 +219,12 @@ fn save(board: &Leaderboard, run: &Run) -> Result<()> {
 /// The best trial of a search that is complete.
 fn winner(board: &Leaderboard) -> Result<Trial> {
     board.best().cloned().ok_or_else(|| {
-        let reason = if board.trials.is_empty() {
-            "no architecture fits; use larger ‹patch-frames› or ‹mels›"
+        if board.trials.is_empty() {
+            let reason = "no architecture fits; use larger ‹patch-frames› or ‹mels›";
+            Error::InvalidInput(reason.to_owned())
         } else {
-            "every architecture diverged; use a smaller ‹lr› or ‹weight-decay›"
-        };
-        Error::InvalidInput(reason.to_owned())
+            Error::AllDiverged
+        }
     })
 }
 
@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn what_diverged_has_no_score_and_other_errors_end_the_search() {
-        let diverged = || Error::Diverged { step: 3, loss: f64::NAN, option: "lr", rate: 0.1 };
+        let diverged =
+            || Error::Diverged { step: 3, loss: f64::NAN, options: "‹lr›", rate: 0.1 };
         assert_eq!(outcome(Err(diverged())).unwrap(), None);
         let wrong = outcome(Err(Error::InvalidInput("kernel is 4".into())));
         assert_eq!(wrong.unwrap_err().to_string(), "kernel is 4");

@@ -55,7 +55,7 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     let parameters = ensemble.num_params();
     run.save_model(Spec::Custom(training.spec(&ensemble)), &Trained::Custom(ensemble))?;
     let cnn = training.cnn_metrics(members, validation, test_uses);
-    let metrics = training.metrics(cnn, parameters, &tested, started.elapsed().as_secs_f64());
+    let metrics = training.metrics(cnn, parameters, &tested, started.elapsed().as_secs_f64())?;
     run.save_results(&metrics, &training.predictions(&tested))?;
     run.checkpoints().remove()?;
     run.remove_replaced()?;
@@ -154,9 +154,9 @@ impl CnnTraining {
         parameters: usize,
         tested: &[TrackPrediction],
         seconds: f64,
-    ) -> Metrics {
+    ) -> Result<Metrics> {
         let (test, seed) = (&self.parts.test, self.config.seed);
-        Metrics {
+        Ok(Metrics {
             data: collection::training_data(&self.dataset),
             backbone: None,
             cnn: Some(cnn),
@@ -166,10 +166,10 @@ impl CnnTraining {
             frozen_validation: None,
             unfrozen_validation: None,
             kept: Kept::FromScratch,
-            test: collection::part_metrics(&self.dataset, tested, test, seed),
+            test: collection::part_metrics(&self.dataset, tested, test, seed)?,
             cross_validation: None,
             seconds,
-        }
+        })
     }
 
     fn predictions(&self, tested: &[TrackPrediction]) -> Vec<Prediction> {
