@@ -248,7 +248,8 @@ impl Run {
         let options: RunOptions = self.read(names::CONFIG)?;
         let reason = match options.program() {
             Some(found) if found == program => return self.read(names::CONFIG),
-            Some(other) => format!("no run of {program}; {other} has made it and goes on with it"),
+            Some(Program::Baseline) => format!("no run of {program}: baseline has made it"),
+            Some(other) => format!("no run of {program}; go on with it in {other}"),
             None => format!("no run of {program}"),
         };
         Err(Error::unsupported(&self.folder, reason))
