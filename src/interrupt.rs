@@ -20,6 +20,7 @@ pub fn requested() -> bool {
 ///
 /// # Errors
 /// That one.
+#[doc(hidden)]
 pub fn check(advice: &str) -> Result<()> {
     if requested() { Err(Error::Interrupted(advice.to_owned())) } else { Ok(()) }
 }

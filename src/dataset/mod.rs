@@ -20,6 +20,7 @@ mod table;
 mod testing;
 
 pub use collection::{Dataset, Origin, Skipped, Track};
+#[doc(hidden)]
 pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]

@@ -77,7 +77,7 @@ impl Extractor {
     }
 
     /// The log-mel spectrogram of `samples`, which must be at the front end's rate:
-    /// `[frames, mels]` with [`FrontEnd::frames`] frames, perhaps none.
+    /// `[frames, mels]` with as many frames as fit, perhaps none.
     pub fn log_mel(&self, samples: &[f32]) -> LogMel {
         let FrontEnd { mels, hop, .. } = self.front_end;
         let frames = self.front_end.frames(samples.len());

@@ -143,6 +143,7 @@ impl FrontEnd {
     ///
     /// Google's `vggish_params.py` and `mel_features.py` (Hershey et al., "CNN
     /// architectures for large-scale audio classification", ICASSP 2017).
+    #[doc(hidden)]
     pub fn vggish() -> Self {
         Self {
             name: "vggish".into(),
@@ -165,6 +166,7 @@ impl FrontEnd {
     /// YAMNet: VGGish's bands with an offset of 0.001, a patch every 0.48 s.
     ///
     /// Google's `yamnet/params.py` and `features.py`.
+    #[doc(hidden)]
     pub fn yamnet() -> Self {
         let vggish = Self::vggish();
         Self {
@@ -179,6 +181,7 @@ impl FrontEnd {
     ///
     /// musicnn's `configuration.py` and `extractor.py` (Pons & Serra, "musicnn:
     /// pre-trained convolutional neural networks for music audio tagging", 2019).
+    #[doc(hidden)]
     pub fn musicnn() -> Self {
         Self {
             name: "musicnn".into(),

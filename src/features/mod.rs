@@ -25,4 +25,6 @@ pub use invalid::InvalidFrontEnd;
 pub use magma::magma;
 pub(crate) use picture::PICTURE_EXTENSIONS;
 pub use picture::{PictureFrontEnd, PictureKind};
-pub use preprocessor::{Preprocessor, Reader};
+pub use preprocessor::Preprocessor;
+#[doc(hidden)]
+pub use preprocessor::Reader;

@@ -134,6 +134,7 @@ impl PictureFrontEnd {
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] if the file is no PNG, has nothing inside its
     /// margins, another size than the collection's, or colours that are not magma's.
+    #[doc(hidden)]
     pub fn read(&self, path: &Path) -> Result<LogMel> {
         let plot = Plot::read(path)?;
         if [plot.columns, plot.rows] != [self.frames, self.rows] {

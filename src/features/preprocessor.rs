@@ -87,6 +87,7 @@ impl Preprocessor {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the front end is not possible.
+    #[doc(hidden)]
     pub fn reader(&self) -> Result<Reader> {
         match self {
             Self::Picture(front_end) => Ok(Reader(Prepared::Picture(front_end.clone()))),

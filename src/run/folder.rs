@@ -92,10 +92,11 @@ impl Run {
     }
 
     /// A new run in `folder`, in place of the run that may be there. That one waits under
-    /// another name until [`Run::remove_replaced`] or [`Run::give_up`].
+    /// another name until [`Run::remove_replaced`] or `give_up`.
     ///
     /// # Errors
     /// [`Error::Occupied`] if there is something that is no run.
+    #[doc(hidden)]
     pub fn replace(folder: &Path) -> Result<Self> {
         let run = Self::at(folder);
         if run.is_run() {
@@ -142,6 +143,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be removed.
+    #[doc(hidden)]
     pub fn remove_replaced(&self) -> Result<()> {
         let replaced = Self::replaced(&self.folder);
         if replaced.exists() {
@@ -316,6 +318,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
+    #[doc(hidden)]
     pub fn history(&self) -> Result<Vec<Epoch>> {
         Ok(self.read_optional(names::HISTORY)?.unwrap_or_default())
     }

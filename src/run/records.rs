@@ -20,10 +20,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the report.
+    #[doc(hidden)]
     pub const ALL: [Self; 3] = [Self::Baseline, Self::Cnn, Self::FineTuned];
 
     /// The kind in the plural, for captions.
     #[must_use]
+    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Self::Baseline => "baselines on hand-made features",
@@ -137,6 +139,7 @@ pub struct Score {
 impl Score {
     /// The loss to compare by: infinite where there is no score, so that every score is better.
     #[must_use]
+    #[doc(hidden)]
     pub fn loss_of(score: Option<Self>) -> f64 {
         score.map_or(f64::INFINITY, |score| score.loss)
     }

@@ -16,5 +16,8 @@ mod stft;
 mod tempo;
 mod waveform;
 
-pub use describe::{COUNT, Descriptors, names};
+#[doc(hidden)]
+pub use describe::COUNT;
+pub use describe::{Descriptors, names};
+#[doc(hidden)]
 pub use frames::{MIN_SAMPLES, RATE};
