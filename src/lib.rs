@@ -22,6 +22,9 @@
 //! work has come through [`progress`], and long work stops where [`interrupt`] asks it to.
 //! Modules that only our own programs need are not shown here.
 
+// A run's folder and its records are written by trainings alone.
+#![cfg_attr(not(feature = "train"), allow(dead_code))]
+
 pub mod audio;
 #[cfg(feature = "train")]
 #[doc(hidden)]
