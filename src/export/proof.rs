@@ -10,11 +10,9 @@ use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::model::Head;
-use crate::model::import::{self, data_input};
+use crate::model::{Feed, Head, import};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
-use crate::onnx::output_name;
 use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
 use crate::train::Trained;
@@ -65,7 +63,9 @@ impl Probe {
         let fixed = match trained {
             Trained::Burn(_) | Trained::Custom(_) => None,
             Trained::OnnxBackbone(path, _) => {
-                data_input(path, &onnx::read(path)?, frames, mels)?.batch
+                let output = run.config()?.output;
+                let patch = [frames, mels];
+                Feed::of(path, &onnx::read(path)?, patch, output.as_deref())?.input.batch
             }
         };
         let inputs = match (input, preprocessor) {
@@ -285,9 +285,10 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
         Trained::Burn(_) | Trained::Custom(_) => unreachable!("answered above"),
         Trained::OnnxBackbone(path, head) => {
             let proto = onnx::read(path)?;
-            let name = output_name(path, &proto, run.config()?.output.as_deref())?.to_owned();
+            let output = run.config()?.output;
+            let Feed { input, output: name } =
+                Feed::of(path, &proto, [frames, mels], output.as_deref())?;
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
-            let input = data_input(path, &proto, frames, mels)?;
             let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
             let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
             let embeddings: Vec<f32> = embeddings.into_iter().collect();

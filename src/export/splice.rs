@@ -7,12 +7,10 @@ use std::path::Path;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 use crate::error::{Error, Result};
-use crate::model::Head;
-use crate::model::import::data_input;
+use crate::model::{Feed, Head};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
 use crate::onnx::nodes::{float_tensor, int, int64_tensor, ints, node, port};
-use crate::onnx::output_name;
 use crate::onnx::prune::rename;
 use crate::onnx::prune::{inline, keep_what_leads_to};
 use crate::runtime::PatchInput;
@@ -33,8 +31,7 @@ pub(super) fn append_head(
         return Err(Error::onnx(path, reason));
     }
     model.ir_version = model.ir_version.max(OLDEST.1);
-    let input = data_input(path, &model, frames, mels)?;
-    let output = output_name(path, &model, output)?.to_owned();
+    let Feed { input, output } = Feed::of(path, &model, [frames, mels], output)?;
     let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
     let ours =

@@ -19,10 +19,8 @@ use crate::error::{Error, Result};
 use crate::features::{Patches, Reader};
 use crate::files;
 use crate::interrupt;
-use crate::model::Backbone;
-use crate::model::import::data_input;
+use crate::model::{Backbone, Feed};
 use crate::onnx;
-use crate::onnx::output_name;
 use crate::progress;
 use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
 
@@ -129,12 +127,8 @@ impl Embedder {
         cache: &Path,
     ) -> Result<Self> {
         let path = &backbone.path;
-        let [frames, mels] = backbone.patch();
-        let (input, name) = {
-            let model = onnx::read(path)?;
-            let name = output_name(path, &model, output)?.to_owned();
-            (data_input(path, &model, frames, mels)?, name)
-        };
+        let Feed { input, output: name } =
+            Feed::of(path, &onnx::read(path)?, backbone.patch(), output)?;
         let cores = rayon::current_num_threads();
         let size = fs::metadata(path).map_err(Error::io(path))?.len();
         let count = if size > runtime::SHARED_ABOVE { 1 } else { cores };

@@ -11,10 +11,9 @@ use super::lower::Lowering;
 use super::proof::{PROBES, original, probes, prove};
 use crate::error::{Error, Result};
 use crate::model::cnn::Cnn;
+use crate::model::feed::Feed;
 use crate::onnx;
-use crate::onnx::output_name;
 use crate::run::{CnnSpec, Proof};
-use crate::runtime::PatchInput;
 
 /// A backbone in burn, and what is known of it.
 #[derive(Debug)]
@@ -46,11 +45,7 @@ pub fn import(
 ) -> Result<Imported> {
     // The file is read twice, so that its weights are not in memory while tract holds
     // its own copies of them: 288 MB a copy for VGGish.
-    let (output, input) = {
-        let model = onnx::read(path)?;
-        let output = output_name(path, &model, output)?.to_owned();
-        (output, data_input(path, &model, frames, mels)?)
-    };
+    let Feed { input, output } = Feed::of(path, &onnx::read(path)?, [frames, mels], output)?;
     let count = input.batch.unwrap_or(PROBES);
     let probes = probes([count, frames, mels]);
     let theirs = original(path, &input, &output, &probes)?;
@@ -84,18 +79,4 @@ fn build(
         lowering.add(node)?;
     }
     lowering.finish(last, [frames, mels])
-}
-
-/// The arrangement of the one data input of `model`.
-///
-/// # Errors
-/// [`Error::Onnx`] if it takes no patches of `frames` by `mels`.
-pub(crate) fn data_input(
-    path: &Path,
-    model: &ModelProto,
-    frames: usize,
-    mels: usize,
-) -> Result<PatchInput> {
-    PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
-        .map_err(|reason| Error::onnx(path, reason))
 }

@@ -15,6 +15,5 @@ mod lower;
 mod proof;
 mod spatial;
 
-pub(crate) use importer::data_input;
 pub use importer::{Imported, import};
 pub use proof::TOLERANCE;
