@@ -6,6 +6,7 @@ mod custom_cnn;
 mod device;
 mod feed;
 mod genre;
+pub mod graph;
 mod head;
 pub mod import;
 pub mod layers;
