@@ -22,6 +22,7 @@ mod write;
 
 pub use fault::Fault;
 pub use floats::Floats;
+pub(crate) use import::load;
 pub use import::{Imported, evaluate, import};
 pub use layers::Layer;
 pub use module::OnnxGraph;
