@@ -9,6 +9,7 @@ mod burn_graph;
 mod clip;
 mod front_end;
 mod fuse;
+mod image;
 mod input;
 mod metadata;
 mod native;

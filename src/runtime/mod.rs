@@ -25,6 +25,4 @@ pub use open::{open, preferred};
 pub use patch::PatchInput;
 pub(crate) use patch::{Batch, check_batch};
 pub(crate) use session::SHARED_ABOVE;
-#[cfg(feature = "train")]
-pub(crate) use session::row_major;
 pub use session::{Device, Options, Runtime, Session};

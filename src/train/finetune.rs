@@ -16,9 +16,8 @@ use super::embeddings::{Embeddings, embed};
 use super::fit::{Example, Fitted, HeadTask};
 use super::prediction::TrackPrediction;
 use super::trained::Trained;
-use crate::dataset::{Dataset, Parts, Split};
+use crate::dataset::{Dataset, Parts, Split, source};
 use crate::error::{Error, Result};
-use crate::features::Reader;
 use crate::metrics::Epoch;
 use crate::model::import::{Imported, import};
 use crate::model::{Backbone, GenreModel, burn_device};
@@ -259,12 +258,11 @@ impl<'a> FineTuning<'a> {
         train: &'t [TrackLogMel],
         validation: &'t [TrackLogMel],
     ) -> DeepTask<'t> {
-        let front_end = &self.backbone.front_end;
         DeepTask {
             train,
             validation,
             classes: self.classes(),
-            patch: [front_end.patch_frames, front_end.patch_hop],
+            patch: [self.backbone.patch()[0], self.backbone.front_end.hop()],
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
@@ -310,7 +308,7 @@ impl<'a> FineTuning<'a> {
 
     /// Log-mels of tracks, in parallel.
     fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
-        let reader = Reader::audio(&self.backbone.front_end)?;
+        let reader = self.backbone.front_end.reader()?;
         let bar = progress::begin(tracks.len(), "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
@@ -379,18 +377,14 @@ impl<'a> FineTuning<'a> {
 /// The collection without what cannot be read, and the embeddings of its tracks.
 fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>)> {
     let runtime = config.runtime.unwrap_or_else(runtime::preferred);
-    let mut dataset = Dataset::resolve(config.data.as_deref())?;
+    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end)?;
     collection::report_origin(&dataset, config.data.as_deref());
     let output = config.output.as_deref();
     let embedded = embed(&dataset, backbone, output, runtime, Path::new(CACHE))?;
     dataset.exclude(embedded.skipped);
     collection::report_skipped(&dataset, config.strict)?;
     if embedded.padded > 0 {
-        tracing::warn!(
-            "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
-            embedded.padded,
-            backbone.front_end.patch_seconds()
-        );
+        collection::report_padded(embedded.padded, &backbone.front_end);
     }
     dataset.check()?;
     Ok((dataset, embedded.tracks.into_iter().flatten().collect()))
