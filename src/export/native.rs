@@ -13,7 +13,7 @@ use crate::onnx::Port;
 use crate::onnx::names::OUTPUTS;
 use crate::run::{Kind, Run};
 use crate::runtime::{self, Options, Runtime, Session};
-use crate::train::Trained;
+use crate::train::{OnBackbone, Trained};
 
 /// Opens `model` in `runtime`: an ONNX file as [`runtime::open`] does, or for [`Runtime::Burn`]
 /// the folder of a run, whose model answers there as its exported file does elsewhere.
@@ -60,7 +60,7 @@ impl Native {
         let device = burn_device(options.device)?;
         let run = Run::open(folder)?;
         let model = run.model(&device)?;
-        if let Trained::OnnxBackbone(..) = model {
+        if let Trained::Backbone(OnBackbone { graph: None, .. }) = model {
             return Err(error("this run's backbone could not be imported and stays an ONNX file"));
         }
         let preprocessor = run.preprocessor()?;
@@ -107,7 +107,7 @@ impl Session for Native {
         let patches = patches.ok_or_else(|| error("the input is not one of patches"))?;
         let (batch, frames, features) = patches.dim();
         let data = TensorData::new(patches.into_raw_vec_and_offset().0, [batch, frames, features]);
-        let answers = self.model.forward(Tensor::from_data(data, &self.device));
+        let answers = self.model.forward(Tensor::from_data(data, &self.device))?;
         let Some((probabilities, embeddings)) = answers else {
             return Err(error("the backbone is an ONNX file"));
         };
