@@ -113,13 +113,11 @@ impl ImageFrontEnd {
     /// # Errors
     /// [`InvalidFrontEnd`] if the file takes no pictures, or others than described.
     pub(super) fn completed(mut self, axes: &[Option<usize>]) -> Result<Self, InvalidFrontEnd> {
-        let (channels, height, width) = match *axes {
-            [_, height, width, Some(channels @ (1 | 3))]
-                if !matches!(axes[1], Some(1 | 3)) || matches!(width, Some(1 | 3)) =>
-            {
-                (Some(channels), height, width)
-            }
-            [_, channels @ (None | Some(1 | 3)), height, width] => (channels, height, width),
+        let is_colour = |axis: &Option<usize>| matches!(axis, Some(1 | 3));
+        let (channels, height, width) = match axes {
+            [_, first, height, width] if is_colour(first) => (*first, *height, *width),
+            [_, height, width, last] if is_colour(last) => (*last, *height, *width),
+            [_, None, height, width] => (None, *height, *width),
             _ => {
                 let wanted = "pictures, [N, 3, height, width] or [N, 1, height, width]";
                 return Err(InvalidFrontEnd::axes(axes, wanted));
@@ -200,6 +198,7 @@ mod tests {
         assert_eq!(sizes(&[Some(1), Some(3), None, None]), Ok([224, 224, 56]));
         assert_eq!(sizes(&[None, Some(96), Some(128), Some(3)]), Ok([96, 128, 32]), "TensorFlow");
         assert_eq!(sizes(&[None, None, None, Some(3)]), Ok([224, 224, 56]), "TensorFlow");
+        assert_eq!(sizes(&[None, Some(3), Some(64), Some(3)]), Ok([64, 3, 1]), "a narrow picture");
         let grey = sizes(&[None, Some(1), Some(96), Some(64)]).unwrap_err();
         assert_eq!(grey, "channels is 3; the backbone's file takes 1");
         for axes in [&[][..], &[None, Some(96), Some(64)], &[None, Some(32), Some(96), Some(64)]] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
@@ -64,7 +64,7 @@ fn known(
     learned: &[usize],
 ) -> Result<Vec<(usize, PathBuf)>> {
     let data = run.options()?.data();
-    let (theirs, _) = source::resolve(data.as_deref(), Some(Source::of(preprocessor)))?;
+    let theirs = source::resolve_for(data.as_deref(), preprocessor)?;
     let file = |at: &usize| {
         let id = &dataset.tracks[*at].id;
         let track = theirs.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
