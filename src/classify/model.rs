@@ -62,7 +62,7 @@ impl ModelInput {
         match kind.as_str() {
             LOG_MEL => {
                 let &FrontEnd { patch_frames, mels, .. } = front_end;
-                let input = PatchInput::new(&port.dims, patch_frames, mels)
+                let input = PatchInput::of(port, [patch_frames, mels].into())
                     .map_err(|reason| Error::onnx(path, reason))?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
@@ -176,7 +176,7 @@ impl Model {
                 let log_mel = extractor.log_mel(&piece.samples);
                 let patches = patches(&log_mel, patch_frames, patch_hop);
                 let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
-                session.run(input.arrange(batch.rows()))
+                session.run(input.arrange(batch.rows()).view())
             }
             ModelInput::Waveform(fixed) => {
                 let (size, hop) =

@@ -67,6 +67,7 @@ impl Native {
             input: Port {
                 name: LOG_MEL.to_owned(),
                 dims: vec![None, Some(patch_frames), Some(mels)],
+                ..Port::default()
             },
             outputs: OUTPUTS.map(str::to_owned).to_vec(),
         })

@@ -286,11 +286,11 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
         Trained::OnnxBackbone(path, head) => {
             let proto = onnx::read(path)?;
             let output = run.config()?.output;
-            let Feed { input, output: name } =
+            let Feed { input, output: name, .. } =
                 Feed::of(path, &proto, [frames, mels], output.as_deref())?;
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
             let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
+            let embeddings = session.run(input.arrange(patches).view())?.swap_remove(at);
             let embeddings: Vec<f32> = embeddings.into_iter().collect();
             let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
             let probabilities = values(probabilities);

@@ -31,7 +31,7 @@ pub(super) fn append_head(
         return Err(Error::onnx(path, reason));
     }
     model.ir_version = model.ir_version.max(OLDEST.1);
-    let Feed { input, output } = Feed::of(path, &model, [frames, mels], output)?;
+    let Feed { input, output, .. } = Feed::of(path, &model, [frames, mels], output)?;
     let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
     let ours =
@@ -77,7 +77,7 @@ fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
     shape.extend(input.shape.iter().map(|size| *size as i64));
     graph.initializer.push(int64_tensor("feed.shape", shape));
     let reshape = |from| node("Reshape", &[from, "feed.shape"], "backbone.input", vec![]);
-    if input.transposed {
+    if input.is_turned() {
         vec![
             node("Transpose", &[LOG_MEL], "feed.transposed", vec![ints("perm", &[0, 2, 1])]),
             reshape("feed.transposed"),

@@ -11,6 +11,7 @@ mod filterbank;
 mod front_end;
 mod invalid;
 mod magma;
+mod patch_kind;
 mod picture;
 mod preprocessor;
 
@@ -23,6 +24,9 @@ pub use front_end::{Filterbank, FrontEnd, Log, LogKind, Spectrum};
 pub use invalid::InvalidFrontEnd;
 #[doc(hidden)]
 pub use magma::magma;
+pub use patch_kind::Layout;
+#[doc(hidden)]
+pub use patch_kind::PatchKind;
 pub(crate) use picture::PICTURE_EXTENSIONS;
 pub use picture::{PictureFrontEnd, PictureKind};
 pub use preprocessor::Preprocessor;

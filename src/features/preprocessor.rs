@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::extractor::{Extractor, LogMel, Patches, patches};
 use super::front_end::FrontEnd;
 use super::invalid::InvalidFrontEnd;
+use super::patch_kind::PatchKind;
 use super::picture::PictureFrontEnd;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
@@ -64,6 +65,15 @@ impl Preprocessor {
         match self {
             Self::Picture(front_end) => [front_end.patch_frames, front_end.mels],
             Self::Audio(front_end) => [front_end.patch_frames, front_end.mels],
+        }
+    }
+
+    /// What a patch is.
+    #[doc(hidden)]
+    pub fn patch_kind(&self) -> PatchKind {
+        match self {
+            Self::Picture(_) => self.patch().into(),
+            Self::Audio(front_end) => front_end.patch_kind(),
         }
     }
 

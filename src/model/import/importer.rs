@@ -45,7 +45,7 @@ pub fn import(
 ) -> Result<Imported> {
     // The file is read twice, so that its weights are not in memory while tract holds
     // its own copies of them: 288 MB a copy for VGGish.
-    let Feed { input, output } = Feed::of(path, &onnx::read(path)?, [frames, mels], output)?;
+    let Feed { input, output, .. } = Feed::of(path, &onnx::read(path)?, [frames, mels], output)?;
     let count = input.batch.unwrap_or(PROBES);
     let probes = probes([count, frames, mels]);
     let theirs = original(path, &input, &output, &probes)?;

@@ -94,7 +94,7 @@ impl Layout {
         let arrangement = PatchInput::new(dims, frames, mels)
             .map_err(|reason| LayoutError::Input(reason.into()))?;
         let axes =
-            if arrangement.transposed { ImageAxes::WidthHeight } else { ImageAxes::HeightWidth };
+            if arrangement.is_turned() { ImageAxes::WidthHeight } else { ImageAxes::HeightWidth };
         let mut layout = Self::image([1, frames, mels], axes, arrangement.batch);
         // The image's axes in order, but with ones where the file has them.
         let mut patch = layout.axes.concat().into_iter().skip(1);

@@ -60,7 +60,7 @@ pub(super) fn original(
     let Some(index) = session.outputs().iter().position(|name| name == output) else {
         return Err(Error::onnx(path, format!("it has no output \"{output}\"")));
     };
-    Ok(session.run(input.arrange(probes.view()))?.swap_remove(index))
+    Ok(session.run(input.arrange(probes.view()).view())?.swap_remove(index))
 }
 
 #[cfg(test)]
