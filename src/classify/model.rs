@@ -63,7 +63,7 @@ impl ModelInput {
         match (kind.as_str(), &heard.front_end) {
             (LOG_MEL, Some(front_end)) => {
                 let &FrontEnd { patch_frames, mels, .. } = front_end;
-                let input = PatchInput::new(&port.dims, patch_frames, mels)
+                let input = PatchInput::of(port, [patch_frames, mels].into())
                     .map_err(|reason| Error::onnx(path, reason))?;
                 // Silence beyond the ends is put there before the extractor sees it.
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
@@ -180,7 +180,7 @@ impl Model {
                 let log_mel = extractor.log_mel(&piece.samples);
                 let patches = patches(&log_mel, patch_frames, patch_hop);
                 let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
-                session.run(input.arrange(batch.rows()))
+                session.run(input.arrange(batch.rows()).view())
             }
             ModelInput::Waveform(fixed) => {
                 let Windows { size, hop, .. } = self.windows;

@@ -71,6 +71,7 @@ impl Native {
             input: Port {
                 name: Input::native_to(&preprocessor).name().to_owned(),
                 dims: std::iter::once(None).chain(sizes).collect(),
+                ..Port::default()
             },
             preprocessor,
             outputs: OUTPUTS.map(str::to_owned).to_vec(),

@@ -10,8 +10,7 @@ use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::model::{Feed, Head, graph};
-use crate::onnx;
+use crate::model::{Head, graph};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
@@ -59,14 +58,9 @@ impl Probe {
         preprocessor: &Preprocessor,
         input: Input,
     ) -> Result<Vec<Self>> {
-        let [frames, mels] = preprocessor.patch();
         let fixed = match trained {
             Trained::Chain(_) | Trained::Custom(_) => None,
-            Trained::Backbone(OnBackbone { path, .. }) => {
-                let output = run.config()?.output;
-                let patch = [frames, mels];
-                Feed::of(path, &onnx::read(path)?, patch, output.as_deref())?.input.batch
-            }
+            Trained::Backbone(OnBackbone { path, .. }) => run.feed(path)?.input.batch,
         };
         let inputs = match (input, preprocessor) {
             (Input::Clip, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
@@ -316,13 +310,8 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
     match trained {
         Trained::Chain(_) | Trained::Custom(_) => unreachable!("answered above"),
         Trained::Backbone(OnBackbone { path, head, .. }) => {
-            let proto = onnx::read(path)?;
-            let output = run.config()?.output;
-            let Feed { input, output: name } =
-                Feed::of(path, &proto, [frames, mels], output.as_deref())?;
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
-            let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
+            let embeddings = run.feed(path)?.embed(&mut *session, patches, false)?;
             let embeddings: Vec<f32> = embeddings.into_iter().collect();
             let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
             let probabilities = values(probabilities);

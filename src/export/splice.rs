@@ -7,6 +7,7 @@ use std::path::Path;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 use crate::error::{Error, Result};
+use crate::features::PatchKind;
 use crate::model::{Feed, Head};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
@@ -23,7 +24,7 @@ pub(super) fn append_head(
     path: &Path,
     output: Option<&str>,
     head: &Head,
-    [frames, mels]: [usize; 2],
+    kind: PatchKind,
 ) -> Result<ModelProto> {
     let mut model = onnx::read(path)?;
     if model.opset_import.iter().any(|set| set.domain.is_empty() && set.version < OLDEST.0) {
@@ -31,7 +32,7 @@ pub(super) fn append_head(
         return Err(Error::onnx(path, reason));
     }
     model.ir_version = model.ir_version.max(OLDEST.1);
-    let Feed { input, output } = Feed::of(path, &model, [frames, mels], output)?;
+    let Feed { input, output, .. } = Feed::of(path, &model, kind, output)?;
     let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
     let ours =
@@ -55,7 +56,7 @@ pub(super) fn append_head(
     let feed = feed(graph, &input);
     let tail = tail(graph, head);
     graph.node = feed.into_iter().chain(backbone).chain(tail).collect();
-    graph.input = vec![port(LOG_MEL, input.batch, &[frames, mels])];
+    graph.input = vec![port(LOG_MEL, input.batch, &kind.shape())];
     graph.output = vec![
         port(OUTPUTS[0], input.batch, &[head.classes()]),
         port(OUTPUTS[1], input.batch, &[head.features()]),
@@ -73,18 +74,25 @@ fn tensors(model: &ModelProto) -> Vec<String> {
 
 /// Nodes from `log_mel` to the arrangement the backbone wants.
 fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
-    let mut shape = vec![input.batch.map_or(-1, |batch| batch as i64)];
-    shape.extend(input.shape.iter().map(|size| *size as i64));
+    let count = input.batch.map_or(-1, |batch| batch as i64);
+    let mut shape: Vec<i64> = input.shape.iter().map(|size| *size as i64).collect();
+    if let Some(axis) = input.batch_axis {
+        shape.insert(axis.min(shape.len()), count);
+    }
     graph.initializer.push(int64_tensor("feed.shape", shape));
     let reshape = |from| node("Reshape", &[from, "feed.shape"], "backbone.input", vec![]);
-    if input.transposed {
-        vec![
-            node("Transpose", &[LOG_MEL], "feed.transposed", vec![ints("perm", &[0, 2, 1])]),
-            reshape("feed.transposed"),
-        ]
-    } else {
-        vec![reshape(LOG_MEL)]
+    if !input.is_turned() {
+        return vec![reshape(LOG_MEL)];
     }
+    let parts = input.parts.iter().map(|size| *size as i64);
+    let parts: Vec<i64> = std::iter::once(count).chain(parts).collect();
+    graph.initializer.push(int64_tensor("feed.parts", parts));
+    let order = input.order.map(|axis| axis as i64);
+    vec![
+        node("Reshape", &[LOG_MEL, "feed.parts"], "feed.parted", vec![]),
+        node("Transpose", &["feed.parted"], "feed.turned", vec![ints("perm", &order)]),
+        reshape("feed.turned"),
+    ]
 }
 
 /// Nodes from the backbone's output to ours.

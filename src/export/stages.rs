@@ -86,13 +86,13 @@ impl Job<'_> {
 
     /// The graph from log-mels to the outputs, in 32-bit floats, batch normalizations folded.
     fn graph(&self, trained: &Trained) -> Result<ModelProto> {
-        let patch = self.preprocessor.patch();
+        let (patch, kind) = (self.preprocessor.patch(), self.preprocessor.patch_kind());
         let mut model = match trained {
             Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
             Trained::Backbone(OnBackbone { path, head, .. }) => {
                 let output = self.run.config()?.output;
-                splice::append_head(path, output.as_deref(), head, patch)?
+                splice::append_head(path, output.as_deref(), head, kind)?
             }
         };
         fuse::fold_batch_norms(self.destination, &mut model)?;

@@ -6,6 +6,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidFrontEnd;
+use super::patch_kind::{Layout, PatchKind};
 use super::windows::Windows;
 use crate::audio::{MAX_RATE, MIN_RATE};
 use crate::error::{Error, Result};
@@ -74,6 +75,10 @@ pub struct FrontEnd {
     pub patch_frames: usize,
     /// Frames from one patch to the next; less than `patch_frames` if patches overlap.
     pub patch_hop: usize,
+    /// Which axis of a patch comes first in the input of the backbone, for one whose axes are of
+    /// one size or of any, and have no names that say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
 }
 
 /// What of a complex spectrum is summed into mel bands.
@@ -161,6 +166,7 @@ impl FrontEnd {
             log: Log { kind: LogKind::Natural, scale: 1.0, offset: 0.01 },
             patch_frames: 96,
             patch_hop: 96,
+            layout: None,
         }
     }
 
@@ -199,6 +205,7 @@ impl FrontEnd {
             log: Log { kind: LogKind::Log10, scale: 10_000.0, offset: 1.0 },
             patch_frames: 187,
             patch_hop: 187,
+            layout: None,
         }
     }
 
@@ -219,6 +226,7 @@ impl FrontEnd {
             log: Log { kind: LogKind::Log10, scale: 10_000.0, offset: 1.0 },
             patch_frames: 128,
             patch_hop: 128,
+            layout: None,
         }
     }
 
@@ -321,6 +329,13 @@ impl FrontEnd {
         } else {
             samples.checked_sub(self.window).map_or(0, |rest| 1 + rest / self.hop)
         }
+    }
+
+    /// What its patches are.
+    #[doc(hidden)]
+    pub fn patch_kind(&self) -> PatchKind {
+        let &Self { patch_frames: frames, mels, layout, .. } = self;
+        PatchKind::LogMel { frames, mels, layout }
     }
 
     /// The least number of samples that holds one patch.

@@ -14,6 +14,7 @@ mod front_end;
 mod image;
 mod invalid;
 mod magma;
+mod patch_kind;
 mod picture;
 mod pixels;
 mod preprocessor;
@@ -32,6 +33,9 @@ pub use image::{ImageFrontEnd, ImageKind};
 pub use invalid::InvalidFrontEnd;
 #[doc(hidden)]
 pub use magma::magma;
+pub use patch_kind::Layout;
+#[doc(hidden)]
+pub use patch_kind::PatchKind;
 pub(crate) use picture::PLOT_EXTENSIONS;
 pub use picture::{PictureFrontEnd, PictureKind};
 pub(crate) use pixels::PICTURE_EXTENSIONS;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::front_end::FrontEnd;
 use super::image::ImageFrontEnd;
 use super::invalid::InvalidFrontEnd;
+use super::patch_kind::PatchKind;
 use super::picture::PictureFrontEnd;
 use super::samples::SamplesFrontEnd;
 use super::windows::Windows;
@@ -165,6 +166,19 @@ impl Preprocessor {
         }
     }
 
+    /// What a patch is.
+    #[doc(hidden)]
+    pub fn patch_kind(&self) -> PatchKind {
+        match self {
+            Self::Picture(_) => self.patch().into(),
+            &Self::Image(ImageFrontEnd { channels, height, width, .. }) => {
+                PatchKind::Picture { columns: width, rows: height, channels }
+            }
+            Self::Samples(front_end) => PatchKind::Samples(front_end.patch_samples),
+            Self::Audio(front_end) => front_end.patch_kind(),
+        }
+    }
+
     /// Frames from one patch to the next when a track is scored.
     pub(crate) fn hop(&self) -> usize {
         match self {
@@ -302,7 +316,8 @@ mod tests {
         let patches = Array3::from_shape_fn((2, 6, 24), |(n, x, at)| value(n, x, at / 3, at % 3));
         let natural = image.natural(patches.clone());
         assert_eq!(image.kept(&natural.view()).unwrap(), patches);
-        assert_eq!(image.kept(&natural.slice_collapse(ndarray::s![.., .., .., ..5]).view()), None);
+        let narrow = natural.slice(ndarray::s![.., .., .., ..5]).into_dyn();
+        assert_eq!(image.kept(&narrow), None);
         assert_eq!(natural.shape(), [2, 3, 8, 6]);
         assert_eq!(natural[[1, 2, 7, 5]], value(1, 5, 7, 2));
         assert_eq!(natural[[0, 1, 2, 3]], value(0, 3, 2, 1));

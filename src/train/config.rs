@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::files;
 use crate::model::Backbone;
-use crate::runtime::{Device, Runtime};
+use crate::runtime::{Device, Pool, Runtime};
 
 /// Which layers of the backbone learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +238,11 @@ pub struct Config {
     /// Output of the ONNX file to use as embeddings [default: "embeddings", else the last]
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
+    /// How an output with several values of each feature for a patch (tokens, a map) becomes
+    /// one embedding: mean, max or first [default: mean]
+    #[arg(long, value_name = "NAME")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Runtime for the embeddings: ort or tract [default: ort if it is found]
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<Runtime>,
@@ -394,6 +399,10 @@ mod tests {
         let config = config(&["--folds", "5"]);
         assert_eq!(serde_json::to_string_pretty(&config).unwrap(), SAVED);
         assert_eq!(serde_json::from_str::<Config>(SAVED).unwrap(), config);
+        let pooled = Config { pool: Some(Pool::Max), ..config.clone() };
+        let json = serde_json::to_string_pretty(&pooled).unwrap();
+        assert_eq!(json.replace("\n  \"pool\": \"max\",", ""), SAVED);
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), pooled);
         assert_eq!(config.head, HeadOptions::default());
     }
 

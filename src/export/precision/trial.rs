@@ -247,7 +247,8 @@ impl Answer {
             }
             let answer = &outputs[at];
             classes = answer.shape().last().copied().unwrap_or(1).max(1);
-            given.extend_from_slice(batch.answers(answer));
+            let answers = batch.answers(answer).map_err(|wrong| Error::onnx(path, wrong))?;
+            given.extend_from_slice(&answers);
             Ok(())
         })?;
         if !given.iter().chain(&patches).all(|value: &f32| value.is_finite()) {

@@ -71,10 +71,15 @@ impl OnnxGraph {
     /// Patches with the axes that the file wants.
     fn arranged(&self, patches: Tensor<3>) -> Floats {
         let input = &self.feed.input;
-        let patches = if input.transposed { patches.swap_dims(1, 2) } else { patches };
-        let mut shape = vec![patches.dims()[0]];
-        shape.extend(&input.shape);
-        Floats::from_reshaped(patches, shape)
+        let count = patches.dims()[0];
+        let [frames, rows, channels] = input.parts;
+        let patches: Tensor<4> = patches.reshape([count, frames, rows, channels]);
+        let patches = if input.is_turned() {
+            patches.permute(input.order.map(|axis| axis as isize))
+        } else {
+            patches
+        };
+        Floats::from_reshaped(patches, input.axes(count))
     }
 
     /// One row a patch.

@@ -80,7 +80,7 @@ fn answers(
     };
     let mut ask = |size: usize| {
         let some = probes.slice_axis(Axis(0), (..size).into());
-        Ok(session.run(feed.input.arrange(some))?.swap_remove(index))
+        Ok(session.run(feed.input.arrange(some).view())?.swap_remove(index))
     };
     sizes.iter().map(|size| ask(*size)).collect()
 }
