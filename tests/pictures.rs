@@ -237,7 +237,7 @@ fn recordings_are_judged_as_in(run: &Run, music: &Path) {
         let options = classify::Options { runtime: Runtime::Tract, ..Default::default() };
         let classifier = Classifier::open(&run.folder().join(file), &options).unwrap();
         for prediction in run.predictions().unwrap() {
-            let answer = classifier.classify(&music.join(&prediction.track)).unwrap();
+            let answer = classifier.classify_file(&music.join(&prediction.track)).unwrap();
             assert_near(&answer.probabilities, &prediction.probabilities);
         }
     }
@@ -270,7 +270,7 @@ fn a_network_that_takes_samples_learns_from_recordings() {
     let run = Run::open(&desk.path("runs/a")).unwrap();
     recordings_are_judged_as_in(&run, &desk.path("music"));
     let classifier = Classifier::open(run.folder(), &classify::Options::default()).unwrap();
-    let timeline = classifier.classify(&desk.path("music/low/0.wav")).unwrap().timeline;
+    let timeline = classifier.classify_file(&desk.path("music/low/0.wav")).unwrap().timeline;
     // 2 s in patches of a quarter.
     assert_eq!((timeline.len(), timeline.hop, timeline.patch), (8, 0.25, 0.25));
     let arguments = ["music/low/0.wav", "--model", "runs/a", "--timeline", "--json"];
@@ -337,7 +337,7 @@ fn real_networks_that_take_samples_learn_from_gtzans_recordings() {
         let classifier = Classifier::open(&run.folder().join("waveform.onnx"), &options).unwrap();
         for prediction in run.predictions().unwrap().iter().take(2) {
             let path = desk.path("gtzan/genres_original").join(&prediction.track);
-            let answer = classifier.classify(&path).unwrap();
+            let answer = classifier.classify_file(&path).unwrap();
             assert_near(&answer.probabilities, &prediction.probabilities);
         }
         // A recording's patches cannot all go at once to a file that takes one at a time.

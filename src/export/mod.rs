@@ -14,6 +14,7 @@ mod input;
 mod metadata;
 mod native;
 mod options;
+mod pooled;
 mod precision;
 mod proof;
 mod splice;

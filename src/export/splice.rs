@@ -6,12 +6,15 @@ use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
+use super::pooled;
 use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::{Feed, Head};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
 use crate::onnx::nodes::{float_tensor, int, int64_tensor, ints, node, port};
+use crate::onnx::opset;
+use crate::onnx::piece::Builder;
 use crate::onnx::prune::rename;
 use crate::onnx::prune::{inline, keep_what_leads_to};
 use crate::runtime::PatchInput;
@@ -19,10 +22,11 @@ use crate::runtime::PatchInput;
 /// Gemm broadcasts its bias, and initializers need not be inputs, since these versions.
 const OLDEST: (i64, i64) = (7, 4);
 
-/// The graph at `path` up to `output`, fed from `log_mel` and followed by `head`.
+/// The graph at `path`, fed as `feed` says from `log_mel`, patches of this kind as trainings keep
+/// them, up to its embeddings and followed by `head`.
 pub(super) fn append_head(
     path: &Path,
-    output: Option<&str>,
+    feed: &Feed,
     head: &Head,
     kind: PatchKind,
 ) -> Result<ModelProto> {
@@ -32,7 +36,9 @@ pub(super) fn append_head(
         return Err(Error::onnx(path, reason));
     }
     model.ir_version = model.ir_version.max(OLDEST.1);
-    let Feed { input, output, .. } = Feed::of(path, &model, kind, output)?;
+    let Feed { input, output, .. } = feed;
+    let rank = onnx::output(&model, path, Some(output))?.dims.len();
+    let opset = opset::of(&model);
     let source = onnx::input(&model, path)?.name;
     // Our names must be free, and two of the backbone's tensors are known by ours.
     let ours =
@@ -45,7 +51,7 @@ pub(super) fn append_head(
         }
     }
     names.insert(source, "backbone.input".to_owned());
-    names.insert(output, "backbone.output".to_owned());
+    names.insert(output.clone(), "backbone.output".to_owned());
     rename(&mut model, &names);
     let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
     keep_what_leads_to(graph, HashSet::from(["backbone.output".to_owned()]));
@@ -53,9 +59,13 @@ pub(super) fn append_head(
         inline(path, tensor)?;
     }
     let backbone = std::mem::take(&mut graph.node);
-    let feed = feed(graph, &input);
+    let given = given(graph, input);
+    graph.node = given.into_iter().chain(backbone).collect();
+    let mut row = Builder::new("head", opset);
+    pooled::embeddings(&mut row, opset, feed, rank, "backbone.output");
+    row.append_to(graph);
     let tail = tail(graph, head);
-    graph.node = feed.into_iter().chain(backbone).chain(tail).collect();
+    graph.node.extend(tail);
     graph.input = vec![port(LOG_MEL, input.batch, &kind.shape())];
     graph.output = vec![
         port(OUTPUTS[0], input.batch, &[head.classes()]),
@@ -73,7 +83,7 @@ fn tensors(model: &ModelProto) -> Vec<String> {
 }
 
 /// Nodes from `log_mel` to the arrangement the backbone wants.
-fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
+fn given(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
     let count = input.batch.map_or(-1, |batch| batch as i64);
     let mut shape: Vec<i64> = input.shape.iter().map(|size| *size as i64).collect();
     if let Some(axis) = input.batch_axis {
@@ -95,10 +105,10 @@ fn feed(graph: &mut GraphProto, input: &PatchInput) -> Vec<NodeProto> {
     ]
 }
 
-/// Nodes from the backbone's output to ours.
+/// Nodes from the embeddings to the probabilities.
 fn tail(graph: &mut GraphProto, head: &Head) -> Vec<NodeProto> {
     let [probabilities, embeddings] = OUTPUTS;
-    let mut nodes = vec![node("Flatten", &["backbone.output"], embeddings, vec![int("axis", 1)])];
+    let mut nodes = vec![];
     let mut last = embeddings.to_owned();
     for (index, (shape, weights, bias)) in head.layers().into_iter().enumerate() {
         let [weight_name, bias_name] =

@@ -91,8 +91,7 @@ impl Job<'_> {
             Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
             Trained::Backbone(OnBackbone { path, head, .. }) => {
-                let output = self.run.config()?.output;
-                splice::append_head(path, output.as_deref(), head, kind)?
+                splice::append_head(path, &self.run.feed(path)?, head, kind)?
             }
         };
         fuse::fold_batch_norms(self.destination, &mut model)?;

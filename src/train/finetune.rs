@@ -19,7 +19,7 @@ use super::trained::{OnBackbone, Trained};
 use crate::dataset::{Dataset, Parts, Split, source};
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
-use crate::model::graph::{Imported, import};
+use crate::model::graph::{Imported, import_fed};
 use crate::model::{Backbone, Feed, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
@@ -228,9 +228,8 @@ impl<'a> FineTuning<'a> {
     /// The backbone in burn; none if the importer cannot take it over and no layer is to be
     /// trained.
     fn import(&self) -> Result<Option<Imported>> {
-        let output = self.config.output.as_deref();
-        let kind = self.backbone.front_end.patch_kind();
-        match import(&self.backbone.path, kind, output, &self.device) {
+        let (kind, feed) = (self.backbone.front_end.patch_kind(), self.feed.clone());
+        match import_fed(&self.backbone.path, kind, feed, &self.device) {
             Ok(imported) => Ok(Some(imported)),
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>

@@ -46,12 +46,25 @@ pub fn import(
     device: &Device,
 ) -> Result<Imported> {
     let patch = patch.into();
+    let feed = Feed::of(path, &onnx::read(path)?, patch, output)?;
+    import_fed(path, patch, feed, device)
+}
+
+/// As [`import`], with what is known of how the file is fed.
+///
+/// # Errors
+/// Those of [`import`].
+pub(crate) fn import_fed(
+    path: &Path,
+    patch: PatchKind,
+    feed: Feed,
+    device: &Device,
+) -> Result<Imported> {
     let [frames, features] = patch.shape();
     // The file is read twice, so that its weights are not in memory while another runtime holds
     // its own copies of them: 288 MB a copy for VGGish.
-    let feed = {
+    {
         let model = onnx::read(path)?;
-        let feed = Feed::of(path, &model, patch, output)?;
         // What is not known is said before anything is computed.
         Plan::new(
             path,
@@ -60,8 +73,7 @@ pub fn import(
             [&[&onnx::input(&model, path)?.name], &[&feed.output]],
             device,
         )?;
-        feed
-    };
+    }
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
     let most = sizes.iter().copied().max().unwrap_or(1);
     let probes = probes([most, frames, features]);

@@ -12,6 +12,7 @@ use super::plan::{Job, Plan, Stored};
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::model::feed::Feed;
+use crate::runtime::Pool;
 
 /// A backbone's graph: log-mel patches `[batch, frames, mels]` to embeddings
 /// `[batch, features]`. Parameters are kept flat, whatever shape the graph gives them.
@@ -84,11 +85,25 @@ impl OnnxGraph {
 
     /// One row a patch.
     fn rows(&self, floats: Floats) -> Result<Tensor<2>> {
-        let [count, rest @ ..] = floats.shape() else {
+        let &Feed { axis, pool, .. } = &self.feed;
+        let first = usize::from(!self.feed.is_single());
+        let shape = floats.shape().to_vec();
+        if shape.len() < first {
             return Err(Error::onnx(&*self.path, "its output has no batch axis"));
+        }
+        let count: usize = shape[..first].iter().product();
+        let Some(pool) = pool.filter(|_| (first..shape.len()).contains(&axis)) else {
+            return Ok(floats.into_rank([count, shape[first..].iter().product()]));
         };
-        let sizes = [*count, rest.iter().product()];
-        Ok(floats.into_rank(sizes))
+        let before: usize = shape[first..axis].iter().product();
+        let behind: usize = shape[axis + 1..].iter().product();
+        let values: Tensor<4> = floats.into_rank([count, before, shape[axis], behind]);
+        let pooled = match pool {
+            Pool::Mean => values.mean_dim(1).mean_dim(3),
+            Pool::Max => values.max_dim(1).max_dim(3),
+            Pool::First => values.narrow(1, 0, 1).narrow(3, 0, 1),
+        };
+        Ok(pooled.reshape([count, shape[axis]]))
     }
 
     fn compute(&self, given: Vec<Value>, device: &Device) -> Result<Vec<Value>> {
