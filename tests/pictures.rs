@@ -210,7 +210,12 @@ fn front_end_and_data_must_go_together() {
         "vggish",
         &["it holds pictures", "\"vggish\" hears", "imagenet"],
     );
-    refused("music", "tiny.onnx", "imagenet", &["--front-end imagenet", "channels is 3", "takes 1"]);
+    refused(
+        "music",
+        "tiny.onnx",
+        "imagenet",
+        &["--front-end imagenet", "channels is 3", "takes 1"],
+    );
     refused("music", "vision.onnx", "raw.json", &["raw.json", "not raw samples"]);
     fs::write(
         desk.path("grey.json"),
