@@ -22,8 +22,8 @@ mod write;
 
 pub use fault::Fault;
 pub use floats::Floats;
-pub(crate) use import::load;
 pub use import::{Imported, evaluate, import};
+pub(crate) use import::{import_fed, load};
 pub use layers::Layer;
 pub use module::OnnxGraph;
 pub use proof::TOLERANCE;

@@ -12,6 +12,7 @@ use super::plan::{Job, Plan, Stored};
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::model::feed::Feed;
+use crate::runtime::Pool;
 
 /// A backbone's graph: log-mel patches `[batch, frames, mels]` to embeddings
 /// `[batch, features]`. Parameters are kept flat, whatever shape the graph gives them.
@@ -71,19 +72,38 @@ impl OnnxGraph {
     /// Patches with the axes that the file wants.
     fn arranged(&self, patches: Tensor<3>) -> Floats {
         let input = &self.feed.input;
-        let patches = if input.transposed { patches.swap_dims(1, 2) } else { patches };
-        let mut shape = vec![patches.dims()[0]];
-        shape.extend(&input.shape);
-        Floats::from_reshaped(patches, shape)
+        let count = patches.dims()[0];
+        let [frames, rows, channels] = input.parts;
+        let patches: Tensor<4> = patches.reshape([count, frames, rows, channels]);
+        let patches = if input.is_turned() {
+            patches.permute(input.order.map(|axis| axis as isize))
+        } else {
+            patches
+        };
+        Floats::from_reshaped(patches, input.axes(count))
     }
 
     /// One row a patch.
     fn rows(&self, floats: Floats) -> Result<Tensor<2>> {
-        let [count, rest @ ..] = floats.shape() else {
+        let &Feed { axis, pool, .. } = &self.feed;
+        let first = usize::from(!self.feed.is_single());
+        let shape = floats.shape().to_vec();
+        if shape.len() < first {
             return Err(Error::onnx(&*self.path, "its output has no batch axis"));
+        }
+        let count: usize = shape[..first].iter().product();
+        let Some(pool) = pool.filter(|_| (first..shape.len()).contains(&axis)) else {
+            return Ok(floats.into_rank([count, shape[first..].iter().product()]));
         };
-        let sizes = [*count, rest.iter().product()];
-        Ok(floats.into_rank(sizes))
+        let before: usize = shape[first..axis].iter().product();
+        let behind: usize = shape[axis + 1..].iter().product();
+        let values: Tensor<4> = floats.into_rank([count, before, shape[axis], behind]);
+        let pooled = match pool {
+            Pool::Mean => values.mean_dim(1).mean_dim(3),
+            Pool::Max => values.max_dim(1).max_dim(3),
+            Pool::First => values.narrow(1, 0, 1).narrow(3, 0, 1),
+        };
+        Ok(pooled.reshape([count, shape[axis]]))
     }
 
     fn compute(&self, given: Vec<Value>, device: &Device) -> Result<Vec<Value>> {
