@@ -54,12 +54,34 @@ impl OnnxGraph {
         }
     }
 
-    /// Embeddings `[batch, features]` of patches `[batch, frames, mels]`.
+    /// Embeddings `[batch, features]` of patches `[batch, frames, mels]`, as many at a time as the
+    /// file takes.
     ///
     /// # Errors
     /// [`Error::UnsupportedOperator`] if a node cannot compute a batch of this size, which the
     /// import's proof has shown for others.
     pub fn forward(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
+        let [count, frames, features] = patches.dims();
+        let size = self.feed.input.batch.unwrap_or(count);
+        if size == count {
+            return self.embed(patches);
+        }
+        let starts = (0..count).step_by(size.max(1));
+        let some = starts.map(|start| {
+            let rows = size.min(count - start);
+            let part = patches.clone().narrow(0, start, rows);
+            if rows == size {
+                return self.embed(part);
+            }
+            // Silence fills up the rest.
+            let silence = Tensor::zeros([size - rows, frames, features], &part.device());
+            Ok(self.embed(Tensor::cat(vec![part, silence], 0))?.narrow(0, 0, rows))
+        });
+        Ok(Tensor::cat(some.collect::<Result<_>>()?, 0))
+    }
+
+    /// Embeddings of as many patches as the file takes at a time.
+    fn embed(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
         let device = patches.device();
         let given = vec![Value::Float(self.arranged(patches))];
         let outputs = self.compute(given, &device)?;
