@@ -104,7 +104,7 @@ fn every_network_of_the_zoo_gives_its_recorded_embeddings() {
         // Its numbers are rounded by the range of the whole batch, so one at a time, which it is
         // given for that, they are rounded otherwise; and half floats have eleven bits.
         let tolerance = match name {
-            "mobilenetv3_int8dynamic_script17" => 0.1,
+            "mobilenetv3_int8dynamic_script17" => 1e-2,
             "resnet_fp16_script17" => 2e-3,
             _ => 1e-4,
         };
@@ -124,7 +124,7 @@ fn every_network_of_the_zoo_gives_its_recorded_embeddings() {
             assert_eq!(feed.pool, None);
         }
     }
-    assert_eq!(lacking, ["?"]);
+    assert_eq!(lacking, ["ast_dynamo23"], "it has no operator Attention");
 }
 
 fn case(name: &str) -> Option<PathBuf> {
@@ -194,7 +194,8 @@ fn samples_with_or_without_a_batch_are_pooled_over_their_moments() {
             // What the file answers to one patch, by hand.
             let patches = noise([1, 32_000, 1]);
             let mut session = runtime::open(runtime, &path, &Options::default()).unwrap();
-            let samples = ArrayD::from_shape_vec(feed.input.axes(1), patches.iter().copied().collect());
+            let samples =
+                ArrayD::from_shape_vec(feed.input.axes(1), patches.iter().copied().collect());
             let outputs = session.run(samples.unwrap().view()).unwrap();
             assert_eq!(session.outputs()[1], "embeddings");
             let moments = &outputs[1];
@@ -207,8 +208,7 @@ fn samples_with_or_without_a_batch_are_pooled_over_their_moments() {
                 let (_, rows) = embed(&path, kind, None, Some(pool), runtime, &patches).unwrap();
                 assert!(difference(&rows, &wanted) < 1e-6, "{name}: {pool}");
             }
-            let (_, scores) =
-                embed(&path, kind, Some("log_mel"), None, runtime, &patches).unwrap();
+            let (_, scores) = embed(&path, kind, Some("log_mel"), None, runtime, &patches).unwrap();
             assert_eq!(scores.ncols(), 64);
         }
     }
@@ -336,7 +336,7 @@ fn operators_that_no_runtime_has_are_named_by_both() {
 /// Names what the axes of a port are called.
 fn name_axes(port: &mut tract_onnx::pb::ValueInfoProto, names: &[&str]) {
     let kind = port.r#type.as_mut().unwrap().value.as_mut().unwrap();
-    let type_proto::Value::TensorType(tensor) = kind else { panic!("{kind:?}") };
+    let type_proto::Value::TensorType(tensor) = kind;
     let dim = |name: &&str| Dimension {
         value: Some(match name.parse() {
             Ok(size) => dimension::Value::DimValue(size),
@@ -371,7 +371,7 @@ fn floats_of_other_sizes_are_converted_at_the_border() {
             let [whole, embeddings] = &mut graph.output[..] else { panic!() };
             for (port, kind) in ports.chain([(whole, DataType::Int64), (embeddings, kind)]) {
                 let kind_of = port.r#type.as_mut().unwrap().value.as_mut().unwrap();
-                let type_proto::Value::TensorType(tensor) = kind_of else { panic!() };
+                let type_proto::Value::TensorType(tensor) = kind_of;
                 tensor.elem_type = kind as i32;
             }
         });
@@ -409,8 +409,7 @@ fn patches_reach_the_network_in_every_arrangement() {
             name_axes(&mut graph.input[0], axes);
         });
         for runtime in runtimes() {
-            let (feed, rows) =
-                embed(&path, TINY, Some("logits"), None, runtime, &patches).unwrap();
+            let (feed, rows) = embed(&path, TINY, Some("logits"), None, runtime, &patches).unwrap();
             assert!(difference(&rows, &wanted) < 1e-5, "{axes:?} in {runtime}");
             assert_eq!(feed.input.batch, None, "{axes:?} in {runtime}");
         }
