@@ -112,7 +112,8 @@ impl Ways<'_> {
         };
         wanted.all(|axis| way.contains(&Some(axis)))
             && (way.first() == Some(&Some(Axis::Batch))
-                || matches!(self.kind, PatchKind::Samples(_))
+                || (matches!(self.kind, PatchKind::Samples(_))
+                    && !way.contains(&Some(Axis::Batch)))
                 || way.iter().enumerate().all(is_sure))
     }
 
@@ -125,7 +126,17 @@ impl Ways<'_> {
             Some(Axis::Channels) => !matches!(axis, None | Some(Axis::Channels)),
             role => role != **axis,
         };
+        let is_free = |axis: Option<Axis>| {
+            way.iter().zip(&self.port.dims).any(|(a, d)| *a == axis && d.is_none())
+        };
         let batch = match way.iter().position(|axis| *axis == Some(Axis::Batch)) {
+            // A file that is open about anything is so about the batch.
+            Some(0)
+                if self.port.dims[0].is_some_and(|size| size > 1)
+                    && [Axis::Frames, Axis::Rows].into_iter().any(|axis| is_free(Some(axis))) =>
+            {
+                3
+            }
             Some(0) => 0,
             None => 1,
             Some(_) => 2,

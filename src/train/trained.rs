@@ -133,7 +133,8 @@ impl Run {
         Ok(Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head: Box::new(head) }))
     }
 
-    /// How the run's backbone, the file at `path`, is fed.
+    /// How the run's backbone, the file at `path`, is fed: as was found before the training, or
+    /// in runs older than that record as the file says.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`], [`Error::Onnx`].
