@@ -24,9 +24,17 @@ pub const TOLERANCE: f32 = 1e-4;
 /// of an import. It shows what a probability near 0 or 1 hides.
 pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
 
+/// What a run's exported file is held to.
+pub(super) struct Proof {
+    probes: Vec<Probe>,
+    /// Whether tract lacks something that the backbone's own file wants: then it may lack it in
+    /// ours as well.
+    without_tract: bool,
+}
+
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
-pub(super) struct Probe {
+struct Probe {
     input: ArrayD<f32>,
     wanted: Answers,
 }
@@ -46,28 +54,21 @@ struct Answers {
     patch_probabilities: Vec<f32>,
 }
 
-impl Probe {
+impl Proof {
     /// For patches two batch sizes, so that a batch frozen into the graph shows; one where
     /// the backbone itself takes no other. For recordings some of different lengths.
     ///
     /// # Errors
     /// [`Error::Onnx`] if recordings are asked for and the backbone takes only so many
     /// patches; errors of the model.
-    pub fn all(
+    pub fn of(
         trained: &Trained,
         run: &Run,
         preprocessor: &Preprocessor,
         input: Input,
-    ) -> Result<Vec<Self>> {
-        let [frames, mels] = preprocessor.patch();
-        let fixed = match trained {
-            Trained::Burn(_) | Trained::Custom(_) => None,
-            Trained::OnnxBackbone(path, _) => {
-                let output = run.config()?.output;
-                let patch = [frames, mels];
-                Feed::of(path, &onnx::read(path)?, patch, output.as_deref())?.input.batch
-            }
-        };
+    ) -> Result<Self> {
+        let mut reference = Reference::of(trained, run, preprocessor.patch())?;
+        let fixed = reference.batch();
         let inputs = match (input, preprocessor) {
             (Input::Clip, Preprocessor::Audio(front_end)) => {
                 clip::check_batch(fixed, run.folder())?;
@@ -80,15 +81,45 @@ impl Probe {
             }
         };
         let probe = |ProbeInput { input: array, log_mels }| {
-            let answers = reference(trained, run, log_mels.view())?;
+            let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
                 answers.averaged(log_mels.len_of(Axis(0)))
             } else {
                 answers
             };
-            Ok(Self { input: array, wanted })
+            Ok(Probe { input: array, wanted })
         };
-        inputs.into_iter().map(probe).collect()
+        let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
+        Ok(Self { probes, without_tract: reference.is_in(Runtime::Ort) })
+    }
+
+    /// Compares the exported file with the trained model in every runtime at hand.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if one answers otherwise; [`Error::Runtime`] if one that is there and has
+    /// all that the backbone's own file wants cannot run it.
+    pub fn verify(&self, path: &Path) -> Result<Vec<Agreement>> {
+        let may_fail = |runtime: Runtime| {
+            runtime.version().is_none() || runtime == Runtime::Tract && self.without_tract
+        };
+        compare_in_runtimes(path, may_fail, |runtime, session| {
+            let (mut absolute, mut relative) = (0f32, 0f32);
+            for probe in &self.probes {
+                let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
+                let [one, other] = given.differences(wanted);
+                (absolute, relative) = (worse(absolute, one), worse(relative, other));
+            }
+            // Written so that NaN fails.
+            if absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE {
+                return Ok((absolute, Some(relative)));
+            }
+            let reason = format!(
+                "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
+                 model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
+                 largest (allowed: {RELATIVE_TOLERANCE:e})"
+            );
+            Err(Error::onnx(path, reason))
+        })
     }
 }
 
@@ -141,29 +172,6 @@ fn recordings(front_end: &FrontEnd) -> Result<Vec<ProbeInput>> {
         Ok(ProbeInput { input: Array1::from(data).insert_axis(Axis(0)).into_dyn(), log_mels })
     };
     lengths.into_iter().enumerate().map(one).collect()
-}
-
-/// Compares the exported file with the trained model in every runtime at hand.
-pub(super) fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
-    let is_missing = |runtime: Runtime| runtime.version().is_none();
-    compare_in_runtimes(path, is_missing, |runtime, session| {
-        let (mut absolute, mut relative) = (0f32, 0f32);
-        for probe in probes {
-            let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
-            let [one, other] = given.differences(wanted);
-            (absolute, relative) = (worse(absolute, one), worse(relative, other));
-        }
-        // Written so that NaN fails.
-        if absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE {
-            return Ok((absolute, Some(relative)));
-        }
-        let reason = format!(
-            "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
-             model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
-             largest (allowed: {RELATIVE_TOLERANCE:e})"
-        );
-        Err(Error::onnx(path, reason))
-    })
 }
 
 /// Opens the file at `path` in tract and in ort and lets `differences` find the largest
@@ -267,35 +275,76 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
     Ok(Answers { probabilities, embeddings, patch_probabilities })
 }
 
-/// What the trained model itself answers.
-fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Result<Answers> {
-    let (count, frames, mels) = patches.dim();
-    let device = Device::flex();
-    let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
-    let x = patches.iter().copied().collect::<Vec<f32>>();
-    let x = TensorData::new(x, [count, frames, mels]);
-    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device)) {
-        return Ok(Answers {
-            probabilities: values(probabilities),
-            embeddings: values(embeddings),
-            patch_probabilities: vec![],
-        });
+/// The trained model itself.
+enum Reference<'a> {
+    /// All of it in burn.
+    Burn(&'a Trained),
+    /// The head in burn, the backbone's file in a runtime.
+    File { head: &'a Head, runtime: Runtime, session: Box<dyn Session>, feed: Feed, output: usize },
+}
+
+impl<'a> Reference<'a> {
+    fn of(trained: &'a Trained, run: &Run, patch: [usize; 2]) -> Result<Self> {
+        let (path, head) = match trained {
+            Trained::Burn(_) | Trained::Custom(_) => return Ok(Self::Burn(trained)),
+            Trained::OnnxBackbone(path, head) => (path, head),
+        };
+        let feed = Feed::of(path, &onnx::read(path)?, patch, run.config()?.output.as_deref())?;
+        let silence = Array3::zeros((feed.input.batch.unwrap_or(1), patch[0], patch[1]));
+        // tract plans when it is first run.
+        let open = |runtime| {
+            let mut session = runtime::open(runtime, path, &runtime::Options::default())?;
+            session.run(feed.input.arrange(silence.view()))?;
+            Ok((runtime, session))
+        };
+        let opened = match open(Runtime::Tract) {
+            Err(Error::Runtime { .. }) if Runtime::Ort.version().is_some() => open(Runtime::Ort),
+            other => other,
+        };
+        let (runtime, session) = opened?;
+        let output = session.outputs().iter().position(|output| *output == feed.output);
+        let output = output.ok_or_else(|| {
+            Error::onnx(path, format!("{runtime} shows no output \"{}\"", feed.output))
+        })?;
+        Ok(Self::File { head, runtime, session, feed, output })
     }
-    match trained {
-        Trained::Burn(_) | Trained::Custom(_) => unreachable!("answered above"),
-        Trained::OnnxBackbone(path, head) => {
-            let proto = onnx::read(path)?;
-            let output = run.config()?.output;
-            let Feed { input, output: name } =
-                Feed::of(path, &proto, [frames, mels], output.as_deref())?;
-            let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
-            let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
-            let embeddings: Vec<f32> = embeddings.into_iter().collect();
-            let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
-            let probabilities = values(probabilities);
-            Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
+
+    /// The number of patches that the backbone takes, where it takes no other.
+    fn batch(&self) -> Option<usize> {
+        match self {
+            Self::Burn(_) => None,
+            Self::File { feed, .. } => feed.input.batch,
         }
+    }
+
+    /// Whether the backbone's file runs in this runtime.
+    fn is_in(&self, wanted: Runtime) -> bool {
+        matches!(self, Self::File { runtime, .. } if *runtime == wanted)
+    }
+
+    /// What it answers to patches `[patches, frames, mels]`.
+    fn answers(&mut self, patches: ArrayView3<'_, f32>) -> Result<Answers> {
+        let device = Device::flex();
+        let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+        let (probabilities, embeddings) = match self {
+            Self::Burn(trained) => {
+                let (count, frames, mels) = patches.dim();
+                let x = patches.iter().copied().collect::<Vec<f32>>();
+                let x = TensorData::new(x, [count, frames, mels]);
+                let answers = trained.forward(Tensor::from_data(x, &device));
+                let answers =
+                    answers.ok_or_else(|| Error::runtime("burn", "it is an ONNX file"))?;
+                (values(answers.0), values(answers.1))
+            }
+            Self::File { head, session, feed, output, .. } => {
+                let answer = session.run(feed.input.arrange(patches))?.swap_remove(*output);
+                let embeddings: Vec<f32> = answer.into_iter().collect();
+                let count = patches.len_of(Axis(0));
+                let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
+                (values(probabilities), embeddings)
+            }
+        };
+        Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
     }
 }
 

@@ -6,7 +6,7 @@ use tract_onnx::pb::ModelProto;
 
 use crate::error::{Error, Result};
 use crate::onnx;
-use crate::onnx::output_name;
+use crate::onnx::{opset, output_name};
 use crate::runtime::PatchInput;
 
 /// What lies between patches `[count, frames, mels]` and a backbone's file on one side, and
@@ -24,13 +24,16 @@ impl Feed {
     /// a name, the output is `embeddings` if there is one, else the last.
     ///
     /// # Errors
-    /// [`Error::Onnx`] if it takes no such patches or has no such output.
+    /// [`Error::Onnx`] if it takes no such patches or has no such output, or is of an opset that
+    /// a trained model could not be exported in.
     pub(crate) fn of(
         path: &Path,
         model: &ModelProto,
         [frames, mels]: [usize; 2],
         output: Option<&str>,
     ) -> Result<Self> {
+        // Here, because whoever trains asks this first.
+        opset::check(path, model)?;
         let input = PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
             .map_err(|reason| Error::onnx(path, reason))?;
         Ok(Self { input, output: output_name(path, model, output)?.to_owned() })

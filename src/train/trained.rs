@@ -1,6 +1,5 @@
 //! The trained network in burn, and its place in a run's folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
@@ -11,6 +10,7 @@ use super::config::Config;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{CnnEnsemble, GenreModel, Head};
+use crate::onnx;
 use crate::run::{Program, Run, SavedModel, Spec, names};
 
 /// The trained model as it is kept in a run's folder.
@@ -101,9 +101,12 @@ impl Run {
             }
             Trained::OnnxBackbone(backbone, head) => {
                 let copy = self.path(names::BACKBONE);
-                fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
+                onnx::write::copy(backbone, &copy)?;
                 save_weights(&self.path(names::HEAD), &**head)?;
-                &[names::BACKBONE, names::HEAD]
+                match self.path(names::BACKBONE_DATA).exists() {
+                    true => &[names::BACKBONE, names::BACKBONE_DATA, names::HEAD],
+                    false => &[names::BACKBONE, names::HEAD],
+                }
             }
         };
         self.save_model_spec(spec, written)
