@@ -1,6 +1,6 @@
 //! The proof that an exported file answers as the trained model does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis};
@@ -10,26 +10,25 @@ use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::model::{Feed, Head, import};
+use crate::model::{Feed, Head, graph};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
-use crate::train::Trained;
+use crate::train::{OnBackbone, Trained};
 
 /// The largest difference of a probability between a runtime and the trained model.
 pub const TOLERANCE: f32 = 1e-4;
 
 /// The largest difference of an embedding or a logit, relative to the largest of them: that
 /// of an import. It shows what a probability near 0 or 1 hides.
-pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
+pub const RELATIVE_TOLERANCE: f32 = graph::TOLERANCE;
 
 /// What a run's exported file is held to.
 pub(super) struct Proof {
     probes: Vec<Probe>,
-    /// Whether tract lacks something that the backbone's own file wants: then it may lack it in
-    /// ours as well.
-    without_tract: bool,
+    /// The backbone's own file: what tract lacks for that, it may lack for ours as well.
+    file: Option<BackboneFile>,
 }
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
@@ -67,8 +66,9 @@ impl Proof {
         preprocessor: &Preprocessor,
         input: Input,
     ) -> Result<Self> {
-        let mut reference = Reference::of(trained, run, preprocessor.patch())?;
-        let fixed = reference.batch();
+        let file = BackboneFile::of(trained, run, preprocessor.patch())?;
+        let fixed = file.as_ref().and_then(|file| file.feed.input.batch);
+        let mut reference = Reference::of(trained, file.as_ref())?;
         let inputs = match (input, preprocessor) {
             (Input::Clip, Preprocessor::Audio(front_end)) => {
                 clip::check_batch(fixed, run.folder())?;
@@ -90,7 +90,7 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        Ok(Self { probes, without_tract: reference.is_in(Runtime::Ort) })
+        Ok(Self { probes, file })
     }
 
     /// Compares the exported file with the trained model in every runtime at hand.
@@ -99,8 +99,10 @@ impl Proof {
     /// [`Error::Onnx`] if one answers otherwise; [`Error::Runtime`] if one that is there and has
     /// all that the backbone's own file wants cannot run it.
     pub fn verify(&self, path: &Path) -> Result<Vec<Agreement>> {
+        let lacks = |file: &BackboneFile| file.open(Runtime::Tract).is_err();
         let may_fail = |runtime: Runtime| {
-            runtime.version().is_none() || runtime == Runtime::Tract && self.without_tract
+            runtime.version().is_none()
+                || runtime == Runtime::Tract && self.file.as_ref().is_some_and(lacks)
         };
         compare_in_runtimes(path, may_fail, |runtime, session| {
             let (mut absolute, mut relative) = (0f32, 0f32);
@@ -275,51 +277,58 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
     Ok(Answers { probabilities, embeddings, patch_probabilities })
 }
 
+/// The file of a run's backbone.
+struct BackboneFile {
+    path: PathBuf,
+    feed: Feed,
+    /// Frames and mel bands.
+    patch: [usize; 2],
+}
+
+impl BackboneFile {
+    /// None where there is no such file.
+    fn of(trained: &Trained, run: &Run, patch: [usize; 2]) -> Result<Option<Self>> {
+        let Trained::Backbone(OnBackbone { path, .. }) = trained else { return Ok(None) };
+        let feed = Feed::of(path, &onnx::read(path)?, patch, run.config()?.output.as_deref())?;
+        Ok(Some(Self { path: path.clone(), feed, patch }))
+    }
+
+    /// A session that has run once: tract plans then, and not before.
+    fn open(&self, runtime: Runtime) -> Result<Box<dyn Session>> {
+        let [frames, mels] = self.patch;
+        let silence = Array3::zeros((self.feed.input.batch.unwrap_or(1), frames, mels));
+        let mut session = runtime::open(runtime, &self.path, &runtime::Options::default())?;
+        session.run(self.feed.input.arrange(silence.view()))?;
+        Ok(session)
+    }
+}
+
 /// The trained model itself.
 enum Reference<'a> {
     /// All of it in burn.
     Burn(&'a Trained),
     /// The head in burn, the backbone's file in a runtime.
-    File { head: &'a Head, runtime: Runtime, session: Box<dyn Session>, feed: Feed, output: usize },
+    File { head: &'a Head, session: Box<dyn Session>, feed: &'a Feed, output: usize },
 }
 
 impl<'a> Reference<'a> {
-    fn of(trained: &'a Trained, run: &Run, patch: [usize; 2]) -> Result<Self> {
-        let (path, head) = match trained {
-            Trained::Burn(_) | Trained::Custom(_) => return Ok(Self::Burn(trained)),
-            Trained::OnnxBackbone(path, head) => (path, head),
+    fn of(trained: &'a Trained, file: Option<&'a BackboneFile>) -> Result<Self> {
+        let (head, file) = match (trained, file) {
+            (Trained::Backbone(OnBackbone { graph: None, head, .. }), Some(file)) => (head, file),
+            _ => return Ok(Self::Burn(trained)),
         };
-        let feed = Feed::of(path, &onnx::read(path)?, patch, run.config()?.output.as_deref())?;
-        let silence = Array3::zeros((feed.input.batch.unwrap_or(1), patch[0], patch[1]));
-        // tract plans when it is first run.
-        let open = |runtime| {
-            let mut session = runtime::open(runtime, path, &runtime::Options::default())?;
-            session.run(feed.input.arrange(silence.view()))?;
-            Ok((runtime, session))
+        let session = match file.open(Runtime::Tract) {
+            Err(Error::Runtime { .. }) if Runtime::Ort.version().is_some() => {
+                file.open(Runtime::Ort)?
+            }
+            other => other?,
         };
-        let opened = match open(Runtime::Tract) {
-            Err(Error::Runtime { .. }) if Runtime::Ort.version().is_some() => open(Runtime::Ort),
-            other => other,
-        };
-        let (runtime, session) = opened?;
+        let feed = &file.feed;
         let output = session.outputs().iter().position(|output| *output == feed.output);
         let output = output.ok_or_else(|| {
-            Error::onnx(path, format!("{runtime} shows no output \"{}\"", feed.output))
+            Error::onnx(&file.path, format!("its runtime shows no output \"{}\"", feed.output))
         })?;
-        Ok(Self::File { head, runtime, session, feed, output })
-    }
-
-    /// The number of patches that the backbone takes, where it takes no other.
-    fn batch(&self) -> Option<usize> {
-        match self {
-            Self::Burn(_) => None,
-            Self::File { feed, .. } => feed.input.batch,
-        }
-    }
-
-    /// Whether the backbone's file runs in this runtime.
-    fn is_in(&self, wanted: Runtime) -> bool {
-        matches!(self, Self::File { runtime, .. } if *runtime == wanted)
+        Ok(Self::File { head, session, feed, output })
     }
 
     /// What it answers to patches `[patches, frames, mels]`.
@@ -331,12 +340,12 @@ impl<'a> Reference<'a> {
                 let (count, frames, mels) = patches.dim();
                 let x = patches.iter().copied().collect::<Vec<f32>>();
                 let x = TensorData::new(x, [count, frames, mels]);
-                let answers = trained.forward(Tensor::from_data(x, &device));
+                let answers = trained.forward(Tensor::from_data(x, &device))?;
                 let answers =
                     answers.ok_or_else(|| Error::runtime("burn", "it is an ONNX file"))?;
                 (values(answers.0), values(answers.1))
             }
-            Self::File { head, session, feed, output, .. } => {
+            Self::File { head, session, feed, output } => {
                 let answer = session.run(feed.input.arrange(patches))?.swap_remove(*output);
                 let embeddings: Vec<f32> = answer.into_iter().collect();
                 let count = patches.len_of(Axis(0));

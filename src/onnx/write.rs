@@ -151,20 +151,31 @@ fn sync(path: &Path) -> std::io::Result<()> {
     fs::File::open(path)?.sync_all()
 }
 
-/// Copies the model at `from` to `to`, with what it has in other files: into one if it fits. A
-/// model that is one file already stays the same to the byte.
+/// Writes `model`, read from `path`, to `destination` with all that it has in other files: as
+/// one file, if it fits.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::Onnx`] if the external data is damaged.
+pub(crate) fn write_whole(path: &Path, mut model: ModelProto, destination: &Path) -> Result<()> {
+    if let Some(graph) = &mut model.graph {
+        prune::inline(path, graph)?;
+    }
+    let part = Part::beside(destination)?;
+    part.write(&mut model)?;
+    part.publish().map(|_| ())
+}
+
+/// Copies the model at `from` to `to`: the same to the byte if it is one file, else as
+/// [`write_whole`] does.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the model is not as it should be; [`Error::Io`].
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut model = read(from)?;
-    let Some(graph) = model.graph.as_mut().filter(|graph| external::is_outside(graph)) else {
-        return fs::copy(from, to).map(|_| ()).map_err(Error::io(to));
-    };
-    prune::inline(from, graph)?;
-    let part = Part::beside(to)?;
-    part.write(&mut model)?;
-    part.publish().map(|_| ())
+    let model = read(from)?;
+    if model.graph.as_ref().is_some_and(external::is_outside) {
+        return write_whole(from, model, to);
+    }
+    fs::copy(from, to).map(|_| ()).map_err(Error::io(to))
 }
 
 /// Errors about the temporary file `part` are about `destination`, for the user.

@@ -24,7 +24,7 @@ pub const MODEL_SPEC: &str = "model.json";
 pub const WEIGHTS: &str = "weights.bpk";
 /// Weights of the head alone, beside [`BACKBONE`].
 pub const HEAD: &str = "head.bpk";
-/// The backbone, where it cannot be imported into burn.
+/// The backbone, with the weights that it was trained to.
 pub const BACKBONE: &str = "backbone.onnx";
 /// Weights of the backbone, where it has more than the 2 GB of an ONNX file.
 pub const BACKBONE_DATA: &str = "backbone.onnx.data";
