@@ -76,7 +76,7 @@ impl Job<'_> {
         let trained = self.run.model(&Device::flex())?;
         let proof = self.proof(&trained, self.options.input)?;
         let model = self.graph(&trained)?;
-        let opset = self.write(&part, model, &trained)?;
+        let opset = self.write(&part, model, trained)?;
         let agreement = part.prove(|path| proof.verify(path))?;
         self.publish(part, opset, agreement, None)
     }
@@ -94,7 +94,7 @@ impl Job<'_> {
         let agreement = fp32.prove(|path| proof.verify(path))?;
         make_constants_weights(onnx::graph_mut(self.destination, &mut model)?);
         self.options.precision.apply(self.destination, &mut model, &trial)?;
-        let opset = self.write(&part, model, &trained)?;
+        let opset = self.write(&part, model, trained)?;
         let Options { input, max_drop, .. } = *self.options;
         let validation = part.prove(|path| trial.judge(path, input, max_drop))?;
         self.publish(part, opset, agreement, Some(validation))
@@ -122,12 +122,14 @@ impl Job<'_> {
     }
 
     /// Front end, opset, signature, file; the opset.
-    fn write(&self, part: &Part, mut model: ModelProto, trained: &Trained) -> Result<i64> {
+    fn write(&self, part: &Part, mut model: ModelProto, trained: Trained) -> Result<i64> {
         self.prepend_front_end(&mut model)?;
         // A spliced graph is its backbone's author's.
         if !matches!(trained, Trained::Backbone(..)) {
             opset::lower(&mut model);
         }
+        // Its weights are in the graph, and being encoded they are in memory once more.
+        drop(trained);
         let mut entries = metadata(self.run, self.options)?;
         // Whoever trained need not have known what the file says itself.
         if let (Some(license), Some(theirs)) =
