@@ -23,7 +23,8 @@ pub enum Input {
     Waveform,
     /// `waveform` `[1, samples]`: a recording of any length. Outputs `probabilities`
     /// `[1, classes]`, the mean over its patches, `patch_probabilities` `[patches, classes]`
-    /// and `embeddings` `[patches, features]`.
+    /// and `embeddings` `[patches, features]`. A recording shorter than a patch is filled up
+    /// with silence; one without a single sample makes any runtime fail, as `classify` does.
     Clip,
     /// `image` `[batch, channels, height, width]`: normalized pixels as the `front_end` in the
     /// metadata says (`(value - mean) / deviation` of values from 0 to `white`). The same outputs.

@@ -59,4 +59,28 @@ pub mod key {
     pub const MODEL: &str = "model";
     /// A baseline's hyper-parameters, as JSON.
     pub const HYPER_PARAMETERS: &str = "hyper_parameters";
+
+    /// All of them: no other note in a file of ours has one of these keys.
+    #[cfg(feature = "train")]
+    pub(crate) const ALL: [&str; 19] = [
+        LABELS,
+        FRONT_END,
+        INPUT,
+        PRECISION,
+        KEPT_IN_FLOAT,
+        SAMPLE_RATE,
+        PATCH_HOP_SAMPLES,
+        PATCH_SAMPLES,
+        LEAD_SAMPLES,
+        TRAINING_DATA,
+        SPLIT,
+        METRICS,
+        SOFTWARE,
+        LICENSE,
+        BACKBONE,
+        ARCHITECTURE,
+        FEATURES,
+        MODEL,
+        HYPER_PARAMETERS,
+    ];
 }

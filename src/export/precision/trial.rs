@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
-use prost::Message;
 use rayon::prelude::*;
 
 use super::super::input::Input;
@@ -14,6 +13,7 @@ use crate::error::{Cause, Error, Result};
 use crate::features::{Preprocessor, Reader};
 use crate::metrics::{Rule, argmax, mean_probabilities, quantile};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
+use crate::onnx::write::Part;
 use crate::progress;
 use crate::run::{Checked, Run, Validation};
 use crate::runtime::{self, Batch, Runtime, Session};
@@ -119,12 +119,14 @@ impl<'a> Trial<'a> {
 
     /// The ranges of tensors in patches of some of the training clips, evenly spread.
     pub(super) fn ranges(&self, watched: Watched) -> Result<Ranges> {
-        let Watched { model, names } = watched;
-        let file = tempfile::Builder::new().suffix(".onnx").tempfile();
-        let file = file.map_err(Error::io("temporary file"))?;
-        std::fs::write(file.path(), model.encode_to_vec()).map_err(Error::io(file.path()))?;
+        let Watched { mut model, names } = watched;
+        let folder = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
+        let file = folder.path().join("watched.onnx");
+        let part = Part::beside(&file)?;
+        part.write(&mut model)?;
+        drop(model);
         let mut session =
-            runtime::open(runtime::preferred(), file.path(), &runtime::Options::default())?;
+            runtime::open(runtime::preferred(), part.path(), &runtime::Options::default())?;
         let train = &self.parts.train;
         let step = train.len().div_ceil(CALIBRATION_TRACKS).max(1);
         let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
