@@ -289,9 +289,11 @@ pub(super) fn variadic(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     let count = values.len() + 1;
     let all = values.try_fold(first, |so_far, next| match (so_far, next) {
         (Value::Float(a), Value::Float(b)) => {
+            let shape = broadcast(a.shape(), b.shape())?;
+            let (a, b) = (a.expand(shape.clone())?, b.expand(shape)?);
             Ok(Value::Float(a.zip(b, |a, b| match operator {
-                "Max" => larger(a, b),
-                "Min" => -larger(-a, -b),
+                "Max" => a.max_pair(b),
+                "Min" => a.min_pair(b),
                 _ => a + b,
             })?))
         }
@@ -308,9 +310,4 @@ pub(super) fn variadic(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
         Value::Float(sum) if operator == "Mean" => Value::Float(sum.map(|sum| sum / count as f32)),
         other => other,
     }])
-}
-
-/// The larger of two tensors, value by value, broadcast.
-fn larger(a: Tensor<1>, b: Tensor<1>) -> Tensor<1> {
-    a.clone() + relu(b - a)
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::super::fault::{Outcome, refuse};
 use super::super::floats::Floats;
-use super::super::node::{Inputs, Node, axis};
+use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::Value;
 
 /// The share of a batch's statistics that moves the running ones, as PyTorch has it.
@@ -54,6 +54,22 @@ fn standardized(x: Tensor<2>, epsilon: f32) -> Tensor<2> {
     let x = x.clone() - x.mean_dim(1);
     let variance = x.clone().powf_scalar(2.0).mean_dim(1);
     x / (variance + epsilon).sqrt()
+}
+
+/// With a mean of zero and a variance of one over some axes.
+pub(super) fn mean_variance(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let x = inputs.floats(0)?;
+    let over = axes(node.ints("axes").unwrap_or(&[0, 2, 3]), x.rank())?;
+    let mut order: Vec<usize> = (0..x.rank()).filter(|at| !over.contains(at)).collect();
+    let rows = order.iter().map(|at| x.shape()[*at]).product();
+    order.extend(&over);
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(to, from)| back[*from] = to);
+    let columns = over.iter().map(|at| x.shape()[*at]).product();
+    let x = x.permute(&order)?;
+    let shape = x.shape().to_vec();
+    let y = standardized(x.into_rank([rows, columns]), 1e-9);
+    Ok(vec![Value::Float(Floats::from_reshaped(y, shape).permute(&back)?)])
 }
 
 /// Over the axes from `axis` on.

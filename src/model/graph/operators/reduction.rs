@@ -5,7 +5,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use ndarray::{ArrayD, Axis};
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
+use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::{Value, array};
 
@@ -44,14 +44,36 @@ pub(super) fn reduce(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
             let reduced = reduce_ints(&node.operator, x, &axes)?;
             Value::Int(array(reduced.into_iter().collect(), &shape)?)
         }
-        Value::Bool(_) => return refuse("truth values"),
+        Value::Bool(x) => {
+            let shape = shape_after(x.shape());
+            let reduced = reduce_ints(&node.operator, x.mapv(i64::from), &axes)?;
+            Value::Bool(array(reduced.into_iter().map(|value| value > 0).collect(), &shape)?)
+        }
     }])
+}
+
+/// Summed over some axes, which become one.
+pub(super) fn summed(x: Floats, axes: &[usize]) -> Outcome<Floats> {
+    reduce_floats("ReduceSum", x, axes)
+}
+
+/// What nothing at all is reduced to.
+fn of_nothing(operator: &str) -> f32 {
+    match operator {
+        "ReduceMean" => f32::NAN,
+        "ReduceProd" => 1.0,
+        "ReduceMin" => f32::INFINITY,
+        "ReduceMax" | "ReduceLogSum" | "ReduceLogSumExp" => f32::NEG_INFINITY,
+        _ => 0.0,
+    }
 }
 
 /// With axes of one where something was reduced.
 fn reduce_floats(operator: &str, x: Floats, axes: &[usize]) -> Outcome<Floats> {
     if x.len() == 0 {
-        return refuse(format!("an empty tensor {:?}", x.shape()));
+        let mut shape = x.shape().to_vec();
+        axes.iter().for_each(|at| shape[*at] = 1);
+        return Floats::new(vec![of_nothing(operator); count(&shape)?], shape, &x.device());
     }
     // The axes to reduce come last, and are one.
     let (mut order, mut ones) = (vec![], x.shape().to_vec());
