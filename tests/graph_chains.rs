@@ -164,7 +164,8 @@ fn model(nodes: Vec<NodeProto>, opset: i64, stored: bool) -> (ModelProto, Vec<Te
     let nodes = chained(nodes);
     let last = format!("y{}", nodes.len() - 1);
     let port = |name: &str| common::value(name, &[]);
-    let (initializer, inputs) = if stored { (all[4..].to_vec(), &all[..4]) } else { (vec![], &all[..]) };
+    let (initializer, inputs) =
+        if stored { (all[4..].to_vec(), &all[..4]) } else { (vec![], &all[..]) };
     let graph = GraphProto {
         name: "chain".into(),
         node: nodes,

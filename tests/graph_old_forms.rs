@@ -22,7 +22,12 @@ fn text(name: &str, text: &str) -> AttributeProto {
 }
 
 fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), f, r#type: AttributeType::Float as i32, ..Default::default() }
+    AttributeProto {
+        name: name.into(),
+        f,
+        r#type: AttributeType::Float as i32,
+        ..Default::default()
+    }
 }
 
 fn numbers(name: &str, floats: &[f32]) -> AttributeProto {
@@ -166,8 +171,11 @@ fn older_forms_answer_as_elsewhere() {
         form(15, "BatchNormalization", maps, vec![]).with(norms()),
         form(7, "Upsample", maps, vec![numbers("scales", &[1.0, 1.0, 2.0, 3.0])]),
         form(9, "Upsample", maps, vec![]).with(vec![floats("s", &[4], &[1.0, 1.0, 2.0, 1.5])]),
-        form(9, "Upsample", maps, vec![text("mode", "linear")])
-            .with(vec![floats("s", &[4], &[1.0, 1.0, 2.0, 2.0])]),
+        form(9, "Upsample", maps, vec![text("mode", "linear")]).with(vec![floats(
+            "s",
+            &[4],
+            &[1.0, 1.0, 2.0, 2.0],
+        )]),
         form(10, "Resize", maps, vec![]).with(vec![floats("s", &[4], &[1.0, 1.0, 0.5, 2.0])]),
         form(10, "Dropout", &[2, 3], vec![float("ratio", 0.3)]),
         form(7, "Dropout", &[2, 3], vec![]),
@@ -185,8 +193,22 @@ fn older_forms_answer_as_elsewhere() {
             floats("w", &[2, 3], &[1.0, -1.0, 0.5, 0.25, 2.0, 0.0]),
             floats("c", &[2], &[0.1, 0.2]),
         ]),
-        form(7, "AveragePool", maps, vec![integers("kernel_shape", &[2, 2]), integers("pads", &[1, 1, 0, 0])]),
-        form(10, "MaxPool", maps, vec![integers("kernel_shape", &[3, 2]), integer("ceil_mode", 1), integers("strides", &[2, 2])]),
+        form(
+            7,
+            "AveragePool",
+            maps,
+            vec![integers("kernel_shape", &[2, 2]), integers("pads", &[1, 1, 0, 0])],
+        ),
+        form(
+            10,
+            "MaxPool",
+            maps,
+            vec![
+                integers("kernel_shape", &[3, 2]),
+                integer("ceil_mode", 1),
+                integers("strides", &[2, 2]),
+            ],
+        ),
     ];
     for form in forms {
         form.check();

@@ -94,7 +94,9 @@ fn compare(given: &Value, wanted: &Value, (relative, absolute): (f32, f32)) -> R
     match (given, wanted) {
         (Value::Float(given), Value::Float(wanted)) => {
             let near = |a: f32, b: f32| {
-                a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= absolute + relative * b.abs()
+                a == b
+                    || (a.is_nan() && b.is_nan())
+                    || (a - b).abs() <= absolute + relative * b.abs()
             };
             let pairs = given.values().into_iter().zip(wanted.values());
             match pairs.enumerate().find(|(_, (a, b))| !near(*a, *b)) {

@@ -13,11 +13,7 @@ use crate::onnx;
 use crate::onnx::opset;
 
 /// The plan of all of a model, and its parameters and statistics.
-fn plan(
-    path: &Path,
-    model: &ModelProto,
-    device: &Device,
-) -> Result<(Plan, [Vec<Vec<f32>>; 2])> {
+fn plan(path: &Path, model: &ModelProto, device: &Device) -> Result<(Plan, [Vec<Vec<f32>>; 2])> {
     let graph = onnx::graph(path, model)?;
     let names = |ports: &[ValueInfoProto]| -> Vec<String> {
         ports.iter().map(|port| port.name.clone()).collect()

@@ -24,6 +24,7 @@ mod write;
 pub use evaluate::{evaluate, gradients};
 pub use fault::Fault;
 pub use floats::Floats;
+pub(crate) use import::load;
 pub use import::{Imported, import};
 pub use layers::Layer;
 pub use module::OnnxGraph;

@@ -57,9 +57,9 @@ fn shared(x: Floats, heads: usize) -> Outcome<Floats> {
         return refuse(format!("{heads} heads of queries share {own} of keys"));
     }
     let wide = vec![batch, own, heads / own, length, size];
-    x.reshape(vec![batch, own, 1, length, size])?.expand(wide)?.reshape(vec![
-        batch, heads, length, size,
-    ])
+    x.reshape(vec![batch, own, 1, length, size])?
+        .expand(wide)?
+        .reshape(vec![batch, heads, length, size])
 }
 
 /// Which keys a query may look at, by its place.
@@ -266,7 +266,8 @@ pub(super) fn rotary(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     };
     // Pairs are neighbours, or one half beside the other.
     let interleaved = node.flag("interleaved", false);
-    let five = if interleaved { [batch, heads, length, half, 2] } else { [batch, heads, length, 2, half] };
+    let five =
+        if interleaved { [batch, heads, length, half, 2] } else { [batch, heads, length, 2, half] };
     let axis = if interleaved { 4 } else { 3 };
     let pairs: Tensor<5> = columns(&x, 0, turned).reshape(five);
     let part = |at: usize| -> Tensor<4> {
@@ -279,11 +280,8 @@ pub(super) fn rotary(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     one_pair[axis] = 1;
     let pairs = Tensor::cat(vec![real.reshape(one_pair), imaginary.reshape(one_pair)], axis);
     let pairs = pairs.reshape([batch, heads, length, turned]);
-    let y = if turned == size {
-        pairs
-    } else {
-        Tensor::cat(vec![pairs, columns(&x, turned, size)], 3)
-    };
+    let y =
+        if turned == size { pairs } else { Tensor::cat(vec![pairs, columns(&x, turned, size)], 3) };
     let y = Floats::from_tensor(y);
     Ok(vec![Value::Float(if is_flat { joined_heads(y)? } else { y })])
 }

@@ -194,8 +194,7 @@ impl Term {
             return Ok(self);
         }
         let left = |at: &usize| !gone.contains(at);
-        let shape =
-            (0..self.labels.len()).filter(left).map(|at| self.floats.shape()[at]).collect();
+        let shape = (0..self.labels.len()).filter(left).map(|at| self.floats.shape()[at]).collect();
         let labels = (0..self.labels.len()).filter(left).map(|at| self.labels[at]).collect();
         Ok(Self { floats: summed(self.floats, &gone)?.reshape(shape)?, labels })
     }

@@ -154,12 +154,8 @@ fn scattered(value: Value, flat: &[usize], updates: Value, reduction: &str) -> O
                     Ok(Value::Float(picked_floats(both, &from, shape)?))
                 }
                 "add" => {
-                    let sums = x.flat().select_assign(
-                        0,
-                        places,
-                        updates.flat(),
-                        IndexingUpdateOp::Add,
-                    );
+                    let sums =
+                        x.flat().select_assign(0, places, updates.flat(), IndexingUpdateOp::Add);
                     Ok(Value::Float(Floats::from_flat(sums, shape)?))
                 }
                 other => refuse(format!("reduction {other}")),
@@ -213,7 +209,11 @@ pub(super) fn reverse_sequence(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<
         .map(|at| {
             let step = |axis: usize| at / strides[axis] % shape[axis];
             let (place, length) = (step(along), lengths[step(batch)] as usize);
-            if place < length { at - place * strides[along] + (length - 1 - place) * strides[along] } else { at }
+            if place < length {
+                at - place * strides[along] + (length - 1 - place) * strides[along]
+            } else {
+                at
+            }
         })
         .collect();
     Ok(vec![picked(value, &flat, shape)?])
@@ -221,7 +221,9 @@ pub(super) fn reverse_sequence(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<
 
 /// The largest or smallest values along an axis, in order, and where they are.
 pub(super) fn top(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let wanted = if node.opset < 10 { node.int("k", 0) } else {
+    let wanted = if node.opset < 10 {
+        node.int("k", 0)
+    } else {
         inputs.optional_list(1)?.and_then(|list| list.first().copied()).unwrap_or(0)
     };
     let value = inputs.take(0)?;

@@ -39,7 +39,8 @@ fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
     // What hangs over the end is padding, too.
     let reach = |axis: usize| {
         let window: &Window = &windows[axis];
-        let needed = (counts[axis] - 1).saturating_mul(window.stride).saturating_add(window.reach());
+        let needed =
+            (counts[axis] - 1).saturating_mul(window.stride).saturating_add(window.reach());
         needed.max(sizes[2 + axis] + window.pads.0 + window.pads.1)
     };
     count(&[shape[0], shape[1], reach(0), reach(1)])?;

@@ -347,11 +347,8 @@ impl Layer {
             let candidate = reset.matmul(columns(&direction.recurrence, 2, 3));
             (gates, candidate)
         };
-        let candidate = if self.linear_before_reset {
-            columns(&gates, 1, 2) * candidate
-        } else {
-            candidate
-        };
+        let candidate =
+            if self.linear_before_reset { columns(&gates, 1, 2) * candidate } else { candidate };
         let candidate = self.through(last, columns(now, 2, 3) + candidate);
         let update = columns(&gates, 0, 1);
         let hidden = candidate.clone() + update * (h - candidate);

@@ -47,11 +47,7 @@ impl Method<'_> {
             } else {
                 node.text("coordinate_transformation_mode", "half_pixel")?
             },
-            rounding: if old {
-                "floor"
-            } else {
-                node.text("nearest_mode", "round_prefer_floor")?
-            },
+            rounding: if old { "floor" } else { node.text("nearest_mode", "round_prefer_floor")? },
             cubic: f64::from(node.float("cubic_coeff_a", CUBIC)),
             antialias: node.flag("antialias", false),
             excludes_outside: node.flag("exclude_outside", false),
@@ -252,9 +248,9 @@ fn plan(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<(usize, Axis)>> {
         if !(scale.is_finite() && scale > 0.0 && (1.0..2e9).contains(&to)) {
             return refuse(format!("a scale of {scale}"));
         }
-        let region = region.as_ref().map_or([0.0, 1.0], |region| {
-            [f64::from(region[at]), f64::from(region[number + at])]
-        });
+        let region = region
+            .as_ref()
+            .map_or([0.0, 1.0], |region| [f64::from(region[at]), f64::from(region[number + at])]);
         let (from, to) = (shape[which[at]], to as usize);
         Ok((which[at], Axis { from, to, scale, region }))
     });

@@ -40,7 +40,9 @@ pub(super) fn mel_weights(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     let mut size = |index| Ok(usize::try_from(integer(inputs, index)?).unwrap_or(usize::MAX));
     let (filters, length, rate) = (size(0)?, size(1)?, size(2)?);
     let mut edge = |index| -> Outcome<f64> {
-        inputs.optional_number(index)?.map_or_else(|| refuse("an edge is missing"), |hertz| Ok(f64::from(hertz)))
+        inputs
+            .optional_number(index)?
+            .map_or_else(|| refuse("an edge is missing"), |hertz| Ok(f64::from(hertz)))
     };
     let (low, high) = (edge(3)?, edge(4)?);
     if rate == 0 || length == usize::MAX || !(0.0 <= low && low <= high && high.is_finite()) {
