@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use genre_transfer::Error;
 use genre_transfer::model::graph::{Value, evaluate, gradients, stored_value};
 use prost::Message;
-use tract_onnx::pb::{ModelProto, TensorProto};
+use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
 /// How far ONNX's own runner of these tests lets a value be off: relative and absolute.
 const TOLERANCE: (f32, f32) = (1e-3, 1e-7);
@@ -20,11 +20,29 @@ const TOLERANCE: (f32, f32) = (1e-3, 1e-7);
 /// every step, ours are computed in single precision.
 const HALF_TOLERANCE: (f32, f32) = (2e-2, 2e-3);
 
+/// The wanted values of inverse transforms are wrong by so much where they should be zero.
+const TRANSFORM_TOLERANCE: (f32, f32) = (1e-3, 1e-6);
+
 /// At least so many must pass.
-const LEAST_PASSED: usize = 700;
+const LEAST_PASSED: usize = 1240;
 
 /// Why a test of an operator that we claim may be refused: operator, part of the reason.
-const REFUSALS: &[(&str, &str)] = &[];
+const REFUSALS: &[(&str, &str)] = &[
+    ("AveragePool", "over one axis or two"),
+    ("ConvTranspose", "over one axis or two"),
+    ("LpPool", "over one axis or two"),
+    ("MaxPool", "over one axis or two"),
+    ("MaxPool", "the places of the largest values"),
+    ("MaxPool", "holds integers"),
+    ("Pad", "holds integers"),
+    ("Pow", "integers and floats"),
+    ("BatchNormalization", "training mode"),
+    ("Dropout", "training mode"),
+    ("Dropout", "the mask, is used"),
+    ("LayerNormalization", "the mean, is used"),
+    ("ScatterElements", "reduction"),
+    ("ScatterND", "reduction"),
+];
 
 enum Outcome {
     Passed,
@@ -70,7 +88,14 @@ impl Case {
         };
         let half = |tensor: &TensorProto| matches!(tensor.data_type, 10 | 16);
         let is_half = inputs.iter().chain(&wanted).any(half);
-        let tolerance = if is_half { HALF_TOLERANCE } else { TOLERANCE };
+        let transforms = |node: &NodeProto| node.op_type == "DFT";
+        let tolerance = if is_half {
+            HALF_TOLERANCE
+        } else if model.graph.iter().flat_map(|graph| &graph.node).any(transforms) {
+            TRANSFORM_TOLERANCE
+        } else {
+            TOLERANCE
+        };
         if answers.len() != wanted.len() {
             return Outcome::Failed(format!("{} answers of {}", answers.len(), wanted.len()));
         }

@@ -66,7 +66,7 @@ pub fn evaluate(
     run(path, &plan, Job { given, parameters, statistics, device, learns_statistics: false })
 }
 
-/// The gradients of the sum of a model's float answers: of each input of floats, in order, then
+/// The gradients of a weighted sum of a model's float answers: of each input of floats, in order, then
 /// of each weight. None for what the answers do not depend on.
 ///
 /// # Errors
@@ -104,12 +104,16 @@ pub fn gradients(
     let job = Job { given, parameters, statistics, device, learns_statistics: false };
     let sums = run(path, &plan, job)?.into_iter().filter_map(|value| match value {
         Value::Float(floats) if floats.shape().iter().all(|size| *size > 0) => {
-            Some(floats.flat().sum())
+            // Weights that differ: the plain sum of what was normalized never changes.
+            let weights = (0..floats.len()).map(|at| (at % 7) as f32 / 7.0 + 0.1).collect();
+            let weights = TensorData::new::<f32, _>(weights, [floats.len()]);
+            Some((floats.flat() * Tensor::from_data(weights, device)).sum())
         }
         _ => None,
     });
-    let Some(sum) = sums.reduce(|a, b| a + b) else { return Ok(vec![]) };
-    let gradients = sum.backward();
+    // An answer may depend on nothing that learns; a sum has to.
+    let nothing = Tensor::<1>::zeros([1], device).require_grad();
+    let gradients = sums.fold(nothing, |a, b| a + b).backward();
     let values = |data: Tensor<1>| data.into_data().iter::<f32>().collect();
     let found = |(name, data): (String, Tensor<1>)| (name, data.grad(&gradients).map(values));
     Ok(tracked.into_iter().map(found).collect())

@@ -17,11 +17,12 @@ const LOWEST: f32 = -1e30;
 
 /// `[batch, heads, length, size]` of what may be `[batch, length, heads * size]`.
 fn by_heads(x: Floats, heads: i64) -> Outcome<Floats> {
-    match (x.shape().to_vec()[..].try_into(), usize::try_from(heads)) {
-        (Ok([batch, length, width]), Ok(heads)) if heads > 0 && width % heads == 0 => {
-            x.reshape(vec![batch, length, heads, width / heads])?.permute(&[0, 2, 1, 3])
+    let number = usize::try_from(heads).unwrap_or(0);
+    match *x.shape() {
+        [_, _, _, _] => Ok(x),
+        [batch, length, width] if number > 0 && width % number == 0 => {
+            x.reshape(vec![batch, length, number, width / number])?.permute(&[0, 2, 1, 3])
         }
-        _ if x.rank() == 4 => Ok(x),
         _ => refuse(format!("{heads} heads of {:?}", x.shape())),
     }
 }

@@ -9,7 +9,7 @@ use super::matrix::product;
 use super::reduction::summed;
 
 /// An axis's name. Those that an ellipsis stands for are numbers, counted from the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Label {
     Hidden(usize),
     Letter(char),

@@ -259,12 +259,15 @@ pub(super) fn modulo(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     match (inputs.take(0)?, inputs.take(1)?) {
         (Value::Float(a), Value::Float(b)) => Ok(float(a.zip(b, |a, b| {
             let quotient = a.clone() / b.clone();
-            let whole = if truncates {
-                quotient.clone().sign() * quotient.abs().floor()
-            } else {
-                quotient.floor()
-            };
-            a - whole * b
+            let whole = quotient.clone().sign() * quotient.abs().floor();
+            // Nothing times infinity is no number.
+            let none = whole.clone().equal_scalar(0.0f32);
+            let rest = a - (whole * b.clone()).mask_fill(none, 0.0);
+            if truncates {
+                return rest;
+            }
+            let turned = (rest.clone() * b.clone()).lower_scalar(0.0f32);
+            rest.clone().mask_where(turned, rest + b)
         })?)),
         (Value::Int(a), Value::Int(b)) => {
             if b.iter().any(|divisor| *divisor == 0) {

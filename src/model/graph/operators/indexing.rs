@@ -24,6 +24,11 @@ fn taken(value: Value, at: usize, taken: &Taken) -> Outcome<Value> {
     Ok(match value {
         Value::Float(floats) => {
             let device = floats.device();
+            let (mut shape, length) = (floats.shape().to_vec(), taken.length());
+            if length == 0 || floats.len() == 0 {
+                shape[at] = length;
+                return Floats::new(vec![], shape, &device).map(Value::Float);
+            }
             Value::Float(floats.along(at, |x| {
                 let [before, _, after] = x.dims();
                 match taken {
@@ -54,6 +59,13 @@ pub(super) fn at_places(floats: Floats, at: usize, places: Vec<usize>) -> Outcom
 }
 
 impl Taken {
+    fn length(&self) -> usize {
+        match self {
+            Self::Run { start, end, step } => (end - start).div_ceil(*step),
+            Self::Places(places) => places.len(),
+        }
+    }
+
     fn places(&self) -> Vec<usize> {
         match self {
             Self::Run { start, end, step } => (*start..*end).step_by(*step).collect(),
@@ -376,7 +388,8 @@ pub(super) fn space_to_depth(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
         return refuse(format!("{height} x {width} in blocks of {block}"));
     }
     let split = vec![batch, channels, height / block, block, width / block, block];
-    let y = x.reshape(split)?.permute(&[0, 3, 5, 1, 2, 4])?;
+    let order = if node.text("mode", "DCR")? == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+    let y = x.reshape(split)?.permute(&order)?;
     let shape = vec![batch, channels * block * block, height / block, width / block];
     Ok(vec![Value::Float(y.reshape(shape)?)])
 }

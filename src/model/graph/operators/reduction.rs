@@ -162,8 +162,19 @@ pub(super) fn arg(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
 pub(super) fn running_sum(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let given = inputs.list(1)?;
     let (exclusive, reverse) = (node.flag("exclusive", false), node.flag("reverse", false));
-    let x = inputs.floats(0)?;
-    let at = axis(given.first().copied().unwrap_or(0), x.rank())?;
+    let value = inputs.take(0)?;
+    let at = axis(given.first().copied().unwrap_or(0), value.shape().len())?;
+    let x = match value {
+        Value::Float(x) => x,
+        Value::Int(x) => {
+            let sums = running_int_sum(x, Axis(at), exclusive, reverse);
+            return Ok(vec![Value::Int(sums)]);
+        }
+        Value::Bool(_) => return refuse("truth values"),
+    };
+    if x.len() == 0 {
+        return Ok(vec![Value::Float(x)]);
+    }
     let y = x.along(at, |x| {
         let x = if reverse { x.flip([1]) } else { x };
         let sums = x.clone().cumsum(1);
@@ -171,4 +182,16 @@ pub(super) fn running_sum(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value
         if reverse { sums.flip([1]) } else { sums }
     })?;
     Ok(vec![Value::Float(y)])
+}
+
+fn running_int_sum(x: ArrayD<i64>, at: Axis, exclusive: bool, reverse: bool) -> ArrayD<i64> {
+    let mut sums = x.clone();
+    if reverse {
+        sums.invert_axis(at);
+    }
+    sums.accumulate_axis_inplace(at, |before, now| *now = now.wrapping_add(*before));
+    if reverse {
+        sums.invert_axis(at);
+    }
+    if exclusive { sums - x } else { sums }
 }

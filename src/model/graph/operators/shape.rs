@@ -296,14 +296,19 @@ fn wrapped(value: i64, to: DataType) -> Outcome<i64> {
     })
 }
 
+/// The type that stands for all of its kind.
+fn widest(value: &Value) -> DataType {
+    match value {
+        Value::Float(_) => DataType::Float,
+        Value::Int(_) => DataType::Int64,
+        Value::Bool(_) => DataType::Bool,
+    }
+}
+
 /// To the type of the second input.
 pub(super) fn cast_like(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    match (inputs.take(0)?, inputs.peek(1)?) {
-        (value @ Value::Float(_), Value::Float(_))
-        | (value @ Value::Int(_), Value::Int(_))
-        | (value @ Value::Bool(_), Value::Bool(_)) => Ok(vec![value]),
-        (value, like) => refuse(format!("{} like {}", value.kind(), like.kind())),
-    }
+    let to = widest(inputs.peek(1)?);
+    Ok(vec![converted(inputs.take(0)?, to, &inputs.device)?])
 }
 
 /// Floats that integers stand for: `(x - zero) * scale`, of all, of each entry of an axis, or of
@@ -363,10 +368,6 @@ pub(super) fn eye_like(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     };
     let ones: Vec<i64> = (0..count(&shape)?).map(|place| i64::from(is_one(place))).collect();
     let ones = Value::Int(array(ones, &shape)?);
-    let like = match value {
-        Value::Float(_) => DataType::Float,
-        Value::Int(_) => DataType::Int64,
-        Value::Bool(_) => DataType::Bool,
-    };
+    let like = widest(&value);
     Ok(vec![converted(ones, node.element("dtype").unwrap_or(like), &inputs.device)?])
 }
