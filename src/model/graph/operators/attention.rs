@@ -165,9 +165,9 @@ fn seeing(bias: &Floats, inputs: &Inputs) -> Outcome<Option<Floats>> {
 /// `softmax(Q * K' * scale + mask) * V` for every head.
 pub(super) fn attention(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let is_flat = inputs.peek(0)?.shape().len() == 3;
-    let q = by_heads(inputs.floats(0)?, node.int("q_num_heads", 0))?;
+    let q = by_heads(inputs.filled(0)?, node.int("q_num_heads", 0))?;
     let key_heads = node.int("kv_num_heads", 0);
-    let (k, v) = (by_heads(inputs.floats(1)?, key_heads)?, by_heads(inputs.floats(2)?, key_heads)?);
+    let (k, v) = (by_heads(inputs.filled(1)?, key_heads)?, by_heads(inputs.filled(2)?, key_heads)?);
     let mask = if inputs.has(3) { Some(inputs.take(3)?) } else { None };
     let past = inputs.peek(4).map_or(0, |past| past.shape().get(2).copied().unwrap_or(0));
     let (k, v) =
@@ -234,7 +234,7 @@ pub(super) fn attention(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>>
 
 /// Pairs of values turned by the angles of their places.
 pub(super) fn rotary(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let is_flat = x.rank() == 3;
     let x = by_heads(x, node.int("num_heads", 0))?;
     let &[batch, heads, length, size] = x.shape() else { return refuse("no heads") };
@@ -258,7 +258,7 @@ pub(super) fn rotary(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         }
         Ok(floats.into_rank([batch, 1, length, half]))
     };
-    let (cos, sin) = (angles(inputs.floats(1)?)?, angles(inputs.floats(2)?)?);
+    let (cos, sin) = (angles(inputs.filled(1)?)?, angles(inputs.filled(2)?)?);
     let x: Tensor<4> = x.with_rank()?;
     let all = [0..batch, 0..heads, 0..length];
     let columns = |x: &Tensor<4>, from: usize, to: usize| {

@@ -25,7 +25,7 @@ struct Maps {
 }
 
 fn maps(node: &Node, inputs: &mut Inputs) -> Outcome<Maps> {
-    let (x, weight) = (inputs.floats(0)?, inputs.floats(1)?);
+    let (x, weight) = (inputs.filled(0)?, inputs.filled(1)?);
     if !matches!(x.rank(), 3 | 4) || weight.rank() != x.rank() {
         return refuse(format!(
             "maps of shape {:?} with weights of shape {:?}; it is known over one axis or two",

@@ -72,7 +72,7 @@ pub(super) fn einsum(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     }
     let mut terms = vec![];
     for (index, part) in parts.into_iter().enumerate() {
-        let floats = inputs.floats(index)?;
+        let floats = inputs.filled(index)?;
         let labels = labels(part, floats.rank())?;
         terms.push(diagonal(Term { floats, labels })?);
     }

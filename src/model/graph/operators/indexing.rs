@@ -175,7 +175,7 @@ pub(super) fn concat(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         }
     }
     let joined = match (floats.is_empty(), ints.is_empty(), bools.is_empty()) {
-        (false, true, true) => Value::Float(joined(floats, at, shape)),
+        (false, true, true) => Value::Float(joined(floats, at, shape)?),
         (true, false, true) => Value::Int(joined_arrays(&ints, at)?),
         (true, true, false) => Value::Bool(joined_arrays(&bools, at)?),
         _ => return refuse(format!("{kind} and others")),
@@ -183,7 +183,10 @@ pub(super) fn concat(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     Ok(vec![joined])
 }
 
-fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Floats {
+fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Outcome<Floats> {
+    if let Some(empty) = parts.iter().find(|_| shape.contains(&0)) {
+        return Floats::new(vec![], shape, &empty.device());
+    }
     // Nothing joined to something is that.
     let parts: Vec<Tensor<3>> = parts
         .into_iter()
@@ -193,7 +196,7 @@ fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Floats {
             part.into_rank(sizes)
         })
         .collect();
-    Floats::from_reshaped(Tensor::cat(parts, 1), shape)
+    Ok(Floats::from_reshaped(Tensor::cat(parts, 1), shape))
 }
 
 fn joined_arrays<T: Clone>(parts: &[ArrayD<T>], at: usize) -> Outcome<ArrayD<T>> {
@@ -388,7 +391,8 @@ pub(super) fn space_to_depth(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
         return refuse(format!("{height} x {width} in blocks of {block}"));
     }
     let split = vec![batch, channels, height / block, block, width / block, block];
-    let order = if node.text("mode", "DCR")? == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+    let order =
+        if node.text("mode", "DCR")? == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
     let y = x.reshape(split)?.permute(&order)?;
     let shape = vec![batch, channels * block * block, height / block, width / block];
     Ok(vec![Value::Float(y.reshape(shape)?)])

@@ -8,7 +8,7 @@ use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 
 pub(super) fn mat_mul(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let (a, b) = (inputs.floats(0)?, inputs.floats(1)?);
+    let (a, b) = (inputs.filled(0)?, inputs.filled(1)?);
     Ok(vec![Value::Float(product(a, b)?)])
 }
 
@@ -96,7 +96,7 @@ pub(super) fn along_axis(x: Floats, at: usize, matrix: Floats) -> Outcome<Floats
 /// `alpha * a * b + beta * c`, `a` and `b` transposed if asked.
 pub(super) fn gemm(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let mut matrix = |index: usize, key: &str| -> Outcome<Floats> {
-        let floats = inputs.floats(index)?;
+        let floats = inputs.filled(index)?;
         match floats.rank() {
             2 if node.flag(key, false) => floats.permute(&[1, 0]),
             2 => Ok(floats),

@@ -20,7 +20,7 @@ struct Windowed {
 }
 
 fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     if !matches!(x.rank(), 3 | 4) {
         return refuse(format!("maps of shape {:?}; it is known over one axis or two", x.shape()));
     }
@@ -166,7 +166,7 @@ fn global(
     inputs: &mut Inputs,
     function: impl FnOnce(Tensor<3>) -> Tensor<3>,
 ) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     if x.rank() < 3 {
         return refuse(format!("maps of shape {:?}", x.shape()));
     }

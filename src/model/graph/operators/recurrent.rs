@@ -128,7 +128,7 @@ pub(super) fn recurrent(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>>
         _ => Kind::Lstm,
     };
     let batch_first = node.flag("layout", false);
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let x = if batch_first && x.rank() == 3 { x.permute(&[1, 0, 2])? } else { x };
     let &[steps, batch, width] = x.shape() else {
         return refuse(format!("a sequence of shape {:?}", x.shape()));

@@ -120,7 +120,7 @@ fn reduce_ints(operator: &str, mut x: ArrayD<i64>, axes: &[usize]) -> Outcome<Ar
 
 /// Softmax and its logarithm. Before opset 13 all axes from `axis` on are one.
 pub(super) fn soft_max(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let flattens = node.opset < 13;
     let at = axis(node.int("axis", if flattens { 1 } else { -1 }), x.rank())?;
     let logarithm = node.operator == "LogSoftmax";
@@ -137,12 +137,9 @@ pub(super) fn soft_max(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
 
 /// Places of the largest or smallest values.
 pub(super) fn arg(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let at = axis(node.int("axis", 0), x.rank())?;
     let (largest, last) = (node.operator == "ArgMax", node.flag("select_last_index", false));
-    if x.len() == 0 {
-        return refuse(format!("an empty tensor {:?}", x.shape()));
-    }
     let values = array(x.values(), x.shape())?;
     let places = values.map_axis(Axis(at), |lane| {
         let mut best = 0;

@@ -141,7 +141,7 @@ impl Method<'_> {
 pub(super) fn resize(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let method = Method::of(node)?;
     let plan = plan(node, inputs)?;
-    let mut x = inputs.floats(0)?;
+    let mut x = inputs.filled(0)?;
     for (at, axis) in plan {
         let mut shape = x.shape().to_vec();
         shape[at] = axis.to;

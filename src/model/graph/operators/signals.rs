@@ -161,7 +161,7 @@ pub(super) fn fourier(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         Some(at) => at,
         None => node.int("axis", usual),
     };
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let at = axis(at, x.rank())?;
     let (inverse, onesided) = (node.flag("inverse", false), node.flag("onesided", false));
     let size = x.shape()[at];
@@ -180,7 +180,7 @@ pub(super) fn short_time_fourier(node: &Node, inputs: &mut Inputs) -> Outcome<Ve
     let step = usize::try_from(integer(inputs, 1)?).unwrap_or(0);
     let window = inputs.optional_floats(2)?;
     let given = inputs.optional_list(3)?.and_then(|list| list.first().copied());
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let x = match *x.shape() {
         [batch, samples] => x.reshape(vec![batch, samples, 1])?,
         _ => x,
