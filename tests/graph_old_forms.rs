@@ -84,12 +84,16 @@ impl Form {
         let mut inputs = vec!["x"];
         inputs.extend(self.stored.iter().map(|tensor| tensor.name.as_str()));
         let sizes: Vec<Option<usize>> = self.shape.iter().map(|size| Some(*size)).collect();
+        let mut node = node(self.operator, &inputs, "y", self.attributes.clone());
+        if self.operator == "TopK" {
+            node.output.push("places".into());
+        }
         ModelProto {
             ir_version: 4,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: self.opset }],
             graph: Some(GraphProto {
                 name: "form".into(),
-                node: vec![node(self.operator, &inputs, "y", self.attributes.clone())],
+                node: vec![node],
                 initializer: self.stored.clone(),
                 input: vec![value("x", &sizes)],
                 output: vec![value("y", &vec![None; self.rank])],
@@ -102,17 +106,17 @@ impl Form {
     fn check(&self) {
         let name = format!("{} of opset {}", self.operator, self.opset);
         let dir = tempfile::tempdir().unwrap();
-        let mut model = self.model();
+        let model = self.model();
         let path = write(&model, dir.path(), "form.onnx");
         let count = self.shape.iter().product::<usize>();
         let values: Vec<f32> = (0..count).map(|at| (at * 7 % 11) as f32 / 4.0 - 1.2).collect();
         let x = ArrayD::from_shape_vec(self.shape, values.clone()).unwrap();
         let tensor = floats("x", self.shape, &values);
         let x_value = stored_value(&path, &tensor, &Device::flex()).unwrap();
-        graph(&mut model);
         let ours = evaluate(&path, &model, vec![x_value], &Device::flex())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let Value::Float(ours) = &ours[0] else { panic!("{name}: no floats") };
+        let required = std::env::var_os("GENRE_TRANSFER_REQUIRE_ORT").is_some();
         let mut answered = 0;
         for runtime in [Runtime::Tract, Runtime::Ort] {
             let answers = open(runtime, &path, &Options::default())
@@ -129,6 +133,11 @@ impl Form {
             for (a, b) in ours.values().iter().zip(&theirs) {
                 assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{name} in {runtime}: {a}, {b}");
             }
+        }
+        // tract does not know all of them.
+        if answered == 0 && Runtime::Ort.version().is_none() && !required {
+            eprintln!("skipped: {name}, for there is no ONNX Runtime");
+            return;
         }
         assert!(answered > 0, "no runtime answers {name}");
     }
