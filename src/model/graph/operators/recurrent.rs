@@ -224,7 +224,7 @@ fn directions(
     let one = |at: usize| {
         let matrix = |floats: &Floats, columns: usize| -> Tensor<2> {
             let all: Tensor<3> = floats.clone().into_rank([number, rows, columns]);
-            all.slice([at..at + 1]).reshape([rows, columns]).transpose()
+            all.narrow(0, at, 1).reshape([rows, columns]).transpose()
         };
         let row = |floats: &Floats, part: usize, size: usize| -> Tensor<2> {
             let all: Tensor<2> = floats.clone().into_rank([number, floats.len() / number]);
@@ -233,7 +233,7 @@ fn directions(
         let state = |state: &Option<Floats>| match state {
             Some(state) => {
                 let all: Tensor<3> = state.clone().into_rank([number, batch, hidden]);
-                all.slice([at..at + 1]).reshape([batch, hidden])
+                all.narrow(0, at, 1).reshape([batch, hidden])
             }
             None => Tensor::zeros([batch, hidden], &device),
         };

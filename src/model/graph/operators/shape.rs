@@ -320,24 +320,25 @@ pub(super) fn dequantize(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>
     let shape = x.shape().to_vec();
     let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
     let at = if scale.len() == 1 { None } else { Some(axis(node.int("axis", 1), shape.len())?) };
-    // Which of the scales each value takes.
+    // How many neighbours along each axis share a scale, and how far apart their scales are.
     let sizes = scale.shape().to_vec();
-    let place: Box<dyn Fn(&[usize]) -> usize> = match at {
-        None => Box::new(|_| 0),
-        Some(at) if block == 0 && sizes[..] == [shape[at]] => Box::new(move |entry| entry[at]),
-        Some(at)
-            if block > 0
-                && sizes.len() == shape.len()
-                && (0..shape.len()).all(|axis| {
-                    sizes[axis] == if axis == at { shape[at].div_ceil(block) } else { shape[axis] }
-                }) =>
-        {
-            Box::new(move |entry| {
-                let step = |axis: usize| entry[axis] / if axis == at { block } else { 1 };
-                (0..sizes.len()).fold(0, |sum, axis| sum * sizes[axis] + step(axis))
-            })
+    let (mut shares, mut steps) = (vec![1; shape.len()], vec![0; shape.len()]);
+    let blocks = |at: usize| {
+        let mut blocks = shape.clone();
+        blocks[at] = shape[at].div_ceil(block.max(1));
+        blocks
+    };
+    match at {
+        None => {}
+        Some(at) if block == 0 && sizes[..] == [shape[at]] => steps[at] = 1,
+        Some(at) if block > 0 && sizes == blocks(at) => {
+            shares[at] = block;
+            steps = (0..sizes.len()).map(|at| sizes[at + 1..].iter().product()).collect();
         }
         Some(at) => return refuse(format!("scales {sizes:?} of {shape:?} along axis {at}")),
+    }
+    let place = |entry: &[usize]| -> usize {
+        (0..entry.len()).map(|axis| entry[axis] / shares[axis] * steps[axis]).sum()
     };
     let zeros: Vec<i64> = zero.map_or_else(Vec::new, |zero| zero.into_iter().collect());
     let scales = scale.values();

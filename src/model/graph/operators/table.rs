@@ -1,10 +1,21 @@
 //! Which function computes which operator.
 
 use super::super::node::Operator;
-use super::{
-    attention, compare, convolution, einsum, elementwise, gathering, indexing, matrix,
-    normalization, pooling, recurrent, reduction, resize, shape, signals,
-};
+use super::attention;
+use super::compare;
+use super::convolution;
+use super::einsum;
+use super::elementwise;
+use super::gathering;
+use super::indexing;
+use super::matrix;
+use super::normalization;
+use super::pooling;
+use super::recurrent;
+use super::reduction;
+use super::resize;
+use super::shape;
+use super::signals;
 
 /// What computes the operator called `name`.
 pub(in super::super) fn operator(name: &str) -> Option<Operator> {
