@@ -220,7 +220,12 @@ fn float_arithmetic(operator: &str, a: Floats, b: Floats) -> Outcome<Floats> {
             "Mul" => a * number,
             "Div" => a / number,
             _ if number == 2.0 => a.clone() * a,
-            _ => a.powf_scalar(number),
+            // burn takes a whole exponent for an integer of 64 bits, and fails if it is none.
+            _ if number.abs() < 1e9 => a.powf_scalar(number),
+            _ => {
+                let power = a.full_like(number);
+                a.powf(power)
+            }
         }));
     }
     if let Some(number) = a.single().filter(|_| a.rank() <= b.rank()) {

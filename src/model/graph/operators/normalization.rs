@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
+use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::Value;
 
@@ -150,14 +150,16 @@ pub(super) fn local_response(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
     let x = inputs.filled(0)?;
     let shape = x.shape().to_vec();
     let size = usize::try_from(size).unwrap_or(0);
-    if shape.len() < 2 || size == 0 {
-        return refuse(format!("size {size} over {shape:?}"));
+    if shape.len() < 2 || size == 0 || size > 1 << 16 || beta.is_nan() || beta.abs() > 1024.0 {
+        return refuse(format!("size {size} and beta {beta} over {shape:?}"));
     }
     let channels = shape[1];
     let x: Tensor<3> = x.into_rank([shape[0], channels, shape[2..].iter().product()]);
     let [batch, _, length] = x.dims();
     let before = (size - 1) / 2;
-    let wide = Tensor::zeros([batch, channels + size - 1, length], &x.device());
+    let wide = [batch, channels + size - 1, length];
+    count(&wide)?;
+    let wide = Tensor::zeros(wide, &x.device());
     let wide = wide
         .slice_assign([0..batch, before..before + channels, 0..length], x.clone().powf_scalar(2.0));
     let sums = (0..size)

@@ -127,7 +127,7 @@ pub(super) fn lp_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
 
 fn exponent(node: &Node) -> Outcome<f32> {
     match node.int("p", 2) {
-        p @ 1.. => Ok(p as f32),
+        p @ 1..=1024 => Ok(p as f32),
         p => refuse(format!("p {p}")),
     }
 }
