@@ -8,7 +8,7 @@ use tract_onnx::pb::ModelProto;
 
 use super::front_end;
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::{Preprocessor, Windows};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use crate::onnx::nodes::{Size, float_tensor, int, sized_port, tensor};
@@ -19,16 +19,19 @@ use crate::onnx::prune::rename;
 /// The operators used here have had their form since this opset.
 pub(super) const OLDEST_OPSET: i64 = 12;
 
-/// Makes `model`, which takes log-mels, take one recording of any length.
+/// Makes `model`, which takes log-mels or the samples of patches, take one recording of any
+/// length.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the model's own graph is written for an opset that is too old, or takes
 /// only so many patches at a time.
 pub(super) fn prepend_front_end(
     model: &mut ModelProto,
-    front_end: &FrontEnd,
+    preprocessor: &Preprocessor,
     path: &Path,
 ) -> Result<()> {
+    let [length, _] = preprocessor.patch();
+    let windows = preprocessor.windows().ok_or_else(|| Error::onnx(path, "it hears nothing"))?;
     let opset = opset::of(model);
     check_opset(opset, path)?;
     check_batch(onnx::input(model, path)?.dims.first().copied().flatten(), path)?;
@@ -43,13 +46,17 @@ pub(super) fn prepend_front_end(
     let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
 
     let mut before = Builder::new("front_end", opset);
-    let counts = Counts::add(&mut before, front_end);
-    let samples = cut(&mut before, front_end, &counts);
-    let frames =
-        front_end::log_mel(&mut before, front_end, &samples, &Count::Computed(counts.frames));
-    let FrontEnd { patch_hop, patch_frames, .. } = *front_end;
+    let hop = preprocessor.hop();
+    let counts = Counts::add(&mut before, &windows, [hop, length]);
+    let samples = cut(&mut before, &windows, &counts);
+    let frames = match preprocessor {
+        Preprocessor::Audio(front_end) => {
+            front_end::log_mel(&mut before, front_end, &samples, &Count::Computed(counts.frames))
+        }
+        _ => before.reshape(&samples, "frames", &[-1, 1]),
+    };
     let patches = Count::Computed(counts.patches);
-    let cut = before.runs(&frames, "cut", 0, &patches, [patch_hop, patch_frames]);
+    let cut = before.runs(&frames, "cut", 0, &patches, [hop, length]);
     before.output("Identity", &[&cut], LOG_MEL, vec![]);
     before.prepend_to(graph);
 
@@ -103,15 +110,15 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts as [`FrontEnd::patch_count`] does.
-    fn add(builder: &mut Builder, front_end: &FrontEnd) -> Self {
+    /// Counts as [`Windows::count`] does; a patch is `length` frames, one every `hop`.
+    fn add(builder: &mut Builder, windows: &Windows, [hop, length]: [usize; 2]) -> Self {
         let mut constant = |name: &str, value: usize| builder.integers(name, &[], &[value as i64]);
         let (zero, one) = (constant("zero", 0), constant("one", 1));
-        let least = constant("least", front_end.patch_samples());
-        let hop = constant("patch_hop", front_end.patch_hop);
-        let hop_samples = constant("patch_hop.samples", front_end.patch_hop_samples());
-        let patch = constant("patch.frames", front_end.patch_frames);
-        let patch_samples = constant("patch.samples", front_end.waveform_samples());
+        let least = constant("least", windows.least);
+        let hop = constant("patch_hop", hop);
+        let hop_samples = constant("patch_hop.samples", windows.hop);
+        let patch = constant("patch.frames", length);
+        let patch_samples = constant("patch.samples", windows.size);
         let shape = builder.node("Shape", &[WAVEFORM], "shape", vec![]);
         let mut node = |operator: &str, input: [&str; 2], name: &str| {
             builder.node(operator, &input, name, vec![])
@@ -131,7 +138,7 @@ impl Counts {
 
 /// The samples that the patches' frames touch, `[1, samples]`: the recording with silence
 /// around it, cut off after the last whole patch.
-fn cut(builder: &mut Builder, front_end: &FrontEnd, counts: &Counts) -> String {
+fn cut(builder: &mut Builder, windows: &Windows, counts: &Counts) -> String {
     let mut silence = |name: &str, samples: usize| {
         let shape = builder.integers(&format!("{name}.shape"), &[2], &[1, samples as i64]);
         // Zero is the default, but tract takes that for one of double precision.
@@ -139,8 +146,8 @@ fn cut(builder: &mut Builder, front_end: &FrontEnd, counts: &Counts) -> String {
         builder.node("ConstantOfShape", &[&shape], name, vec![zero])
     };
     // A patch of silence is enough, however short the recording.
-    let tail = silence("tail", front_end.waveform_samples());
-    let lead = front_end.lead_samples();
+    let tail = silence("tail", windows.size);
+    let lead = windows.lead;
     let lead = (lead > 0).then(|| silence("lead", lead));
     let parts: Vec<&str> = lead.as_deref().into_iter().chain([WAVEFORM, &tail]).collect();
     let around = builder.node("Concat", &parts, "around", vec![int("axis", 1)]);

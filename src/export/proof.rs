@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, IxDyn};
 
 use super::clip;
 use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::model::{Feed, Head, graph};
-use crate::onnx;
+use crate::model::{Head, graph};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
@@ -59,19 +58,14 @@ impl Probe {
         preprocessor: &Preprocessor,
         input: Input,
     ) -> Result<Vec<Self>> {
-        let [frames, mels] = preprocessor.patch();
         let fixed = match trained {
             Trained::Chain(_) | Trained::Custom(_) => None,
-            Trained::Backbone(OnBackbone { path, .. }) => {
-                let output = run.config()?.output;
-                let patch = [frames, mels];
-                Feed::of(path, &onnx::read(path)?, patch, output.as_deref())?.input.batch
-            }
+            Trained::Backbone(OnBackbone { path, .. }) => run.feed(path)?.input.batch,
         };
         let inputs = match (input, preprocessor) {
-            (Input::Clip, Preprocessor::Audio(front_end)) => {
+            (Input::Clip, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
                 clip::check_batch(fixed, run.folder())?;
-                recordings(front_end)?
+                recordings(preprocessor)?
             }
             _ => {
                 let counts = fixed.map_or(vec![1, 4], |batch| vec![batch]);
@@ -96,48 +90,80 @@ impl ProbeInput {
     /// Patches as the model is made for: from the middle of synthesized music of different
     /// styles. So the proof needs no data and is always the same.
     fn patches(count: usize, preprocessor: &Preprocessor, input: Input) -> Result<Self> {
-        let front_end = match preprocessor {
-            Preprocessor::Audio(front_end) => front_end,
-            Preprocessor::Picture(picture) => &FrontEnd {
-                mels: picture.mels,
-                patch_frames: picture.patch_frames,
-                patch_hop: picture.patch_hop,
-                ..FrontEnd::spectrogram()
-            },
-        };
-        let extractor = Extractor::new(front_end)?;
-        let mut log_mels = Array3::zeros((count, front_end.patch_frames, front_end.mels));
-        let mut waveforms = Array2::zeros((count, front_end.waveform_samples()));
+        let [frames, features] = preprocessor.patch();
+        let mut log_mels = Array3::zeros((count, frames, features));
+        let mut waveforms = vec![];
         for number in 0..count {
-            let audio = demo::clip(number).resampled(front_end.sample_rate)?;
-            let patches = extractor.patches(&audio.samples).values;
-            let middle = patches.len_of(Axis(0)) / 2;
-            log_mels.index_axis_mut(Axis(0), number).assign(&patches.index_axis(Axis(0), middle));
-            waveforms.row_mut(number).assign(&front_end.waveforms(&audio.samples).row(middle));
+            let (patch, waveform) = middle(number, preprocessor)?;
+            log_mels.index_axis_mut(Axis(0), number).assign(&patch);
+            waveforms.extend(waveform);
         }
-        if let Preprocessor::Picture(_) = preprocessor {
-            // Intensities go from 0 to 1.
-            let largest = log_mels.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-            log_mels.mapv_inplace(|value| (value / largest).max(0.0));
-        }
-        let input = match input {
-            Input::LogMel => log_mels.clone().into_dyn(),
-            Input::Waveform | Input::Clip => waveforms.into_dyn(),
+        let input = match (input, preprocessor) {
+            (Input::LogMel, _) => log_mels.clone().into_dyn(),
+            (Input::Waveform | Input::Clip, Preprocessor::Audio(_)) => {
+                let shape = IxDyn(&[count, waveforms.len() / count]);
+                ArrayD::from_shape_vec(shape, waveforms)
+                    .map_err(|error| Error::Mismatch(error.to_string()))?
+            }
+            _ => preprocessor.natural(log_mels.clone()),
         };
         Ok(Self { input, log_mels })
     }
 }
 
+/// The patch in the middle of the demo clip of this number, and its samples where it is heard
+/// through a front end.
+fn middle(number: usize, preprocessor: &Preprocessor) -> Result<(Array2<f32>, Vec<f32>)> {
+    let heard = |front_end: &FrontEnd| -> Result<(Array2<f32>, Vec<f32>)> {
+        let samples = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+        let patches = Extractor::new(front_end)?.patches(&samples).values;
+        let middle = patches.len_of(Axis(0)) / 2;
+        let waveform = front_end.waveforms(&samples).row(middle).to_vec();
+        Ok((patches.index_axis_move(Axis(0), middle), waveform))
+    };
+    // Intensities go from 0 to 1.
+    let seen = |front_end: &FrontEnd| -> Result<Array2<f32>> {
+        let (mut log_mel, _) = heard(front_end)?;
+        let largest = log_mel.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        log_mel.mapv_inplace(|value| (value / largest).max(0.0));
+        Ok(log_mel)
+    };
+    match preprocessor {
+        Preprocessor::Audio(front_end) => heard(front_end),
+        Preprocessor::Samples(front_end) => {
+            let samples = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+            let size = front_end.patch_samples;
+            let start = samples.len().saturating_sub(size) / 2;
+            let patch: Vec<f32> = samples.into_iter().cycle().skip(start).take(size).collect();
+            Ok((Array1::from(patch).insert_axis(Axis(1)), vec![]))
+        }
+        Preprocessor::Picture(picture) => {
+            let front_end = FrontEnd {
+                mels: picture.mels,
+                patch_frames: picture.patch_frames,
+                patch_hop: picture.patch_hop,
+                ..FrontEnd::spectrogram()
+            };
+            Ok((seen(&front_end)?, vec![]))
+        }
+        Preprocessor::Image(front_end) => {
+            let log_mel = seen(&FrontEnd::spectrogram())?;
+            Ok((front_end.drawn(log_mel.t()), vec![]))
+        }
+    }
+}
+
 /// Music of odd lengths, from several patches to a single sample.
-fn recordings(front_end: &FrontEnd) -> Result<Vec<ProbeInput>> {
-    let extractor = Extractor::new(front_end)?;
-    let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+fn recordings(preprocessor: &Preprocessor) -> Result<Vec<ProbeInput>> {
+    let reader = preprocessor.reader()?;
+    let Some(windows) = preprocessor.windows() else { return Ok(vec![]) };
+    let (patch, hop) = (windows.least, windows.hop);
     let lengths = [patch + 2 * hop + 37, patch + hop, patch / 3 + 1, 1];
     let one = |(number, length): (usize, usize)| {
-        let music = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+        let music = demo::clip(number).resampled(windows.sample_rate)?.samples;
         let middle = music.len() / 2;
         let data: Vec<f32> = music.into_iter().cycle().skip(middle).take(length).collect();
-        let log_mels = extractor.patches(&data).values;
+        let log_mels = reader.patches_of(&data, Path::new("probe"))?;
         Ok(ProbeInput { input: Array1::from(data).insert_axis(Axis(0)).into_dyn(), log_mels })
     };
     lengths.into_iter().enumerate().map(one).collect()
@@ -284,13 +310,8 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
     match trained {
         Trained::Chain(_) | Trained::Custom(_) => unreachable!("answered above"),
         Trained::Backbone(OnBackbone { path, head, .. }) => {
-            let proto = onnx::read(path)?;
-            let output = run.config()?.output;
-            let Feed { input, output: name } =
-                Feed::of(path, &proto, [frames, mels], output.as_deref())?;
             let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
-            let at = session.outputs().iter().position(|output| *output == name).unwrap_or(0);
-            let embeddings = session.run(input.arrange(patches))?.swap_remove(at);
+            let embeddings = run.feed(path)?.embed(&mut *session, patches, false)?;
             let embeddings: Vec<f32> = embeddings.into_iter().collect();
             let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
             let probabilities = values(probabilities);

@@ -11,7 +11,7 @@ use super::metadata::metadata;
 use super::options::Options;
 use super::precision::Trial;
 use super::proof::{self, Probe};
-use super::{burn_graph, clip, fuse, splice, waveform};
+use super::{burn_graph, clip, fuse, image, splice, waveform};
 use crate::error::Result;
 use crate::features::Preprocessor;
 use crate::onnx::opset;
@@ -23,8 +23,8 @@ use crate::train::{OnBackbone, Trained};
 /// where that is installed, and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on pictures and is to
-/// take samples; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
+/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on something else
+/// than it is to take; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
 /// [`TOLERANCE`](super::TOLERANCE) or [`RELATIVE_TOLERANCE`](super::RELATIVE_TOLERANCE), or a
 /// smaller variant is worse than allowed; [`Error::NotFound`](crate::error::Error::NotFound) if the
 /// collection that a variant is tried on is not there; errors of the run's files and of
@@ -86,13 +86,12 @@ impl Job<'_> {
 
     /// The graph from log-mels to the outputs, in 32-bit floats, batch normalizations folded.
     fn graph(&self, trained: &Trained) -> Result<ModelProto> {
-        let patch = self.preprocessor.patch();
+        let (patch, kind) = (self.preprocessor.patch(), self.preprocessor.patch_kind());
         let mut model = match trained {
             Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
             Trained::Backbone(OnBackbone { path, head, .. }) => {
-                let output = self.run.config()?.output;
-                splice::append_head(path, output.as_deref(), head, patch)?
+                splice::append_head(path, &self.run.feed(path)?, head, kind)?
             }
         };
         fuse::fold_batch_norms(self.destination, &mut model)?;
@@ -115,12 +114,17 @@ impl Job<'_> {
 
     /// Makes `model`, which takes log-mels, take what it is to take.
     fn prepend_front_end(&self, model: &mut ModelProto) -> Result<()> {
-        match (self.options.input, &self.preprocessor) {
+        let (path, preprocessor) = (self.destination, &self.preprocessor);
+        match (self.options.input, preprocessor) {
             (Input::Waveform, Preprocessor::Audio(front_end)) => {
-                waveform::prepend_front_end(model, front_end, self.destination)
+                waveform::prepend_front_end(model, front_end, path)
             }
-            (Input::Clip, Preprocessor::Audio(front_end)) => {
-                clip::prepend_front_end(model, front_end, self.destination)
+            (Input::Waveform, Preprocessor::Samples(front_end)) => {
+                waveform::take_samples(model, front_end.patch_samples, path)
+            }
+            (Input::Clip, _) => clip::prepend_front_end(model, preprocessor, path),
+            (Input::Image, Preprocessor::Image(front_end)) => {
+                image::take_images(model, front_end, path)
             }
             _ => Ok(()),
         }

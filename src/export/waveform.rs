@@ -31,3 +31,17 @@ pub(super) fn prepend_front_end(
     graph.value_info.clear();
     Ok(())
 }
+
+/// Makes `model`, which takes patches as trainings keep them, `[batch, samples, 1]`, take
+/// `waveform` `[batch, samples]`.
+pub(super) fn take_samples(model: &mut ModelProto, samples: usize, path: &Path) -> Result<()> {
+    let batch = onnx::input(model, path)?.dims.first().copied().flatten();
+    let mut builder = Builder::new("front_end", opset::of(model));
+    let shape = builder.integers("patch", &[3], &[-1, samples as i64, 1]);
+    builder.output("Reshape", &[WAVEFORM, &shape], LOG_MEL, vec![]);
+    let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
+    builder.prepend_to(graph);
+    graph.input = vec![port(WAVEFORM, batch, &[samples])];
+    graph.value_info.clear();
+    Ok(())
+}

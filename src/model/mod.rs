@@ -9,6 +9,7 @@ mod genre;
 pub mod graph;
 mod head;
 pub mod layers;
+mod probe;
 
 pub use backbone::Backbone;
 pub use cnn::{Cnn, Dense, Spatial};
@@ -17,3 +18,4 @@ pub use device::burn_device;
 pub use feed::Feed;
 pub use genre::{ChainModel, GenreModel};
 pub use head::{Head, Standardization};
+pub(crate) use probe::{FeedProbe, in_first};

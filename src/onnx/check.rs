@@ -1,5 +1,7 @@
 //! What a file says of its tensors, compared with the bytes that are there.
 
+#[cfg(feature = "train")]
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -13,6 +15,18 @@ use crate::error::{Error, Result};
 /// place that external data must not leave.
 pub(super) struct Checker<'a> {
     pub path: &'a Path,
+}
+
+/// The files besides itself that hold weights of `model`, read from `path`.
+///
+/// # Errors
+/// [`Error::Onnx`] for one that is not safe, which reading has ruled out.
+#[cfg(feature = "train")]
+pub(crate) fn external_files(model: &ModelProto, path: &Path) -> Result<BTreeSet<PathBuf>> {
+    let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let outside = Some(DataLocation::External as i32);
+    let file = |tensor: &TensorProto| Ok(Checker { path }.external(tensor, &tensor.name)?.0);
+    tensors.filter(|tensor| tensor.data_location == outside).map(file).collect()
 }
 
 impl Checker<'_> {

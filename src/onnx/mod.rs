@@ -24,21 +24,27 @@ pub(crate) mod opset;
 #[cfg(feature = "train")]
 pub(crate) mod piece;
 mod port;
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 pub(crate) mod prune;
 #[cfg(feature = "tract")]
 mod read;
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 pub(crate) mod values;
 #[cfg(feature = "train")]
 pub(crate) mod write;
 
+#[cfg(feature = "train")]
+pub(crate) use check::external_files;
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
+#[cfg(feature = "train")]
+pub(crate) use describe::output;
 #[cfg(feature = "tract")]
 pub use describe::{input, metadata, outputs};
 #[cfg(feature = "train")]
-pub(crate) use graph::{graph, graph_mut, output_name};
+pub(crate) use graph::{graph, graph_mut};
+#[doc(hidden)]
+pub use port::Float;
 pub use port::Port;
 #[cfg(feature = "tract")]
 pub use read::read;

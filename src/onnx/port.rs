@@ -2,13 +2,37 @@
 
 use std::fmt;
 
-/// A named input or output of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The numbers that a tensor of a model is made of. Whatever they are, a session is given and
+/// gives 32-bit floats, and converts them at the model's border.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Float {
+    /// 16 bits.
+    Half,
+    /// 32 bits.
+    #[default]
+    Single,
+    /// 64 bits.
+    Double,
+}
+
+/// A named input or output of a model, a tensor of floats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Port {
     /// Its name in the ONNX graph.
     pub name: String,
     /// The size of each axis; `None` where any size will do.
     pub dims: Vec<Option<usize>>,
+    /// What the file calls each axis, where it does; no entries where it calls none so.
+    pub axes: Vec<Option<String>>,
+    /// Its numbers in the file.
+    pub float: Float,
+}
+
+impl Port {
+    /// What the file calls axis `axis`, if it does.
+    pub(crate) fn axis_name(&self, axis: usize) -> Option<&str> {
+        self.axes.get(axis)?.as_deref()
+    }
 }
 
 /// A tensor that does not fit the input it was given to.

@@ -32,6 +32,7 @@
 mod architecture;
 mod baseline;
 mod exported;
+mod feed;
 mod folder;
 mod leaderboard;
 mod ledger;
@@ -54,6 +55,8 @@ pub use architecture::{BlockPooling, CnnConfig, GlobalPooling, Preset};
 pub use baseline::{BaselineMetrics, BaselineModel, Candidate, Settings};
 #[doc(hidden)]
 pub use exported::{Agreement, Checked, Exported, Precision, Validation};
+#[doc(hidden)]
+pub use feed::Feed;
 #[doc(hidden)]
 pub use leaderboard::{Leaderboard, Rung, Trial};
 #[doc(hidden)]

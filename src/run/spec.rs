@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::CnnConfig;
+use super::feed::Feed;
 use crate::error::{Error, Result};
 
 /// `model.json`.
@@ -53,6 +54,10 @@ pub struct ModelSpec {
     pub imported: bool,
     /// The head.
     pub head: HeadSpec,
+    /// How the backbone's file is fed, as it was found before the training; none in runs older
+    /// than this field, whose embeddings are all values of an output, of whatever rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<Feed>,
 }
 
 /// The shape of a genre head.

@@ -5,26 +5,32 @@
 //! [`Error::Runtime`](crate::error::Error::Runtime) that says what to do. Tensors are
 //! [`ndarray`]'s: a view goes in, arrays in row-major order come out.
 
+mod axes;
+mod batch;
 #[cfg(any(feature = "ort", feature = "tract"))]
 mod failure;
 mod open;
 #[cfg(feature = "ort")]
 mod ort;
 mod patch;
+mod pool;
 mod session;
 #[cfg(feature = "tract")]
 mod tract;
 
 pub use crate::onnx::Port;
+#[doc(hidden)]
+pub use axes::feature_axis;
+pub(crate) use batch::Batch;
 #[cfg(all(feature = "train", not(feature = "burn-cuda")))]
 pub(crate) use open::missing_feature;
 #[cfg(feature = "train")]
 pub(crate) use open::{check, check_cuda};
 pub use open::{open, preferred};
+pub(crate) use patch::check_batch;
 #[doc(hidden)]
-pub use patch::PatchInput;
-pub(crate) use patch::{Batch, check_batch};
+pub use patch::{NoPatchInput, PatchInput};
+#[doc(hidden)]
+pub use pool::{Pool, pooled};
 pub(crate) use session::SHARED_ABOVE;
-#[cfg(feature = "train")]
-pub(crate) use session::row_major;
 pub use session::{Device, Options, Runtime, Session};

@@ -5,16 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use half::f16;
 use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{Outlet, TensorElementType, TensorRef};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
+use ort::value::{DynValue, Outlet, Tensor, TensorElementType, TensorRef, ValueType};
 
 use super::failure::Failure;
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
-use crate::onnx::Port;
+use crate::onnx::{Float, Port};
 
 fn error(reason: impl Into<Cause>) -> Error {
     Error::runtime(Runtime::Ort.name(), reason)
@@ -86,8 +88,11 @@ fn environment() -> Result<Environment> {
 /// A model opened in ONNX Runtime.
 pub(super) struct Ort {
     session: ort::session::Session,
+    /// Which outputs are computed: those of [`Self::outputs`].
+    selected: RunOptions<HasSelectedOutputs>,
     input: Port,
     outputs: Vec<String>,
+    floats: Vec<Float>,
 }
 
 impl Ort {
@@ -103,27 +108,60 @@ impl Ort {
             let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
             return Err(Error::onnx(model, format!("needs one input but has {names:?}")));
         };
-        let input = port(model, input)?;
-        for output in session.outputs() {
-            port(model, output)?;
+        let input = port(input).ok_or_else(|| no_floats(model, input))?;
+        let ports: Vec<Port> = session.outputs().iter().filter_map(port).collect();
+        if let ([], Some(output)) = (&ports[..], session.outputs().first()) {
+            return Err(no_floats(model, output));
         }
-        let outputs = session.outputs().iter().map(|output| output.name().to_string()).collect();
-        Ok(Self { session, input, outputs })
+        let selector = OutputSelector::no_default();
+        let selector = ports.iter().fold(selector, |selector, port| selector.with(&port.name));
+        let selected = RunOptions::new().map_err(error)?.with_outputs(selector);
+        let (outputs, floats) = ports.into_iter().map(|port| (port.name, port.float)).unzip();
+        Ok(Self { session, selected, input, outputs, floats })
     }
 }
 
-/// The name and dimensions of an input or output of `model`, which must be a float tensor.
-fn port(model: &Path, outlet: &Outlet) -> Result<Port> {
-    match (outlet.dtype().tensor_type(), outlet.dtype().tensor_shape()) {
-        (Some(TensorElementType::Float32), Some(shape)) => Ok(Port {
-            name: outlet.name().to_string(),
-            dims: shape.iter().map(|&size| usize::try_from(size).ok()).collect(),
-        }),
-        _ => {
-            let reason = format!("\"{}\" is {}, not a float tensor", outlet.name(), outlet.dtype());
-            Err(Error::onnx(model, reason))
+/// The name, dimensions and axes of an input or output; none if it is no tensor of floats.
+fn port(outlet: &Outlet) -> Option<Port> {
+    let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else { return None };
+    let float = match ty {
+        TensorElementType::Float16 => Float::Half,
+        TensorElementType::Float32 => Float::Single,
+        TensorElementType::Float64 => Float::Double,
+        _ => return None,
+    };
+    let axis = |name: &String| (!name.is_empty()).then(|| name.clone());
+    Some(Port {
+        name: outlet.name().to_owned(),
+        dims: shape.iter().map(|&size| usize::try_from(size).ok()).collect(),
+        axes: dimension_symbols.iter().map(axis).collect(),
+        float,
+    })
+}
+
+fn no_floats(model: &Path, outlet: &Outlet) -> Error {
+    let reason = format!("\"{}\" is {}, not a tensor of floats", outlet.name(), outlet.dtype());
+    Error::onnx(model, reason)
+}
+
+/// The 32-bit values of an output whose numbers are `float`.
+fn floats(value: &DynValue, float: Float) -> ort::Result<ArrayD<f32>> {
+    let (shape, data) = match float {
+        Float::Half => {
+            let (shape, data) = value.try_extract_tensor::<f16>()?;
+            (shape, data.iter().map(|value| value.to_f32()).collect())
         }
-    }
+        Float::Single => {
+            let (shape, data) = value.try_extract_tensor::<f32>()?;
+            (shape, data.to_vec())
+        }
+        Float::Double => {
+            let (shape, data) = value.try_extract_tensor::<f64>()?;
+            (shape, data.iter().map(|value| *value as f32).collect())
+        }
+    };
+    let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+    ArrayD::from_shape_vec(shape, data).map_err(|e| ort::Error::new(e.to_string()))
 }
 
 fn builder(environment: &Environment, options: &Options) -> Result<SessionBuilder> {
@@ -178,19 +216,22 @@ impl Session for Ort {
 
     fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
         self.input.check(input.shape()).map_err(error)?;
-        let values = row_major(&input);
+        let (shape, values) = (input.shape(), row_major(&input));
         let mut run = || -> ort::Result<Vec<ArrayD<f32>>> {
-            let view = TensorRef::from_array_view((input.shape(), &*values))?;
-            let outputs = self.session.run(ort::inputs![view])?;
-            outputs
-                .values()
-                .map(|value| {
-                    let (shape, data) = value.try_extract_tensor::<f32>()?;
-                    let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-                    ArrayD::from_shape_vec(shape, data.to_vec())
-                        .map_err(|e| ort::Error::new(e.to_string()))
-                })
-                .collect()
+            let inputs = match self.input.float {
+                Float::Half => {
+                    let values: Vec<f16> = values.iter().map(|v| f16::from_f32(*v)).collect();
+                    ort::inputs![Tensor::from_array((shape, values))?]
+                }
+                Float::Single => ort::inputs![TensorRef::from_array_view((shape, &*values))?],
+                Float::Double => {
+                    let values: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+                    ort::inputs![Tensor::from_array((shape, values))?]
+                }
+            };
+            let outputs = self.session.run_with_options(inputs, &self.selected)?;
+            let values = outputs.values().zip(&self.floats);
+            values.map(|(value, float)| floats(&value, *float)).collect()
         };
         run().map_err(error)
     }

@@ -1,9 +1,13 @@
-//! How a model wants its log-mel patches: `[N, frames, mels]` in one file,
-//! `[N, 1, frames, mels]` or `[N, mels, frames]` in the next.
+//! How a model wants its patches: `[N, frames, mels]` in one file, `[N, 1, frames, mels]` or
+//! `[N, mels, frames]` in the next; pictures as `[N, channels, rows, columns]`, samples as `[N,
+//! samples]` or without a batch at all.
 
-#[cfg(feature = "train")]
-use ndarray::ArrayD;
-use ndarray::{Array, ArrayView, ArrayView3, ArrayViewD, Axis, CowArray, Dimension, Slice};
+use ndarray::{Array, ArrayView3, Axis, CowArray, IxDyn};
+use serde::{Deserialize, Serialize};
+
+use super::axes::{Axis as PatchAxis, Reading};
+use crate::features::PatchKind;
+use crate::onnx::Port;
 
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;
@@ -16,16 +20,14 @@ pub enum NoPatchInput {
     Batch(usize),
     /// Its axes are others.
     #[error(
-        "the model takes [{dims}], which is no batch of patches of {frames} frames by {mels} mel \
-         bands; choose the front end it was trained with (‹front-end›)"
+        "the model takes [{dims}], which is no batch of {wanted}; choose the front end it was \
+         trained with (‹front-end›)"
     )]
     Axes {
-        /// Its axes, `any` where any size will do.
+        /// Its axes: sizes or, where any size will do, names.
         dims: String,
-        /// Frames of a patch.
-        frames: usize,
-        /// Mel bands of a patch.
-        mels: usize,
+        /// The patches of the front end.
+        wanted: String,
     },
 }
 
@@ -40,109 +42,150 @@ pub(crate) fn check_batch(batch: Option<usize>) -> Result<(), NoPatchInput> {
     }
 }
 
-/// The arrangement of one model input for patches of frames by mels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The arrangement of one model's input: patches `[patches, frames, features]` are parted into
+/// `[patches, frames, rows, channels]` ([`Self::parts`]), whose axes are put into another order
+/// ([`Self::order`]), and get the axes of one that the file has ([`Self::axes`]). Whoever works
+/// on tensors of another kind does the same three steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatchInput {
-    /// Axes after the batch, ones included.
+    /// Axes of the input but the batch, ones included.
     pub shape: Vec<usize>,
-    /// Whether mels come before frames.
-    pub transposed: bool,
-    /// The batch size where the file fixes it.
+    /// Where the batch stands among them; none for a file that takes one patch and has no axis
+    /// for more.
+    pub batch_axis: Option<usize>,
+    /// The batch size where the file fixes it: 1 where there is no axis for it.
     pub batch: Option<usize>,
+    /// Frames (columns, samples), rows (mel bands) and channels of a patch.
+    pub parts: [usize; 3],
+    /// Which axis of `[patches, frames, rows, channels]` comes first, second, third and last.
+    pub order: [usize; 4],
+    /// Whether another order would fit as well, so that this one is only what is usual.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub assumed: bool,
 }
 
 impl PatchInput {
-    /// The arrangement of an input with axes `dims` (`None`: any size), batch first.
+    /// The arrangement of an input with axes `dims` (`None`: any size) for log-mels of `frames`
+    /// by `mels`, frames first where sizes do not say otherwise.
     ///
     /// # Errors
     /// [`NoPatchInput`] if the axes are not a batch of `frames` by `mels`.
     pub fn new(dims: &[Option<usize>], frames: usize, mels: usize) -> Result<Self, NoPatchInput> {
-        let refuse = || {
-            let size = |d: &Option<usize>| d.map_or("any".to_owned(), |d| d.to_string());
-            let dims = dims.iter().map(size).collect::<Vec<_>>().join(", ");
-            NoPatchInput::Axes { dims, frames, mels }
-        };
-        let (batch, rest) = dims.split_first().ok_or_else(refuse)?;
-        check_batch(*batch)?;
-        let ones = rest.iter().filter(|d| **d == Some(1)).count();
-        let arranged = |order: [usize; 2]| {
-            // Sizes of one can stand anywhere, so frames or mels of one are not told apart from them.
-            let mut wanted = order.into_iter().filter(|size| *size != 1).peekable();
-            let shape: Option<Vec<usize>> = rest
-                .iter()
-                .map(|dim| match dim {
-                    Some(1) => Some(1),
-                    Some(size) => wanted.next_if_eq(size),
-                    None => wanted.next(),
-                })
-                .collect();
-            shape.filter(|_| wanted.peek().is_none())
-        };
-        if rest.len() > ones + 2 {
-            return Err(refuse());
-        }
-        let (shape, transposed) = match arranged([frames, mels]) {
-            Some(shape) => (shape, false),
-            None => (arranged([mels, frames]).ok_or_else(refuse)?, true),
-        };
-        Ok(Self { shape, transposed, batch: *batch })
+        let port = Port { dims: dims.to_vec(), ..Port::default() };
+        Self::of(&port, [frames, mels].into())
     }
 
-    /// Patches `[count, frames, mels]` with the axes that the model wants; nothing is copied.
-    pub fn arrange<'a>(&self, patches: ArrayView3<'a, f32>) -> ArrayViewD<'a, f32> {
-        let turned = if self.transposed { patches.permuted_axes([0, 2, 1]) } else { patches };
-        let mut view = turned.into_dyn();
+    /// The arrangement of the input `port` for patches of this `kind`.
+    ///
+    /// # Errors
+    /// [`NoPatchInput`] if its axes are not a batch of such patches.
+    pub fn of(port: &Port, kind: PatchKind) -> Result<Self, NoPatchInput> {
+        let reading = Reading::of(port, kind).ok_or_else(|| refusal(port, kind))?;
+        let parts = kind.parts();
+        let batch_axis = reading.axes.iter().position(|axis| *axis == Some(PatchAxis::Batch));
+        let inside = reading.axes.iter().filter(|axis| **axis != Some(PatchAxis::Batch));
+        let shape = inside.map(|axis| axis.map_or(1, |axis| parts[axis.place() - 1])).collect();
+        let batch = batch_axis.map_or(Some(1), |axis| port.dims[axis]);
+        check_batch(batch)?;
+        let order = order(&reading.axes);
+        Ok(Self { shape, batch_axis, batch, parts, order, assumed: reading.assumed })
+    }
+
+    /// All axes of the input for `count` patches.
+    #[must_use]
+    pub fn axes(&self, count: usize) -> Vec<usize> {
+        let mut axes = self.shape.clone();
+        if let Some(axis) = self.batch_axis {
+            axes.insert(axis.min(axes.len()), count);
+        }
+        axes
+    }
+
+    /// Whether the values of a patch change their order on the way to the model.
+    #[must_use]
+    pub fn is_turned(&self) -> bool {
+        self.order != [0, 1, 2, 3]
+    }
+
+    /// Patches `[count, frames, features]` with the axes that the model wants. Nothing is copied
+    /// but pictures that overlap in memory. Without an axis for the batch one patch must be
+    /// given; more keep the axis, which the model then refuses.
+    #[must_use]
+    pub fn arrange<'a>(&self, patches: ArrayView3<'a, f32>) -> CowArray<'a, f32, IxDyn> {
+        let mut view = self.parted(patches).permuted_axes(&self.order[..]);
         // Axes of one stand where the file has them.
-        for axis in (1..view.ndim()).rev().map(Axis) {
-            if view.len_of(axis) == 1 {
-                view = view.index_axis_move(axis, 0);
+        let mut axes = self.order.to_vec();
+        for place in (0..axes.len()).rev() {
+            let is_batch = axes[place] == 0;
+            let goes = if is_batch { self.batch_axis.is_none() } else { true };
+            if goes && view.len_of(Axis(place)) == 1 {
+                view = view.index_axis_move(Axis(place), 0);
+                axes.remove(place);
             }
         }
-        for (place, _) in self.shape.iter().enumerate().filter(|(_, size)| **size == 1) {
-            view = view.insert_axis(Axis(1 + place));
+        for (place, size) in self.axes(0).iter().enumerate() {
+            if *size == 1 {
+                let place = place.min(view.ndim());
+                view = view.insert_axis(Axis(place));
+            }
         }
         view
     }
-}
 
-/// Rows for one run of a model: where it takes more of them than there are, zeros (silence)
-/// fill up the rest.
-#[derive(Clone, Debug)]
-pub struct Batch<'a, D: Dimension> {
-    rows: CowArray<'a, f32, D>,
-    /// Without training nobody asks for the answers.
-    #[cfg_attr(not(feature = "train"), allow(dead_code))]
-    count: usize,
-}
-
-impl<'a, D: Dimension> Batch<'a, D> {
-    /// `rows` along the first axis, for a model that takes `size` of them at a time, or any
-    /// number. They are copied only if there are fewer.
-    pub fn new(rows: ArrayView<'a, f32, D>, size: Option<usize>) -> Self {
-        let count = rows.shape().first().copied().unwrap_or(0);
-        let mut shape = rows.raw_dim();
-        match size {
-            Some(size) if size > count && shape.ndim() > 0 => shape[0] = size,
-            _ => return Self { rows: rows.into(), count },
+    /// `[count, frames, rows, channels]`; patches of another shape are left as they are, for the
+    /// model to refuse.
+    fn parted<'a>(&self, patches: ArrayView3<'a, f32>) -> CowArray<'a, f32, IxDyn> {
+        let [_, rows, channels] = self.parts;
+        let (count, frames, features) = patches.dim();
+        if channels == 1 || features != rows * channels {
+            return patches.insert_axis(Axis(3)).into_dyn().into();
         }
-        let mut filled = Array::zeros(shape);
-        filled.slice_axis_mut(Axis(0), Slice::from(..count)).assign(&rows);
-        Self { rows: filled.into(), count }
+        let shape = IxDyn(&[count, frames, rows, channels]);
+        if let Ok(parted) = patches.into_dyn().into_shape_with_order(shape.clone()) {
+            return parted.into();
+        }
+        let values = patches.iter().copied().collect();
+        // Only a wrong count could fail, and it was looked at.
+        Array::from_shape_vec(shape, values)
+            .map_or_else(|_| patches.insert_axis(Axis(3)).into_dyn().into(), CowArray::from)
     }
+}
 
-    /// All rows, filling included.
-    pub fn rows(&self) -> ArrayView<'_, f32, D> {
-        self.rows.view()
+/// The order of `[patches, frames, rows, channels]` in a file with these axes: as it is if it
+/// is so but for axes of one, which then need not move.
+fn order(axes: &[Option<PatchAxis>]) -> [usize; 4] {
+    let mut places: Vec<usize> = axes.iter().flatten().map(|axis| axis.place()).collect();
+    if places.is_sorted() {
+        return [0, 1, 2, 3];
     }
+    if !places.contains(&0) {
+        places.insert(0, 0);
+    }
+    places.extend((0..4).filter(|place| !places.contains(place)).collect::<Vec<_>>());
+    let mut order = [0; 4];
+    order.iter_mut().zip(places).for_each(|(to, from)| *to = from);
+    order
+}
 
-    /// What of a model's output is about the rows that were given, row-major: the filling's
-    /// answers come last.
-    #[cfg(feature = "train")]
-    pub fn answers<'o>(&self, output: &'o ArrayD<f32>) -> &'o [f32] {
-        let values = output.as_slice().unwrap_or_default();
-        let rows = self.rows.shape().first().copied().unwrap_or(0).max(1);
-        &values[..values.len() / rows * self.count.min(rows)]
-    }
+fn refusal(port: &Port, kind: PatchKind) -> NoPatchInput {
+    let size = |(axis, size): (usize, &Option<usize>)| match size {
+        Some(size) => size.to_string(),
+        None => port.axis_name(axis).unwrap_or("any").to_owned(),
+    };
+    let dims = port.dims.iter().enumerate().map(size).collect::<Vec<_>>().join(", ");
+    let wanted = match kind {
+        PatchKind::LogMel { frames, mels, .. } => {
+            format!("patches of {frames} frames by {mels} mel bands")
+        }
+        PatchKind::Picture { columns, rows, channels: 1 } => {
+            format!("grey pictures of {columns} x {rows}")
+        }
+        PatchKind::Picture { columns, rows, channels } => {
+            format!("pictures of {columns} x {rows} with {channels} channels")
+        }
+        PatchKind::Samples(samples) => format!("patches of {samples} samples"),
+    };
+    NoPatchInput::Axes { dims, wanted }
 }
 
 #[cfg(test)]
@@ -187,18 +230,5 @@ mod tests {
         }
         let band = PatchInput::new(&[None, Some(1), Some(2), Some(1)], 2, 1).unwrap();
         assert_eq!(band.arrange(patches.slice(s![.., .., ..1])).shape(), [2, 1, 2, 1]);
-    }
-
-    #[test]
-    fn a_fixed_batch_is_filled_up_and_its_answers_are_cut() {
-        let rows = array![[1., 2.], [3., 4.]];
-        let output = array![[1.], [2.], [0.]].into_dyn();
-        let batch = Batch::new(rows.view(), Some(3));
-        assert_eq!(batch.rows(), array![[1., 2.], [3., 4.], [0., 0.]]);
-        assert_eq!(batch.answers(&output), [1., 2.]);
-        for size in [None, Some(2)] {
-            let batch = Batch::new(rows.view(), size);
-            assert_eq!((batch.rows(), batch.rows.is_view()), (rows.view(), true));
-        }
     }
 }

@@ -114,10 +114,11 @@ pub(crate) const SHARED_ABOVE: u64 = 64 << 20;
 
 /// A model opened in a runtime.
 pub trait Session: Send {
-    /// The model's one input, a float tensor such as [N, frames, mels].
+    /// The model's one input, a tensor of floats such as [N, frames, mels].
     fn input(&self) -> &Port;
 
-    /// The names of the outputs, in the model's order.
+    /// The names of the outputs that are tensors of floats, in the model's order; what else it
+    /// answers is left out.
     fn outputs(&self) -> &[String];
 
     /// What the model's metadata say under `key`; nothing for burn, which runs no file.
@@ -130,11 +131,19 @@ pub trait Session: Send {
     /// # Errors
     /// [`Error::Runtime`] if `input` does not fit [`Self::input`] or the runtime fails.
     fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>>;
+
+    /// As [`Self::run`], but never in parts: what the file itself makes of the whole batch.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    fn run_whole(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.run(input)
+    }
 }
 
 /// The values of a view in row-major order, copied only if they do not lie so already.
 #[cfg(any(feature = "ort", feature = "tract"))]
-pub(crate) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
+pub(super) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
     match view.to_slice() {
         Some(values) => Cow::Borrowed(values),
         None => Cow::Owned(view.as_standard_layout().into_owned().into_raw_vec_and_offset().0),

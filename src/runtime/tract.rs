@@ -18,14 +18,17 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
+use super::axes::is_batch;
 use super::failure::Failure;
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx;
-use crate::onnx::Port;
+use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::{Float, Port};
 
 /// The version of the tract crates, which Cargo.toml pins.
 pub(super) const VERSION: &str = "0.23.9";
@@ -64,9 +67,10 @@ type Part<'a> = ArrayViewD<'a, f32>;
 impl Tract {
     /// Opens the ONNX file `path`.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self> {
-        let proto = onnx::read(path)?;
+        let mut proto = onnx::read(path)?;
         let input = onnx::input(&proto, path)?;
         let outputs = onnx::outputs(&proto, path)?;
+        leave_out_others(&mut proto, &outputs);
         let folder = path.parent().and_then(Path::to_str);
         let parsed = guarded(|| loader().parse(&proto, folder))
             .map_err(|fault| error(Failure::new(path.display(), fault)))?;
@@ -80,7 +84,8 @@ impl Tract {
         let threads = (options.threads > 1).then_some(options.threads);
         let pool = |count| ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
         let by_row = |port: &Port| port.dims.first() == Some(&None);
-        let splits = options.device == Device::Cpu && by_row(&input) && outputs.iter().all(by_row);
+        let splits =
+            options.device == Device::Cpu && is_batch(&input) && outputs.iter().all(by_row);
         let large = onnx::weight_bytes(&proto) > LARGE_WEIGHTS;
         Ok(Self {
             model: parsed.model,
@@ -115,7 +120,8 @@ impl Tract {
             let name = self.device.to_string();
             let runtime = runtime_for_name(&name)?;
             let runtime = runtime.with_context(|| format!("tract has no runtime \"{name}\""))?;
-            let model = model.with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+            let fact = datum(self.input.float).fact(shape);
+            let model = model.with_input_fact(0, fact.into())?.into_typed()?;
             let plan: Arc<dyn Runnable> = runtime.prepare(model.into_decluttered()?)?.into();
             if self.device == Device::Cuda {
                 all_on_gpu(plan.as_ref())?;
@@ -146,8 +152,10 @@ impl Tract {
     ) -> Result<Vec<PartOutputs>> {
         let parts = split(input, count);
         let plans = parts.iter().map(|part| self.plan(part.shape())).collect::<Result<Vec<_>>>()?;
+        let numbers = datum(self.input.float);
+        let run = |(plan, part): (&Arc<dyn Runnable>, &Part)| run(plan.as_ref(), part, numbers);
         let Some(pool) = &self.pool else {
-            return plans.iter().zip(&parts).map(|(plan, part)| run(plan.as_ref(), part)).collect();
+            return plans.iter().zip(&parts).map(run).collect();
         };
         // With fewer parts than threads, the operators of each part share the others.
         let executor = if count < self.threads() {
@@ -155,8 +163,8 @@ impl Tract {
         } else {
             Executor::SingleThread
         };
-        let run = |(plan, part): (&Arc<dyn Runnable>, &Part)| {
-            multithread_tract_scope(executor.clone(), || run(plan.as_ref(), part))
+        let run = |job: (&Arc<dyn Runnable>, &Part)| {
+            multithread_tract_scope(executor.clone(), || run(job))
         };
         apart(pool, || plans.par_iter().zip(&parts).map(run).collect())
     }
@@ -187,6 +195,13 @@ impl Session for Tract {
         }
         Ok(self.run_in_parts(&input, 1)?.swap_remove(0).outputs)
     }
+
+    fn run_whole(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.input.check(input.shape()).map_err(error)?;
+        // A plan of its own, which is not kept: the weights in it are a second copy.
+        let plan = self.build(input.shape())?;
+        Ok(run(plan.as_ref(), &input, datum(self.input.float))?.outputs)
+    }
 }
 
 /// Runs `work` in `pool` and only waits meanwhile. A worker of another pool would take up
@@ -201,17 +216,40 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// Takes outputs that are not among `kept`, and what only they need, out of a model: tract need
+/// not know their operators, nor we their types.
+fn leave_out_others(proto: &mut ModelProto, kept: &[Port]) {
+    if let Some(graph) = &mut proto.graph
+        && graph.output.len() > kept.len()
+    {
+        graph.output.retain(|output| kept.iter().any(|port| port.name == output.name));
+        keep_what_outputs_need(graph);
+    }
+}
+
+/// tract's name of a kind of numbers.
+fn datum(float: Float) -> DatumType {
+    match float {
+        Float::Half => DatumType::F16,
+        Float::Single => DatumType::F32,
+        Float::Double => DatumType::F64,
+    }
+}
+
 /// The outputs for a part of `rows` rows.
 struct PartOutputs {
     rows: usize,
     outputs: Vec<ArrayD<f32>>,
 }
 
-fn run(plan: &dyn Runnable, part: &Part) -> Result<PartOutputs> {
+fn run(plan: &dyn Runnable, part: &Part, numbers: DatumType) -> Result<PartOutputs> {
     guarded(|| {
         let input = Tensor::from_shape(part.shape(), &row_major(part))?;
+        let input =
+            if numbers == DatumType::F32 { input } else { input.cast_to_dt(numbers)?.into_owned() };
         let outputs = plan.run(tvec!(input.into()))?;
         let float = |output: TValue| -> TractResult<ArrayD<f32>> {
+            let output = output.cast_to::<f32>()?;
             let data = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
             Ok(ArrayD::from_shape_vec(output.shape(), data)?)
         };

@@ -12,10 +12,10 @@ use super::check;
 #[cfg(doc)]
 use crate::dataset::Split;
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::Preprocessor;
 use crate::files;
 use crate::model::Backbone;
-use crate::runtime::{Device, Runtime};
+use crate::runtime::{Device, Pool, Runtime};
 
 /// Which layers of the backbone learn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,19 +223,26 @@ impl SplitOptions {
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Folder with one folder of recordings a genre (GTZAN's layout); without it data/gtzan
-    /// if present, else a synthesized demo set
+    /// Folder with one folder of recordings a genre (GTZAN's layout), or of pictures for a
+    /// network that looks at these; without it data/gtzan if present, else a synthesized demo
+    /// set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
     pub backbone: String,
-    /// Front end the backbone was trained with: vggish, yamnet, musicnn or a JSON file
+    /// Front end the backbone was trained with: vggish, yamnet, musicnn, for pictures imagenet
+    /// or efficientnet-lite, or a JSON file
     #[arg(long, value_name = "PRESET|FILE")]
     pub front_end: Option<String>,
     /// Output of the ONNX file to use as embeddings [default: "embeddings", else the last]
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
+    /// How an output with several values of each feature for a patch (tokens, a map) becomes
+    /// one embedding: mean, max or first [default: mean]
+    #[arg(long, value_name = "NAME")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Runtime for the embeddings: ort or tract [default: ort if it is found]
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<Runtime>,
@@ -294,7 +301,10 @@ impl Config {
         Self {
             data: Some(absolute(data)),
             backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
-            front_end: self.front_end.as_deref().map(|f| name_or_absolute(f, &FrontEnd::PRESETS)),
+            front_end: self
+                .front_end
+                .as_deref()
+                .map(|f| name_or_absolute(f, &Preprocessor::PRESETS)),
             split: self.split.absolute(),
             folds: self.folds.as_ref().map(|folds| match folds {
                 Folds::Count(count) => Folds::Count(*count),
@@ -389,6 +399,10 @@ mod tests {
         let config = config(&["--folds", "5"]);
         assert_eq!(serde_json::to_string_pretty(&config).unwrap(), SAVED);
         assert_eq!(serde_json::from_str::<Config>(SAVED).unwrap(), config);
+        let pooled = Config { pool: Some(Pool::Max), ..config.clone() };
+        let json = serde_json::to_string_pretty(&pooled).unwrap();
+        assert_eq!(json.replace("\n  \"pool\": \"max\",", ""), SAVED);
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), pooled);
         assert_eq!(config.head, HeadOptions::default());
     }
 

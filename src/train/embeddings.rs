@@ -5,12 +5,12 @@
 //! end. A run that is killed resumes where it was, since each entry is written
 //! whole; an entry that fails its checksum is computed again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -19,19 +19,13 @@ use crate::error::{Error, Result};
 use crate::features::{Patches, Reader};
 use crate::files;
 use crate::interrupt;
-use crate::model::{Backbone, Feed};
+use crate::model::{Backbone, Feed, FeedProbe, in_first};
 use crate::onnx;
 use crate::progress;
-use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
+use crate::runtime::{self, Pool, Runtime, Session};
 
 /// Changed whenever decoding, resampling or the file's form changes.
 const CACHE_VERSION: u32 = 2;
-
-/// Patches the backbone is given at a time where it takes any number.
-const BATCH: usize = 32;
-
-/// Where a padded batch is needed, its size is a multiple of this.
-const PADDED: usize = 8;
 
 /// The embeddings of one track's patches, `[patches, features]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +34,8 @@ pub struct Embeddings {
     pub data: Vec<f32>,
     /// Values in a row.
     pub features: usize,
-    /// Whether the track was shorter than one patch and padded with silence.
+    /// Whether the track was shorter than one patch and padded with silence, or a picture narrower
+    /// than one and stretched.
     pub padded: bool,
 }
 
@@ -51,14 +46,28 @@ impl Embeddings {
     }
 }
 
+/// What of a backbone is wanted, and where; nothing that is not said here need be known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The output.
+    pub output: Option<&'a str>,
+    /// How several values of a feature become one.
+    pub pool: Option<Pool>,
+    /// The runtime; else ONNX Runtime if it is there, and where one cannot run the file the
+    /// other.
+    pub runtime: Option<Runtime>,
+}
+
 /// What [`embed`] found.
 #[derive(Debug)]
 pub struct Embedded {
+    /// How the backbone's file was fed.
+    pub feed: Feed,
     /// One entry a track, in the dataset's order; none for the skipped.
     pub tracks: Vec<Option<Embeddings>>,
     /// Files that could not be decoded.
     pub skipped: Vec<Skipped>,
-    /// Tracks shorter than one patch, padded with silence.
+    /// Tracks shorter than one patch, padded or stretched to one.
     pub padded: usize,
 }
 
@@ -70,11 +79,10 @@ pub struct Embedded {
 pub fn embed(
     dataset: &Dataset,
     backbone: &Backbone,
-    output: Option<&str>,
-    runtime: Runtime,
+    wanted: Wanted,
     cache: &Path,
 ) -> Result<Embedded> {
-    let embedder = Embedder::new(backbone, output, runtime, cache)?;
+    let embedder = Embedder::new(backbone, wanted, cache)?;
     let bar = progress::begin(dataset.tracks.len(), "embedding", "tracks");
     let one = |track: &Track| {
         interrupt::check("the embeddings computed so far are kept; run it again to go on")?;
@@ -91,7 +99,8 @@ pub fn embed(
     };
     let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
     drop(bar);
-    let mut embedded = Embedded { tracks: vec![], skipped: vec![], padded: 0 };
+    let feed = embedder.feed;
+    let mut embedded = Embedded { feed, tracks: vec![], skipped: vec![], padded: 0 };
     for result in results {
         match result {
             Ok(found) => {
@@ -110,43 +119,41 @@ pub fn embed(
 /// A backbone ready to embed tracks from several threads.
 struct Embedder {
     reader: Reader,
-    input: PatchInput,
-    output: usize,
+    feed: Feed,
     sessions: Vec<Mutex<Box<dyn Session>>>,
     /// Whether batches must have one of few sizes (tract plans anew for each).
-    fixed_sizes: bool,
+    few_sizes: bool,
     folder: PathBuf,
     warned: AtomicBool,
 }
 
 impl Embedder {
-    fn new(
-        backbone: &Backbone,
-        output: Option<&str>,
-        runtime: Runtime,
-        cache: &Path,
-    ) -> Result<Self> {
+    /// Tries the file before anything else is done with it.
+    fn new(backbone: &Backbone, wanted: Wanted, cache: &Path) -> Result<Self> {
         let path = &backbone.path;
-        let Feed { input, output: name } =
-            Feed::of(path, &onnx::read(path)?, backbone.patch(), output)?;
-        let cores = rayon::current_num_threads();
-        let size = fs::metadata(path).map_err(Error::io(path))?.len();
-        let count = if size > runtime::SHARED_ABOVE { 1 } else { cores };
-        let options = runtime::Options { threads: cores / count, ..Default::default() };
-        let sessions = (0..count)
-            .map(|_| runtime::open(runtime, path, &options))
-            .collect::<Result<Vec<_>>>()?;
-        let output = sessions[0].outputs().iter().position(|found| *found == name);
-        let output =
-            output.ok_or_else(|| Error::onnx(path, format!("it has no output \"{name}\"")))?;
-        let folder = cache.join(key(backbone, &name)?);
+        let patch = backbone.front_end.patch_kind();
+        let model = onnx::read(path)?;
+        let probe = FeedProbe::of(path, &model, patch, wanted.output, wanted.pool)?;
+        let outside = onnx::external_files(&model, path)?;
+        // Each session holds its own copy of the weights.
+        drop(model);
+        let mut runtimes = vec![wanted.runtime.unwrap_or_else(runtime::preferred)];
+        if wanted.runtime.is_none() {
+            let others = [Runtime::Ort, Runtime::Tract].into_iter();
+            runtimes.extend(others.filter(|other| *other != runtimes[0]).collect::<Vec<_>>());
+        }
+        let (runtime, sessions, feed) = in_first(&runtimes, |runtime| {
+            let mut sessions = open(runtime, path)?;
+            let feed = probe.run(&mut *sessions[0])?;
+            Ok((runtime, sessions, feed))
+        })?;
+        let folder = cache.join(key(backbone, &outside, &feed)?);
         // Without it every entry fails to be written, which is said and no more.
         let _ = files::create_dir(&folder);
         Ok(Self {
-            reader: Reader::audio(&backbone.front_end)?,
-            fixed_sizes: runtime == Runtime::Tract || input.batch.is_some(),
-            input,
-            output,
+            reader: backbone.front_end.reader()?,
+            feed,
+            few_sizes: runtime == Runtime::Tract,
             sessions: sessions.into_iter().map(Mutex::new).collect(),
             folder,
             warned: AtomicBool::new(false),
@@ -159,14 +166,17 @@ impl Embedder {
             return Ok(found);
         }
         let Patches { values, padded } = self.reader.patches(&track.path)?;
-        let (data, features) = self.run(values.view()).map_err(|error| match error {
+        let embed =
+            |session: &mut dyn Session| self.feed.embed(session, values.view(), self.few_sizes);
+        let rows = embed(&mut **self.session()).map_err(|error| match error {
             Error::Runtime { runtime, reason } => Error::Runtime {
                 runtime,
                 reason: format!("{}: {reason}", track.path.display()).into(),
             },
             other => other,
         })?;
-        let embeddings = Embeddings { data, features, padded };
+        let features = rows.ncols();
+        let embeddings = Embeddings { data: rows.into_iter().collect(), features, padded };
         // A full disk must not stop a run that can do without its cache.
         if let Err(error) = files::write(&entry, &entry_bytes(&embeddings))
             && !self.warned.swap(true, Ordering::Relaxed)
@@ -174,25 +184,6 @@ impl Embedder {
             tracing::warn!("embeddings are not cached: {error}");
         }
         Ok(embeddings)
-    }
-
-    /// The embeddings of patches `[count, frames, mels]`, and how many values each has.
-    fn run(&self, patches: ArrayView3<'_, f32>) -> Result<(Vec<f32>, usize)> {
-        let mut data = vec![];
-        let mut session = self.session();
-        for some in patches.axis_chunks_iter(Axis(0), self.input.batch.unwrap_or(BATCH)) {
-            let few_sizes = || some.len_of(Axis(0)).next_multiple_of(PADDED).min(BATCH);
-            let size = self.input.batch.or_else(|| self.fixed_sizes.then(few_sizes));
-            let batch = Batch::new(some, size);
-            let outputs = session.run(self.input.arrange(batch.rows()))?;
-            data.extend_from_slice(batch.answers(&outputs[self.output]));
-        }
-        if data.iter().all(|value| value.is_finite()) {
-            let features = data.len() / patches.len_of(Axis(0));
-            Ok((data, features))
-        } else {
-            Err(Error::runtime("backbone", "its embeddings are not finite numbers"))
-        }
     }
 
     /// A session that no other thread is using, if there are as many as threads.
@@ -203,11 +194,29 @@ impl Embedder {
     }
 }
 
-/// The cache folder's name for a backbone, its output and its front end.
-fn key(backbone: &Backbone, output: &str) -> Result<String> {
-    let front_end = serde_json::to_string(&backbone.front_end)
-        .map_err(|e| Error::format(&backbone.path, format!("its front end: {e}")))?;
-    let text = format!("{CACHE_VERSION}\n{}\n{output}\n{front_end}", backbone.source.sha256);
+/// As many sessions of the file at `path` as there are threads, or one of a large file.
+fn open(runtime: Runtime, path: &Path) -> Result<Vec<Box<dyn Session>>> {
+    let cores = rayon::current_num_threads();
+    let size = fs::metadata(path).map_err(Error::io(path))?.len();
+    let count = if size > runtime::SHARED_ABOVE { 1 } else { cores };
+    let options = runtime::Options { threads: cores / count, ..Default::default() };
+    (0..count).map(|_| runtime::open(runtime, path, &options)).collect()
+}
+
+/// The cache folder's name for a backbone, with weights in files besides it, its front end and
+/// the way it is fed.
+fn key(backbone: &Backbone, outside: &BTreeSet<PathBuf>, feed: &Feed) -> Result<String> {
+    let wrong = |e: serde_json::Error| Error::format(&backbone.path, format!("its front end: {e}"));
+    let front_end = serde_json::to_string(&backbone.front_end).map_err(wrong)?;
+    let Feed { input, output, pool, .. } = feed;
+    let mut text = format!("{CACHE_VERSION}\n{}\n{output}\n{front_end}", backbone.source.sha256);
+    // What was always done so is not named, so that older entries stay good.
+    if pool.is_some() || input.is_turned() || feed.is_single() {
+        text += &format!("\n{pool:?} {} {:?}", feed.axis, input.order);
+    }
+    for file in outside {
+        text += &format!("\n{}", files::sha256(file)?);
+    }
     let digest = files::hex(&Sha256::digest(text.as_bytes()));
     Ok(format!("{}-{}", backbone.source.name, &digest[..16]))
 }

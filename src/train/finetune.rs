@@ -12,22 +12,20 @@ use super::collection::FoldPlan;
 use super::config::{Config, HeadOptions, Keep, Unfreeze};
 use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
-use super::embeddings::{Embeddings, embed};
+use super::embeddings::{Embeddings, Wanted, embed};
 use super::fit::{Example, Fitted, HeadTask};
 use super::prediction::TrackPrediction;
 use super::trained::{OnBackbone, Trained};
-use crate::dataset::{Dataset, Parts, Split};
+use crate::dataset::{Dataset, Parts, Split, source};
 use crate::error::{Error, Result};
-use crate::features::Reader;
 use crate::metrics::Epoch;
-use crate::model::graph::{Imported, import};
-use crate::model::{Backbone, GenreModel, burn_device};
+use crate::model::graph::{Imported, import_fed};
+use crate::model::{Backbone, Feed, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
     CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Prediction, Proof, Run,
     Score, Spec, names,
 };
-use crate::runtime;
 
 /// Where embeddings are kept between runs.
 const CACHE: &str = "data/cache/embeddings";
@@ -96,6 +94,8 @@ struct FineTuning<'a> {
     dataset: Dataset,
     backbone: Backbone,
     embeddings: Vec<Embeddings>,
+    /// How the backbone's file was fed for them.
+    feed: Feed,
     split: Split,
     parts: Parts,
     folds: Option<FoldPlan>,
@@ -111,7 +111,7 @@ impl<'a> FineTuning<'a> {
         let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
-        let (dataset, embeddings) = embedded(config, &backbone)?;
+        let (dataset, embeddings, feed) = embedded(config, &backbone)?;
         let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
@@ -120,7 +120,18 @@ impl<'a> FineTuning<'a> {
             Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
             None => vec![],
         };
-        Ok(Self { config, device, dataset, backbone, embeddings, split, parts, folds, fold_splits })
+        Ok(Self {
+            config,
+            device,
+            dataset,
+            backbone,
+            embeddings,
+            feed,
+            split,
+            parts,
+            folds,
+            fold_splits,
+        })
     }
 
     fn open_run(&self, destination: &Destination) -> Result<Run> {
@@ -162,8 +173,12 @@ impl<'a> FineTuning<'a> {
         let Heads { stopped, refit } = self.heads(&self.parts, history)?;
         run.save_history(history)?;
         let imported = self.import()?;
-        let spec =
-            ModelSpec { backbone: None, imported: imported.is_some(), head: self.head_spec() };
+        let spec = ModelSpec {
+            backbone: None,
+            imported: imported.is_some(),
+            head: self.head_spec(),
+            feed: Some(self.feed.clone()),
+        };
         let import = imported.as_ref().map(|imported| imported.proof);
         let tuned = match &imported {
             Some(imported) => self.tune(imported, &stopped, run, history)?,
@@ -213,8 +228,8 @@ impl<'a> FineTuning<'a> {
     /// The backbone in burn; none if the importer cannot take it over and no layer is to be
     /// trained.
     fn import(&self) -> Result<Option<Imported>> {
-        let output = self.config.output.as_deref();
-        match import(&self.backbone.path, self.backbone.patch(), output, &self.device) {
+        let (kind, feed) = (self.backbone.front_end.patch_kind(), self.feed.clone());
+        match import_fed(&self.backbone.path, kind, feed, &self.device) {
             Ok(imported) => Ok(Some(imported)),
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>
@@ -262,12 +277,11 @@ impl<'a> FineTuning<'a> {
         train: &'t [TrackLogMel],
         validation: &'t [TrackLogMel],
     ) -> DeepTask<'t> {
-        let front_end = &self.backbone.front_end;
         DeepTask {
             train,
             validation,
             classes: self.classes(),
-            patch: [front_end.patch_frames, front_end.patch_hop],
+            patch: [self.backbone.patch()[0], self.backbone.front_end.hop()],
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
@@ -307,7 +321,7 @@ impl<'a> FineTuning<'a> {
 
     /// Log-mels of tracks, in parallel.
     fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
-        let reader = Reader::audio(&self.backbone.front_end)?;
+        let reader = self.backbone.front_end.reader()?;
         let bar = progress::begin(tracks.len(), "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
@@ -373,22 +387,20 @@ impl<'a> FineTuning<'a> {
     }
 }
 
-/// The collection without what cannot be read, and the embeddings of its tracks.
-fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>)> {
-    let runtime = config.runtime.unwrap_or_else(runtime::preferred);
-    let mut dataset = Dataset::resolve(config.data.as_deref())?;
+/// The collection without what cannot be read, the embeddings of its tracks, and how the
+/// backbone was fed for them.
+fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>, Feed)> {
+    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end)?;
     collection::report_origin(&dataset, config.data.as_deref());
-    let output = config.output.as_deref();
-    let embedded = embed(&dataset, backbone, output, runtime, Path::new(CACHE))?;
+    let Config { pool, runtime, .. } = *config;
+    let wanted = Wanted { output: config.output.as_deref(), pool, runtime };
+    let embedded = embed(&dataset, backbone, wanted, Path::new(CACHE))?;
+    let feed = embedded.feed;
     dataset.exclude(embedded.skipped);
     collection::report_skipped(&dataset, config.strict)?;
     if embedded.padded > 0 {
-        tracing::warn!(
-            "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
-            embedded.padded,
-            backbone.front_end.patch_seconds()
-        );
+        collection::report_padded(embedded.padded, &backbone.front_end);
     }
     dataset.check()?;
-    Ok((dataset, embedded.tracks.into_iter().flatten().collect()))
+    Ok((dataset, embedded.tracks.into_iter().flatten().collect(), feed))
 }

@@ -14,7 +14,7 @@ use crate::model::graph::{OnnxGraph, load};
 use crate::model::{ChainModel, CnnEnsemble, Feed, GenreModel, Head};
 use crate::onnx;
 use crate::onnx::write::write_whole;
-use crate::run::{Program, Run, SavedModel, Spec, names};
+use crate::run::{ModelSpec, Program, Run, SavedModel, Spec, names};
 
 /// The trained model as it is kept in a run's folder.
 #[derive(Debug)]
@@ -133,13 +133,17 @@ impl Run {
         Ok(Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head: Box::new(head) }))
     }
 
-    /// How the run's backbone, the file at `path`, is fed.
+    /// How the run's backbone, the file at `path`, is fed: as was found before the training, or
+    /// in runs older than that record as the file says.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`], [`Error::Onnx`].
     pub(crate) fn feed(&self, path: &Path) -> Result<Feed> {
+        if let Spec::Backbone(ModelSpec { feed: Some(feed), .. }) = self.saved_model()?.spec {
+            return Ok(feed);
+        }
         let output = self.config()?.output;
-        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch(), output.as_deref())
+        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch_kind(), output.as_deref())
     }
 
     /// Writes the trained model, then its shape.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::{Preprocessor, Reader};
@@ -71,6 +71,7 @@ impl Validation {
 
 /// The collection of a run, to try variants on.
 pub(in super::super) struct Trial<'a> {
+    preprocessor: &'a Preprocessor,
     reader: Reader,
     dataset: Dataset,
     parts: Parts,
@@ -95,14 +96,14 @@ impl<'a> Trial<'a> {
     /// [`Error::NotFound`] if the collection is not there, or not the run's.
     pub fn open(
         run: &Run,
-        preprocessor: &Preprocessor,
+        preprocessor: &'a Preprocessor,
         data: Option<&Path>,
         fp32: &'a Path,
     ) -> Result<Self> {
         let recorded = run.options()?.data();
         let find = || {
             let data = data.or(recorded.as_deref());
-            let (dataset, _) = source::resolve(data, Some(Source::of(preprocessor)))?;
+            let dataset = source::resolve_for(data, preprocessor)?;
             let parts = run.split()?.assign(&dataset)?;
             Ok((dataset, parts))
         };
@@ -113,7 +114,7 @@ impl<'a> Trial<'a> {
             );
             Error::not_found(run.folder(), reason)
         })?;
-        Ok(Self { reader: preprocessor.reader()?, dataset, parts, fp32 })
+        Ok(Self { preprocessor, reader: preprocessor.reader()?, dataset, parts, fp32 })
     }
 
     /// The ranges of tensors in patches of some of the training clips, evenly spread.
@@ -206,18 +207,19 @@ impl<'a> Trial<'a> {
 
     fn read(&self, track: &Track, input: Input) -> Result<TrackInput> {
         let (label, path) = (track.label, &track.path);
-        let Some(extractor) = self.reader.extractor().filter(|_| input != Input::LogMel) else {
-            let log_mels = self.reader.patches(path)?.values.into_dyn();
-            return Ok(TrackInput { label, log_mels, input: None });
-        };
+        if matches!(input, Input::LogMel | Input::Image) {
+            let patches = self.reader.patches(path)?.values;
+            let natural =
+                (input == Input::Image).then(|| self.preprocessor.natural(patches.clone()));
+            return Ok(TrackInput { label, log_mels: patches.into_dyn(), input: natural });
+        }
         // Decoded once for both.
         let samples = self.reader.samples(path)?;
-        let log_mels = extractor.patches(&samples).values.into_dyn();
-        let input = if input == Input::Waveform {
-            extractor.front_end().waveforms(&samples)
-        } else {
-            Array2::from_shape_vec((1, samples.len()), samples)
-                .map_err(|error| Error::audio(path, error))?
+        let log_mels = self.reader.patches_of(&samples, path)?.into_dyn();
+        let input = match self.preprocessor.windows() {
+            Some(windows) if input == Input::Waveform => windows.cut(&samples),
+            _ => Array2::from_shape_vec((1, samples.len()), samples)
+                .map_err(|error| Error::audio(path, error))?,
         };
         Ok(TrackInput { label, log_mels, input: Some(input.into_dyn()) })
     }
@@ -245,7 +247,8 @@ impl Answer {
             }
             let answer = &outputs[at];
             classes = answer.shape().last().copied().unwrap_or(1).max(1);
-            given.extend_from_slice(batch.answers(answer));
+            let answers = batch.answers(answer).map_err(|wrong| Error::onnx(path, wrong))?;
+            given.extend_from_slice(&answers);
             Ok(())
         })?;
         if !given.iter().chain(&patches).all(|value: &f32| value.is_finite()) {

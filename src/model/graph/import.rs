@@ -9,6 +9,7 @@ use super::module::OnnxGraph;
 use super::plan::Plan;
 use super::proof::{PROBES, original, probes, prove};
 use crate::error::{Error, Result};
+use crate::features::PatchKind;
 use crate::model::feed::Feed;
 use crate::onnx;
 use crate::onnx::opset;
@@ -25,8 +26,8 @@ pub struct Imported {
     pub proof: Proof,
 }
 
-/// Imports the part of the ONNX file at `path` that leads from patches of
-/// `frames` by `mels` to `output`, and proves it.
+/// Imports the part of the ONNX file at `path` that leads from patches of this kind (`[frames,
+/// mels]` stands for log-mels) to `output`, and proves it.
 ///
 /// Without a name, the output is `embeddings` if there is one, else the last.
 ///
@@ -37,15 +38,30 @@ pub struct Imported {
 /// runtime can run the original file.
 pub fn import(
     path: &Path,
-    patch: [usize; 2],
+    patch: impl Into<PatchKind>,
     output: Option<&str>,
     device: &Device,
 ) -> Result<Imported> {
+    let patch = patch.into();
+    let feed = Feed::of(path, &onnx::read(path)?, patch, output)?;
+    import_fed(path, patch, feed, device)
+}
+
+/// As [`import`], with what is known of how the file is fed.
+///
+/// # Errors
+/// Those of [`import`].
+pub(crate) fn import_fed(
+    path: &Path,
+    patch: PatchKind,
+    feed: Feed,
+    device: &Device,
+) -> Result<Imported> {
+    let [frames, features] = patch.shape();
     // The file is read twice, so that its weights are not in memory while another runtime holds
     // its own copies of them: 288 MB a copy for VGGish.
-    let feed = {
+    {
         let model = onnx::read(path)?;
-        let feed = Feed::of(path, &model, patch, output)?;
         // What is not known is said before anything is computed.
         Plan::new(
             path,
@@ -54,11 +70,10 @@ pub fn import(
             [&[&onnx::input(&model, path)?.name], &[&feed.output]],
             device,
         )?;
-        feed
-    };
+    }
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
     let most = sizes.iter().copied().max().unwrap_or(1);
-    let probes = probes([most, patch[0], patch[1]]);
+    let probes = probes([most, frames, features]);
     let (theirs, runtime) = original(path, &feed, &probes, &sizes)?;
     let graph = load(path, feed, device)?;
     let mut proof: Option<Proof> = None;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
@@ -64,7 +64,7 @@ fn known(
     learned: &[usize],
 ) -> Result<Vec<(usize, PathBuf)>> {
     let data = run.options()?.data();
-    let (theirs, _) = source::resolve(data.as_deref(), Some(Source::of(preprocessor)))?;
+    let theirs = source::resolve_for(data.as_deref(), preprocessor)?;
     let file = |at: &usize| {
         let id = &dataset.tracks[*at].id;
         let track = theirs.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
@@ -81,18 +81,22 @@ fn probabilities(
     classes: usize,
 ) -> Result<Vec<(usize, Vec<f32>)>> {
     let reader = preprocessor.reader()?;
-    let [frames, mels] = preprocessor.patch();
     let bar = progress::begin(tracks.len(), "teacher", "tracks");
     let mut session = runtime::open(runtime::preferred(), model, &Options::default())?;
-    let input = PatchInput::new(&session.input().dims, frames, mels)
-        .map_err(|reason| Error::onnx(model, reason))?;
+    // A file of ours takes log-mels frames first, whatever its backbone's own order is.
+    let kind = match preprocessor {
+        Preprocessor::Audio(_) => preprocessor.patch().into(),
+        other => other.patch_kind(),
+    };
+    let input =
+        PatchInput::of(session.input(), kind).map_err(|reason| Error::onnx(model, reason))?;
     let mut found = vec![];
     for some in tracks.chunks(BATCH) {
         // Reading in parallel, the network one after another.
         let read: Vec<_> =
             some.par_iter().map(|(_, path)| reader.patches(path)).collect::<Result<_>>()?;
         for ((track, _), patches) in some.iter().zip(read) {
-            let of_patches = patch_probabilities(&mut *session, &input, &patches.values)?;
+            let of_patches = patch_probabilities(model, &mut *session, &input, &patches.values)?;
             found.push((*track, mean_probabilities(&of_patches, classes)));
             bar.advance(1);
         }
@@ -102,6 +106,7 @@ fn probabilities(
 
 /// Probabilities `[patches, classes]`, row-major, of `patches` `[patches, frames, mels]`.
 fn patch_probabilities(
+    model: &Path,
     session: &mut dyn Session,
     input: &PatchInput,
     patches: &Array3<f32>,
@@ -109,8 +114,9 @@ fn patch_probabilities(
     let mut probabilities = vec![];
     for some in patches.axis_chunks_iter(Axis(0), input.batch.unwrap_or(BATCH)) {
         let batch = Batch::new(some, input.batch);
-        let outputs = session.run(input.arrange(batch.rows()))?;
-        probabilities.extend_from_slice(batch.answers(&outputs[0]));
+        let outputs = session.run(input.arrange(batch.rows()).view())?;
+        let answers = batch.answers(&outputs[0]).map_err(|wrong| Error::onnx(model, wrong))?;
+        probabilities.extend_from_slice(&answers);
     }
     Ok(probabilities)
 }
