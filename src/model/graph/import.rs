@@ -4,13 +4,10 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array3, Axis};
-use tract_onnx::pb::ModelProto;
 
-use super::floats::Floats;
 use super::module::OnnxGraph;
-use super::plan::{Job, Plan};
+use super::plan::Plan;
 use super::proof::{PROBES, original, probes, prove};
-use super::value::Value;
 use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::feed::Feed;
@@ -115,48 +112,4 @@ fn tensor(patches: &Array3<f32>, count: usize, device: &Device) -> Tensor<3> {
     let some = patches.slice_axis(Axis(0), (..count).into());
     let shape = some.shape().to_vec();
     Tensor::from_data(TensorData::new(some.iter().copied().collect(), shape), device)
-}
-
-/// What a whole model answers to inputs of any type, in the order of its inputs and outputs:
-/// for tests of single operators.
-///
-/// # Errors
-/// [`Error::Onnx`], [`Error::UnsupportedOperator`].
-#[doc(hidden)]
-pub fn evaluate(
-    path: &Path,
-    model: &ModelProto,
-    given: Vec<Value>,
-    device: &Device,
-) -> Result<Vec<Value>> {
-    let graph = onnx::graph(path, model)?;
-    let names = |ports: &[tract_onnx::pb::ValueInfoProto]| -> Vec<String> {
-        ports.iter().map(|port| port.name.clone()).collect()
-    };
-    let (inputs, outputs) = (names(&graph.input), names(&graph.output));
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-    let (plan, values) = Plan::new(path, graph, opset::of(model), [&inputs, &outputs], device)?;
-    let [parameters, statistics] = values;
-    let floats = |stored: &[super::plan::Stored], values: Vec<Vec<f32>>| -> Result<Vec<Floats>> {
-        let one = |(stored, values): (&super::plan::Stored, Vec<f32>)| {
-            Floats::new(values, stored.shape.clone(), device)
-                .map_err(|fault| Error::onnx(path, fault))
-        };
-        stored.iter().zip(values).map(one).collect()
-    };
-    let job = Job {
-        given,
-        parameters: floats(&plan.parameters, parameters)?,
-        statistics: floats(&plan.statistics, statistics)?,
-        device,
-        learns_statistics: false,
-    };
-    let answer = plan.run(job).map_err(|failure| Error::UnsupportedOperator {
-        path: path.to_owned(),
-        operator: failure.node.operator.clone(),
-        node: failure.node.name.clone(),
-        reason: failure.fault.to_string(),
-    })?;
-    Ok(answer.outputs)
 }
