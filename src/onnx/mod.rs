@@ -8,13 +8,13 @@
 //!
 //! Format: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 pub(crate) mod attributes;
 #[cfg(feature = "tract")]
 mod check;
 #[cfg(feature = "tract")]
 mod describe;
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 mod graph;
 pub mod names;
 #[cfg(feature = "train")]
@@ -38,7 +38,9 @@ pub(crate) use check::weight_bytes;
 #[cfg(feature = "tract")]
 pub use describe::{input, metadata, outputs};
 #[cfg(feature = "train")]
-pub(crate) use graph::{graph, graph_mut, output_name};
+pub(crate) use graph::graph_mut;
+#[cfg(feature = "tract")]
+pub(crate) use graph::{graph, output_name};
 pub use port::Port;
 #[cfg(feature = "tract")]
 pub use read::read;

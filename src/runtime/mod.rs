@@ -13,6 +13,8 @@ mod ort;
 mod patch;
 mod session;
 #[cfg(feature = "tract")]
+mod shapes;
+#[cfg(feature = "tract")]
 mod tract;
 
 pub use crate::onnx::Port;
@@ -27,4 +29,6 @@ pub(crate) use patch::{Batch, check_batch};
 pub(crate) use session::SHARED_ABOVE;
 #[cfg(feature = "train")]
 pub(crate) use session::row_major;
+#[cfg(feature = "tract")]
+pub(crate) use shapes::{Shapes, shapes};
 pub use session::{Device, Options, Runtime, Session};
