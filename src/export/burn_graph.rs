@@ -12,7 +12,7 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use crate::error::{Error, Result};
-use crate::model::{CnnEnsemble, GenreModel};
+use crate::model::{ChainModel, CnnEnsemble};
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
 use crate::onnx::nodes::{int, int64_tensor, node};
 use crate::onnx::prune::keep_what_outputs_need;
@@ -51,7 +51,7 @@ pub(super) trait Exportable: Module {
     fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>);
 }
 
-impl Exportable for GenreModel {
+impl Exportable for ChainModel {
     fn members(&self) -> usize {
         1
     }

@@ -11,7 +11,7 @@ use crate::onnx::Port;
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
 use crate::run::{Kind, Run};
 use crate::runtime::{self, Options, Runtime, Session, row_major};
-use crate::train::Trained;
+use crate::train::{OnBackbone, Trained};
 
 /// Opens `model` in `runtime`: an ONNX file as [`runtime::open`] does, or for [`Runtime::Burn`]
 /// the folder of a run, whose model answers there as its exported file does elsewhere.
@@ -57,7 +57,7 @@ impl Native {
         let device = burn_device(options.device)?;
         let run = Run::open(folder)?;
         let model = run.model(&device)?;
-        if let Trained::OnnxBackbone(..) = model {
+        if let Trained::Backbone(OnBackbone { graph: None, .. }) = model {
             return Err(error("this run's backbone could not be imported and stays an ONNX file"));
         }
         let [patch_frames, mels] = run.preprocessor()?.patch();
@@ -102,7 +102,7 @@ impl Session for Native {
             return Err(error("the input must have three axes"));
         };
         let data = TensorData::new(row_major(&input).into_owned(), [batch, frames, mels]);
-        let answers = self.model.forward(Tensor::from_data(data, &self.device));
+        let answers = self.model.forward(Tensor::from_data(data, &self.device))?;
         let Some((probabilities, embeddings)) = answers else {
             return Err(error("the backbone is an ONNX file"));
         };

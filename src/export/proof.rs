@@ -10,19 +10,19 @@ use super::input::Input;
 use crate::dataset::demo;
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
-use crate::model::{Feed, Head, import};
+use crate::model::{Feed, Head, graph};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::run::{Agreement, Run};
 use crate::runtime::{self, Runtime, Session};
-use crate::train::Trained;
+use crate::train::{OnBackbone, Trained};
 
 /// The largest difference of a probability between a runtime and the trained model.
 pub const TOLERANCE: f32 = 1e-4;
 
 /// The largest difference of an embedding or a logit, relative to the largest of them: that
 /// of an import. It shows what a probability near 0 or 1 hides.
-pub const RELATIVE_TOLERANCE: f32 = import::TOLERANCE;
+pub const RELATIVE_TOLERANCE: f32 = graph::TOLERANCE;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
@@ -61,8 +61,8 @@ impl Probe {
     ) -> Result<Vec<Self>> {
         let [frames, mels] = preprocessor.patch();
         let fixed = match trained {
-            Trained::Burn(_) | Trained::Custom(_) => None,
-            Trained::OnnxBackbone(path, _) => {
+            Trained::Chain(_) | Trained::Custom(_) => None,
+            Trained::Backbone(OnBackbone { path, .. }) => {
                 let output = run.config()?.output;
                 let patch = [frames, mels];
                 Feed::of(path, &onnx::read(path)?, patch, output.as_deref())?.input.batch
@@ -274,7 +274,7 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
     let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
     let x = patches.iter().copied().collect::<Vec<f32>>();
     let x = TensorData::new(x, [count, frames, mels]);
-    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device)) {
+    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device))? {
         return Ok(Answers {
             probabilities: values(probabilities),
             embeddings: values(embeddings),
@@ -282,8 +282,8 @@ fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Resu
         });
     }
     match trained {
-        Trained::Burn(_) | Trained::Custom(_) => unreachable!("answered above"),
-        Trained::OnnxBackbone(path, head) => {
+        Trained::Chain(_) | Trained::Custom(_) => unreachable!("answered above"),
+        Trained::Backbone(OnBackbone { path, head, .. }) => {
             let proto = onnx::read(path)?;
             let output = run.config()?.output;
             let Feed { input, output: name } =

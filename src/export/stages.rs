@@ -17,7 +17,7 @@ use crate::features::Preprocessor;
 use crate::onnx::opset;
 use crate::onnx::write::{Part, sign};
 use crate::run::{Agreement, Exported, Precision, Run, Validation};
-use crate::train::Trained;
+use crate::train::{OnBackbone, Trained};
 
 /// Exports `run` to `destination`: written beside it, checked in tract, and in ort
 /// where that is installed, and only then renamed into place.
@@ -88,9 +88,9 @@ impl Job<'_> {
     fn graph(&self, trained: &Trained) -> Result<ModelProto> {
         let patch = self.preprocessor.patch();
         let mut model = match trained {
-            Trained::Burn(model) => burn_graph::of(&**model, patch, self.destination)?,
+            Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
-            Trained::OnnxBackbone(path, head) => {
+            Trained::Backbone(OnBackbone { path, head, .. }) => {
                 let output = self.run.config()?.output;
                 splice::append_head(path, output.as_deref(), head, patch)?
             }
@@ -103,7 +103,7 @@ impl Job<'_> {
     fn write(&self, part: &Part, mut model: ModelProto, trained: &Trained) -> Result<i64> {
         self.prepend_front_end(&mut model)?;
         // A spliced graph is its backbone's author's.
-        if !matches!(trained, Trained::OnnxBackbone(..)) {
+        if !matches!(trained, Trained::Backbone(..)) {
             opset::lower(&mut model);
         }
         sign(&mut model, metadata(self.run, self.options)?);

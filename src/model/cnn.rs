@@ -1,8 +1,8 @@
 //! A chain-shaped CNN: spatial layers on `[batch, channels, frames, mels]`, a
 //! flatten, then dense layers on `[batch, features]`.
 //!
-//! The chain is data ([`CnnSpec`], saved as JSON beside the weights), so that a
-//! backbone read from an ONNX file at run time is an ordinary burn module.
+//! Runs of older versions keep an imported backbone in this form ([`CnnSpec`] as JSON beside
+//! the weights); today a backbone stays the graph that it came as.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -190,40 +190,6 @@ impl Cnn {
         let x = x.reshape([batch, channels * height * width]);
         self.dense.iter().fold(x, |x, layer| layer.forward(x))
     }
-
-    /// Lets the last `layers` layers with weights learn and freezes all before them.
-    ///
-    /// A batch normalization learns its scale and shift with the layer it follows;
-    /// its statistics stay fixed.
-    pub fn unfreeze_last(self, layers: usize) -> Self {
-        let mut left = layers;
-        let mut last_first = |weighted: bool| {
-            let learns = left > 0;
-            left -= usize::from(weighted && learns);
-            learns
-        };
-        let mut dense: Vec<Dense> = self
-            .dense
-            .into_iter()
-            .rev()
-            .map(|layer| {
-                let learns = last_first(matches!(layer, Dense::Linear(_)));
-                layer.set_require_grad(learns)
-            })
-            .collect();
-        let mut spatial: Vec<Spatial> = self
-            .spatial
-            .into_iter()
-            .rev()
-            .map(|layer| {
-                let learns = last_first(matches!(layer, Spatial::Conv(_)));
-                layer.set_require_grad(learns)
-            })
-            .collect();
-        dense.reverse();
-        spatial.reverse();
-        Self { spatial, dense }
-    }
 }
 
 #[cfg(test)]
@@ -282,27 +248,5 @@ mod tests {
         let clip = Activation::Clip { min: Some(-1.0), max: Some(6.0) };
         let values: Vec<f32> = clip.forward(x).into_data().iter().collect();
         assert_eq!(values, [-1.0, -0.5, 0.0, 3.0, 6.0]);
-    }
-
-    #[test]
-    fn unfreezing_counts_layers_with_weights_from_the_end() {
-        let device = Device::flex().autodiff();
-        let learns = |layers| {
-            let cnn = tiny().init(&device).unfreeze_last(layers);
-            let conv = |layer: &Spatial| match layer {
-                Spatial::Conv(conv) => Some(conv.weight.is_require_grad()),
-                Spatial::BatchNorm(norm) => Some(norm.gamma.is_require_grad()),
-                _ => None,
-            };
-            let mut flags: Vec<bool> = cnn.spatial.iter().filter_map(conv).collect();
-            if let Dense::Linear(linear) = &cnn.dense[0] {
-                flags.push(linear.weight.is_require_grad());
-            }
-            flags
-        };
-        assert_eq!(learns(0), [false, false, false, false]);
-        assert_eq!(learns(1), [false, false, false, true]);
-        assert_eq!(learns(2), [false, false, true, true]);
-        assert_eq!(learns(9), [true, true, true, true]);
     }
 }

@@ -1,23 +1,46 @@
-//! Backbone and head as one burn module: log-mel patches to genre probabilities.
+//! Backbone and head as one burn module: patches to genre probabilities.
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::cnn::Cnn;
+use super::graph::OnnxGraph;
 use super::head::Head;
+use crate::error::Result;
 use crate::run::{CnnSpec, HeadSpec};
 
-/// A backbone with a genre head.
+/// A backbone's graph with a genre head.
 #[derive(Module, Debug)]
 pub struct GenreModel {
+    /// Patches to embeddings.
+    pub backbone: OnnxGraph,
+    /// Embeddings to logits.
+    pub head: Head,
+}
+
+impl GenreModel {
+    /// Probabilities `[batch, classes]` and embeddings `[batch, features]` of patches
+    /// `[batch, frames, mels]`.
+    ///
+    /// # Errors
+    /// Those of [`OnnxGraph::forward`].
+    pub fn forward(&self, patches: Tensor<3>) -> Result<(Tensor<2>, Tensor<2>)> {
+        let embeddings = self.backbone.forward(patches)?;
+        Ok((softmax(self.head.forward(embeddings.clone()), 1), embeddings))
+    }
+}
+
+/// A chain-shaped CNN with a genre head, as runs of older versions have it.
+#[derive(Module, Debug)]
+pub struct ChainModel {
     /// Log-mel patches to embeddings.
     pub backbone: Cnn,
     /// Embeddings to logits.
     pub head: Head,
 }
 
-impl GenreModel {
+impl ChainModel {
     /// The module with this shape, its weights to be filled from a file.
     pub fn init(backbone: &CnnSpec, head: &HeadSpec, device: &Device) -> Self {
         Self { backbone: backbone.init(device), head: head.init(0, device) }

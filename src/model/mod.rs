@@ -6,8 +6,8 @@ mod custom_cnn;
 mod device;
 mod feed;
 mod genre;
+pub mod graph;
 mod head;
-pub mod import;
 pub mod layers;
 
 pub use backbone::Backbone;
@@ -15,5 +15,5 @@ pub use cnn::{Cnn, Dense, Spatial};
 pub use custom_cnn::{CnnEnsemble, CustomCnn};
 pub use device::burn_device;
 pub use feed::Feed;
-pub use genre::GenreModel;
+pub use genre::{ChainModel, GenreModel};
 pub use head::{Head, Standardization};

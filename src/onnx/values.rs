@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::prelude::f16;
 
 use super::check::Checker;
 use crate::error::{Error, Result};
@@ -106,4 +107,79 @@ pub(crate) fn ints(path: &Path, tensor: &TensorProto) -> Result<Vec<i64>> {
     };
     check_length(path, tensor, values.len(), expected)?;
     Ok(values)
+}
+
+/// What a tensor holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Numbers {
+    /// Floats of any width, in single precision.
+    Floats(Vec<f32>),
+    /// Integers of any width.
+    Ints(Vec<i64>),
+    /// Truth values.
+    Bools(Vec<bool>),
+}
+
+/// Dimensions and values of a tensor of floats, integers or truth values of any width, infinite
+/// ones included.
+///
+/// # Errors
+/// [`Error::Onnx`] if it holds another type, or not as many values as it promises.
+pub(crate) fn numbers(path: &Path, tensor: &TensorProto) -> Result<(Vec<usize>, Numbers)> {
+    use DataType as T;
+    let (dims, expected) = count(path, tensor)?;
+    let raw = bytes(path, tensor)?;
+    let kind = T::try_from(tensor.data_type).unwrap_or(T::Undefined);
+    // What is narrower than 32 bits has that field in common.
+    let narrow = || tensor.int32_data.iter().copied();
+    let unpacked = raw.is_empty();
+    let halves = || raw.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+    let half_bits = || -> Vec<u16> {
+        if unpacked { narrow().map(|bits| bits as u16).collect() } else { halves().collect() }
+    };
+    let numbers = match kind {
+        T::Float if unpacked => Numbers::Floats(tensor.float_data.clone()),
+        T::Float => Numbers::Floats(each(&raw, f32::from_le_bytes)),
+        T::Double if unpacked => {
+            Numbers::Floats(tensor.double_data.iter().map(|v| *v as f32).collect())
+        }
+        T::Double => Numbers::Floats(each(&raw, |b: [u8; 8]| f64::from_le_bytes(b) as f32)),
+        T::Float16 => {
+            let float = |bits: u16| f16::from_bits(bits).to_f32();
+            Numbers::Floats(half_bits().into_iter().map(float).collect())
+        }
+        T::Bfloat16 => {
+            let float = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+            Numbers::Floats(half_bits().into_iter().map(float).collect())
+        }
+        T::Int64 if unpacked => Numbers::Ints(tensor.int64_data.clone()),
+        T::Int64 => Numbers::Ints(each(&raw, i64::from_le_bytes)),
+        T::Uint64 | T::Uint32 if unpacked => {
+            Numbers::Ints(tensor.uint64_data.iter().map(|v| *v as i64).collect())
+        }
+        T::Uint64 => Numbers::Ints(each(&raw, |b: [u8; 8]| u64::from_le_bytes(b) as i64)),
+        T::Uint32 => Numbers::Ints(each(&raw, |b| i64::from(u32::from_le_bytes(b)))),
+        T::Int32 | T::Int16 | T::Int8 | T::Uint16 | T::Uint8 if unpacked => {
+            Numbers::Ints(narrow().map(i64::from).collect())
+        }
+        T::Int32 => Numbers::Ints(each(&raw, |b| i64::from(i32::from_le_bytes(b)))),
+        T::Int16 => Numbers::Ints(each(&raw, |b| i64::from(i16::from_le_bytes(b)))),
+        T::Uint16 => Numbers::Ints(each(&raw, |b| i64::from(u16::from_le_bytes(b)))),
+        T::Int8 => Numbers::Ints(each(&raw, |b| i64::from(i8::from_le_bytes(b)))),
+        T::Uint8 => Numbers::Ints(each(&raw, |b: [u8; 1]| i64::from(b[0]))),
+        T::Bool if unpacked => Numbers::Bools(narrow().map(|v| v != 0).collect()),
+        T::Bool => Numbers::Bools(raw.iter().map(|byte| *byte != 0).collect()),
+        other => return Err(wrong(path, tensor, format!("holds {other:?}, which is not read"))),
+    };
+    let found = match &numbers {
+        Numbers::Floats(values) => values.len(),
+        Numbers::Ints(values) => values.len(),
+        Numbers::Bools(values) => values.len(),
+    };
+    check_length(path, tensor, found, expected)?;
+    Ok((dims, numbers))
+}
+
+fn each<const N: usize, T>(raw: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
+    raw.as_chunks::<N>().0.iter().map(|bytes| value(*bytes)).collect()
 }

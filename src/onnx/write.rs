@@ -8,6 +8,7 @@ use prost::Message;
 use tempfile::NamedTempFile;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
+use super::prune::inline;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -78,4 +79,15 @@ pub(crate) fn name_destination(error: Error, part: &Path, destination: &Path) ->
         Error::Onnx { path, reason } if path == part => Error::onnx(destination, reason),
         other => other,
     }
+}
+
+/// Writes `model`, read from `path`, to `destination` as one file: external data comes inside.
+///
+/// # Errors
+/// [`Error::Io`], and [`Error::Onnx`] if the external data is damaged.
+pub(crate) fn write_whole(path: &Path, mut model: ModelProto, destination: &Path) -> Result<()> {
+    for tensor in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
+        inline(path, tensor)?;
+    }
+    files::write(destination, &model.encode_to_vec())
 }

@@ -24,7 +24,7 @@ pub const MODEL_SPEC: &str = "model.json";
 pub const WEIGHTS: &str = "weights.bpk";
 /// Weights of the head alone, beside [`BACKBONE`].
 pub const HEAD: &str = "head.bpk";
-/// The backbone, where it cannot be imported into burn.
+/// The backbone, with the weights that it was trained to.
 pub const BACKBONE: &str = "backbone.onnx";
 /// Losses and accuracies, epoch by epoch.
 pub const HISTORY: &str = "history.json";

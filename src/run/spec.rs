@@ -45,9 +45,12 @@ pub struct EnsembleSpec {
 /// The shape of a head on a backbone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
-    /// The backbone; none where it stays an ONNX file because the importer does
-    /// not know one of its operators.
+    /// The backbone's shape in runs of older versions, which kept its weights beside it; in all
+    /// others it is an ONNX file.
     pub backbone: Option<CnnSpec>,
+    /// Whether the backbone's file can be imported into burn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// The head.
     pub head: HeadSpec,
 }

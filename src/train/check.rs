@@ -39,6 +39,15 @@ pub(super) fn not_negative(option: &'static str, value: f64, what: &str) -> Resu
     }
 }
 
+/// Refuses a factor that is not above 0 and at most 1.
+pub(super) fn factor(option: &'static str, value: f64) -> Result<()> {
+    if value > 0.0 && value <= 1.0 {
+        Ok(())
+    } else {
+        Err(Error::out_of_range(option, value, "give a factor above 0 and at most 1"))
+    }
+}
+
 /// Refuses a count of 0.
 pub(super) fn at_least_one(option: &'static str, count: usize) -> Result<()> {
     if count > 0 { Ok(()) } else { Err(Error::out_of_range(option, count, "give at least 1")) }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::check;
@@ -135,6 +135,58 @@ pub struct DeepOptions {
     /// Randomly placed patches of each track in one epoch
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub patches_per_track: usize,
+    /// Factor on the backbone's learning rate from each unfrozen layer to the one before it
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub layer_decay: f64,
+    /// Statistics of unfrozen batch normalizations: "fixed", as they came, or "train", those of
+    /// the batches
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub batch_norm: BatchNorm,
+    /// Model to keep: "best" of tuned and frozen by validation loss, or always "tuned" or
+    /// "frozen"
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keep: Keep,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+// Without them the options of older runs stay byte for byte what they were.
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What unfrozen batch normalizations normalize with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchNorm {
+    /// The statistics of the original training: a few hundred songs are too few to estimate
+    /// them anew.
+    #[default]
+    Fixed,
+    /// Those of each batch, of which a moving average is kept.
+    Train,
+}
+
+/// Which model a run with unfrozen layers keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The one with the lower validation loss.
+    #[default]
+    Best,
+    /// The one whose layers were trained.
+    Tuned,
+    /// The head on the backbone as it came.
+    Frozen,
 }
 
 /// Names that the option `split` takes instead of a file.
@@ -268,6 +320,11 @@ impl Config {
         check::at_least_one("deep-batch", deep.deep_batch)?;
         check::at_least_one("deep-epochs", deep.deep_epochs)?;
         check::at_least_one("patches-per-track", deep.patches_per_track)?;
+        check::factor("layer-decay", deep.layer_decay)?;
+        if deep.unfreeze == Unfreeze::None && deep.keep == Keep::Tuned {
+            let advice = "no layer is to be trained; say how many with ‹unfreeze›";
+            return Err(Error::out_of_range("keep", "tuned", advice));
+        }
         if let Some(hidden) = head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
             return Err(Error::out_of_range("hidden", hidden, "give at most 65536"));
         }

@@ -1,9 +1,10 @@
 //! Fine-tuning the backbone's last layers together with the trained head, in burn.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -13,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
-use super::config::{DeepOptions, HeadOptions};
+use super::config::{BatchNorm, DeepOptions, HeadOptions};
 use super::epoch::{finite, loss, record, show, shuffled};
 use super::fit::Fitted;
 use super::prediction::TrackPrediction;
@@ -22,7 +23,8 @@ use crate::error::Result;
 use crate::features::{LogMel, patches};
 use crate::interrupt;
 use crate::metrics::Epoch;
-use crate::model::{Cnn, GenreModel, Standardization};
+use crate::model::graph::OnnxGraph;
+use crate::model::{GenreModel, Standardization};
 use crate::progress;
 use crate::run::{Score, names};
 
@@ -68,7 +70,7 @@ pub struct Tuned {
 }
 
 impl DeepTask<'_> {
-    /// Trains the last `layers` of `cnn` and the head of `fitted`, starting from both
+    /// Trains the last `layers` of `graph` and the head of `fitted`, starting from both
     /// as they are, and keeps the best epoch by validation loss.
     ///
     /// The rate rises linearly over the first epoch and falls as a half cosine after it.
@@ -81,14 +83,15 @@ impl DeepTask<'_> {
     /// the checkpoint folder.
     pub fn run(
         &self,
-        cnn: Cnn,
+        graph: OnnxGraph,
         layers: usize,
         fitted: &Fitted,
         checkpoints: &Checkpoints,
         history: &mut Vec<Epoch>,
     ) -> Result<Tuned> {
         let learning = self.device.clone().autodiff();
-        let model = GenreModel { backbone: cnn, head: fitted.head.clone() };
+        let graph = graph.learn_statistics(self.options.batch_norm == BatchNorm::Train);
+        let model = GenreModel { backbone: graph, head: fitted.head.clone() };
         let model = model.fork(&learning).train();
         let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
         let optimizer =
@@ -110,7 +113,7 @@ impl DeepTask<'_> {
             let started = Instant::now();
             let total =
                 self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
-            let record = self.close_epoch(&mut state, &fitted.standardization, total, started);
+            let record = self.close_epoch(&mut state, &fitted.standardization, total, started)?;
             show(&bar, &record);
             history.push(record);
             state.save(checkpoints, &history[first..])?;
@@ -146,13 +149,14 @@ impl DeepTask<'_> {
                 interrupt::check("the training so far is saved; go on with ‹resume›")?;
             }
             let (x, y) = self.batch(batch, learning);
-            let embeddings = fitted.standardization.forward(state.model.backbone.forward(x));
+            let embeddings = fitted.standardization.forward(state.model.backbone.forward(x)?);
             let value = loss.forward(state.model.head.forward(embeddings), y);
             let at = (epoch - 1) * steps + step;
             let number = finite(&value, at, "‹lr› or ‹backbone-lr›", self.options.backbone_lr)?;
             state.progress.total += number * batch.len() as f64;
             let rate = self.rate(at, steps);
-            state.step(value, self.options.backbone_lr * rate, self.head.learning_rate * rate);
+            let rates = [self.options.backbone_lr * rate, self.head.learning_rate * rate];
+            state.step(value, rates, self.options.layer_decay);
             state.progress.step = step + 1;
         }
         let mean = state.progress.total / crops.len() as f64;
@@ -166,17 +170,17 @@ impl DeepTask<'_> {
         standardization: &Standardization,
         train_loss: f64,
         started: Instant,
-    ) -> Epoch {
+    ) -> Result<Epoch> {
         state.progress.epoch += 1;
         let model = state.model.valid();
         let labels: Vec<usize> = self.validation.iter().map(|track| track.label).collect();
-        let predictions = self.predict(&model, Some(standardization), self.validation);
+        let predictions = self.predict(&model, Some(standardization), self.validation)?;
         let score = Score::of(&predictions, &labels);
         let epoch = state.progress.epoch;
         if state.progress.stopping.improves(epoch, score) {
             state.best = model;
         }
-        record("unfreeze", epoch, train_loss, score, started)
+        Ok(record("unfreeze", epoch, train_loss, score, started))
     }
 
     /// The factor on both rates at `step`.
@@ -230,12 +234,15 @@ impl DeepTask<'_> {
     /// Probabilities of tracks over the same grid of patches that inference uses.
     ///
     /// `standardization` stands before the head, unless the head has it folded in.
+    ///
+    /// # Errors
+    /// Those of [`OnnxGraph::forward`].
     pub fn predict(
         &self,
         model: &GenreModel,
         standardization: Option<&Standardization>,
         tracks: &[TrackLogMel],
-    ) -> Vec<TrackPrediction> {
+    ) -> Result<Vec<TrackPrediction>> {
         tracks.iter().map(|track| self.predict_one(model, standardization, track)).collect()
     }
 
@@ -244,14 +251,14 @@ impl DeepTask<'_> {
         model: &GenreModel,
         standardization: Option<&Standardization>,
         track: &TrackLogMel,
-    ) -> TrackPrediction {
+    ) -> Result<TrackPrediction> {
         let [length, hop] = self.patch;
         let patches = patches(&track.log_mel, length, hop);
         let mut probabilities = vec![];
         for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
             let values = some.iter().copied().collect::<Vec<f32>>();
             let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
-            let embeddings = model.backbone.forward(x);
+            let embeddings = model.backbone.forward(x)?;
             let embeddings = match standardization {
                 Some(standardization) => standardization.forward(embeddings),
                 None => embeddings,
@@ -259,7 +266,7 @@ impl DeepTask<'_> {
             let output = softmax(model.head.forward(embeddings), 1);
             probabilities.extend(output.into_data().iter::<f32>());
         }
-        TrackPrediction::new(probabilities, self.classes)
+        Ok(TrackPrediction::new(probabilities, self.classes))
     }
 }
 
@@ -295,15 +302,28 @@ struct State {
 }
 
 impl State {
-    fn step(&mut self, loss: Tensor<1>, backbone_rate: f64, head_rate: f64) {
+    /// One step at the rates of backbone and head; the backbone's is multiplied by `decay` from
+    /// each layer to the one before it.
+    fn step(&mut self, loss: Tensor<1>, [backbone_rate, head_rate]: [f64; 2], decay: f64) {
         let mut gradients = loss.backward();
-        let backbone = GradientsParams::from_module(&mut gradients, &self.model.backbone);
         let head = GradientsParams::from_module(&mut gradients, &self.model.head);
-        let model = self.model.clone();
-        self.model = GenreModel {
-            backbone: self.backbone_optimizer.step(backbone_rate, model.backbone, backbone),
-            head: self.head_optimizer.step(head_rate, model.head, head),
-        };
+        let GenreModel { mut backbone, head: old_head } = self.model.clone();
+        if decay == 1.0 {
+            let found = GradientsParams::from_module(&mut gradients, &backbone);
+            backbone = self.backbone_optimizer.step(backbone_rate, backbone, found);
+        } else {
+            let mut depths: BTreeMap<usize, Vec<ParamId>> = BTreeMap::new();
+            for (depth, parameter) in backbone.depths() {
+                depths.entry(depth).or_default().push(parameter);
+            }
+            for (depth, parameters) in depths {
+                let found = GradientsParams::from_params(&mut gradients, &backbone, &parameters);
+                let rate = backbone_rate * decay.powf(depth as f64);
+                backbone = self.backbone_optimizer.step(rate, backbone, found);
+            }
+        }
+        self.model =
+            GenreModel { backbone, head: self.head_optimizer.step(head_rate, old_head, head) };
     }
 
     /// Writes a checkpoint.

@@ -9,18 +9,18 @@ use rayon::prelude::*;
 
 use super::collection;
 use super::collection::FoldPlan;
-use super::config::{Config, HeadOptions, Unfreeze};
+use super::config::{Config, HeadOptions, Keep, Unfreeze};
 use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
 use super::embeddings::{Embeddings, embed};
 use super::fit::{Example, Fitted, HeadTask};
 use super::prediction::TrackPrediction;
-use super::trained::Trained;
+use super::trained::{OnBackbone, Trained};
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::{Error, Result};
 use crate::features::Reader;
 use crate::metrics::Epoch;
-use crate::model::import::{Imported, import};
+use crate::model::graph::{Imported, import};
 use crate::model::{Backbone, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
@@ -162,10 +162,8 @@ impl<'a> FineTuning<'a> {
         let Heads { stopped, refit } = self.heads(&self.parts, history)?;
         run.save_history(history)?;
         let imported = self.import()?;
-        let spec = ModelSpec {
-            backbone: imported.as_ref().map(|imported| imported.spec.clone()),
-            head: self.head_spec(),
-        };
+        let spec =
+            ModelSpec { backbone: None, imported: imported.is_some(), head: self.head_spec() };
         let import = imported.as_ref().map(|imported| imported.proof);
         let tuned = match &imported {
             Some(imported) => self.tune(imported, &stopped, run, history)?,
@@ -173,9 +171,13 @@ impl<'a> FineTuning<'a> {
         };
         let frozen_validation = stopped.validation;
         let unfrozen_validation = tuned.as_ref().and_then(|tuned| tuned.validation);
-        let is_better = Score::loss_of(unfrozen_validation) < Score::loss_of(frozen_validation);
+        let is_kept = match self.config.deep.keep {
+            Keep::Best => Score::loss_of(unfrozen_validation) < Score::loss_of(frozen_validation),
+            Keep::Tuned => true,
+            Keep::Frozen => false,
+        };
         let network = match tuned {
-            Some(tuned) if is_better => self.unfrozen(tuned, &stopped)?,
+            Some(tuned) if is_kept => self.unfrozen(tuned, &stopped)?,
             _ => self.frozen(imported, &refit),
         };
         Ok(Outcome {
@@ -226,7 +228,7 @@ impl<'a> FineTuning<'a> {
 
     /// How many of the backbone's layers are to learn.
     fn unfrozen_layers(&self, imported: &Imported) -> usize {
-        let depth = imported.spec.depth();
+        let depth = imported.graph.depth();
         match self.config.deep.unfreeze {
             Unfreeze::None => 0,
             Unfreeze::Last(layers) => depth.min(layers.into()),
@@ -249,7 +251,8 @@ impl<'a> FineTuning<'a> {
         let train = self.log_mels(&self.parts.train)?;
         let validation = self.log_mels(&self.parts.validation)?;
         let task = self.deep_task(&train, &validation);
-        let tuned = task.run(imported.cnn.clone(), layers, stopped, &run.checkpoints(), history)?;
+        let tuned =
+            task.run(imported.graph.clone(), layers, stopped, &run.checkpoints(), history)?;
         run.save_history(history)?;
         Ok(Some(tuned))
     }
@@ -279,10 +282,10 @@ impl<'a> FineTuning<'a> {
             head: tuned.model.head.fold(&stopped.standardization),
         };
         let test = self.log_mels(&self.parts.test)?;
-        let test = self.deep_task(&[], &[]).predict(&model, None, &test);
+        let test = self.deep_task(&[], &[]).predict(&model, None, &test)?;
         Ok(Network {
             parameters: model.num_params(),
-            model: Trained::Burn(Box::new(model)),
+            model: Trained::Backbone(OnBackbone::tuned(self.backbone.path.clone(), model)),
             kept: Kept::Unfrozen,
             unfrozen_layers: tuned.layers,
             test,
@@ -292,18 +295,12 @@ impl<'a> FineTuning<'a> {
     /// The network of the backbone as it came, which stays an ONNX file where it could not be
     /// imported.
     fn frozen(&self, imported: Option<Imported>, refit: &Fitted) -> Network {
-        let head = refit.folded();
-        let (model, parameters) = match imported {
-            Some(Imported { cnn, .. }) => {
-                let model = GenreModel { backbone: cnn, head };
-                let parameters = model.num_params();
-                (Trained::Burn(Box::new(model)), parameters)
-            }
-            None => {
-                let parameters = head.num_params();
-                (Trained::OnnxBackbone(self.backbone.path.clone(), Box::new(head)), parameters)
-            }
-        };
+        let head = Box::new(refit.folded());
+        let graph = imported.map(|imported| Box::new(imported.graph));
+        let learned = graph.as_ref().map_or(0, |graph| graph.num_params());
+        let parameters = head.num_params() + learned;
+        let path = self.backbone.path.clone();
+        let model = Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head });
         let test = refit.predict(&self.examples(&self.parts.test), &self.device);
         Network { model, parameters, kept: Kept::Frozen, unfrozen_layers: 0, test }
     }

@@ -24,4 +24,4 @@ pub use destination::{Destination, check_name};
 pub(crate) use embeddings::Embeddings;
 pub use finetune::finetune;
 pub(crate) use fit::{Example, Fitted, HeadTask};
-pub(crate) use trained::Trained;
+pub(crate) use trained::{OnBackbone, Trained};

@@ -1,8 +1,8 @@
 //! The trained network in burn, and its place in a run's folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::{Checkpoints, load_module, save_weights};
@@ -10,29 +10,72 @@ use super::cnn::options::CnnRunConfig;
 use super::config::Config;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{CnnEnsemble, GenreModel, Head};
+use crate::model::graph::{OnnxGraph, load};
+use crate::model::{ChainModel, CnnEnsemble, Feed, GenreModel, Head};
+use crate::onnx;
+use crate::onnx::write::write_whole;
 use crate::run::{Program, Run, SavedModel, Spec, names};
 
 /// The trained model as it is kept in a run's folder.
 #[derive(Debug)]
 pub enum Trained {
-    /// A backbone and its head, all of it in burn.
-    Burn(Box<GenreModel>),
+    /// A head on a backbone.
+    Backbone(OnBackbone),
     /// CNNs of our own.
     Custom(CnnEnsemble),
-    /// The head in burn, the backbone an ONNX file (here its path).
-    OnnxBackbone(PathBuf, Box<Head>),
+    /// A chain-shaped backbone and its head, all of it in burn: runs of older versions.
+    Chain(Box<ChainModel>),
+}
+
+/// A head in burn on a backbone that is an ONNX file.
+#[derive(Debug)]
+pub struct OnBackbone {
+    /// The file.
+    pub path: PathBuf,
+    /// The backbone in burn; none where it could not be imported.
+    pub graph: Option<Box<OnnxGraph>>,
+    /// Whether the weights of the graph are others than the file's.
+    pub is_tuned: bool,
+    /// The head.
+    pub head: Box<Head>,
 }
 
 impl Trained {
     /// Probabilities `[batch, classes]` and embeddings `[batch, features]` of log-mel
-    /// patches `[batch, frames, mels]`; none where the backbone is an ONNX file.
-    pub fn forward(&self, log_mel: Tensor<3>) -> Option<(Tensor<2>, Tensor<2>)> {
-        match self {
-            Self::Burn(model) => Some(model.forward(log_mel)),
+    /// patches `[batch, frames, mels]`; none where the backbone could not be imported.
+    ///
+    /// # Errors
+    /// Those of [`OnnxGraph::forward`].
+    pub fn forward(&self, log_mel: Tensor<3>) -> Result<Option<(Tensor<2>, Tensor<2>)>> {
+        Ok(match self {
+            Self::Backbone(OnBackbone { graph, head, .. }) => match graph {
+                Some(graph) => {
+                    let embeddings = graph.forward(log_mel)?;
+                    Some((softmax(head.forward(embeddings.clone()), 1), embeddings))
+                }
+                None => None,
+            },
             Self::Custom(model) => Some(model.probabilities(log_mel)),
-            Self::OnnxBackbone(..) => None,
+            Self::Chain(model) => Some(model.forward(log_mel)),
+        })
+    }
+}
+
+impl OnBackbone {
+    /// A tuned backbone and its head.
+    pub(super) fn tuned(path: PathBuf, model: GenreModel) -> Self {
+        let GenreModel { backbone, head } = model;
+        Self { path, graph: Some(Box::new(backbone)), is_tuned: true, head: Box::new(head) }
+    }
+
+    /// Writes the backbone as one file, with the weights that it has now.
+    fn write_backbone(&self, destination: &Path) -> Result<()> {
+        let tuned = self.graph.as_ref().filter(|_| self.is_tuned);
+        let mut model = onnx::read(&self.path)?;
+        if let Some(graph) = tuned {
+            graph.write_into(&self.path, &mut model)?;
         }
+        write_whole(&self.path, model, destination)
     }
 }
 
@@ -76,22 +119,33 @@ impl Run {
             }
             Spec::Backbone(spec) => spec,
         };
-        match &spec.backbone {
-            Some(backbone) => {
-                let model = GenreModel::init(backbone, &spec.head, device);
-                Ok(Trained::Burn(Box::new(load_module(&self.path(names::WEIGHTS), model)?)))
-            }
-            None => {
-                let head = load_module(&self.path(names::HEAD), spec.head.init(0, device))?;
-                Ok(Trained::OnnxBackbone(self.path(names::BACKBONE), Box::new(head)))
-            }
+        if let Some(backbone) = &spec.backbone {
+            let model = ChainModel::init(backbone, &spec.head, device);
+            return Ok(Trained::Chain(Box::new(load_module(&self.path(names::WEIGHTS), model)?)));
         }
+        let head = load_module(&self.path(names::HEAD), spec.head.init(0, device))?;
+        let path = self.path(names::BACKBONE);
+        let graph = if spec.imported {
+            Some(Box::new(load(&path, self.feed(&path)?, device)?))
+        } else {
+            None
+        };
+        Ok(Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head: Box::new(head) }))
+    }
+
+    /// How the run's backbone, the file at `path`, is fed.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`], [`Error::Onnx`].
+    pub(crate) fn feed(&self, path: &Path) -> Result<Feed> {
+        let output = self.config()?.output;
+        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch(), output.as_deref())
     }
 
     /// Writes the trained model, then its shape.
     pub(super) fn save_model(&self, spec: Spec, model: &Trained) -> Result<()> {
         let written: &[&str] = match model {
-            Trained::Burn(model) => {
+            Trained::Chain(model) => {
                 save_weights(&self.path(names::WEIGHTS), &**model)?;
                 &[names::WEIGHTS]
             }
@@ -99,10 +153,9 @@ impl Run {
                 save_weights(&self.path(names::WEIGHTS), model)?;
                 &[names::WEIGHTS]
             }
-            Trained::OnnxBackbone(backbone, head) => {
-                let copy = self.path(names::BACKBONE);
-                fs::copy(backbone, &copy).map_err(Error::io(&copy))?;
-                save_weights(&self.path(names::HEAD), &**head)?;
+            Trained::Backbone(model) => {
+                model.write_backbone(&self.path(names::BACKBONE))?;
+                save_weights(&self.path(names::HEAD), &*model.head)?;
                 &[names::BACKBONE, names::HEAD]
             }
         };

@@ -1,0 +1,147 @@
+//! From an ONNX file to a proved burn module.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array3, Axis};
+use tract_onnx::pb::ModelProto;
+
+use super::floats::Floats;
+use super::module::OnnxGraph;
+use super::plan::{Job, Plan};
+use super::proof::{PROBES, original, probes, prove};
+use super::value::Value;
+use crate::error::{Error, Result};
+use crate::model::feed::Feed;
+use crate::onnx;
+use crate::onnx::opset;
+use crate::run::Proof;
+
+/// A backbone in burn, and what is known of it.
+#[derive(Debug)]
+pub struct Imported {
+    /// The module: log-mel patches `[batch, frames, mels]` to `[batch, features]`.
+    pub graph: OnnxGraph,
+    /// Values of an embedding.
+    pub features: usize,
+    /// The proof that it computes what the file computes.
+    pub proof: Proof,
+}
+
+/// Imports the part of the ONNX file at `path` that leads from patches of
+/// `frames` by `mels` to `output`, and proves it.
+///
+/// Without a name, the output is `embeddings` if there is one, else the last.
+///
+/// # Errors
+/// [`Error::Onnx`] for a damaged file, an input that takes no such patches, or a
+/// module that differs by more than [`TOLERANCE`](super::proof::TOLERANCE);
+/// [`Error::UnsupportedOperator`] for what the importer does not know; [`Error::Runtime`] if no
+/// runtime can run the original file.
+pub fn import(
+    path: &Path,
+    patch: [usize; 2],
+    output: Option<&str>,
+    device: &Device,
+) -> Result<Imported> {
+    // The file is read twice, so that its weights are not in memory while another runtime holds
+    // its own copies of them: 288 MB a copy for VGGish.
+    let feed = {
+        let model = onnx::read(path)?;
+        let feed = Feed::of(path, &model, patch, output)?;
+        // What is not known is said before anything is computed.
+        Plan::new(
+            path,
+            onnx::graph(path, &model)?,
+            opset::of(&model),
+            [&[&onnx::input(&model, path)?.name], &[&feed.output]],
+            device,
+        )?;
+        feed
+    };
+    let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
+    let most = sizes.iter().copied().max().unwrap_or(1);
+    let probes = probes([most, patch[0], patch[1]]);
+    let (theirs, runtime) = original(path, &feed, &probes, &sizes)?;
+    let graph = load(path, feed, device)?;
+    let mut proof: Option<Proof> = None;
+    let mut features = 0;
+    for (size, theirs) in sizes.iter().zip(&theirs) {
+        let embeddings = graph.forward(tensor(&probes, *size, device))?;
+        features = embeddings.dims()[1];
+        let ours: Vec<f32> = embeddings.into_data().iter().collect();
+        let theirs: Vec<f32> = theirs.iter().copied().collect();
+        let found = prove(path, &ours, &theirs, runtime)?;
+        proof = match proof {
+            Some(so_far) if so_far.relative() >= found.relative() => Some(so_far),
+            _ => Some(found),
+        };
+    }
+    match proof {
+        Some(proof) => Ok(Imported { graph, features, proof }),
+        None => Err(Error::onnx(path, "it takes no patches")),
+    }
+}
+
+/// The graph of the file at `path` without a proof: it is one that was proved before.
+///
+/// # Errors
+/// Those of [`import`] but for the proof's.
+pub(crate) fn load(path: &Path, feed: Feed, device: &Device) -> Result<OnnxGraph> {
+    let model = onnx::read(path)?;
+    let input = onnx::input(&model, path)?.name;
+    let names: [&[&str]; 2] = [&[&input], &[&feed.output]];
+    let (plan, values) =
+        Plan::new(path, onnx::graph(path, &model)?, opset::of(&model), names, device)?;
+    Ok(OnnxGraph::new(plan, values, feed.clone(), path.to_owned(), device))
+}
+
+fn tensor(patches: &Array3<f32>, count: usize, device: &Device) -> Tensor<3> {
+    let some = patches.slice_axis(Axis(0), (..count).into());
+    let shape = some.shape().to_vec();
+    Tensor::from_data(TensorData::new(some.iter().copied().collect(), shape), device)
+}
+
+/// What a whole model answers to inputs of any type, in the order of its inputs and outputs:
+/// for tests of single operators.
+///
+/// # Errors
+/// [`Error::Onnx`], [`Error::UnsupportedOperator`].
+#[doc(hidden)]
+pub fn evaluate(
+    path: &Path,
+    model: &ModelProto,
+    given: Vec<Value>,
+    device: &Device,
+) -> Result<Vec<Value>> {
+    let graph = onnx::graph(path, model)?;
+    let names = |ports: &[tract_onnx::pb::ValueInfoProto]| -> Vec<String> {
+        ports.iter().map(|port| port.name.clone()).collect()
+    };
+    let (inputs, outputs) = (names(&graph.input), names(&graph.output));
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let (plan, values) = Plan::new(path, graph, opset::of(model), [&inputs, &outputs], device)?;
+    let [parameters, statistics] = values;
+    let floats = |stored: &[super::plan::Stored], values: Vec<Vec<f32>>| -> Result<Vec<Floats>> {
+        let one = |(stored, values): (&super::plan::Stored, Vec<f32>)| {
+            Floats::new(values, stored.shape.clone(), device)
+                .map_err(|fault| Error::onnx(path, fault))
+        };
+        stored.iter().zip(values).map(one).collect()
+    };
+    let job = Job {
+        given,
+        parameters: floats(&plan.parameters, parameters)?,
+        statistics: floats(&plan.statistics, statistics)?,
+        device,
+        learns_statistics: false,
+    };
+    let answer = plan.run(job).map_err(|failure| Error::UnsupportedOperator {
+        path: path.to_owned(),
+        operator: failure.node.operator.clone(),
+        node: failure.node.name.clone(),
+        reason: failure.fault.to_string(),
+    })?;
+    Ok(answer.outputs)
+}

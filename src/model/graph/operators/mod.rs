@@ -1,0 +1,22 @@
+//! What each operator computes.
+//!
+//! Every function takes a node and its inputs. Broadcasting, negative axes and what an operator
+//! meant in older operator sets are dealt with here.
+
+mod attention;
+mod compare;
+mod convolution;
+mod einsum;
+mod elementwise;
+mod indexing;
+mod matrix;
+mod normalization;
+mod pooling;
+mod recurrent;
+mod reduction;
+mod resize;
+mod shape;
+mod table;
+mod windows;
+
+pub(super) use table::operator;

@@ -1,0 +1,359 @@
+//! A graph in the order in which it is computed.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use burn::tensor::Device;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+
+use super::fault::{Fault, Outcome};
+use super::floats::Floats;
+use super::layers::Layer;
+use super::node::{Inputs, Node, Operator};
+use super::operators::operator;
+use super::value::{Value, array};
+use super::weights::{self, Weights};
+use crate::error::{Error, Result};
+use crate::onnx::values::{self, Numbers};
+
+/// What is computed, in order, and with what.
+#[derive(Debug)]
+pub(super) struct Plan {
+    nodes: Vec<(Node, Operator)>,
+    /// Values that never change, and their places.
+    constants: Vec<(usize, Value)>,
+    /// What is learned.
+    pub parameters: Vec<Stored>,
+    /// Means and variances of batch normalizations.
+    pub statistics: Vec<Stored>,
+    /// Layers in the order of the nodes.
+    pub layers: Vec<Layer>,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    places: usize,
+}
+
+/// A tensor of the file that is a weight.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape there.
+    pub shape: Vec<usize>,
+    place: usize,
+}
+
+/// A node that could not be computed, and why.
+pub(super) struct Failure<'a> {
+    pub node: &'a Node,
+    pub fault: Fault,
+}
+
+/// What a run of the plan is given and works with.
+pub(super) struct Job<'a> {
+    pub given: Vec<Value>,
+    pub parameters: Vec<Floats>,
+    pub statistics: Vec<Floats>,
+    pub device: &'a Device,
+    /// Whether batch normalizations use the statistics of this batch.
+    pub learns_statistics: bool,
+}
+
+/// What a run of the plan comes to.
+pub(super) struct Answer {
+    pub outputs: Vec<Value>,
+    /// New statistics, by their places among the plan's.
+    pub statistics: Vec<(usize, Floats)>,
+}
+
+/// A plan in the making.
+struct Planner<'a> {
+    path: &'a Path,
+    graph: &'a GraphProto,
+    opset: i64,
+    device: &'a Device,
+    stored: HashMap<&'a str, &'a TensorProto>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl Plan {
+    /// What leads from the tensors `inputs` to the tensors `outputs` of `graph`, and the values
+    /// that its parameters and statistics have.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] for a graph that contradicts itself, [`Error::UnsupportedOperator`] for a
+    /// node that cannot be computed.
+    #[allow(clippy::type_complexity)]
+    pub fn new(
+        path: &Path,
+        graph: &GraphProto,
+        opset: i64,
+        [inputs, outputs]: [&[&str]; 2],
+        device: &Device,
+    ) -> Result<(Self, [Vec<Vec<f32>>; 2])> {
+        let stored = weights::stored(graph);
+        let mut planner = Planner { path, graph, opset, device, stored, places: HashMap::new() };
+        let needed = planner.needed(inputs, outputs)?;
+        let data = depends_on(&needed, inputs);
+        let Weights { parameters, statistics, layers } =
+            weights::find(&needed, &planner.stored, &data);
+        planner.name_places(inputs, &needed);
+        let find = |name: &&str| planner.places.get(name).copied();
+        let at = |names: &[&str]| -> Option<Vec<usize>> { names.iter().map(find).collect() };
+        let (Some(input_places), Some(output_places)) = (at(inputs), at(outputs)) else {
+            return Err(Error::onnx(path, format!("no node makes one of the outputs {outputs:?}")));
+        };
+        let (parameters, parameter_values) = planner.weights(&parameters)?;
+        let (statistics, statistic_values) = planner.weights(&statistics)?;
+        let layers =
+            layers.into_iter().map(|(at, names)| layer(needed[at], &names, &parameters)).collect();
+        let fixed: HashSet<usize> =
+            parameters.iter().chain(&statistics).map(|stored| stored.place).collect();
+        let (nodes, constants) = planner.fold(&needed, &fixed, &output_places)?;
+        let mut plan = Self {
+            nodes,
+            constants,
+            parameters,
+            statistics,
+            layers,
+            inputs: input_places,
+            outputs: output_places,
+            places: planner.places.len(),
+        };
+        plan.release();
+        Ok((plan, [parameter_values, statistic_values]))
+    }
+
+    /// Says of every node which values nobody asks for after it.
+    fn release(&mut self) {
+        let mut asked: HashSet<usize> = self.outputs.iter().copied().collect();
+        for (node, _) in self.nodes.iter_mut().rev() {
+            let touched = node.inputs.iter().chain(&node.outputs).flatten();
+            let last: HashSet<usize> = touched.copied().filter(|at| asked.insert(*at)).collect();
+            node.releases = last.into_iter().collect();
+        }
+    }
+
+    /// Computes the outputs.
+    pub fn run(&self, job: Job<'_>) -> Result<Answer, Failure<'_>> {
+        let mut values: Vec<Option<Value>> = vec![None; self.places];
+        for (place, value) in &self.constants {
+            values[*place] = Some(value.clone());
+        }
+        let weights = self.parameters.iter().zip(job.parameters);
+        for (stored, floats) in weights.chain(self.statistics.iter().zip(job.statistics)) {
+            values[stored.place] = Some(Value::Float(floats));
+        }
+        for (place, value) in self.inputs.iter().zip(job.given) {
+            values[*place] = Some(value);
+        }
+        let mut statistics = vec![];
+        for (node, operator) in &self.nodes {
+            let given = node.inputs.iter().enumerate().map(|(index, input)| {
+                let place = (*input)?;
+                // Whoever is given a value last may overwrite it.
+                let again = node.inputs[index + 1..].contains(input);
+                if node.releases.contains(&place) && !again {
+                    values[place].take()
+                } else {
+                    values[place].clone()
+                }
+            });
+            let mut inputs =
+                Inputs::new(given.collect(), job.device.clone(), job.learns_statistics);
+            let answers = operator(node, &mut inputs).map_err(|fault| Failure { node, fault })?;
+            for (index, floats) in inputs.moved {
+                let place = node.inputs.get(index).copied().flatten();
+                let at = self.statistics.iter().position(|stored| Some(stored.place) == place);
+                statistics.extend(at.map(|at| (at, floats)));
+            }
+            for (output, value) in node.outputs.iter().zip(answers) {
+                if let Some(place) = output.filter(|place| !node.releases.contains(place)) {
+                    values[place] = Some(value);
+                }
+            }
+        }
+        let missing = || Fault::new("the output is not computed");
+        let outputs = self.outputs.iter().map(|place| values[*place].clone().ok_or_else(missing));
+        match (outputs.collect::<Outcome<Vec<Value>>>(), self.nodes.last()) {
+            (Ok(outputs), _) => Ok(Answer { outputs, statistics }),
+            (Err(fault), Some((node, _))) => Err(Failure { node, fault }),
+            (Err(_), None) => Ok(Answer { outputs: vec![], statistics }),
+        }
+    }
+}
+
+/// Names of the tensors that come from `inputs`.
+fn depends_on<'a>(nodes: &[&'a NodeProto], inputs: &[&'a str]) -> HashSet<&'a str> {
+    let mut data: HashSet<&str> = inputs.iter().copied().collect();
+    for node in nodes {
+        if node.input.iter().any(|input| data.contains(input.as_str())) {
+            data.extend(node.output.iter().map(String::as_str).filter(|name| !name.is_empty()));
+        }
+    }
+    data
+}
+
+fn layer(node: &NodeProto, names: &[String], parameters: &[Stored]) -> Layer {
+    let place = |name: &String| parameters.iter().position(|stored| stored.name == *name);
+    let mut places: Vec<usize> = names.iter().filter_map(place).collect();
+    places.sort_unstable();
+    places.dedup();
+    let size = |place: &usize| parameters[*place].shape.iter().product::<usize>();
+    Layer {
+        name: name_of(node).to_owned(),
+        operator: node.op_type.clone(),
+        parameters: places.iter().map(size).sum(),
+        places,
+    }
+}
+
+/// A node's name for messages: its own, or its first output's.
+fn name_of(node: &NodeProto) -> &str {
+    match node.name.as_str() {
+        "" => node.output.first().map_or("", String::as_str),
+        name => name,
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// The nodes that lead to `outputs`, in order.
+    fn needed(&self, inputs: &[&str], outputs: &[&str]) -> Result<Vec<&'a NodeProto>> {
+        let mut asked: HashSet<&str> = outputs.iter().copied().collect();
+        let mut needed = vec![];
+        for node in self.graph.node.iter().rev() {
+            if node.output.iter().any(|output| asked.contains(output.as_str())) {
+                asked.extend(node.input.iter().map(String::as_str));
+                needed.push(node);
+            }
+        }
+        needed.reverse();
+        let mut made: HashSet<&str> = inputs.iter().copied().collect();
+        made.extend(self.stored.keys());
+        for node in &needed {
+            let unknown =
+                node.input.iter().find(|name| !name.is_empty() && !made.contains(name.as_str()));
+            if let Some(name) = unknown {
+                return Err(Error::onnx(
+                    self.path,
+                    format!("node \"{}\" uses \"{name}\" before any node makes it", name_of(node)),
+                ));
+            }
+            made.extend(node.output.iter().map(String::as_str));
+        }
+        Ok(needed)
+    }
+
+    fn name_places(&mut self, inputs: &[&'a str], needed: &[&'a NodeProto]) {
+        let made = needed.iter().flat_map(|node| node.input.iter().chain(&node.output));
+        let names = inputs.iter().copied().chain(made.map(String::as_str));
+        for name in names.filter(|name| !name.is_empty()) {
+            let next = self.places.len();
+            self.places.entry(name).or_insert(next);
+        }
+    }
+
+    /// Places and values of stored tensors.
+    fn weights(&self, names: &[String]) -> Result<(Vec<Stored>, Vec<Vec<f32>>)> {
+        let mut found = (vec![], vec![]);
+        for name in names {
+            let (Some(tensor), Some(place)) =
+                (self.stored.get(name.as_str()), self.places.get(name.as_str()))
+            else {
+                continue;
+            };
+            let (shape, numbers) = values::numbers(self.path, tensor)?;
+            let Numbers::Floats(values) = numbers else { continue };
+            // A mask of infinities is no weight.
+            if values.iter().all(|value| value.is_finite()) {
+                found.0.push(Stored { name: name.clone(), shape, place: *place });
+                found.1.push(values);
+            }
+        }
+        Ok(found)
+    }
+
+    fn unsupported(&self, node: &NodeProto, reason: impl ToString) -> Error {
+        Error::UnsupportedOperator {
+            path: self.path.to_owned(),
+            operator: node.op_type.clone(),
+            node: name_of(node).to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn node(&self, proto: &NodeProto) -> Result<(Node, Operator)> {
+        let known = matches!(proto.domain.as_str(), "" | "ai.onnx");
+        let Some(operator) = operator(&proto.op_type).filter(|_| known) else {
+            return Err(self.unsupported(proto, "the importer does not know this operator"));
+        };
+        let places = |names: &[String]| -> Vec<Option<usize>> {
+            names.iter().map(|name| self.places.get(name.as_str()).copied()).collect()
+        };
+        let mut node =
+            Node::new(&proto.op_type, name_of(proto), self.opset, proto.attribute.clone());
+        node.inputs = places(&proto.input);
+        node.outputs = places(&proto.output);
+        Ok((node, operator))
+    }
+
+    /// The nodes that must be computed every time, and the values of all others; `weights` are
+    /// places whose values may change.
+    #[allow(clippy::type_complexity)]
+    fn fold(
+        &self,
+        needed: &[&NodeProto],
+        weights: &HashSet<usize>,
+        outputs: &[usize],
+    ) -> Result<(Vec<(Node, Operator)>, Vec<(usize, Value)>)> {
+        let mut known: HashMap<usize, Value> = HashMap::new();
+        for (name, tensor) in &self.stored {
+            if let Some(place) = self.places.get(name).filter(|place| !weights.contains(place)) {
+                known.insert(*place, self.value(tensor)?);
+            }
+        }
+        let mut nodes = vec![];
+        for proto in needed {
+            let (node, operator) = self.node(proto)?;
+            if proto.op_type == "Constant"
+                && node
+                    .outputs
+                    .iter()
+                    .flatten()
+                    .any(|place| known.contains_key(place) || weights.contains(place))
+            {
+                continue;
+            }
+            let constant = node.inputs.iter().flatten().all(|place| known.contains_key(place));
+            if !constant {
+                nodes.push((node, operator));
+                continue;
+            }
+            let given = node.inputs.iter().map(|place| known.get(&(*place)?).cloned()).collect();
+            let mut inputs = Inputs::new(given, self.device.clone(), false);
+            let answers =
+                operator(&node, &mut inputs).map_err(|fault| self.unsupported(proto, fault))?;
+            let places = node.outputs.iter().zip(answers);
+            known.extend(places.filter_map(|(place, value)| Some(((*place)?, value))));
+        }
+        let used = nodes.iter().flat_map(|(node, _)| node.inputs.iter().flatten());
+        let used: HashSet<usize> = used.chain(outputs).copied().collect();
+        known.retain(|place, _| used.contains(place));
+        Ok((nodes, known.into_iter().collect()))
+    }
+
+    fn value(&self, tensor: &TensorProto) -> Result<Value> {
+        stored_value(self.path, tensor, self.device)
+    }
+}
+
+/// The value of a tensor that stands in the file at `path`.
+pub(super) fn stored_value(path: &Path, tensor: &TensorProto, device: &Device) -> Result<Value> {
+    let (shape, numbers) = values::numbers(path, tensor)?;
+    let value = match numbers {
+        Numbers::Floats(values) => Floats::new(values, shape, device).map(Value::Float),
+        Numbers::Ints(values) => array(values, &shape).map(Value::Int),
+        Numbers::Bools(values) => array(values, &shape).map(Value::Bool),
+    };
+    value.map_err(|fault| Error::onnx(path, format!("tensor \"{}\": {fault}", tensor.name)))
+}
