@@ -86,7 +86,8 @@ pub(super) fn licence(model: &ModelProto) -> Option<String> {
     let entries = onnx::metadata(model);
     let entry = entries.iter().find(|(key, value)| speaks(key) && !value.trim().is_empty());
     let documentation = [Some(&model.doc_string), model.graph.as_ref().map(|g| &g.doc_string)];
-    let line = || documentation.into_iter().flatten().flat_map(|text| text.lines()).find(|l| speaks(l));
+    let line =
+        || documentation.into_iter().flatten().flat_map(|text| text.lines()).find(|l| speaks(l));
     entry.map(|(_, value)| value.as_str()).or_else(line).map(shortened)
 }
 
@@ -114,7 +115,10 @@ mod tests {
 
     #[test]
     fn a_licence_is_found_in_metadata_or_prose() {
-        let mut model = ModelProto { doc_string: "A network.\n(c) x, MIT licence.".into(), ..Default::default() };
+        let mut model = ModelProto {
+            doc_string: "A network.\n(c) x, MIT licence.".into(),
+            ..Default::default()
+        };
         assert_eq!(licence(&model).as_deref(), Some("(c) x, MIT licence."));
         let entry = StringStringEntryProto { key: "License".into(), value: "ISC".into() };
         model.metadata_props.push(entry);

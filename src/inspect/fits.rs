@@ -114,7 +114,8 @@ impl Fit {
         } else {
             [self.batch(), frames, mels]
         };
-        let values = Array3::from_shape_vec(shape, self.values().into_raw_vec_and_offset().0).ok()?;
+        let values =
+            Array3::from_shape_vec(shape, self.values().into_raw_vec_and_offset().0).ok()?;
         Some(if input.transposed { values.permuted_axes([0, 2, 1]) } else { values })
     }
 }
@@ -134,9 +135,9 @@ pub(super) fn fits(
         check_batch(batch).map_err(|reason| reason.to_string())?;
     }
     let found = match (chosen, own.and_then(|own| Some((own, own.preprocessor.as_ref()?)))) {
-        (Some(front_end), _) => vec![
-            log_mel(dims, &front_end.name, [front_end.patch_frames, front_end.mels])?,
-        ],
+        (Some(front_end), _) => {
+            vec![log_mel(dims, &front_end.name, [front_end.patch_frames, front_end.mels])?]
+        }
         (None, Some((own, preprocessor))) => vec![exported(dims, own, preprocessor)?],
         (None, None) => by_shape(dims),
     };
@@ -161,11 +162,7 @@ fn log_mel(dims: &[Option<usize>], name: &str, patch: [usize; 2]) -> Result<Fit,
 }
 
 /// What a file takes that this program has exported.
-fn exported(
-    dims: &[Option<usize>],
-    own: &Own,
-    preprocessor: &Preprocessor,
-) -> Result<Fit, String> {
+fn exported(dims: &[Option<usize>], own: &Own, preprocessor: &Preprocessor) -> Result<Fit, String> {
     let samples = |count: usize| {
         let fixed = dims.last().copied().flatten().is_some();
         let batch = dims.first().copied().flatten().unwrap_or(1);
@@ -185,7 +182,10 @@ fn by_shape(dims: &[Option<usize>]) -> Vec<Fit> {
     let presets = FrontEnd::PRESETS.into_iter().filter_map(FrontEnd::preset);
     let presets = presets.filter_map(|p| log_mel(dims, &p.name, [p.patch_frames, p.mels]).ok());
     let mut found: Vec<Fit> = presets.collect();
-    found.extend(picture(dims));
+    // One channel of a preset's size is hardly a grey picture.
+    let is_other = |fit: &Fit| !matches!(fit.feed, Feed::Picture { channels: 1, .. });
+    let is_unknown = found.is_empty();
+    found.extend(picture(dims).filter(|fit| is_unknown || is_other(fit)));
     found.extend(samples(dims));
     if found.iter().all(|fit| fit.patch().is_none()) {
         found.extend(spectrogram(dims));
@@ -251,7 +251,7 @@ mod tests {
     fn shapes_tell_what_they_can_be_fed_with() {
         assert_eq!(kinds(&[None, Some(96), Some(64)]), ["vggish", "yamnet"]);
         assert_eq!(kinds(&[None, Some(187), Some(96)]), ["musicnn"]);
-        assert_eq!(kinds(&[Some(1), Some(1), Some(64), Some(96)])[..2], ["vggish", "yamnet"]);
+        assert_eq!(kinds(&[Some(1), Some(1), Some(64), Some(96)]), ["vggish", "yamnet"]);
         assert_eq!(kinds(&[None, Some(3), Some(224), Some(224)]), ["picture 3"]);
         assert_eq!(kinds(&[None, Some(3), None, None]), ["picture 3"]);
         assert_eq!(kinds(&[None]), ["samples 48000"]);

@@ -244,11 +244,8 @@ fn measure(
     batch: usize,
 ) {
     let names = axis_names(&found.inputs, &given);
-    let question = Question::Shapes {
-        model: path.to_owned(),
-        given,
-        noted: ports::noted(graph, &names),
-    };
+    let question =
+        Question::Shapes { model: path.to_owned(), given, noted: ports::noted(graph, &names) };
     let limits = limits(found, options);
     let shapes = match ask(&options.program, &question, limits) {
         Ok(Answer::Shapes(shapes)) => shapes,

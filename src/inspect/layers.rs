@@ -101,9 +101,8 @@ pub(super) fn work(walk: &Walk, sizes: &BTreeMap<String, Vec<u64>>) -> (u64, usi
 
 fn begins(walk: &Walk, node: &NodeProto, shape: impl Fn(&str) -> Option<Vec<u64>>) -> bool {
     // A weight whose shape is not known is computed from others, which have axes enough.
-    let is_matrix = |name: &String| {
-        walk.is_constant(name) && shape(name).is_none_or(|sizes| sizes.len() >= 2)
-    };
+    let is_matrix =
+        |name: &String| walk.is_constant(name) && shape(name).is_none_or(|sizes| sizes.len() >= 2);
     BEGINNINGS.contains(&node.op_type.as_str()) && node.input.iter().any(is_matrix)
 }
 

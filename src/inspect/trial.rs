@@ -8,9 +8,9 @@ use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
 use super::child;
+use super::fits::Fit;
 #[cfg(feature = "train")]
 use super::imported;
-use super::fits::Fit;
 use crate::classify::{Classifier, Options as ClassifyOptions};
 use crate::error::{Error, Result};
 use crate::runtime::{self, Options, Runtime, Session, Shapes};
@@ -25,7 +25,11 @@ const COMPARED: usize = 1 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Question {
     /// The shapes of all tensors.
-    Shapes { model: PathBuf, given: BTreeMap<String, Vec<usize>>, noted: BTreeMap<String, Vec<usize>> },
+    Shapes {
+        model: PathBuf,
+        given: BTreeMap<String, Vec<usize>>,
+        noted: BTreeMap<String, Vec<usize>>,
+    },
     /// Whether `runtime` opens the file, and runs it on each of `fits`.
     Run { model: PathBuf, runtime: Runtime, fits: Vec<Fit>, output: Option<String> },
     /// Whether `classify` takes the file.
@@ -53,44 +57,50 @@ pub(super) struct Refused {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ran {
     pub milliseconds: f64,
+    /// Layers with weights, where the runtime knows of such: burn.
+    pub layers: Option<usize>,
     /// Name, shape and first values of each output; NaN is none.
     pub outputs: Vec<(String, Vec<usize>, Vec<Option<f32>>)>,
 }
+
+/// What an option looks like.
+type Naming = fn(&str) -> String;
 
 /// The child: answers one question from standard input on standard output. `option` writes an
 /// option as the program has it.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Format`] if it is not asked as it should be.
-pub fn serve(option: fn(&str) -> String) -> Result<()> {
-    child::serve(|question| answer(question).map_err(|error| error.naming_options(option)))
+pub fn serve(option: Naming) -> Result<()> {
+    child::serve(|question| answer(question, option).map_err(|error| error.naming_options(option)))
 }
 
-fn answer(question: Question) -> Result<Answer> {
+fn answer(question: Question, option: Naming) -> Result<Answer> {
     match question {
         Question::Shapes { model, given, noted } => {
             runtime::shapes(&model, &given, &noted).map(Answer::Shapes)
         }
         Question::Run { model, runtime, fits, output } => match runtime {
-            Runtime::Burn => in_burn(&model, &fits, output.as_deref()),
-            _ => in_session(runtime, &model, &fits),
+            Runtime::Burn => in_burn(&model, &fits, output.as_deref(), option),
+            _ => in_session(runtime, &model, &fits, option),
         },
         Question::Classify { model } => {
             let classifier = Classifier::open(&model, &ClassifyOptions::default())?;
             // Quiet, but not silent.
-            let samples: Vec<f32> = (0..3 * 16_000).map(|at| (at as f32 / 7.0).sin() / 4.0).collect();
+            let samples: Vec<f32> =
+                (0..3 * 16_000).map(|at| (at as f32 / 7.0).sin() / 4.0).collect();
             classifier.classify(&samples, 16_000)?;
             Ok(Answer::Classified)
         }
     }
 }
 
-fn in_session(runtime: Runtime, model: &Path, fits: &[Fit]) -> Result<Answer> {
+fn in_session(runtime: Runtime, model: &Path, fits: &[Fit], option: Naming) -> Result<Answer> {
     // On one thread, so that figures of different files can be compared.
     let options = Options { threads: 1, ..Options::default() };
     let mut session: Box<dyn Session> = match runtime::open(runtime, model, &options) {
         Ok(session) => session,
-        Err(error) => return Ok(Answer::Refused(refused(&error))),
+        Err(error) => return Ok(Answer::Refused(refused(&error, option))),
     };
     let names = session.outputs().to_vec();
     let mut ran = vec![];
@@ -99,38 +109,44 @@ fn in_session(runtime: Runtime, model: &Path, fits: &[Fit]) -> Result<Answer> {
         let result = timed(|| session.run(values.view()));
         ran.push(result.map(|(milliseconds, outputs)| Ran {
             milliseconds,
-            outputs: names.iter().cloned().zip(&outputs).map(|(name, o)| compared(name, o)).collect(),
+            layers: None,
+            outputs:
+                names.iter().cloned().zip(&outputs).map(|(name, o)| compared(name, o)).collect(),
         }));
     }
-    Ok(Answer::Ran(ran.into_iter().map(|ran| ran.map_err(|error| error.to_string())).collect()))
+    let said = |error: Error| error.naming_options(option);
+    Ok(Answer::Ran(ran.into_iter().map(|ran| ran.map_err(said)).collect()))
 }
 
 /// The network that `output` comes from, run in burn as `finetune` would with unfrozen layers.
 #[cfg(feature = "train")]
-fn in_burn(model: &Path, fits: &[Fit], output: Option<&str>) -> Result<Answer> {
+fn in_burn(model: &Path, fits: &[Fit], output: Option<&str>, option: Naming) -> Result<Answer> {
     let mut ran = vec![];
     for fit in fits {
         let mut network = match imported::import(model, fit, output) {
             Ok(network) => network,
             Err(error @ Error::UnsupportedOperator { .. }) => {
-                return Ok(Answer::Refused(refused(&error)));
+                return Ok(Answer::Refused(refused(&error, option)));
             }
             Err(error) => {
-                ran.push(Err(error.to_string()));
+                ran.push(Err(error.naming_options(option)));
                 continue;
             }
         };
         let result = timed(|| network.run());
-        ran.push(result.map_err(|error| error.to_string()).map(|(milliseconds, values)| Ran {
-            milliseconds,
-            outputs: vec![compared(network.output.clone(), &values)],
-        }));
+        ran.push(result.map_err(|error| error.naming_options(option)).map(
+            |(milliseconds, values)| Ran {
+                milliseconds,
+                layers: Some(network.layers),
+                outputs: vec![compared(network.output.clone(), &values)],
+            },
+        ));
     }
     Ok(Answer::Ran(ran))
 }
 
 #[cfg(not(feature = "train"))]
-fn in_burn(_: &Path, _: &[Fit], _: Option<&str>) -> Result<Answer> {
+fn in_burn(_: &Path, _: &[Fit], _: Option<&str>, _: Naming) -> Result<Answer> {
     let reason = "built without the cargo feature \"train\"".to_owned();
     Ok(Answer::Refused(Refused { reason, operators: vec![] }))
 }
@@ -154,13 +170,19 @@ fn compared(name: String, output: &ArrayD<f32>) -> (String, Vec<usize>, Vec<Opti
     (name, output.shape().to_vec(), values)
 }
 
-fn refused(error: &Error) -> Refused {
-    let reason = error.to_string();
-    let operators = match error {
-        Error::UnsupportedOperator { operator, .. } => vec![operator.clone()],
-        _ => operator_in(&reason).map(str::to_owned).into_iter().collect(),
-    };
-    Refused { reason, operators }
+fn refused(error: &Error, option: Naming) -> Refused {
+    match error {
+        // Its text goes on with what to do when one wants to train.
+        Error::UnsupportedOperator { operator, node, reason, .. } => Refused {
+            reason: format!("operator {operator} (node \"{node}\"): {reason}"),
+            operators: vec![operator.clone()],
+        },
+        _ => {
+            let reason = error.naming_options(option);
+            let operators = operator_in(&reason).map(str::to_owned).into_iter().collect();
+            Refused { reason, operators }
+        }
+    }
 }
 
 /// The operator that a runtime says it lacks. ONNX Runtime has three ways to say so, and none
@@ -185,8 +207,14 @@ mod tests {
     #[test]
     fn the_operator_is_read_out_of_what_a_runtime_says() {
         for (text, wanted) in [
-            ("ort: Load model failed:Fatal error: com.x:Foo(-1) is not a registered function/op", Some("com.x:Foo")),
-            ("NOT_IMPLEMENTED : Could not find an implementation for Foo(7) node with name 'a'", Some("Foo")),
+            (
+                "ort: Load model failed:Fatal error: com.x:Foo(-1) is not a registered function/op",
+                Some("com.x:Foo"),
+            ),
+            (
+                "NOT_IMPLEMENTED : Could not find an implementation for Foo(7) node with name 'a'",
+                Some("Foo"),
+            ),
             ("No Op registered for Foo with domain_version of 13", Some("Foo")),
             ("tract: it has no operator SVMClassifier", Some("SVMClassifier")),
             ("the input is too long", None),

@@ -236,7 +236,8 @@ fn sorted<'a>(path: &Path, graph: &'a GraphProto) -> Result<Vec<&'a NodeProto>> 
         None => Ok(order),
         Some(place) => {
             let name = name_of(&graph.node[place]);
-            let reason = format!("the graph runs in a circle: node \"{name}\" needs its own output");
+            let reason =
+                format!("the graph runs in a circle: node \"{name}\" needs its own output");
             Err(Error::onnx(path, reason))
         }
     }

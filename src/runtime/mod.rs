@@ -29,6 +29,6 @@ pub(crate) use patch::{Batch, check_batch};
 pub(crate) use session::SHARED_ABOVE;
 #[cfg(feature = "train")]
 pub(crate) use session::row_major;
+pub use session::{Device, Options, Runtime, Session};
 #[cfg(feature = "tract")]
 pub(crate) use shapes::{Shapes, shapes};
-pub use session::{Device, Options, Runtime, Session};

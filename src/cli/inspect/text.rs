@@ -108,8 +108,10 @@ fn sizes(found: &Inspection) -> Vec<String> {
         (Some(work), None) => grouped(work),
         (None, _) => "unknown".to_owned(),
     };
-    let mut lines =
-        vec![format!("parameters     {}", grouped(found.parameters)), format!("multiply-adds  {work}")];
+    let mut lines = vec![
+        format!("parameters     {}", grouped(found.parameters)),
+        format!("multiply-adds  {work}"),
+    ];
     if found.uncounted > 0 {
         let what = counted(found.uncounted, "operator");
         lines.push(format!("               and those of {what} whose shapes are not known"));
@@ -177,7 +179,8 @@ fn runtimes(found: &Inspection) -> Vec<String> {
             (Some(time), _) => format!("yes, {time:.2} ms on one thread"),
             (None, reason) => format!("no: {}", reason.as_deref().unwrap_or("unknown")),
         };
-        if !tried.refused_operators.is_empty() {
+        // One alone stands in the reason.
+        if tried.refused_operators.len() > 1 {
             outcome += &format!(" (operators it lacks: {})", tried.refused_operators.join(", "));
         }
         [format!("  {} {version}", tried.runtime), outcome]
@@ -216,8 +219,12 @@ fn fits(found: &Inspection) -> Vec<String> {
             }
             Feed::Picture { height, width, .. } => format!("grey pictures, {width} x {height}"),
             Feed::Samples { count, fixed: true } => format!("samples, {count} at a time"),
-            Feed::Samples { count, fixed: false } => format!("samples, any number (tried: {count})"),
-            Feed::Values => format!("{}: neither log-mels nor pictures nor samples", shape(&fit.input)),
+            Feed::Samples { count, fixed: false } => {
+                format!("samples, any number (tried: {count})")
+            }
+            Feed::Values => {
+                format!("{}: neither log-mels nor pictures nor samples", shape(&fit.input))
+            }
         };
         let outcome = match (fit.runs, &fit.reason) {
             (Some(true), _) => "runs".to_owned(),
@@ -245,14 +252,17 @@ fn how(uses: &[Use]) -> Vec<String> {
 
 /// Rows with their columns under one another; those in `right` end at the same place.
 fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Vec<String> {
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
-    };
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| {
             let width = widths[column];
-            if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            if right.contains(&column) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
         });
         cells.collect::<Vec<_>>().join("  ")
     };
