@@ -42,6 +42,9 @@ pub mod export;
 pub mod features;
 #[doc(hidden)]
 pub mod files;
+#[cfg(feature = "tract")]
+#[doc(hidden)]
+pub mod inspect;
 pub mod interrupt;
 pub mod metrics;
 #[cfg(feature = "train")]

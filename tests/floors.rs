@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&str; 21] = [
+const FLOORS: [&str; 22] = [
     "error",
     "text",
     "interrupt",
@@ -25,6 +25,7 @@ const FLOORS: [&str; 21] = [
     "train",
     "export",
     "baseline",
+    "inspect",
     "bench",
     "report",
     "cli",

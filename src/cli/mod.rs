@@ -5,6 +5,8 @@ mod bar;
 pub mod baseline_summary;
 pub mod classify;
 mod flag;
+#[cfg(feature = "tract")]
+pub mod inspect;
 mod interrupt;
 mod log;
 #[cfg(feature = "train")]

@@ -16,8 +16,3 @@ pub(crate) fn int(node: &NodeProto, key: &str, default: i64) -> i64 {
 pub(crate) fn float(node: &NodeProto, key: &str, default: f32) -> f32 {
     attribute(node, key).map_or(default, |a| a.f)
 }
-
-/// A list of integers, if the node has it.
-pub(crate) fn ints<'a>(node: &'a NodeProto, key: &str) -> Option<&'a [i64]> {
-    attribute(node, key).map(|a| a.ints.as_slice())
-}

@@ -7,7 +7,6 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
-#[cfg(feature = "train")]
 use super::names::EMBEDDINGS;
 use super::port::{Float, Port};
 use crate::error::{Error, Result};
@@ -59,7 +58,6 @@ pub fn outputs(model: &ModelProto, path: &Path) -> Result<Vec<Port>> {
 ///
 /// # Errors
 /// [`Error::Onnx`] naming the outputs that would do.
-#[cfg(feature = "train")]
 pub(crate) fn output(model: &ModelProto, path: &Path, wanted: Option<&str>) -> Result<Port> {
     let ports = outputs(model, path)?;
     let find = |name: &str| ports.iter().find(|port| port.name == name);

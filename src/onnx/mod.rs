@@ -8,7 +8,7 @@
 //!
 //! Format: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 pub(crate) mod attributes;
 #[cfg(feature = "tract")]
 mod check;
@@ -16,7 +16,7 @@ mod check;
 mod describe;
 #[cfg(feature = "train")]
 pub(crate) mod external;
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 mod graph;
 pub mod names;
 #[cfg(feature = "train")]
@@ -41,12 +41,14 @@ pub(crate) mod write;
 pub(crate) use check::external_files;
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
-#[cfg(feature = "train")]
+#[cfg(feature = "tract")]
 pub(crate) use describe::output;
 #[cfg(feature = "tract")]
 pub use describe::{input, metadata, outputs};
+#[cfg(feature = "tract")]
+pub(crate) use graph::graph;
 #[cfg(feature = "train")]
-pub(crate) use graph::{graph, graph_mut};
+pub(crate) use graph::graph_mut;
 #[doc(hidden)]
 pub use port::Float;
 pub use port::Port;

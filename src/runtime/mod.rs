@@ -16,6 +16,8 @@ mod patch;
 mod pool;
 mod session;
 #[cfg(feature = "tract")]
+mod shapes;
+#[cfg(feature = "tract")]
 mod tract;
 
 pub use crate::onnx::Port;
@@ -34,3 +36,5 @@ pub use patch::{NoPatchInput, PatchInput};
 pub use pool::{Pool, pooled};
 pub(crate) use session::SHARED_ABOVE;
 pub use session::{Device, Options, Runtime, Session};
+#[cfg(feature = "tract")]
+pub(crate) use shapes::{Shapes, shapes};

@@ -288,8 +288,12 @@ fn join(answers: Vec<PartOutputs>) -> Option<Vec<ArrayD<f32>>> {
 
 /// The first operator that tract does not know: it parses a model around it.
 fn unknown_operator(model: &InferenceModel) -> Option<String> {
-    let name = |op: String| Some(op.strip_prefix("Unimplemented(")?.strip_suffix(')')?.to_owned());
-    model.nodes().iter().find_map(|node| name(node.op.name().into_owned()))
+    model.nodes().iter().find_map(|node| unknown(&node.op.name()))
+}
+
+/// The operator that a node of tract's is called after, if tract does not know it.
+pub(super) fn unknown(name: &str) -> Option<String> {
+    Some(name.strip_prefix("Unimplemented(")?.strip_suffix(')')?.to_owned())
 }
 
 /// Fails if tract left any operator on the processor.
@@ -309,7 +313,7 @@ fn all_on_gpu(plan: &dyn Runnable) -> TractResult<()> {
 
 /// What tract answers instead of a result.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+pub(super) enum Fault {
     /// With all its causes, for tract's own text is often only "Failed analyse for node …".
     #[error("{source:#}")]
     Error { source: TractError },
@@ -320,7 +324,7 @@ enum Fault {
 
 /// Runs a piece of tract, which still answers some malformed or unsupported models with a
 /// panic (`unimplemented!` for element types, an index for missing names).
-fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Fault> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Fault> {
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|source| Fault::Error { source }),
         Err(panic) => Err(Fault::Panic(message(panic.as_ref()).to_owned())),
@@ -334,6 +338,6 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 /// tract's loader, told not to believe the shapes that a file notes beside its tensors:
 /// exporters leave the batch of their sample input there. The input's own shape counts.
-fn loader() -> tract_onnx::Onnx {
+pub(super) fn loader() -> tract_onnx::Onnx {
     tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
 }
