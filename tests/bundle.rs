@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::vggish::{Style, vggish};
-use genre_transfer::export::Bundle;
+use genre_transfer::export::{self, Bundle};
 use genre_transfer::onnx::names::OUTPUTS;
 use genre_transfer::run::Exported;
 use genre_transfer::runtime::{self, Options, Runtime};
@@ -213,6 +213,27 @@ fn a_bundle_holds_any_input_and_precision() {
     let names: Vec<String> =
         onnx::outputs(&model, Path::new("")).unwrap().into_iter().map(|port| port.name).collect();
     assert!(OUTPUTS.iter().all(|output| names.contains(&(*output).to_owned())));
+}
+
+#[test]
+fn a_bundle_of_a_large_model_holds_its_weights_twice_as_well() {
+    let desk = desk();
+    let run = desk.train("tiny", &[]);
+    let options = export::Options::new(export::Input::Waveform);
+    let folder = desk.path("large");
+    let bundle = export::bundle_within(&run, &folder, &options, 30_000).unwrap();
+    assert_eq!(bundle.model.data, Some(folder.join("model.onnx.data")));
+    for name in ["model.onnx.data", "1/model.onnx.data"] {
+        assert!(bundle.files.contains(&name.to_owned()), "{:?}", bundle.files);
+    }
+    assert_eq!(check_sums(&folder), 9);
+    let waveform = ArrayD::from_elem(vec![1, 15_600], 0.25);
+    let answer = |file: &str| {
+        let path = folder.join(file);
+        let mut session = runtime::open(Runtime::Tract, &path, &Options::default()).unwrap();
+        session.run(waveform.view()).unwrap()
+    };
+    assert_eq!(answer("model.onnx"), answer("1/model.onnx"));
 }
 
 #[test]

@@ -50,6 +50,8 @@ fn collect(folder: &Path, module: &Module, modules: &mut BTreeMap<Module, String
         } else if path.extension().is_some_and(|end| end == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.replace("#[cfg(test)]\npub(super) mod ", "#[cfg(test)]\nmod ");
+            // How far something is seen is no import.
+            let text = text.replace("pub(in super::super)", "pub");
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap().lines();
             let code: Vec<&str> = code.map(|line| line.split("//").next().unwrap()).collect();
             let module = if name == "mod" { module.clone() } else { child };

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::export::compare_in_runtimes;
 use crate::features::descriptors;
 use crate::onnx::names::{PROBABILITIES, key};
-use crate::onnx::write::{Part, sign};
+use crate::onnx::write::{Part, Published, sign};
 use crate::run::{Agreement, BaselineMetrics, Exported, Precision};
 use crate::runtime::{self, Runtime};
 
@@ -37,13 +37,13 @@ pub(super) fn export(
     let part = Part::beside(destination)?;
     let mut proto = model.graph().into_model();
     sign(&mut proto, metadata(problem, metrics));
-    part.write(&proto)?;
+    part.write(&mut proto)?;
     let probe = Probe::of(model, problem)?;
     let agreement = part.prove(|path| verify(path, &probe, model.tolerance()))?;
-    let (bytes, sha256) = part.publish()?;
+    let Published { bytes, sha256, data } = part.publish()?;
     let path = destination.to_owned();
     let (opset, precision) = (OPSET, Precision::Fp32);
-    Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation: None })
+    Ok(Exported { path, data, bytes, sha256, opset, precision, agreement, validation: None })
 }
 
 /// What stands in the file's metadata: `labels`, `features` (the names of the columns),

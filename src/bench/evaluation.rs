@@ -6,12 +6,12 @@ use ndarray::{ArrayD, Axis, concatenate};
 use rayon::prelude::*;
 
 use super::set::EvaluationSet;
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Split, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
-use crate::onnx::names::{LOG_MEL, WAVEFORM, key};
+use crate::onnx::names::{IMAGE, LOG_MEL, WAVEFORM, key};
 use crate::run::{Run, model_file, names};
 
 impl EvaluationSet {
@@ -57,23 +57,25 @@ impl EvaluationSet {
                 labels.join(", ")
             )));
         }
-        let dataset = match source::resolve(data.as_deref(), Some(Source::of(&preprocessor))) {
+        let dataset = match source::resolve_for(data.as_deref(), &preprocessor) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
                 tracing::warn!("accuracy stays unknown: {error}");
                 return Ok(None);
             }
-            found => found?.0,
+            found => found?,
         };
         let test = split_genres.assign(&dataset)?.test;
         let tracks: Vec<&Track> = test.iter().map(|track| &dataset.tracks[*track]).collect();
         let reader = preprocessor.reader()?;
         let waveforms = |path: &Path| Ok(reader.waveforms(path)?.into_dyn());
         let patches = |path: &Path| Ok(reader.patches(path)?.values.into_dyn());
+        let images = |path: &Path| Ok(preprocessor.natural(reader.patches(path)?.values));
         match (&*input, &preprocessor) {
-            (WAVEFORM, Preprocessor::Audio(_)) => {
+            (WAVEFORM, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
                 Self::read(&tracks, &preprocessor, waveforms).map(Some)
             }
+            (IMAGE, Preprocessor::Image(_)) => Self::read(&tracks, &preprocessor, images).map(Some),
             (LOG_MEL, _) => Self::read(&tracks, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
@@ -131,7 +133,7 @@ fn readable<'a, T: Send>(
 struct Description {
     preprocessor: Preprocessor,
     labels: Vec<String>,
-    /// `log_mel`, `waveform` or `clip`.
+    /// `log_mel`, `waveform`, `clip` or `image`.
     input: String,
 }
 

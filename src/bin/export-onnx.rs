@@ -26,6 +26,8 @@ clip      waveform [1, samples], any length         probabilities [1, classes] (
                                                     patch_probabilities [patches, classes],
                                                     embeddings [patches, features]
 log-mel   log_mel [batch, frames, mels]             as waveform
+image     image [batch, channels, height, width],   as waveform
+          of networks that look at pictures
 
 Samples are mono, -1 to 1, at sample_rate. That and the other numbers, labels, front end,
 training data, metrics and the backbone's licence are in the file's metadata. The file appears
@@ -37,8 +39,8 @@ only once it agrees with the trained model in tract, and in ort where that is in
 struct Cli {
     /// Run folder written by finetune or train-cnn (a baseline's is only copied)
     run: PathBuf,
-    /// What the file takes: waveform, clip or log-mel [default: waveform; log-mel for models
-    /// trained on pictures]
+    /// What the file takes: waveform, clip, log-mel or image [default: waveform; for models
+    /// trained on pictures log-mel or image, whichever they take]
     #[arg(long, value_name = "INPUT")]
     input: Option<Input>,
     /// The numbers the file is made of: fp32, fp16 (half the size), int8-weights (a quarter),

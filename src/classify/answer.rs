@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::features::FrontEnd;
+use crate::features::Windows;
 
 /// What a recording sounds like.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,10 +132,10 @@ pub(super) struct Scores {
 }
 
 impl Scores {
-    pub fn new(front_end: &FrontEnd, classes: usize) -> Self {
+    pub fn new(windows: &Windows, classes: usize) -> Self {
         let timeline = Timeline {
-            hop: front_end.patch_hop_seconds(),
-            patch: front_end.patch_seconds(),
+            hop: windows.hop_seconds(),
+            patch: windows.patch_seconds,
             classes,
             probabilities: vec![],
         };

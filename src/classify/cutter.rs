@@ -1,9 +1,9 @@
 //! A stream of samples to pieces that hold whole patches.
 
-use crate::features::FrontEnd;
+use crate::features::Windows;
 
 /// Samples of some consecutive patches: the first begins at sample 0, the next ones
-/// [`FrontEnd::patch_hop_samples`] further each.
+/// [`Windows::hop`] further each.
 pub(super) struct Piece {
     pub samples: Vec<f32>,
     /// Patches before those wanted: answered with the piece before, or wrong here, because the
@@ -35,24 +35,23 @@ pub(super) struct Cutter {
 impl Cutter {
     /// For models that take single patches: what a centred frame needs beyond the recording's
     /// ends is silence, which is put there before it is cut.
-    pub fn patches(front_end: &FrontEnd) -> Self {
-        Self::new(front_end, front_end.lead_samples(), front_end.waveform_samples(), 0)
+    pub fn patches(windows: &Windows) -> Self {
+        Self::new(windows, windows.lead, windows.size, 0)
     }
 
     /// For models that take clips and put silence around them themselves: a piece inside a
     /// recording repeats patches, and those which that silence reaches are ignored.
-    pub fn clips(front_end: &FrontEnd) -> Self {
-        let lead = front_end.lead_samples();
-        let repeat = lead.div_ceil(front_end.patch_hop_samples());
-        Self::new(front_end, 0, front_end.waveform_samples() - lead, repeat)
+    pub fn clips(windows: &Windows) -> Self {
+        let repeat = windows.lead.div_ceil(windows.hop);
+        Self::new(windows, 0, windows.size - windows.lead, repeat)
     }
 
-    fn new(front_end: &FrontEnd, lead: usize, span: usize, repeat: usize) -> Self {
+    fn new(windows: &Windows, lead: usize, span: usize, repeat: usize) -> Self {
         Self {
-            hop: front_end.patch_hop_samples(),
+            hop: windows.hop,
             span,
             repeat,
-            least: front_end.patch_samples(),
+            least: windows.least,
             buffer: vec![0.0; lead],
             first: 0,
             next: 0,
@@ -109,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::features::Extractor;
+    use crate::features::{Extractor, FrontEnd};
 
     fn noise(length: usize) -> Vec<f32> {
         let one = |i: u32| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
@@ -148,8 +147,8 @@ mod tests {
             let wanted = Extractor::new(&front_end).unwrap().patches(&samples).values;
             let inside = FrontEnd { centred: false, ..front_end.clone() };
             for (cutter, extractor) in [
-                (Cutter::patches(&front_end), Extractor::new(&inside).unwrap()),
-                (Cutter::clips(&front_end), Extractor::new(&front_end).unwrap()),
+                (Cutter::patches(&front_end.windows()), Extractor::new(&inside).unwrap()),
+                (Cutter::clips(&front_end.windows()), Extractor::new(&front_end).unwrap()),
             ] {
                 let mut given = Array3::zeros((0, front_end.patch_frames, front_end.mels));
                 for piece in cut(cutter, &samples, &sizes, batch) {

@@ -6,7 +6,7 @@ use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Sl
 
 use super::cutter::{Cutter, Piece};
 use crate::error::{Cause, Error, Result};
-use crate::features::{Extractor, FrontEnd, Preprocessor, patches};
+use crate::features::{Extractor, FrontEnd, Preprocessor, Windows, patches};
 use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
 use crate::run::{model_file, names};
 use crate::runtime::{Batch, PatchInput, Session, check_batch};
@@ -31,7 +31,8 @@ enum ModelInput {
 pub(super) struct Model {
     pub path: PathBuf,
     pub labels: Vec<String>,
-    pub front_end: FrontEnd,
+    /// Where patches lie in a recording.
+    pub windows: Windows,
     /// Patches it is given at a time.
     pub batch: usize,
     input: ModelInput,
@@ -55,12 +56,12 @@ pub(super) fn find(path: &Path) -> Result<PathBuf> {
 
 impl ModelInput {
     /// What the metadata and the input of the file at `path` say that it takes.
-    fn read(path: &Path, session: &dyn Session, front_end: &FrontEnd) -> Result<Self> {
+    fn read(path: &Path, session: &dyn Session, heard: &Heard) -> Result<Self> {
         let refuse = |reason: String| Error::onnx(path, reason);
         let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
         let port = session.input();
-        match kind.as_str() {
-            LOG_MEL => {
+        match (kind.as_str(), &heard.front_end) {
+            (LOG_MEL, Some(front_end)) => {
                 let &FrontEnd { patch_frames, mels, .. } = front_end;
                 let input = PatchInput::of(port, [patch_frames, mels].into())
                     .map_err(|reason| Error::onnx(path, reason))?;
@@ -68,8 +69,11 @@ impl ModelInput {
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
                 Ok(Self::LogMel(input, Box::new(Extractor::new(&inside)?)))
             }
-            WAVEFORM => {
-                let span = front_end.waveform_samples();
+            (LOG_MEL, None) => Err(refuse(
+                "it takes log-mels, but its front end makes none; export it again".to_owned(),
+            )),
+            (WAVEFORM, _) => {
+                let span = heard.windows.size;
                 let batch = match port.dims[..] {
                     [batch, samples] if samples.is_none_or(|n| n == span) => batch,
                     _ => {
@@ -81,8 +85,8 @@ impl ModelInput {
                 check_batch(batch).map_err(|reason| Error::onnx(path, reason))?;
                 Ok(Self::Waveform(batch))
             }
-            CLIP => Ok(Self::Clip),
-            other => Err(refuse(format!(
+            (CLIP, _) => Ok(Self::Clip),
+            (other, _) => Err(refuse(format!(
                 "its metadata say that it takes \"{other}\"; this program knows log_mel, waveform \
                  and clip"
             ))),
@@ -98,8 +102,8 @@ impl ModelInput {
     }
 
     /// Patches to give it at a time.
-    fn batch(&self, front_end: &FrontEnd) -> usize {
-        let fitting = BATCH_VALUES / (front_end.patch_frames * front_end.mels);
+    fn batch(&self, heard: &Heard) -> usize {
+        let fitting = BATCH_VALUES / heard.values.max(1);
         let fixed = match self {
             Self::LogMel(input, _) => input.batch,
             Self::Waveform(batch) => *batch,
@@ -108,7 +112,7 @@ impl ModelInput {
         // Every piece of a clip with frames around its beginning repeats a patch: two at least,
         // or the half of all work would be for nothing.
         let least = match self {
-            Self::Clip if front_end.lead_samples() > 0 => 2,
+            Self::Clip if heard.windows.lead > 0 => 2,
             _ => 1,
         };
         fixed.unwrap_or(fitting).clamp(least, MAX_BATCH)
@@ -118,23 +122,23 @@ impl ModelInput {
 impl Model {
     /// Reads what `session`, opened from the file at `path`, says of itself.
     pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
-        let front_end = front_end(path, session)?;
+        let heard = Heard::of(path, session)?;
         let labels = labels(path, session)?;
-        let input = ModelInput::read(path, session, &front_end)?;
+        let input = ModelInput::read(path, session, &heard)?;
         let wanted = input.output();
         let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
             let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");
             Error::onnx(path, reason)
         })?;
-        let batch = input.batch(&front_end);
-        Ok(Self { path: path.to_owned(), labels, front_end, batch, input, output })
+        let batch = input.batch(&heard);
+        Ok(Self { path: path.to_owned(), labels, windows: heard.windows, batch, input, output })
     }
 
     /// What cuts a recording for this model.
     pub fn cutter(&self) -> Cutter {
         match self.input {
-            ModelInput::LogMel(..) | ModelInput::Waveform(_) => Cutter::patches(&self.front_end),
-            ModelInput::Clip => Cutter::clips(&self.front_end),
+            ModelInput::LogMel(..) | ModelInput::Waveform(_) => Cutter::patches(&self.windows),
+            ModelInput::Clip => Cutter::clips(&self.windows),
         }
     }
 
@@ -172,15 +176,14 @@ impl Model {
         let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
         match &self.input {
             ModelInput::LogMel(input, extractor) => {
-                let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
+                let &FrontEnd { patch_frames, patch_hop, .. } = extractor.front_end();
                 let log_mel = extractor.log_mel(&piece.samples);
                 let patches = patches(&log_mel, patch_frames, patch_hop);
                 let batch = Batch::new(patches.slice_axis(Axis(0), wanted), input.batch);
                 session.run(input.arrange(batch.rows()).view())
             }
             ModelInput::Waveform(fixed) => {
-                let (size, hop) =
-                    (self.front_end.waveform_samples(), self.front_end.patch_hop_samples());
+                let Windows { size, hop, .. } = self.windows;
                 let waveforms =
                     windows(&piece.samples, size, hop).map_err(|error| self.wrong(error))?;
                 let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
@@ -189,7 +192,7 @@ impl Model {
             ModelInput::Clip => {
                 // Few lengths, for tract makes a plan for each; silence fills up the rest.
                 let full = piece.patches.next_power_of_two().min(self.batch);
-                let more = full.saturating_sub(piece.patches) * self.front_end.patch_hop_samples();
+                let more = full.saturating_sub(piece.patches) * self.windows.hop;
                 let samples = ArrayView1::from(&piece.samples);
                 let clip = Batch::new(samples, Some(piece.samples.len() + more));
                 session.run(clip.rows().insert_axis(Axis(0)).into_dyn())
@@ -210,28 +213,44 @@ fn windows(samples: &[f32], size: usize, hop: usize) -> Result<ArrayView2<'_, f3
     ArrayView2::from_shape((count, size).strides((hop.min(samples.len()), 1)), samples)
 }
 
-/// The front end that the metadata of the file at `path` describe.
-fn front_end(path: &Path, session: &dyn Session) -> Result<FrontEnd> {
-    let Some(json) = session.metadata(key::FRONT_END) else {
-        let reason = match session.metadata(key::FEATURES) {
-            Some(_) => {
-                "it judges tables of hand-made features, not sound; give a model of finetune or \
-                 train-cnn"
-            }
-            None => {
-                "its metadata have no front_end, so how its input is made is unknown; export it again"
-            }
+/// What the metadata of a file say of how it hears recordings.
+struct Heard {
+    windows: Windows,
+    /// Values of a patch as the network itself takes it.
+    values: usize,
+    /// Where log-mels are made.
+    front_end: Option<FrontEnd>,
+}
+
+impl Heard {
+    /// What the metadata of the file at `path` describe.
+    fn of(path: &Path, session: &dyn Session) -> Result<Self> {
+        let Some(json) = session.metadata(key::FRONT_END) else {
+            let reason = match session.metadata(key::FEATURES) {
+                Some(_) => {
+                    "it judges tables of hand-made features, not sound; give a model of finetune \
+                     or train-cnn"
+                }
+                None => {
+                    "its metadata have no front_end, so how its input is made is unknown; export \
+                     it again"
+                }
+            };
+            return Err(Error::onnx(path, reason));
         };
-        return Err(Error::onnx(path, reason));
-    };
-    match Preprocessor::parse(&json) {
-        Ok(Preprocessor::Audio(front_end)) => Ok(front_end),
-        Ok(Preprocessor::Picture(_)) => {
+        let preprocessor = Preprocessor::parse(&json)
+            .map_err(|invalid| in_metadata(path, key::FRONT_END, invalid))?;
+        let Some(windows) = preprocessor.windows() else {
             let reason = "it looks at pictures of spectrograms, not at sound; train with \
-                          ‹source› audio";
-            Err(Error::onnx(path, reason))
-        }
-        Err(invalid) => Err(in_metadata(path, key::FRONT_END, invalid)),
+                          ‹source› audio, or on a network that hears";
+            return Err(Error::onnx(path, reason));
+        };
+        let values = preprocessor.patch().iter().product();
+        let front_end = match preprocessor {
+            Preprocessor::Audio(front_end) => Some(front_end),
+            _ => None,
+        };
+        Ok(Self { windows, values, front_end })
     }
 }
 

@@ -44,11 +44,11 @@ impl<'a> Recording<'a> {
         let model = &engine.model;
         Ok(Self {
             engine,
-            resampler: Resampler::new(rate, model.front_end.sample_rate)?,
+            resampler: Resampler::new(rate, model.windows.sample_rate)?,
             cutter: model.cutter(),
             pieces: vec![],
             width,
-            scores: Scores::new(&model.front_end, model.labels.len()),
+            scores: Scores::new(&model.windows, model.labels.len()),
             resampled: vec![],
             samples: 0,
             peak: 0.0,

@@ -24,7 +24,7 @@ pub struct Stream {
 impl Stream {
     pub(super) fn new(engine: Arc<Engine>, rate: u32) -> Result<Self> {
         Ok(Self {
-            resampler: Resampler::new(rate, engine.model.front_end.sample_rate)?,
+            resampler: Resampler::new(rate, engine.model.windows.sample_rate)?,
             cutter: engine.model.cutter(),
             engine,
             resampled: vec![],
@@ -65,7 +65,7 @@ impl Stream {
 
     fn patches(&mut self) -> Result<Vec<Patch>> {
         let model = &self.engine.model;
-        let (hop, seconds) = (model.front_end.patch_hop_seconds(), model.front_end.patch_seconds());
+        let (hop, seconds) = (model.windows.hop_seconds(), model.windows.patch_seconds);
         let mut patches = vec![];
         while let Some(piece) = self.cutter.take(1, model.batch) {
             let probabilities = self.engine.score(&piece)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::network_summary;
 use super::program::{print, println};
 use crate::error::Result;
-use crate::export::{Options, export};
+use crate::export::{Input, Options, export};
 use crate::run::Run;
 use crate::train::Destination;
 
@@ -65,7 +65,8 @@ impl RunArgs {
     /// # Errors
     /// Those of the export and of the run's files.
     pub fn finish(&self, run: &Run) -> anyhow::Result<()> {
-        let exported = export(run, &run.onnx_path(), &Options::LOG_MEL)?;
+        let options = Options::new(Input::native_to(&run.preprocessor()?));
+        let exported = export(run, &run.onnx_path(), &options)?;
         if self.json {
             println(network_summary::json(run, &exported)?)
         } else {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::collection::Dataset;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
-use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
+use crate::features::{PICTURE_EXTENSIONS, PLOT_EXTENSIONS, Preprocessor};
 
 /// Where spectrograms come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -23,14 +23,60 @@ pub enum Source {
 impl Source {
     /// What a model with this preprocessor takes.
     pub fn of(preprocessor: &Preprocessor) -> Self {
-        match preprocessor {
-            Preprocessor::Picture(_) => Self::Pictures,
-            Preprocessor::Audio(_) => Self::Audio,
-        }
+        if preprocessor.is_of_pictures() { Self::Pictures } else { Self::Audio }
     }
 }
 
-/// The collection of pictures or recordings in `data`, and which of the two it is; the
+/// The collection for a model with this preprocessor: that in `data`, else that in `data/gtzan`,
+/// else, for recordings, the synthesized one.
+///
+/// # Errors
+/// Those of [`Dataset::resolve`]; [`Error::Unsupported`] if there are pictures where recordings
+/// are needed, or the other way round; [`Error::InvalidInput`] if there are no pictures at all.
+pub fn resolve_for(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<Dataset> {
+    if !preprocessor.is_of_pictures() {
+        let dataset = Dataset::resolve(data)?;
+        if dataset.tracks.is_empty() && holds(&pictures_in(&dataset.root), PICTURE_EXTENSIONS) {
+            let reason = format!(
+                "it holds pictures, and front end \"{}\" hears recordings; give recordings, or a \
+                 vision network with ‹front-end› imagenet",
+                preprocessor.name()
+            );
+            return Err(Error::unsupported(&dataset.root, reason));
+        }
+        return Ok(dataset);
+    }
+    let gtzan = Path::new("data/gtzan");
+    let root = data.or_else(|| gtzan.exists().then_some(gtzan)).ok_or_else(|| {
+        let name = preprocessor.name();
+        Error::InvalidInput(format!(
+            "front end \"{name}\" looks at pictures; say with ‹data› where they are"
+        ))
+    })?;
+    let extensions = match preprocessor {
+        Preprocessor::Picture(_) => PLOT_EXTENSIONS,
+        _ => PICTURE_EXTENSIONS,
+    };
+    let mut dataset = Dataset::scan(&pictures_in(root), extensions)?;
+    if dataset.tracks.is_empty() && holds(root, EXTENSIONS) {
+        let reason = format!(
+            "it holds recordings, and front end \"{}\" looks at pictures ({}); give pictures, or \
+             the front end of a network that hears",
+            preprocessor.name(),
+            extensions.join(", ")
+        );
+        return Err(Error::unsupported(root, reason));
+    }
+    name_as_recordings(&mut dataset);
+    Ok(dataset)
+}
+
+/// Whether there are such files in folders of genres.
+fn holds(root: &Path, extensions: &[&str]) -> bool {
+    Dataset::scan(root, extensions).is_ok_and(|found| !found.tracks.is_empty())
+}
+
+/// The collection of plots or recordings in `data`, and which of the two it is; the
 /// tracks of pictures are named as their recordings, so that all commands share a split.
 ///
 /// # Errors
@@ -41,7 +87,7 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
     let root = data.or_else(|| gtzan.exists().then_some(gtzan));
     let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
     if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
-        let mut dataset = Dataset::scan(&folder, PICTURE_EXTENSIONS)?;
+        let mut dataset = Dataset::scan(&folder, PLOT_EXTENSIONS)?;
         if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
             name_as_recordings(&mut dataset);
             return Ok((dataset, Source::Pictures));

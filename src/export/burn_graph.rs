@@ -38,6 +38,7 @@ pub(super) fn of<M: Exportable>(
     make_shapes_constant(path, &mut proto);
     name_ports(&mut proto);
     append_softmax(&mut proto, model.members());
+    proto.metadata_props.clear();
     Ok(proto)
 }
 

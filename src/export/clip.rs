@@ -5,33 +5,38 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataType;
 
-use super::front_end;
+use super::front_end::{self, greatest_common_divisor};
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::{FrontEnd, Preprocessor, Windows};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
-use crate::onnx::nodes::{Size, float_tensor, int, sized_port, tensor};
+use crate::onnx::nodes::{Size, int, sized_port};
 use crate::onnx::opset;
-use crate::onnx::piece::{Builder, Count};
+use crate::onnx::piece::Builder;
 use crate::onnx::prune::rename;
 
-/// The operators used here have had their form since this opset.
-pub(super) const OLDEST_OPSET: i64 = 12;
+/// Counts up to here are exact in single precision.
+const MAX_EXACT: usize = 1 << 24;
 
-/// Makes `model`, which takes log-mels, take one recording of any length.
+/// Makes `model`, which takes log-mels or the samples of patches, take one recording of any
+/// length.
 ///
 /// # Errors
-/// [`Error::Onnx`] if the model's own graph is written for an opset that is too old, or takes
-/// only so many patches at a time.
+/// [`Error::Onnx`] if the model's own graph takes only so many patches at a time.
 pub(super) fn prepend_front_end(
     model: &mut ModelProto,
-    front_end: &FrontEnd,
+    preprocessor: &Preprocessor,
     path: &Path,
 ) -> Result<()> {
-    let opset = opset::of(model);
-    check_opset(opset, path)?;
+    let windows = preprocessor.windows().ok_or_else(|| Error::onnx(path, "it hears nothing"))?;
     check_batch(onnx::input(model, path)?.dims.first().copied().flatten(), path)?;
+    if windows.least > MAX_EXACT {
+        let reason = format!("a patch has more than {MAX_EXACT} samples; choose ‹input› waveform");
+        return Err(Error::onnx(path, reason));
+    }
+    let opset = opset::of(model);
     let [probabilities, embeddings] = OUTPUTS;
     let widths: Vec<Size> = (onnx::outputs(model, path)?.into_iter())
         .map(|port| port.dims.last().copied().flatten().map_or(Size::Free("width"), Size::Fixed))
@@ -43,18 +48,24 @@ pub(super) fn prepend_front_end(
     let graph = model.graph.as_mut().ok_or_else(|| Error::onnx(path, "no graph"))?;
 
     let mut before = Builder::new("front_end", opset);
-    let counts = Counts::add(&mut before, front_end);
-    let samples = cut(&mut before, front_end, &counts);
-    let frames =
-        front_end::log_mel(&mut before, front_end, &samples, &Count::Computed(counts.frames));
-    let FrontEnd { patch_hop, patch_frames, .. } = *front_end;
-    let patches = Count::Computed(counts.patches);
-    let cut = before.runs(&frames, "cut", 0, &patches, [patch_hop, patch_frames]);
-    before.output("Identity", &[&cut], LOG_MEL, vec![]);
+    let samples = padded(&mut before, &windows);
+    match preprocessor {
+        Preprocessor::Audio(front_end) => {
+            let FrontEnd { patch_hop, patch_frames, mels, .. } = *front_end;
+            let framed = front_end::frames_of_recording(&mut before, front_end, &samples);
+            let frames = front_end::log_mel(&mut before, front_end, &framed);
+            let [patch_rows, columns] = [patch_frames as i64, mels as i64];
+            let table = before.reshape(&frames, "table", &[1, 1, -1, columns]);
+            let patches = before.runs_of_rows(&table, "patches", mels, [patch_hop, patch_frames]);
+            let shape = before.integers("patch", &[3], &[-1, patch_rows, columns]);
+            before.output("Reshape", &[&patches, &shape], LOG_MEL, vec![]);
+        }
+        _ => patches_of_samples(&mut before, &windows, &samples, path)?,
+    }
     before.prepend_to(graph);
 
     let mut after = Builder::new("clip", opset);
-    after.mean(PATCH_PROBABILITIES, probabilities);
+    after.reduce("ReduceMean", PATCH_PROBABILITIES, probabilities, &[0], true);
     after.append_to(graph);
 
     graph.input = vec![sized_port(WAVEFORM, [Size::Fixed(1), Size::Free("samples")])];
@@ -64,6 +75,36 @@ pub(super) fn prepend_front_end(
         sized_port(embeddings, [Size::Free("patches"), features]),
     ];
     graph.value_info.clear();
+    Ok(())
+}
+
+/// The longest patch that is cut from samples, in blocks that patch and hop consist of: the
+/// kernel that gathers them is so large squared.
+const MAX_BLOCKS: usize = 512;
+
+/// Patches of samples as trainings keep them, `[patches, samples, 1]`.
+fn patches_of_samples(
+    builder: &mut Builder,
+    windows: &Windows,
+    samples: &str,
+    path: &Path,
+) -> Result<()> {
+    let Windows { size, hop, .. } = *windows;
+    let block = greatest_common_divisor(size, hop);
+    if size / block > MAX_BLOCKS {
+        let reason = format!(
+            "patches of {size} samples every {hop} have only {block} samples in common; choose \
+             ‹input› waveform, or a patch_hop_samples that divides the patch"
+        );
+        return Err(Error::onnx(path, reason));
+    }
+    // What is behind the last whole block no convolution looks at.
+    let column = builder.reshape(samples, "column", &[1, 1, -1, 1]);
+    let blocks = builder.runs_of_rows(&column, "blocks", 1, [block, block]);
+    let table = builder.reshape(&blocks, "table", &[1, 1, -1, block as i64]);
+    let patches = builder.runs_of_rows(&table, "patches", block, [hop / block, size / block]);
+    let shape = builder.integers("patch", &[3], &[-1, size as i64, 1]);
+    builder.output("Reshape", &[&patches, &shape], LOG_MEL, vec![]);
     Ok(())
 }
 
@@ -81,71 +122,55 @@ pub(super) fn check_batch(batch: Option<usize>, path: &Path) -> Result<()> {
     Err(Error::onnx(path, reason))
 }
 
-fn check_opset(opset: i64, path: &Path) -> Result<()> {
-    if opset >= OLDEST_OPSET {
-        return Ok(());
-    }
-    let reason = format!(
-        "the backbone is written for opset {opset}, and cutting a recording into patches needs \
-         {OLDEST_OPSET}; choose ‹input› waveform, or convert the backbone first"
-    );
-    Err(Error::onnx(path, reason))
-}
+/// A recording with the silence that its frames need around it, `[1, samples]`.
+///
+/// One that is shorter than a patch is followed by as much silence as makes a patch of it,
+/// `relu(patch - samples)`; what is left after the last whole patch, no convolution looks at.
+/// Without a single sample there is nothing to judge, and the graph must fail: the silence is
+/// then made of no zero at all, which cannot be arranged as the one zero that it is repeated
+/// from.
+fn padded(builder: &mut Builder, windows: &Windows) -> String {
+    let Windows { lead, least, size, .. } = *windows;
+    // What the last frame of a whole patch touches beyond it.
+    let beyond = (size - lead - least) as i64;
 
-/// Names of scalars.
-struct Counts {
-    /// Patches in the recording.
-    patches: String,
-    /// Frames of them all.
-    frames: String,
-    /// Samples that those frames touch.
-    samples: String,
-}
+    let shape = builder.node("Shape", &[WAVEFORM], "shape", vec![]);
+    let last = builder.integers("shape.last", &[1], &[1]);
+    let given = builder.node("Gather", &[&shape, &last], "samples", vec![int("axis", 0)]);
+    let given = cast(builder, &given, "samples.float", DataType::Float);
 
-impl Counts {
-    /// Counts as [`FrontEnd::patch_count`] does.
-    fn add(builder: &mut Builder, front_end: &FrontEnd) -> Self {
-        let mut constant = |name: &str, value: usize| builder.integers(name, &[], &[value as i64]);
-        let (zero, one) = (constant("zero", 0), constant("one", 1));
-        let least = constant("least", front_end.patch_samples());
-        let hop = constant("patch_hop", front_end.patch_hop);
-        let hop_samples = constant("patch_hop.samples", front_end.patch_hop_samples());
-        let patch = constant("patch.frames", front_end.patch_frames);
-        let patch_samples = constant("patch.samples", front_end.waveform_samples());
-        let shape = builder.node("Shape", &[WAVEFORM], "shape", vec![]);
-        let mut node = |operator: &str, input: [&str; 2], name: &str| {
-            builder.node(operator, &input, name, vec![])
-        };
-        let given = node("Gather", [&shape, &one], "given");
-        let beyond = node("Sub", [&given, &least], "beyond");
-        let beyond = node("Max", [&beyond, &zero], "beyond.positive");
-        let more = node("Div", [&beyond, &hop_samples], "patches.more");
-        let patches = node("Add", [&more, &one], "patches");
-        let more_frames = node("Mul", [&more, &hop], "frames.more");
-        let frames = node("Add", [&more_frames, &patch], "frames.count");
-        let more_samples = node("Mul", [&more, &hop_samples], "samples.more");
-        let samples = node("Add", [&more_samples, &patch_samples], "samples");
-        Self { patches, frames, samples }
-    }
-}
+    let one = builder.floats("one", &[1], &[1.0]);
+    let absent = short_of(builder, &one, &given, "absent");
+    let present = builder.node("Sub", &[&one, &absent], "present", vec![]);
+    let present = cast(builder, &present, "present.count", DataType::Int64);
+    let zero = builder.floats("zero", &[1], &[0.0]);
+    let zeros = builder.node("Tile", &[&zero, &present], "zeros", vec![]);
+    // Its name is what a runtime complains with.
+    let zero = builder.reshape(&zeros, "recording_without_samples", &[1, 1]);
 
-/// The samples that the patches' frames touch, `[1, samples]`: the recording with silence
-/// around it, cut off after the last whole patch.
-fn cut(builder: &mut Builder, front_end: &FrontEnd, counts: &Counts) -> String {
-    let mut silence = |name: &str, samples: usize| {
-        let shape = builder.integers(&format!("{name}.shape"), &[2], &[1, samples as i64]);
-        // Zero is the default, but tract takes that for one of double precision.
-        let zero = tensor("value", float_tensor("", &[1], &[0.0]));
-        builder.node("ConstantOfShape", &[&shape], name, vec![zero])
-    };
-    // A patch of silence is enough, however short the recording.
-    let tail = silence("tail", front_end.waveform_samples());
-    let lead = front_end.lead_samples();
-    let lead = (lead > 0).then(|| silence("lead", lead));
+    let least = builder.floats("least", &[1], &[least as f64]);
+    let missing = short_of(builder, &least, &given, "missing");
+    let missing = cast(builder, &missing, "missing.count", DataType::Int64);
+    let beyond = builder.integers("beyond", &[1], &[beyond]);
+    let tail = builder.node("Add", &[&missing, &beyond], "tail.samples", vec![]);
+    let row = builder.integers("row", &[1], &[1]);
+    let tail = builder.node("Concat", &[&row, &tail], "tail.repeats", vec![int("axis", 0)]);
+    let tail = builder.node("Tile", &[&zero, &tail], "tail", vec![]);
+    let lead = (lead > 0).then(|| {
+        let repeats = builder.integers("lead.repeats", &[2], &[1, lead as i64]);
+        builder.node("Tile", &[&zero, &repeats], "lead", vec![])
+    });
     let parts: Vec<&str> = lead.as_deref().into_iter().chain([WAVEFORM, &tail]).collect();
-    let around = builder.node("Concat", &parts, "around", vec![int("axis", 1)]);
-    let start = builder.integers("start", &[1], &[0]);
-    let axis = builder.integers("axis", &[1], &[1]);
-    let end = builder.reshape(&counts.samples, "end", &[1]);
-    builder.node("Slice", &[&around, &start, &end, &axis], "heard", vec![])
+    builder.node("Concat", &parts, "padded", vec![int("axis", 1)])
+}
+
+/// By how much `given` is less than `wanted`, or 0: counts as floats, because opset 7 has the
+/// larger of two numbers for floats only.
+fn short_of(builder: &mut Builder, wanted: &str, given: &str, name: &str) -> String {
+    let difference = builder.node("Sub", &[wanted, given], &format!("{name}.signed"), vec![]);
+    builder.node("Relu", &[&difference], name, vec![])
+}
+
+fn cast(builder: &mut Builder, from: &str, name: &str, to: DataType) -> String {
+    builder.node("Cast", &[from], name, vec![int("to", to as i64)])
 }

@@ -18,19 +18,13 @@ use std::f64::consts::{LOG10_E, TAU};
 
 use crate::features::{FrontEnd, LogKind, Spectrum, hann, mel_rows};
 use crate::onnx::nodes::ints;
-use crate::onnx::piece::{Builder, Count};
+use crate::onnx::piece::Builder;
 
-/// Adds the nodes from `waveform` `[batch, samples]`, which holds the windows of `frames`
-/// frames and no sample more, to log-mels `[batch * frames, mels]`; their name.
-pub(super) fn log_mel(
-    builder: &mut Builder,
-    front_end: &FrontEnd,
-    waveform: &str,
-    frames: &Count,
-) -> String {
+/// Adds the nodes from frames, each of them the samples of its window in their order and all
+/// of them one after the other, to log-mels `[frames, mels]`; their name.
+pub(super) fn log_mel(builder: &mut Builder, front_end: &FrontEnd, framed: &str) -> String {
     let dft = Dft::of(front_end);
-    let framed = frame(builder, front_end, waveform, frames);
-    let spectrum = dft.spectrum(builder, &framed, front_end.spectrum);
+    let spectrum = dft.spectrum(builder, framed, front_end.spectrum);
     let mel = builder.floats("mel", &[dft.bins(), front_end.mels], &dft.mel_matrix(front_end));
     let energies = builder.node("MatMul", &[&spectrum, &mel], "energies", vec![]);
     // The scale is in the matrix.
@@ -46,20 +40,31 @@ pub(super) fn log_mel(
     }
 }
 
-/// `[batch, frames, blocks, block]` of the samples in every frame's window. Whole blocks are
-/// gathered, the longest that windows and hops consist of.
-fn frame(builder: &mut Builder, front_end: &FrontEnd, waveform: &str, frames: &Count) -> String {
-    let FrontEnd { window, hop, .. } = *front_end;
+/// The samples in the window of every frame of patches `waveform` `[batch, samples]`. Whole
+/// blocks are gathered, the longest that windows and hops consist of.
+pub(super) fn frames_of_patches(
+    builder: &mut Builder,
+    front_end: &FrontEnd,
+    waveform: &str,
+) -> String {
+    let FrontEnd { window, hop, patch_frames, .. } = *front_end;
     let block = greatest_common_divisor(window, hop);
-    let shape = match frames {
-        Count::Known(frames) => [-1, (((frames - 1) * hop + window) / block) as i64, block as i64],
-        Count::Computed(_) => [1, -1, block as i64],
-    };
-    let blocks = builder.reshape(waveform, "blocks", &shape);
-    builder.runs(&blocks, "frames", 1, frames, [hop / block, window / block])
+    let blocks = (front_end.waveform_samples() / block) as i64;
+    let blocks = builder.reshape(waveform, "blocks", &[-1, blocks, block as i64]);
+    builder.runs(&blocks, "frames", 1, patch_frames, [hop / block, window / block])
 }
 
-fn greatest_common_divisor(a: usize, b: usize) -> usize {
+/// The samples in the window of every frame of a recording `waveform` `[1, samples]`.
+pub(super) fn frames_of_recording(
+    builder: &mut Builder,
+    front_end: &FrontEnd,
+    waveform: &str,
+) -> String {
+    let column = builder.reshape(waveform, "column", &[1, 1, -1, 1]);
+    builder.runs_of_rows(&column, "frames", 1, [front_end.hop, front_end.window])
+}
+
+pub(super) fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
@@ -212,7 +217,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         prepend(&mut model, front_end, file.path()).unwrap();
         opset::lower(&mut model);
-        assert!(opset::of(&model) <= clip::OLDEST_OPSET);
+        assert_eq!(opset::of(&model), 9);
         std::fs::write(file.path(), model.encode_to_vec()).unwrap();
         let options = Options { threads: 1, ..Options::default() };
         let mut session = runtime::open(Runtime::Tract, file.path(), &options).unwrap();

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::error::Result;
 use crate::onnx::attributes::{float, int};
 use crate::onnx::nodes::float_tensor;
-use crate::onnx::prune::keep_what_outputs_need;
+use crate::onnx::prune::{keep_what_outputs_need, read_by};
 use crate::onnx::values;
 
 /// The operators' own default for what is added to a variance.
@@ -55,19 +56,25 @@ fn fold(
 ) -> Result<Option<(usize, [TensorProto; 2])>> {
     let [input, statistics @ ..] = norm.input.as_slice() else { return Ok(None) };
     let learning = int(norm, "training_mode", 0) != 0;
-    if norm.op_type != "BatchNormalization" || norm.output.len() != 1 || learning {
+    // Before opset 9 there were statistics for each place.
+    let of_places = int(norm, "spatial", 1) == 0;
+    let is_norm = norm.op_type == "BatchNormalization" && norm.output.len() == 1;
+    if !is_norm || learning || of_places {
         return Ok(None);
     }
     let Some(at) = graph.node.iter().position(|node| node.output.contains(input)) else {
         return Ok(None);
     };
     let conv = &graph.node[at];
-    let readers = graph.node.iter().flat_map(|node| &node.input).filter(|name| *name == input);
+    let readers = graph.node.iter().flat_map(read_by).filter(|name| *name == input);
     let shown = graph.output.iter().any(|port| port.name == *input);
     if conv.op_type != "Conv" || readers.count() > 1 || shown {
         return Ok(None);
     }
-    let constant = |name: &String| graph.initializer.iter().find(|tensor| tensor.name == *name);
+    let is_float = |tensor: &&TensorProto| tensor.data_type == DataType::Float as i32;
+    let constant = |name: &String| {
+        graph.initializer.iter().find(|tensor| tensor.name == *name).filter(is_float)
+    };
     let values = |tensor: &TensorProto| values::floats(path, tensor);
     let Some(statistics) = statistics.iter().map(constant).collect::<Option<Vec<_>>>() else {
         return Ok(None);
@@ -102,10 +109,17 @@ fn fold(
         .collect();
     let offset = |c: usize| (f64::from(bias[c]) - f64::from(mean[c])) * slopes[c];
     let bias: Vec<f32> = (0..channels).map(|c| (offset(c) + f64::from(beta[c])) as f32).collect();
-    let name = &norm.output[0];
+    // PyTorch's layers call their own weights and biases after a layer.
+    let name = |part| {
+        let mut name = format!("{}.{part}", norm.output[0]);
+        while graph.initializer.iter().any(|tensor| tensor.name == name) {
+            name.push_str(".folded");
+        }
+        name
+    };
     let folded = [
-        float_tensor(&format!("{name}.weight"), &shape, &weights),
-        float_tensor(&format!("{name}.bias"), &[channels], &bias),
+        float_tensor(&name("weight"), &shape, &weights),
+        float_tensor(&name("bias"), &[channels], &bias),
     ];
     Ok(Some((at, folded)))
 }
@@ -153,6 +167,27 @@ mod tests {
         // (3 x - 1) * 2 / 2 + 0.5 and (5 x - 0) * 1 / 1 - 1.
         assert_eq!([value(0), value(1)], [vec![3.0, 5.0], vec![-0.5, -1.0]]);
         assert_eq!(graph.initializer.len(), 2, "nothing unused may stay");
+    }
+
+    /// What is not a normalization of channels by 32-bit floats, or has names that are taken.
+    #[test]
+    fn what_cannot_be_folded_stays_and_names_are_free() {
+        let mut half = graph(&[]);
+        half.graph.as_mut().unwrap().initializer[0].data_type = DataType::Float16 as i32;
+        let mut of_places = graph(&[]);
+        let spatial = crate::onnx::nodes::int("spatial", 0);
+        of_places.graph.as_mut().unwrap().node[1].attribute.push(spatial);
+        for mut model in [half, of_places] {
+            assert_eq!(fold_batch_norms(Path::new("m.onnx"), &mut model).unwrap(), 0);
+        }
+        let mut model = graph(&[]);
+        let inner = model.graph.as_mut().unwrap();
+        inner.initializer[1].name = "n.weight".to_owned();
+        inner.node[1].input[1] = "n.weight".to_owned();
+        assert_eq!(fold_batch_norms(Path::new("m.onnx"), &mut model).unwrap(), 1);
+        let names: Vec<String> =
+            model.graph.unwrap().initializer.into_iter().map(|tensor| tensor.name).collect();
+        assert_eq!(names, ["n.weight.folded", "n.bias"]);
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::path::Path;
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{ArrayD, ArrayViewD};
 
+use super::input::Input;
 use crate::error::{Cause, Error, Result};
+use crate::features::Preprocessor;
 use crate::model::burn_device;
 use crate::onnx::Port;
-use crate::onnx::names::{LOG_MEL, OUTPUTS};
+use crate::onnx::names::OUTPUTS;
 use crate::run::{Kind, Run};
-use crate::runtime::{self, Options, Runtime, Session, row_major};
+use crate::runtime::{self, Options, Runtime, Session};
 use crate::train::{OnBackbone, Trained};
 
 /// Opens `model` in `runtime`: an ONNX file as [`runtime::open`] does, or for [`Runtime::Burn`]
@@ -40,6 +42,7 @@ fn error(reason: impl Into<Cause>) -> Error {
 struct Native {
     model: Trained,
     device: burn::tensor::Device,
+    preprocessor: Preprocessor,
     input: Port,
     outputs: Vec<String>,
 }
@@ -60,15 +63,17 @@ impl Native {
         if let Trained::Backbone(OnBackbone { graph: None, .. }) = model {
             return Err(error("this run's backbone could not be imported and stays an ONNX file"));
         }
-        let [patch_frames, mels] = run.preprocessor()?.patch();
+        let preprocessor = run.preprocessor()?;
+        let sizes = preprocessor.natural_axes().into_iter().map(Some);
         Ok(Self {
             model,
             device,
             input: Port {
-                name: LOG_MEL.to_owned(),
-                dims: vec![None, Some(patch_frames), Some(mels)],
+                name: Input::native_to(&preprocessor).name().to_owned(),
+                dims: std::iter::once(None).chain(sizes).collect(),
                 ..Port::default()
             },
+            preprocessor,
             outputs: OUTPUTS.map(str::to_owned).to_vec(),
         })
     }
@@ -99,10 +104,10 @@ impl Session for Native {
 
     fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
         self.input.check(input.shape()).map_err(error)?;
-        let &[batch, frames, mels] = input.shape() else {
-            return Err(error("the input must have three axes"));
-        };
-        let data = TensorData::new(row_major(&input).into_owned(), [batch, frames, mels]);
+        let patches = self.preprocessor.kept(&input);
+        let patches = patches.ok_or_else(|| error("the input is not one of patches"))?;
+        let (batch, frames, features) = patches.dim();
+        let data = TensorData::new(patches.into_raw_vec_and_offset().0, [batch, frames, features]);
         let answers = self.model.forward(Tensor::from_data(data, &self.device))?;
         let Some((probabilities, embeddings)) = answers else {
             return Err(error("the backbone is an ONNX file"));

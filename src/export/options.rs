@@ -20,9 +20,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// What stands in every run's folder as `model.onnx`.
-    pub const LOG_MEL: Self = Self::new(Input::LogMel);
-
     /// What `max_drop` is unless told otherwise.
     pub const MAX_DROP: f64 = 1.0;
 

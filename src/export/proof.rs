@@ -1,9 +1,9 @@
 //! The proof that an exported file answers as the trained model does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, IxDyn};
 
 use super::clip;
 use super::input::Input;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::{Head, graph};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
-use crate::run::{Agreement, Run};
+use crate::run::{Agreement, Feed, Run};
 use crate::runtime::{self, Runtime, Session};
 use crate::train::{OnBackbone, Trained};
 
@@ -23,9 +23,16 @@ pub const TOLERANCE: f32 = 1e-4;
 /// of an import. It shows what a probability near 0 or 1 hides.
 pub const RELATIVE_TOLERANCE: f32 = graph::TOLERANCE;
 
+/// What a run's exported file is held to.
+pub(super) struct Proof {
+    probes: Vec<Probe>,
+    /// The backbone's own file: what tract lacks for that, it may lack for ours as well.
+    file: Option<BackboneFile>,
+}
+
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
-pub(super) struct Probe {
+struct Probe {
     input: ArrayD<f32>,
     wanted: Answers,
 }
@@ -45,27 +52,26 @@ struct Answers {
     patch_probabilities: Vec<f32>,
 }
 
-impl Probe {
+impl Proof {
     /// For patches two batch sizes, so that a batch frozen into the graph shows; one where
     /// the backbone itself takes no other. For recordings some of different lengths.
     ///
     /// # Errors
     /// [`Error::Onnx`] if recordings are asked for and the backbone takes only so many
     /// patches; errors of the model.
-    pub fn all(
+    pub fn of(
         trained: &Trained,
         run: &Run,
         preprocessor: &Preprocessor,
         input: Input,
-    ) -> Result<Vec<Self>> {
-        let fixed = match trained {
-            Trained::Chain(_) | Trained::Custom(_) => None,
-            Trained::Backbone(OnBackbone { path, .. }) => run.feed(path)?.input.batch,
-        };
+    ) -> Result<Self> {
+        let file = BackboneFile::of(trained, run, preprocessor.patch())?;
+        let fixed = file.as_ref().and_then(|file| file.feed.input.batch);
+        let mut reference = Reference::of(trained, file.as_ref())?;
         let inputs = match (input, preprocessor) {
-            (Input::Clip, Preprocessor::Audio(front_end)) => {
+            (Input::Clip, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
                 clip::check_batch(fixed, run.folder())?;
-                recordings(front_end)?
+                recordings(preprocessor)?
             }
             _ => {
                 let counts = fixed.map_or(vec![1, 4], |batch| vec![batch]);
@@ -74,15 +80,47 @@ impl Probe {
             }
         };
         let probe = |ProbeInput { input: array, log_mels }| {
-            let answers = reference(trained, run, log_mels.view())?;
+            let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
                 answers.averaged(log_mels.len_of(Axis(0)))
             } else {
                 answers
             };
-            Ok(Self { input: array, wanted })
+            Ok(Probe { input: array, wanted })
         };
-        inputs.into_iter().map(probe).collect()
+        let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
+        Ok(Self { probes, file })
+    }
+
+    /// Compares the exported file with the trained model in every runtime at hand.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if one answers otherwise; [`Error::Runtime`] if one that is there and has
+    /// all that the backbone's own file wants cannot run it.
+    pub fn verify(&self, path: &Path) -> Result<Vec<Agreement>> {
+        let lacks = |file: &BackboneFile| file.open(Runtime::Tract).is_err();
+        let may_fail = |runtime: Runtime| {
+            runtime.version().is_none()
+                || runtime == Runtime::Tract && self.file.as_ref().is_some_and(lacks)
+        };
+        compare_in_runtimes(path, may_fail, |runtime, session| {
+            let (mut absolute, mut relative) = (0f32, 0f32);
+            for probe in &self.probes {
+                let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
+                let [one, other] = given.differences(wanted);
+                (absolute, relative) = (worse(absolute, one), worse(relative, other));
+            }
+            // Written so that NaN fails.
+            if absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE {
+                return Ok((absolute, Some(relative)));
+            }
+            let reason = format!(
+                "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
+                 model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
+                 largest (allowed: {RELATIVE_TOLERANCE:e})"
+            );
+            Err(Error::onnx(path, reason))
+        })
     }
 }
 
@@ -90,74 +128,83 @@ impl ProbeInput {
     /// Patches as the model is made for: from the middle of synthesized music of different
     /// styles. So the proof needs no data and is always the same.
     fn patches(count: usize, preprocessor: &Preprocessor, input: Input) -> Result<Self> {
-        let front_end = match preprocessor {
-            Preprocessor::Audio(front_end) => front_end,
-            Preprocessor::Picture(picture) => &FrontEnd {
-                mels: picture.mels,
-                patch_frames: picture.patch_frames,
-                patch_hop: picture.patch_hop,
-                ..FrontEnd::spectrogram()
-            },
-        };
-        let extractor = Extractor::new(front_end)?;
-        let mut log_mels = Array3::zeros((count, front_end.patch_frames, front_end.mels));
-        let mut waveforms = Array2::zeros((count, front_end.waveform_samples()));
+        let [frames, features] = preprocessor.patch();
+        let mut log_mels = Array3::zeros((count, frames, features));
+        let mut waveforms = vec![];
         for number in 0..count {
-            let audio = demo::clip(number).resampled(front_end.sample_rate)?;
-            let patches = extractor.patches(&audio.samples).values;
-            let middle = patches.len_of(Axis(0)) / 2;
-            log_mels.index_axis_mut(Axis(0), number).assign(&patches.index_axis(Axis(0), middle));
-            waveforms.row_mut(number).assign(&front_end.waveforms(&audio.samples).row(middle));
+            let (patch, waveform) = middle(number, preprocessor)?;
+            log_mels.index_axis_mut(Axis(0), number).assign(&patch);
+            waveforms.extend(waveform);
         }
-        if let Preprocessor::Picture(_) = preprocessor {
-            // Intensities go from 0 to 1.
-            let largest = log_mels.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-            log_mels.mapv_inplace(|value| (value / largest).max(0.0));
-        }
-        let input = match input {
-            Input::LogMel => log_mels.clone().into_dyn(),
-            Input::Waveform | Input::Clip => waveforms.into_dyn(),
+        let input = match (input, preprocessor) {
+            (Input::LogMel, _) => log_mels.clone().into_dyn(),
+            (Input::Waveform | Input::Clip, Preprocessor::Audio(_)) => {
+                let shape = IxDyn(&[count, waveforms.len() / count]);
+                ArrayD::from_shape_vec(shape, waveforms)
+                    .map_err(|error| Error::Mismatch(error.to_string()))?
+            }
+            _ => preprocessor.natural(log_mels.clone()),
         };
         Ok(Self { input, log_mels })
     }
 }
 
+/// The patch in the middle of the demo clip of this number, and its samples where it is heard
+/// through a front end.
+fn middle(number: usize, preprocessor: &Preprocessor) -> Result<(Array2<f32>, Vec<f32>)> {
+    let heard = |front_end: &FrontEnd| -> Result<(Array2<f32>, Vec<f32>)> {
+        let samples = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+        let patches = Extractor::new(front_end)?.patches(&samples).values;
+        let middle = patches.len_of(Axis(0)) / 2;
+        let waveform = front_end.waveforms(&samples).row(middle).to_vec();
+        Ok((patches.index_axis_move(Axis(0), middle), waveform))
+    };
+    // Intensities go from 0 to 1.
+    let seen = |front_end: &FrontEnd| -> Result<Array2<f32>> {
+        let (mut log_mel, _) = heard(front_end)?;
+        let largest = log_mel.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        log_mel.mapv_inplace(|value| (value / largest).max(0.0));
+        Ok(log_mel)
+    };
+    match preprocessor {
+        Preprocessor::Audio(front_end) => heard(front_end),
+        Preprocessor::Samples(front_end) => {
+            let samples = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+            let size = front_end.patch_samples;
+            let start = samples.len().saturating_sub(size) / 2;
+            let patch: Vec<f32> = samples.into_iter().cycle().skip(start).take(size).collect();
+            Ok((Array1::from(patch).insert_axis(Axis(1)), vec![]))
+        }
+        Preprocessor::Picture(picture) => {
+            let front_end = FrontEnd {
+                mels: picture.mels,
+                patch_frames: picture.patch_frames,
+                patch_hop: picture.patch_hop,
+                ..FrontEnd::spectrogram()
+            };
+            Ok((seen(&front_end)?, vec![]))
+        }
+        Preprocessor::Image(front_end) => {
+            let log_mel = seen(&FrontEnd::spectrogram())?;
+            Ok((front_end.drawn(log_mel.t()), vec![]))
+        }
+    }
+}
+
 /// Music of odd lengths, from several patches to a single sample.
-fn recordings(front_end: &FrontEnd) -> Result<Vec<ProbeInput>> {
-    let extractor = Extractor::new(front_end)?;
-    let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
+fn recordings(preprocessor: &Preprocessor) -> Result<Vec<ProbeInput>> {
+    let reader = preprocessor.reader()?;
+    let Some(windows) = preprocessor.windows() else { return Ok(vec![]) };
+    let (patch, hop) = (windows.least, windows.hop);
     let lengths = [patch + 2 * hop + 37, patch + hop, patch / 3 + 1, 1];
     let one = |(number, length): (usize, usize)| {
-        let music = demo::clip(number).resampled(front_end.sample_rate)?.samples;
+        let music = demo::clip(number).resampled(windows.sample_rate)?.samples;
         let middle = music.len() / 2;
         let data: Vec<f32> = music.into_iter().cycle().skip(middle).take(length).collect();
-        let log_mels = extractor.patches(&data).values;
+        let log_mels = reader.patches_of(&data, Path::new("probe"))?;
         Ok(ProbeInput { input: Array1::from(data).insert_axis(Axis(0)).into_dyn(), log_mels })
     };
     lengths.into_iter().enumerate().map(one).collect()
-}
-
-/// Compares the exported file with the trained model in every runtime at hand.
-pub(super) fn verify(path: &Path, probes: &[Probe]) -> Result<Vec<Agreement>> {
-    let is_missing = |runtime: Runtime| runtime.version().is_none();
-    compare_in_runtimes(path, is_missing, |runtime, session| {
-        let (mut absolute, mut relative) = (0f32, 0f32);
-        for probe in probes {
-            let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
-            let [one, other] = given.differences(wanted);
-            (absolute, relative) = (worse(absolute, one), worse(relative, other));
-        }
-        // Written so that NaN fails.
-        if absolute <= TOLERANCE && relative <= RELATIVE_TOLERANCE {
-            return Ok((absolute, Some(relative)));
-        }
-        let reason = format!(
-            "exported, its probabilities in {runtime} differ by {absolute:e} from the trained \
-             model's (allowed: {TOLERANCE:e}), its embeddings or logits by {relative:e} of the \
-             largest (allowed: {RELATIVE_TOLERANCE:e})"
-        );
-        Err(Error::onnx(path, reason))
-    })
 }
 
 /// Opens the file at `path` in tract and in ort and lets `differences` find the largest
@@ -261,31 +308,77 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
     Ok(Answers { probabilities, embeddings, patch_probabilities })
 }
 
-/// What the trained model itself answers.
-fn reference(trained: &Trained, run: &Run, patches: ArrayView3<'_, f32>) -> Result<Answers> {
-    let (count, frames, mels) = patches.dim();
-    let device = Device::flex();
-    let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
-    let x = patches.iter().copied().collect::<Vec<f32>>();
-    let x = TensorData::new(x, [count, frames, mels]);
-    if let Some((probabilities, embeddings)) = trained.forward(Tensor::from_data(x, &device))? {
-        return Ok(Answers {
-            probabilities: values(probabilities),
-            embeddings: values(embeddings),
-            patch_probabilities: vec![],
-        });
+/// The file of a run's backbone.
+struct BackboneFile {
+    path: PathBuf,
+    feed: Feed,
+    /// Frames and mel bands.
+    patch: [usize; 2],
+}
+
+impl BackboneFile {
+    /// None where there is no such file.
+    fn of(trained: &Trained, run: &Run, patch: [usize; 2]) -> Result<Option<Self>> {
+        let Trained::Backbone(OnBackbone { path, .. }) = trained else { return Ok(None) };
+        Ok(Some(Self { path: path.clone(), feed: run.feed(path)?, patch }))
     }
-    match trained {
-        Trained::Chain(_) | Trained::Custom(_) => unreachable!("answered above"),
-        Trained::Backbone(OnBackbone { path, head, .. }) => {
-            let feed = run.feed(path)?;
-            let mut session = runtime::open(Runtime::Tract, path, &runtime::Options::default())?;
-            let embeddings = feed.embed(&mut *session, patches, false)?;
-            let embeddings: Vec<f32> = embeddings.into_iter().collect();
-            let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
-            let probabilities = values(probabilities);
-            Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
-        }
+
+    /// A session that has run once: tract plans then, and not before.
+    fn open(&self, runtime: Runtime) -> Result<Box<dyn Session>> {
+        let [frames, mels] = self.patch;
+        let silence = Array3::zeros((self.feed.input.batch.unwrap_or(1), frames, mels));
+        let mut session = runtime::open(runtime, &self.path, &runtime::Options::default())?;
+        session.run(self.feed.input.arrange(silence.view()).view())?;
+        Ok(session)
+    }
+}
+
+/// The trained model itself.
+enum Reference<'a> {
+    /// All of it in burn.
+    Burn(&'a Trained),
+    /// The head in burn, the backbone's file in a runtime.
+    File { head: &'a Head, session: Box<dyn Session>, feed: &'a Feed },
+}
+
+impl<'a> Reference<'a> {
+    fn of(trained: &'a Trained, file: Option<&'a BackboneFile>) -> Result<Self> {
+        let (head, file) = match (trained, file) {
+            (Trained::Backbone(OnBackbone { graph: None, head, .. }), Some(file)) => (head, file),
+            _ => return Ok(Self::Burn(trained)),
+        };
+        let session = match file.open(Runtime::Tract) {
+            Err(Error::Runtime { .. }) if Runtime::Ort.version().is_some() => {
+                file.open(Runtime::Ort)?
+            }
+            other => other?,
+        };
+        Ok(Self::File { head, session, feed: &file.feed })
+    }
+
+    /// What it answers to patches `[patches, frames, mels]`.
+    fn answers(&mut self, patches: ArrayView3<'_, f32>) -> Result<Answers> {
+        let device = Device::flex();
+        let values = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+        let (probabilities, embeddings) = match self {
+            Self::Burn(trained) => {
+                let (count, frames, mels) = patches.dim();
+                let x = patches.iter().copied().collect::<Vec<f32>>();
+                let x = TensorData::new(x, [count, frames, mels]);
+                let answers = trained.forward(Tensor::from_data(x, &device))?;
+                let answers =
+                    answers.ok_or_else(|| Error::runtime("burn", "it is an ONNX file"))?;
+                (values(answers.0), values(answers.1))
+            }
+            Self::File { head, session, feed } => {
+                let answer = feed.embed(&mut **session, patches, false)?;
+                let embeddings: Vec<f32> = answer.into_iter().collect();
+                let count = patches.len_of(Axis(0));
+                let probabilities = head_probabilities(head, embeddings.clone(), count, &device);
+                (values(probabilities), embeddings)
+            }
+        };
+        Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
     }
 }
 

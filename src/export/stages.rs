@@ -10,12 +10,16 @@ use super::input::Input;
 use super::metadata::metadata;
 use super::options::Options;
 use super::precision::Trial;
-use super::proof::{self, Probe};
-use super::{burn_graph, clip, fuse, splice, waveform};
+use super::proof::Proof;
+use super::{burn_graph, carry, clip, fuse, image, splice, waveform};
 use crate::error::Result;
 use crate::features::Preprocessor;
+use crate::onnx;
+use crate::onnx::external::LIMIT;
+use crate::onnx::names::key;
 use crate::onnx::opset;
-use crate::onnx::write::{Part, sign};
+use crate::onnx::prune::make_constants_weights;
+use crate::onnx::write::{Part, Published, sign};
 use crate::run::{Agreement, Exported, Precision, Run, Validation};
 use crate::train::{OnBackbone, Trained};
 
@@ -23,18 +27,33 @@ use crate::train::{OnBackbone, Trained};
 /// where that is installed, and only then renamed into place.
 ///
 /// # Errors
-/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on pictures and is to
-/// take samples; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
+/// [`Error::Unsupported`](crate::error::Error::Unsupported) if the model was trained on something else
+/// than it is to take; [`Error::Onnx`](crate::error::Error::Onnx) if a runtime differs by more than
 /// [`TOLERANCE`](super::TOLERANCE) or [`RELATIVE_TOLERANCE`](super::RELATIVE_TOLERANCE), or a
 /// smaller variant is worse than allowed; [`Error::NotFound`](crate::error::Error::NotFound) if the
 /// collection that a variant is tried on is not there; errors of the run's files and of
 /// `destination`'s folder. Nothing is left behind then.
 pub fn export(run: &Run, destination: &Path, options: &Options) -> Result<Exported> {
+    export_within(run, destination, options, LIMIT)
+}
+
+/// As [`export`]: weights go into a second file, `NAME.onnx.data`, where a single one would have
+/// more than `limit` bytes.
+///
+/// # Errors
+/// As [`export`].
+#[doc(hidden)]
+pub fn export_within(
+    run: &Run,
+    destination: &Path,
+    options: &Options,
+    limit: usize,
+) -> Result<Exported> {
     options.check()?;
     let preprocessor = run.preprocessor()?;
     options.input.check(&preprocessor, run.folder())?;
-    let part = Part::beside(destination)?;
-    let job = Job { run, preprocessor, destination, options };
+    let part = Part::within(destination, limit)?;
+    let job = Job { run, preprocessor, destination, options, limit };
     match options.precision {
         Precision::Fp32 => job.full(part),
         _ => job.smaller(part),
@@ -47,32 +66,35 @@ struct Job<'a> {
     preprocessor: Preprocessor,
     destination: &'a Path,
     options: &'a Options,
+    /// The most bytes of a model in one file.
+    limit: usize,
 }
 
 impl Job<'_> {
     /// In 32-bit floats: the file answers as the trained model does.
     fn full(&self, part: Part) -> Result<Exported> {
         let trained = self.run.model(&Device::flex())?;
-        let probes = self.probes(&trained, self.options.input)?;
+        let proof = self.proof(&trained, self.options.input)?;
         let model = self.graph(&trained)?;
-        let opset = self.write(&part, model, &trained)?;
-        let agreement = part.prove(|path| proof::verify(path, &probes))?;
+        let opset = self.write(&part, model, trained)?;
+        let agreement = part.prove(|path| proof.verify(path))?;
         self.publish(part, opset, agreement, None)
     }
 
     /// With smaller numbers: the graph in floats answers as the trained model does, and the
     /// file is tried on the validation part.
     fn smaller(&self, part: Part) -> Result<Exported> {
-        let fp32 = Part::beside(self.destination)?;
+        let fp32 = Part::within(self.destination, self.limit)?;
         let data = self.options.data.as_deref();
         let trial = Trial::open(self.run, &self.preprocessor, data, fp32.path())?;
         let trained = self.run.model(&Device::flex())?;
-        let probes = self.probes(&trained, Input::LogMel)?;
+        let proof = self.proof(&trained, Input::LogMel)?;
         let mut model = self.graph(&trained)?;
-        fp32.write(&model)?;
-        let agreement = fp32.prove(|path| proof::verify(path, &probes))?;
+        fp32.write(&mut model)?;
+        let agreement = fp32.prove(|path| proof.verify(path))?;
+        make_constants_weights(onnx::graph_mut(self.destination, &mut model)?);
         self.options.precision.apply(self.destination, &mut model, &trial)?;
-        let opset = self.write(&part, model, &trained)?;
+        let opset = self.write(&part, model, trained)?;
         let Options { input, max_drop, .. } = *self.options;
         let validation = part.prove(|path| trial.judge(path, input, max_drop))?;
         self.publish(part, opset, agreement, Some(validation))
@@ -80,19 +102,18 @@ impl Job<'_> {
 
     /// What to ask of the file. Made before the export, which moves a batch normalization's
     /// statistics, shared between clones of a module, to a device that cannot compute.
-    fn probes(&self, trained: &Trained, input: Input) -> Result<Vec<Probe>> {
-        Probe::all(trained, self.run, &self.preprocessor, input)
+    fn proof(&self, trained: &Trained, input: Input) -> Result<Proof> {
+        Proof::of(trained, self.run, &self.preprocessor, input)
     }
 
     /// The graph from log-mels to the outputs, in 32-bit floats, batch normalizations folded.
     fn graph(&self, trained: &Trained) -> Result<ModelProto> {
-        let patch = self.preprocessor.patch();
+        let (patch, kind) = (self.preprocessor.patch(), self.preprocessor.patch_kind());
         let mut model = match trained {
             Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
             Trained::Backbone(OnBackbone { path, head, .. }) => {
-                let output = self.run.config()?.output;
-                splice::append_head(path, output.as_deref(), head, patch)?
+                splice::append_head(path, &self.run.feed(path)?, head, kind)?
             }
         };
         fuse::fold_batch_norms(self.destination, &mut model)?;
@@ -100,27 +121,41 @@ impl Job<'_> {
     }
 
     /// Front end, opset, signature, file; the opset.
-    fn write(&self, part: &Part, mut model: ModelProto, trained: &Trained) -> Result<i64> {
+    fn write(&self, part: &Part, mut model: ModelProto, trained: Trained) -> Result<i64> {
         self.prepend_front_end(&mut model)?;
         // A spliced graph is its backbone's author's.
         if !matches!(trained, Trained::Backbone(..)) {
             opset::lower(&mut model);
         }
-        sign(&mut model, metadata(self.run, self.options)?);
-        let opset = opset::of(&model);
-        opset::check(opset, self.destination)?;
-        part.write(&model)?;
+        // Its weights are in the graph, and being encoded they are in memory once more.
+        drop(trained);
+        let mut entries = metadata(self.run, self.options)?;
+        // Whoever trained need not have known what the file says itself.
+        if let (Some(license), Some(theirs)) =
+            (entries.get_mut(key::LICENSE), carry::license(&model))
+            && license.starts_with("unknown")
+        {
+            *license = theirs;
+        }
+        sign(&mut model, entries);
+        let opset = opset::check(self.destination, &model)?;
+        part.write(&mut model)?;
         Ok(opset)
     }
 
     /// Makes `model`, which takes log-mels, take what it is to take.
     fn prepend_front_end(&self, model: &mut ModelProto) -> Result<()> {
-        match (self.options.input, &self.preprocessor) {
+        let (path, preprocessor) = (self.destination, &self.preprocessor);
+        match (self.options.input, preprocessor) {
             (Input::Waveform, Preprocessor::Audio(front_end)) => {
-                waveform::prepend_front_end(model, front_end, self.destination)
+                waveform::prepend_front_end(model, front_end, path)
             }
-            (Input::Clip, Preprocessor::Audio(front_end)) => {
-                clip::prepend_front_end(model, front_end, self.destination)
+            (Input::Waveform, Preprocessor::Samples(front_end)) => {
+                waveform::take_samples(model, front_end.patch_samples, path)
+            }
+            (Input::Clip, _) => clip::prepend_front_end(model, preprocessor, path),
+            (Input::Image, Preprocessor::Image(front_end)) => {
+                image::take_images(model, front_end, path)
             }
             _ => Ok(()),
         }
@@ -133,8 +168,8 @@ impl Job<'_> {
         agreement: Vec<Agreement>,
         validation: Option<Validation>,
     ) -> Result<Exported> {
-        let (bytes, sha256) = part.publish()?;
+        let Published { bytes, sha256, data } = part.publish()?;
         let (path, precision) = (self.destination.to_owned(), self.options.precision);
-        Ok(Exported { path, bytes, sha256, opset, precision, agreement, validation })
+        Ok(Exported { path, data, bytes, sha256, opset, precision, agreement, validation })
     }
 }

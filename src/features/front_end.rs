@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid::InvalidFrontEnd;
 use super::patch_kind::{Layout, PatchKind};
+use super::windows::Windows;
 use crate::audio::{MAX_RATE, MIN_RATE};
 use crate::error::{Error, Result};
 use crate::files;
@@ -18,9 +19,9 @@ const MAX_MELS: usize = 512;
 /// The longest patch, in frames.
 const MAX_PATCH_FRAMES: usize = 1 << 16;
 /// The longest patch, in samples; a recording shorter than a patch is padded to it.
-const MAX_PATCH_SAMPLES: usize = 1 << 26;
+pub(super) const MAX_PATCH_SAMPLES: usize = 1 << 26;
 /// The most feature values per sample that hop and patch overlap may produce (VGGish: 0.4).
-const MAX_VALUES_PER_SAMPLE: usize = 64;
+pub(super) const MAX_VALUES_PER_SAMPLE: usize = 64;
 
 /// What turns samples into log-mel patches: every number that decides a feature.
 ///
@@ -363,27 +364,31 @@ impl FrontEnd {
         self.patch_hop * self.hop
     }
 
+    /// Where its patches lie in a recording.
+    #[doc(hidden)]
+    pub fn windows(&self) -> Windows {
+        Windows {
+            sample_rate: self.sample_rate,
+            size: self.waveform_samples(),
+            least: self.patch_samples(),
+            lead: self.lead_samples(),
+            hop: self.patch_hop_samples(),
+            patch_seconds: self.patch_seconds(),
+        }
+    }
+
     /// The number of patches in a recording of `samples` samples: at least 1, for a short
     /// one is padded with silence.
     #[doc(hidden)]
     pub fn patch_count(&self, samples: usize) -> usize {
-        1 + samples.saturating_sub(self.patch_samples()) / self.patch_hop_samples()
+        self.windows().count(samples)
     }
 
     /// The samples of every patch of a recording, `[patches, waveform_samples]`, with silence
     /// beyond both ends.
     #[doc(hidden)]
     pub fn waveforms(&self, samples: &[f32]) -> Array2<f32> {
-        let (size, lead) = (self.waveform_samples(), self.lead_samples());
-        let mut waveforms = Array2::zeros((self.patch_count(samples.len()), size));
-        for (patch, mut waveform) in waveforms.outer_iter_mut().enumerate() {
-            let start = patch * self.patch_hop_samples();
-            let silence = lead.saturating_sub(start).min(size);
-            let from = samples.get(start.saturating_sub(lead)..).unwrap_or_default();
-            let inside = waveform.iter_mut().skip(silence);
-            inside.zip(from).for_each(|(out, sample)| *out = *sample);
-        }
-        waveforms
+        self.windows().cut(samples)
     }
 
     /// The duration of a patch in seconds, counted in hops: VGGish's 96 frames are 0.96 s.
@@ -399,7 +404,7 @@ impl FrontEnd {
     }
 }
 
-fn within(
+pub(super) fn within(
     field: &'static str,
     value: usize,
     min: usize,

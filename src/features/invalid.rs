@@ -20,7 +20,7 @@ pub enum InvalidFrontEnd {
     /// Values that are possible alone do not go together.
     #[error("{0}")]
     Combination(String),
-    /// What is wrong with the audio front end of this name.
+    /// What is wrong with the front end of this name.
     #[error("front end \"{name}\": {source}")]
     Named {
         /// Its name.
@@ -38,5 +38,13 @@ impl InvalidFrontEnd {
         expected: impl Into<String>,
     ) -> Self {
         Self::Field { field, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// A front end for a backbone that takes something else: `axes` (`None`: any size), not
+    /// what is `wanted`.
+    pub(super) fn axes(axes: &[Option<usize>], wanted: &str) -> Self {
+        let sizes = axes.iter().map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
+        let sizes = sizes.collect::<Vec<_>>().join(", ");
+        Self::Combination(format!("the backbone's file takes [{sizes}], not {wanted}"))
     }
 }

@@ -18,13 +18,13 @@ use super::invalid::InvalidFrontEnd;
 use super::magma::magma;
 use crate::error::{Error, Result};
 
-/// Extensions of pictures.
-pub(crate) const PICTURE_EXTENSIONS: &[&str] = &["png"];
+/// Extensions of such plots, whose colours no JPEG keeps.
+pub(crate) const PLOT_EXTENSIONS: &[&str] = &["png"];
 
 /// The colour map that is read.
 const COLORMAP: &str = "magma";
 /// A picture with a longer side is refused before its pixels are decoded.
-const LARGEST_SIDE: u32 = 8192;
+pub(super) const LARGEST_SIDE: u32 = 8192;
 /// Mel bands that rows are averaged down to, where nothing else is asked for, and frames of a
 /// patch: what did best on the validation part of GTZAN's pictures.
 const MELS: usize = 192;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::{FrontEnd, Preprocessor};
 use crate::files;
+use crate::onnx;
 use crate::run::BackboneSource;
 
 /// A pretrained network: an ONNX file and the front end that feeds it.
@@ -13,7 +14,7 @@ pub struct Backbone {
     /// The ONNX file.
     pub path: PathBuf,
     /// The front end it was trained with.
-    pub front_end: FrontEnd,
+    pub front_end: Preprocessor,
     /// Where it comes from and what may be done with it.
     pub source: BackboneSource,
 }
@@ -36,27 +37,28 @@ impl Backbone {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a path without a front end, [`Error::NotFound`] for a missing
-    /// file or a name that is neither; what [`FrontEnd::resolve`] says of the front end.
+    /// file or a name that is neither; what [`Preprocessor::resolve`] says of the front end, and
+    /// [`Error::Onnx`] of the file it is to go with.
     pub fn resolve(name: &str, front_end: Option<&str>) -> Result<Self> {
         let known = KNOWN.iter().find(|(known, ..)| *known == name);
         let (path, license) = match known {
             Some((_, file, license)) => (models_folder().join(file), *license),
             None => (PathBuf::from(name), "unknown (see the file's own source)"),
         };
-        let front_end = match (front_end, known) {
-            (Some(given), _) => FrontEnd::resolve(given)?,
-            (None, Some((preset, ..))) => FrontEnd::resolve(preset)?,
-            (None, None) if path.exists() => {
-                return Err(Error::InvalidInput(format!(
-                    "{name}: an ONNX file needs the front end it was trained with; add \
-                     ‹front-end› vggish|yamnet|musicnn or a JSON file"
-                )));
-            }
-            (None, None) => FrontEnd::vggish(), // the missing file is reported below
-        };
         if !path.is_file() {
             return Err(missing(name, &path));
         }
+        let axes = || Ok(onnx::input(&onnx::read(&path)?, &path)?.dims);
+        let front_end = match (front_end, known) {
+            (Some(given), _) => Preprocessor::resolve(given, axes)?,
+            (None, Some((preset, ..))) => Preprocessor::Audio(FrontEnd::resolve(preset)?),
+            (None, None) => {
+                return Err(Error::InvalidInput(format!(
+                    "{name}: an ONNX file needs the front end it was trained with; add \
+                     ‹front-end› vggish|yamnet|musicnn, for pictures imagenet, or a JSON file"
+                )));
+            }
+        };
         let name = match known {
             Some((name, ..)) => (*name).to_owned(),
             None => path.file_stem().map_or(String::new(), |s| s.to_string_lossy().into_owned()),
@@ -66,9 +68,9 @@ impl Backbone {
         Ok(Self { path, front_end, source })
     }
 
-    /// Frames and mel bands of one patch.
+    /// Frames and features of one patch.
     pub fn patch(&self) -> [usize; 2] {
-        [self.front_end.patch_frames, self.front_end.mels]
+        self.front_end.patch()
     }
 }
 

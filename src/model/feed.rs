@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::onnx;
 use crate::onnx::Port;
+use crate::onnx::opset;
 pub use crate::run::Feed;
 use crate::runtime::{Batch, PatchInput, Pool, Session, feature_axis, pooled};
 
@@ -37,13 +38,16 @@ impl Feed {
     /// it has several values of a feature, their mean is meant.
     ///
     /// # Errors
-    /// [`Error::Onnx`] if it takes no such patches or has no such output.
+    /// [`Error::Onnx`] if it takes no such patches or has no such output, or is of an opset that
+    /// a trained model could not be exported in.
     pub fn of(
         path: &Path,
         model: &ModelProto,
         patch: impl Into<PatchKind>,
         output: Option<&str>,
     ) -> Result<Self> {
+        // Here, because whoever trains asks this first.
+        opset::check(path, model)?;
         let input = PatchInput::of(&onnx::input(model, path)?, patch.into())
             .map_err(|reason| Error::onnx(path, reason))?;
         let port = onnx::output(model, path, output)?;

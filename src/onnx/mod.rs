@@ -15,6 +15,8 @@ mod check;
 #[cfg(feature = "tract")]
 mod describe;
 #[cfg(feature = "train")]
+pub(crate) mod external;
+#[cfg(feature = "train")]
 mod graph;
 pub mod names;
 #[cfg(feature = "train")]
@@ -30,6 +32,8 @@ pub(crate) mod prune;
 mod read;
 #[cfg(feature = "tract")]
 pub(crate) mod values;
+#[cfg(feature = "train")]
+mod wire;
 #[cfg(feature = "train")]
 pub(crate) mod write;
 

@@ -6,6 +6,8 @@ pub const LOG_MEL: &str = "log_mel";
 pub const WAVEFORM: &str = "waveform";
 /// What a file for whole recordings says that it takes.
 pub const CLIP: &str = "clip";
+/// The input for normalized pictures, `[batch, channels, height, width]`.
+pub const IMAGE: &str = "image";
 /// The input for hand-made features, `[batch, features]`.
 pub const FEATURES: &str = "features";
 /// The output `[batch, classes]`.
@@ -23,7 +25,7 @@ pub mod key {
     pub const LABELS: &str = "labels";
     /// The front end as JSON.
     pub const FRONT_END: &str = "front_end";
-    /// What the file takes: `log_mel`, `waveform` or `clip`.
+    /// What the file takes: `log_mel`, `waveform`, `clip` or `image`.
     pub const INPUT: &str = "input";
     /// The numbers the file is made of; none for 32-bit floats in older files.
     pub const PRECISION: &str = "precision";
@@ -57,4 +59,28 @@ pub mod key {
     pub const MODEL: &str = "model";
     /// A baseline's hyper-parameters, as JSON.
     pub const HYPER_PARAMETERS: &str = "hyper_parameters";
+
+    /// All of them: no other note in a file of ours has one of these keys.
+    #[cfg(feature = "train")]
+    pub(crate) const ALL: [&str; 19] = [
+        LABELS,
+        FRONT_END,
+        INPUT,
+        PRECISION,
+        KEPT_IN_FLOAT,
+        SAMPLE_RATE,
+        PATCH_HOP_SAMPLES,
+        PATCH_SAMPLES,
+        LEAD_SAMPLES,
+        TRAINING_DATA,
+        SPLIT,
+        METRICS,
+        SOFTWARE,
+        LICENSE,
+        BACKBONE,
+        ARCHITECTURE,
+        FEATURES,
+        MODEL,
+        HYPER_PARAMETERS,
+    ];
 }

@@ -37,6 +37,7 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
 }
 
 /// An attribute that is a tensor.
+#[cfg(test)]
 pub(crate) fn tensor(name: &str, value: TensorProto) -> AttributeProto {
     let r#type = AttributeType::Tensor as i32;
     AttributeProto { name: name.to_owned(), r#type, t: Some(value), ..Default::default() }

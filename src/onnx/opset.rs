@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 
 /// Broadcasting as it is today, since this opset.
 const OLDEST: i64 = 7;
-/// The newest that an exported file may need.
-const NEWEST: i64 = 18;
+/// The newest that all we write was tried in.
+const NEWEST: i64 = 23;
 
 /// Operators in the form that opset 17 knows, and the first opset with that form (of
 /// [the list](https://github.com/onnx/onnx/blob/main/docs/Changelog.md)), for the inputs and
@@ -23,7 +23,6 @@ const SINCE: &[(&str, i64)] = &[
     ("BatchNormalization", 9),
     ("Cast", 6),
     ("Concat", 4),
-    ("ConstantOfShape", 9),
     ("Conv", 1),
     ("ConvInteger", 10),
     // With a scale for each channel.
@@ -38,11 +37,9 @@ const SINCE: &[(&str, i64)] = &[
     ("Log", 6),
     ("MatMul", 1),
     ("MatMulInteger", 10),
-    ("Max", 12),
     ("MaxPool", 10),
     ("Mul", 7),
     ("QuantizeLinear", 13),
-    ("Range", 11),
     ("ReduceMean", 1),
     ("Relu", 6),
     ("Reshape", 5),
@@ -53,25 +50,32 @@ const SINCE: &[(&str, i64)] = &[
     ("Softmax", 1),
     ("Sqrt", 6),
     ("Sub", 7),
+    ("Tile", 6),
     ("Transpose", 1),
 ];
 
-/// The opset of the ONNX operators in `model`.
+/// The opset of the ONNX operators in `model`; 0 if it says none.
 pub(crate) fn of(model: &ModelProto) -> i64 {
-    let sets = model.opset_import.iter().filter(|set| set.domain.is_empty());
+    // The domain of ONNX's own operators has two names.
+    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let sets = model.opset_import.iter().filter(|set| own(&set.domain));
     sets.map(|set| set.version).max().unwrap_or(0)
 }
 
-/// Refuses an opset that runtimes may not know yet.
-pub(crate) fn check(opset: i64, path: &Path) -> Result<()> {
-    if opset <= NEWEST {
-        Ok(())
-    } else {
-        Err(Error::onnx(
-            path,
-            format!("the backbone needs opset {opset}; convert it to {NEWEST} or lower first"),
-        ))
+/// The opset of `model`, the file at `path`, in which what we add to it is then written.
+///
+/// # Errors
+/// [`Error::Onnx`] if it is one that we cannot write in.
+pub(crate) fn check(path: &Path, model: &ModelProto) -> Result<i64> {
+    let opset = of(model);
+    if (OLDEST..=NEWEST).contains(&opset) {
+        return Ok(opset);
     }
+    let reason = format!(
+        "its operators are of opset {opset}, and a model can be exported with a backbone of opset \
+         {OLDEST} to {NEWEST}; convert it first (onnx.version_converter)"
+    );
+    Err(Error::onnx(path, reason))
 }
 
 /// Declares the oldest opset that `model` can do with, if all its operators are in [`SINCE`].

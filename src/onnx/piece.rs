@@ -12,14 +12,6 @@ pub(crate) struct Builder {
     constants: Vec<TensorProto>,
 }
 
-/// How many of something there are.
-pub(crate) enum Count {
-    /// This many.
-    Known(usize),
-    /// As many as the scalar of this name says at run time.
-    Computed(String),
-}
-
 impl Builder {
     /// An empty piece for a graph of this opset.
     pub fn new(prefix: &'static str, opset: i64) -> Self {
@@ -62,6 +54,11 @@ impl Builder {
         self.constant(shaped_int64_tensor(format!("{}.{name}", self.prefix), shape, values))
     }
 
+    /// Adds a constant as it is; its name.
+    pub fn weights(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        self.constant(float_tensor(&format!("{}.{name}", self.prefix), shape, values))
+    }
+
     fn constant(&mut self, tensor: TensorProto) -> String {
         let name = tensor.name.clone();
         self.constants.push(tensor);
@@ -74,48 +71,69 @@ impl Builder {
         self.node("Reshape", &[from, &shape], name, vec![])
     }
 
-    /// Runs of `length` entries of an axis, one every `hop` entries: that axis becomes two,
-    /// `[count, length]`.
+    /// Runs of `length` entries of an axis, one every `hop` entries, `count` of them: that axis
+    /// becomes two, `[count, length]`.
     pub fn runs(
         &mut self,
         from: &str,
         name: &str,
         axis: i64,
-        count: &Count,
+        count: usize,
         [hop, length]: [usize; 2],
     ) -> String {
-        let offsets: Vec<i64> = (0..length as i64).collect();
-        let places = match count {
-            Count::Known(count) => {
-                let starts = (0..*count).map(|run| (run * hop) as i64);
-                let places: Vec<i64> =
-                    starts.flat_map(|start| offsets.iter().map(move |at| start + at)).collect();
-                self.integers(&format!("{name}.places"), &[*count, length], &places)
-            }
-            Count::Computed(count) => {
-                let zero = self.integers(&format!("{name}.zero"), &[], &[0]);
-                let one = self.integers(&format!("{name}.one"), &[], &[1]);
-                let hop = self.integers(&format!("{name}.hop"), &[], &[hop as i64]);
-                let offsets = self.integers(&format!("{name}.offsets"), &[1, length], &offsets);
-                let range = [&*zero, count, &one];
-                let numbers = self.node("Range", &range, &format!("{name}.numbers"), vec![]);
-                let starts = self.node("Mul", &[&numbers, &hop], &format!("{name}.starts"), vec![]);
-                let starts = self.reshape(&starts, &format!("{name}.column"), &[-1, 1]);
-                self.node("Add", &[&starts, &offsets], &format!("{name}.places"), vec![])
-            }
-        };
+        let starts = (0..count).map(|run| (run * hop) as i64);
+        let places: Vec<i64> =
+            starts.flat_map(|start| (0..length as i64).map(move |at| start + at)).collect();
+        let places = self.integers(&format!("{name}.places"), &[count, length], &places);
         self.node("Gather", &[from, &places], name, vec![int("axis", axis)])
     }
 
-    /// The mean over the first axis, which stays with a size of 1.
-    pub fn mean(&mut self, from: &str, output: &str) {
+    /// Runs of `length` rows, one every `hop` rows, of a table of any number of rows: from
+    /// `[1, 1, rows, columns]` to `[runs, length / divisor, divisor, columns]`, row-major a
+    /// table for each run.
+    ///
+    /// Two convolutions with kernels of zeros and ones, because an operator that counts them
+    /// (`Range`) or cuts at a computed place (`Slice`) came late to ONNX, and because a runtime
+    /// that cannot do with computed places (a GPU's) can do with convolutions. The first deals
+    /// rows out to blocks of `divisor`, the second gathers blocks; so both kernels are small.
+    pub fn runs_of_rows(
+        &mut self,
+        from: &str,
+        name: &str,
+        columns: usize,
+        [hop, length]: [usize; 2],
+    ) -> String {
+        let divisor = divisor(hop, length);
+        let blocks = self.deal(from, &format!("{name}.blocks"), [divisor, divisor]);
+        let apart = [divisor as i64, 1, -1, columns as i64];
+        let blocks = self.reshape(&blocks, &format!("{name}.apart"), &apart);
+        let [hop, length] = [hop / divisor, length / divisor];
+        let gathered = self.deal(&blocks, &format!("{name}.gathered"), [hop, length]);
+        // From [divisor, length, runs, columns].
+        self.node("Transpose", &[&gathered], name, vec![ints("perm", &[2, 1, 0, 3])])
+    }
+
+    /// From `[batch, 1, rows, columns]` to `[batch, length, runs, columns]`: run `r` has rows
+    /// `r * hop` to `r * hop + length`.
+    fn deal(&mut self, from: &str, name: &str, [hop, length]: [usize; 2]) -> String {
+        let ones: Vec<f64> =
+            (0..length * length).map(|at| f64::from(u8::from(at % (length + 1) == 0))).collect();
+        let kernel = self.floats(&format!("{name}.kernel"), &[length, 1, length, 1], &ones);
+        let attributes =
+            vec![ints("kernel_shape", &[length as i64, 1]), ints("strides", &[hop as i64, 1])];
+        self.node("Conv", &[from, &kernel], name, attributes)
+    }
+
+    /// A reduction (`ReduceMean`, `ReduceMax`) over `axes`, which stay with a size of 1 if
+    /// `keep` says so, to a tensor with a name of its own.
+    pub fn reduce(&mut self, operator: &str, from: &str, output: &str, axes: &[i64], keep: bool) {
+        let keep = int("keepdims", i64::from(keep));
         // Since opset 18 the axes are an input.
         if self.opset >= 18 {
-            let axes = self.integers("mean.axes", &[1], &[0]);
-            self.output("ReduceMean", &[from, &axes], output, vec![int("keepdims", 1)]);
+            let axes = self.integers(&format!("{output}.axes"), &[axes.len()], axes);
+            self.output(operator, &[from, &axes], output, vec![keep]);
         } else {
-            let attributes = vec![ints("axes", &[0]), int("keepdims", 1)];
-            self.output("ReduceMean", &[from], output, attributes);
+            self.output(operator, &[from], output, vec![ints("axes", axes), keep]);
         }
     }
 
@@ -130,4 +148,12 @@ impl Builder {
         graph.node.extend(self.nodes);
         graph.initializer.extend(self.constants);
     }
+}
+
+/// The common divisor of both numbers that makes the kernels of [`Builder::runs_of_rows`]
+/// smallest.
+fn divisor(hop: usize, length: usize) -> usize {
+    let common = (1..=hop.min(length)).filter(|d| hop.is_multiple_of(*d));
+    let common = common.filter(|d| length.is_multiple_of(*d));
+    common.min_by_key(|d| d * d + (length / d) * (length / d)).unwrap_or(1)
 }

@@ -85,7 +85,11 @@ pub struct Agreement {
 pub struct Exported {
     /// Where it is.
     pub path: PathBuf,
-    /// Its size.
+    /// The file with its weights beside it, `NAME.onnx.data`: for models of more than 2 GB, which
+    /// one ONNX file cannot hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Its size, that of its weights' file included.
     pub bytes: u64,
     /// Its digest: the same run gives the same.
     pub sha256: String,
@@ -105,7 +109,10 @@ pub struct Exported {
 impl fmt::Display for Exported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mb = self.bytes as f64 / 1e6;
-        let path = self.path.display();
+        let mut path = self.path.display().to_string();
+        if let Some(data) = &self.data {
+            path = format!("{path} and {}", data.display());
+        }
         match &self.validation {
             None => {
                 writeln!(f, "{path} ({mb:.1} MB, opset {})", self.opset)?;

@@ -26,6 +26,8 @@ pub const WEIGHTS: &str = "weights.bpk";
 pub const HEAD: &str = "head.bpk";
 /// The backbone, with the weights that it was trained to.
 pub const BACKBONE: &str = "backbone.onnx";
+/// Weights of the backbone, where it has more than the 2 GB of an ONNX file.
+pub const BACKBONE_DATA: &str = "backbone.onnx.data";
 /// Losses and accuracies, epoch by epoch.
 pub const HISTORY: &str = "history.json";
 /// The folds of a cross-validation.

@@ -33,6 +33,4 @@ pub use patch::{NoPatchInput, PatchInput};
 #[doc(hidden)]
 pub use pool::{Pool, pooled};
 pub(crate) use session::SHARED_ABOVE;
-#[cfg(feature = "train")]
-pub(crate) use session::row_major;
 pub use session::{Device, Options, Runtime, Session};

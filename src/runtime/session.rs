@@ -143,7 +143,7 @@ pub trait Session: Send {
 
 /// The values of a view in row-major order, copied only if they do not lie so already.
 #[cfg(any(feature = "ort", feature = "tract"))]
-pub(crate) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
+pub(super) fn row_major<'a>(view: &ArrayViewD<'a, f32>) -> Cow<'a, [f32]> {
     match view.to_slice() {
         Some(values) => Cow::Borrowed(values),
         None => Cow::Owned(view.as_standard_layout().into_owned().into_raw_vec_and_offset().0),

@@ -6,6 +6,7 @@ use super::config::{Folds, SplitOptions};
 use super::prediction::TrackPrediction;
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
+use crate::features::Preprocessor;
 use crate::metrics::{argmax, evaluate};
 use crate::run::{PartMetrics, Prediction, TrainingData};
 use crate::text::counted;
@@ -129,6 +130,20 @@ pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {
         tracing::info!("{count} of {files} were skipped");
     }
     Ok(())
+}
+
+/// Says how many tracks were shorter than a patch of their front end, and what became of them.
+pub(super) fn report_padded(count: usize, front_end: &Preprocessor) {
+    match front_end.windows() {
+        Some(windows) => tracing::warn!(
+            "{count} recordings are shorter than a patch ({:.2} s) and were padded with silence",
+            windows.patch_seconds
+        ),
+        None => tracing::warn!(
+            "{count} pictures are narrower than a patch ({} columns) and were stretched",
+            front_end.patch()[0]
+        ),
+    }
 }
 
 /// Says how many tracks each part has.

@@ -12,7 +12,7 @@ use super::check;
 #[cfg(doc)]
 use crate::dataset::Split;
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::Preprocessor;
 use crate::files;
 use crate::model::Backbone;
 use crate::runtime::{Device, Pool, Runtime};
@@ -223,14 +223,16 @@ impl SplitOptions {
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Folder with one folder of recordings a genre (GTZAN's layout); without it data/gtzan
-    /// if present, else a synthesized demo set
+    /// Folder with one folder of recordings a genre (GTZAN's layout), or of pictures for a
+    /// network that looks at these; without it data/gtzan if present, else a synthesized demo
+    /// set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
     pub backbone: String,
-    /// Front end the backbone was trained with: vggish, yamnet, musicnn or a JSON file
+    /// Front end the backbone was trained with: vggish, yamnet, musicnn, for pictures imagenet
+    /// or efficientnet-lite, or a JSON file
     #[arg(long, value_name = "PRESET|FILE")]
     pub front_end: Option<String>,
     /// Output of the ONNX file to use as embeddings [default: "embeddings", else the last]
@@ -299,7 +301,10 @@ impl Config {
         Self {
             data: Some(absolute(data)),
             backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
-            front_end: self.front_end.as_deref().map(|f| name_or_absolute(f, &FrontEnd::PRESETS)),
+            front_end: self
+                .front_end
+                .as_deref()
+                .map(|f| name_or_absolute(f, &Preprocessor::PRESETS)),
             split: self.split.absolute(),
             folds: self.folds.as_ref().map(|folds| match folds {
                 Folds::Count(count) => Folds::Count(*count),

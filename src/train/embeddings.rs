@@ -34,7 +34,8 @@ pub struct Embeddings {
     pub data: Vec<f32>,
     /// Values in a row.
     pub features: usize,
-    /// Whether the track was shorter than one patch and padded with silence.
+    /// Whether the track was shorter than one patch and padded with silence, or a picture narrower
+    /// than one and stretched.
     pub padded: bool,
 }
 
@@ -66,7 +67,7 @@ pub struct Embedded {
     pub tracks: Vec<Option<Embeddings>>,
     /// Files that could not be decoded.
     pub skipped: Vec<Skipped>,
-    /// Tracks shorter than one patch, padded with silence.
+    /// Tracks shorter than one patch, padded or stretched to one.
     pub padded: usize,
 }
 
@@ -150,7 +151,7 @@ impl Embedder {
         // Without it every entry fails to be written, which is said and no more.
         let _ = files::create_dir(&folder);
         Ok(Self {
-            reader: Reader::audio(&backbone.front_end)?,
+            reader: backbone.front_end.reader()?,
             feed,
             few_sizes: runtime == Runtime::Tract,
             sessions: sessions.into_iter().map(Mutex::new).collect(),

@@ -16,11 +16,10 @@ use super::embeddings::{Embeddings, Wanted, embed};
 use super::fit::{Example, Fitted, HeadTask};
 use super::prediction::TrackPrediction;
 use super::trained::{OnBackbone, Trained};
-use crate::dataset::{Dataset, Parts, Split};
+use crate::dataset::{Dataset, Parts, Split, source};
 use crate::error::{Error, Result};
-use crate::features::Reader;
 use crate::metrics::Epoch;
-use crate::model::graph::{Imported, import};
+use crate::model::graph::{Imported, import_fed};
 use crate::model::{Backbone, Feed, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
@@ -229,8 +228,8 @@ impl<'a> FineTuning<'a> {
     /// The backbone in burn; none if the importer cannot take it over and no layer is to be
     /// trained.
     fn import(&self) -> Result<Option<Imported>> {
-        let output = self.config.output.as_deref();
-        match import(&self.backbone.path, self.backbone.patch(), output, &self.device) {
+        let (kind, feed) = (self.backbone.front_end.patch_kind(), self.feed.clone());
+        match import_fed(&self.backbone.path, kind, feed, &self.device) {
             Ok(imported) => Ok(Some(imported)),
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>
@@ -278,12 +277,11 @@ impl<'a> FineTuning<'a> {
         train: &'t [TrackLogMel],
         validation: &'t [TrackLogMel],
     ) -> DeepTask<'t> {
-        let front_end = &self.backbone.front_end;
         DeepTask {
             train,
             validation,
             classes: self.classes(),
-            patch: [front_end.patch_frames, front_end.patch_hop],
+            patch: [self.backbone.patch()[0], self.backbone.front_end.hop()],
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
@@ -323,7 +321,7 @@ impl<'a> FineTuning<'a> {
 
     /// Log-mels of tracks, in parallel.
     fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
-        let reader = Reader::audio(&self.backbone.front_end)?;
+        let reader = self.backbone.front_end.reader()?;
         let bar = progress::begin(tracks.len(), "log-mels", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
@@ -392,7 +390,7 @@ impl<'a> FineTuning<'a> {
 /// The collection without what cannot be read, the embeddings of its tracks, and how the
 /// backbone was fed for them.
 fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>, Feed)> {
-    let mut dataset = Dataset::resolve(config.data.as_deref())?;
+    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end)?;
     collection::report_origin(&dataset, config.data.as_deref());
     let Config { pool, runtime, .. } = *config;
     let wanted = Wanted { output: config.output.as_deref(), pool, runtime };
@@ -401,11 +399,7 @@ fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embedd
     dataset.exclude(embedded.skipped);
     collection::report_skipped(&dataset, config.strict)?;
     if embedded.padded > 0 {
-        tracing::warn!(
-            "{} recordings are shorter than a patch ({:.2} s) and were padded with silence",
-            embedded.padded,
-            backbone.front_end.patch_seconds()
-        );
+        collection::report_padded(embedded.padded, &backbone.front_end);
     }
     dataset.check()?;
     Ok((dataset, embedded.tracks.into_iter().flatten().collect(), feed))

@@ -13,7 +13,7 @@ use crate::files;
 use crate::model::graph::{OnnxGraph, load};
 use crate::model::{ChainModel, CnnEnsemble, Feed, GenreModel, Head};
 use crate::onnx;
-use crate::onnx::write::write_whole;
+use crate::onnx::write::{copy, write_whole};
 use crate::run::{ModelSpec, Program, Run, SavedModel, Spec, names};
 
 /// The trained model as it is kept in a run's folder.
@@ -70,11 +70,11 @@ impl OnBackbone {
 
     /// Writes the backbone as one file, with the weights that it has now.
     fn write_backbone(&self, destination: &Path) -> Result<()> {
-        let tuned = self.graph.as_ref().filter(|_| self.is_tuned);
+        let Some(graph) = self.graph.as_ref().filter(|_| self.is_tuned) else {
+            return copy(&self.path, destination);
+        };
         let mut model = onnx::read(&self.path)?;
-        if let Some(graph) = tuned {
-            graph.write_into(&self.path, &mut model)?;
-        }
+        graph.write_into(&self.path, &mut model)?;
         write_whole(&self.path, model, destination)
     }
 }
@@ -143,7 +143,7 @@ impl Run {
             return Ok(feed);
         }
         let output = self.config()?.output;
-        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch(), output.as_deref())
+        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch_kind(), output.as_deref())
     }
 
     /// Writes the trained model, then its shape.
@@ -160,7 +160,10 @@ impl Run {
             Trained::Backbone(model) => {
                 model.write_backbone(&self.path(names::BACKBONE))?;
                 save_weights(&self.path(names::HEAD), &*model.head)?;
-                &[names::BACKBONE, names::HEAD]
+                match self.path(names::BACKBONE_DATA).exists() {
+                    true => &[names::BACKBONE, names::BACKBONE_DATA, names::HEAD],
+                    false => &[names::BACKBONE, names::HEAD],
+                }
             }
         };
         self.save_model_spec(spec, written)

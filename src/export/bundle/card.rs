@@ -49,7 +49,7 @@ struct Card {
     mb: f64,
     software: &'static str,
     sound: Option<Sound>,
-    patch: [usize; 2],
+    patch: Vec<usize>,
 }
 
 /// A row of the table of genres.
@@ -130,19 +130,19 @@ impl Card {
             mb: model.bytes as f64 / 1e6,
             software: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
             sound: sound(&preprocessor),
-            patch: preprocessor.patch(),
+            patch: preprocessor.natural_axes(),
         })
     }
 }
 
 fn sound(preprocessor: &Preprocessor) -> Option<Sound> {
-    let Preprocessor::Audio(front_end) = preprocessor else { return None };
+    let windows = preprocessor.windows()?;
     Some(Sound {
-        rate: front_end.sample_rate,
-        patch_samples: front_end.waveform_samples(),
-        hop_samples: front_end.patch_hop_samples(),
-        lead_samples: front_end.lead_samples(),
-        patch_seconds: front_end.patch_seconds(),
+        rate: windows.sample_rate,
+        patch_samples: windows.size,
+        hop_samples: windows.hop,
+        lead_samples: windows.lead,
+        patch_seconds: windows.patch_seconds,
     })
 }
 

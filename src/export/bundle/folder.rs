@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::input::Input;
 use super::super::options::Options;
-use super::super::stages::export;
+use super::super::stages::export_within;
 use super::{card, triton};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::onnx::external::{LIMIT, beside};
 use crate::onnx::write::name_destination;
 use crate::run::{Exported, Run, names};
 
@@ -45,9 +46,19 @@ impl fmt::Display for Bundle {
 /// written under another name beside its place, then renamed.
 ///
 /// # Errors
-/// [`Error::Occupied`] if there is something in `folder` already; those of [`export`]. Nothing
+/// [`Error::Occupied`] if there is something in `folder` already; those of [`export`](crate::export::export). Nothing
 /// is left behind then.
 pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
+    bundle_within(run, folder, options, LIMIT)
+}
+
+/// As [`bundle`]: weights go into a second file, `model.onnx.data`, where a single one would have
+/// more than `limit` bytes.
+///
+/// # Errors
+/// As [`bundle`].
+#[doc(hidden)]
+pub fn bundle_within(run: &Run, folder: &Path, options: &Options, limit: usize) -> Result<Bundle> {
     let is_free = match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(_) => !folder.exists(),
@@ -57,9 +68,10 @@ pub fn bundle(run: &Run, folder: &Path, options: &Options) -> Result<Bundle> {
     }
     let draft = files::folder_beside(folder)?;
     let part = draft.path();
-    let mut model = export(run, &part.join(MODEL), options)
+    let mut model = export_within(run, &part.join(MODEL), options, limit)
         .map_err(|error| name_destination(error, &part.join(MODEL), &folder.join(MODEL)))?;
     model.path = folder.join(MODEL);
+    model.data = model.data.map(|_| beside(&model.path));
     let files = fill(run, part, folder, options.input, &model)?;
     // Not before it is whole; an empty folder may be in its place.
     fs::rename(part, folder).map_err(Error::io(folder))?;
@@ -82,9 +94,14 @@ fn fill(
     let write = |name: &str, text: String| files::write(&part.join(name), text.as_bytes());
     write("README.md", card::text(run, &name, input, model)?)?;
     write("config.pbtxt", triton::config(&part.join(MODEL))?)?;
-    link(part)?;
-    let written = ["README.md", "config.pbtxt", MODEL, TRITON_MODEL];
+    let written = ["README.md", "config.pbtxt"];
     let mut files: Vec<String> = COPIED.into_iter().chain(written).map(str::to_owned).collect();
+    let weights =
+        model.data.as_ref().map(|_| [beside(MODEL.as_ref()), beside(TRITON_MODEL.as_ref())]);
+    for [name, again] in std::iter::once([MODEL, TRITON_MODEL].map(PathBuf::from)).chain(weights) {
+        link(&part.join(&name), &part.join(&again))?;
+        files.extend([name, again].map(|file| file.to_string_lossy().into_owned()));
+    }
     files.sort();
     let line = |name: &String| Ok(format!("{}  {name}\n", files::sha256(&part.join(name))?));
     write(SUMS, files.iter().map(line).collect::<Result<String>>()?)?;
@@ -92,15 +109,14 @@ fn fill(
     Ok(files)
 }
 
-/// Puts the model where Triton wants it, as a second name of the same file where the file
-/// system has such, else as a copy.
-fn link(part: &Path) -> Result<()> {
-    let (model, again) = (part.join(MODEL), part.join(TRITON_MODEL));
-    if let Some(version) = again.parent() {
-        files::create_dir(version)?;
+/// Puts a file where Triton wants it, as a second name of the same file where the file system
+/// has such, else as a copy.
+fn link(file: &Path, again: &Path) -> Result<()> {
+    if let Some(folder) = again.parent() {
+        files::create_dir(folder)?;
     }
-    if fs::hard_link(&model, &again).is_err() {
-        fs::copy(&model, &again).map_err(Error::io(&again))?;
+    if fs::hard_link(file, again).is_err() {
+        fs::copy(file, again).map_err(Error::io(again))?;
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use crate::onnx;
 use crate::onnx::nodes::{half_tensor, int, node};
 
 /// Stores every layer's weight as 16-bit floats, with a cast back to 32 bits that runtimes do
-/// once, when they open the file. A weight with values that do not fit stays as it is.
-pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
+/// once, when they open the file; how many. A weight with values that do not fit stays as it is.
+pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<usize> {
     let graph = onnx::graph_mut(path, model)?;
     let mut casts = vec![];
     for layer in Layer::all(graph) {
@@ -33,6 +33,7 @@ pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
         let bits: Vec<u16> = halves.iter().map(|half| half.to_bits()).collect();
         graph.initializer[layer.weight] = half_tensor(stored, &weight.shape, &bits);
     }
+    let count = casts.len();
     graph.node.splice(..0, casts);
-    Ok(())
+    Ok(count)
 }

@@ -23,14 +23,14 @@ use crate::run::Precision;
 /// `DynamicQuantizeLinear`, since this opset.
 const OLDEST_OPSET: i64 = 11;
 
-/// Makes `ConvInteger` and `MatMulInteger` of the layers before the head.
+/// Makes `ConvInteger` and `MatMulInteger` of the layers before the head; of how many.
 ///
 /// A first convolution stays as it is, and a grouped one: ONNX Runtime would run it channel by
 /// channel.
 ///
 /// # Errors
 /// [`crate::Error::Onnx`] if the graph's opset is too old.
-pub(super) fn convert(path: &Path, model: &mut ModelProto) -> Result<()> {
+pub(super) fn convert(path: &Path, model: &mut ModelProto) -> Result<usize> {
     check_opset(path, model, Precision::Int8, OLDEST_OPSET)?;
     let graph = onnx::graph_mut(path, model)?;
     let mut given = HashSet::new();
@@ -40,11 +40,12 @@ pub(super) fn convert(path: &Path, model: &mut ModelProto) -> Result<()> {
             replaced.insert(layer.node, products.nodes(graph, &mut given));
         }
     }
+    let count = replaced.len();
     let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
     graph.node =
         nodes.flat_map(|(at, node)| replaced.remove(&at).unwrap_or_else(|| vec![node])).collect();
     keep_what_outputs_need(graph);
-    Ok(())
+    Ok(count)
 }
 
 /// A layer in integers.

@@ -92,6 +92,11 @@ impl Plan {
         Watched { model, names }
     }
 
+    /// How many layers it is about.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
     /// Makes bytes of what is planned.
     pub fn carry_out(self, path: &Path, model: &mut ModelProto, ranges: &Ranges) -> Result<()> {
         let step = |range: &String| {

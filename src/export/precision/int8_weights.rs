@@ -14,8 +14,8 @@ use crate::onnx::nodes::{byte_tensor, float_tensor, int, node};
 const FEWEST: i64 = 1024;
 
 /// Stores every larger weight but the head's as bytes, with nodes that make floats of them
-/// again, which runtimes run once, when they open the file.
-pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
+/// again, which runtimes run once, when they open the file; how many.
+pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<usize> {
     let graph = onnx::graph_mut(path, model)?;
     let mut nodes = vec![];
     for layer in Layer::all(graph) {
@@ -38,6 +38,8 @@ pub(super) fn store(path: &Path, model: &mut ModelProto) -> Result<()> {
         graph.initializer.push(float_tensor(&scale, &along_axis, &scales));
         graph.initializer[layer.weight] = byte_tensor(stored, &weight.shape, &bytes);
     }
+    // Two nodes a weight.
+    let count = nodes.len() / 2;
     graph.node.splice(..0, nodes);
-    Ok(())
+    Ok(count)
 }

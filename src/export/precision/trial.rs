@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice};
-use prost::Message;
 use rayon::prelude::*;
 
 use super::super::input::Input;
 use super::int8_static::{Ranges, Watched};
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::{Preprocessor, Reader};
 use crate::metrics::{Rule, argmax, mean_probabilities, quantile};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
+use crate::onnx::write::Part;
 use crate::progress;
 use crate::run::{Checked, Run, Validation};
 use crate::runtime::{self, Batch, Runtime, Session};
@@ -71,6 +71,7 @@ impl Validation {
 
 /// The collection of a run, to try variants on.
 pub(in super::super) struct Trial<'a> {
+    preprocessor: &'a Preprocessor,
     reader: Reader,
     dataset: Dataset,
     parts: Parts,
@@ -95,14 +96,14 @@ impl<'a> Trial<'a> {
     /// [`Error::NotFound`] if the collection is not there, or not the run's.
     pub fn open(
         run: &Run,
-        preprocessor: &Preprocessor,
+        preprocessor: &'a Preprocessor,
         data: Option<&Path>,
         fp32: &'a Path,
     ) -> Result<Self> {
         let recorded = run.options()?.data();
         let find = || {
             let data = data.or(recorded.as_deref());
-            let (dataset, _) = source::resolve(data, Some(Source::of(preprocessor)))?;
+            let dataset = source::resolve_for(data, preprocessor)?;
             let parts = run.split()?.assign(&dataset)?;
             Ok((dataset, parts))
         };
@@ -113,17 +114,19 @@ impl<'a> Trial<'a> {
             );
             Error::not_found(run.folder(), reason)
         })?;
-        Ok(Self { reader: preprocessor.reader()?, dataset, parts, fp32 })
+        Ok(Self { preprocessor, reader: preprocessor.reader()?, dataset, parts, fp32 })
     }
 
     /// The ranges of tensors in patches of some of the training clips, evenly spread.
     pub(super) fn ranges(&self, watched: Watched) -> Result<Ranges> {
-        let Watched { model, names } = watched;
-        let file = tempfile::Builder::new().suffix(".onnx").tempfile();
-        let file = file.map_err(Error::io("temporary file"))?;
-        std::fs::write(file.path(), model.encode_to_vec()).map_err(Error::io(file.path()))?;
+        let Watched { mut model, names } = watched;
+        let folder = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
+        let file = folder.path().join("watched.onnx");
+        let part = Part::beside(&file)?;
+        part.write(&mut model)?;
+        drop(model);
         let mut session =
-            runtime::open(runtime::preferred(), file.path(), &runtime::Options::default())?;
+            runtime::open(runtime::preferred(), part.path(), &runtime::Options::default())?;
         let train = &self.parts.train;
         let step = train.len().div_ceil(CALIBRATION_TRACKS).max(1);
         let tracks: Vec<usize> = train.iter().copied().step_by(step).collect();
@@ -206,18 +209,19 @@ impl<'a> Trial<'a> {
 
     fn read(&self, track: &Track, input: Input) -> Result<TrackInput> {
         let (label, path) = (track.label, &track.path);
-        let Some(extractor) = self.reader.extractor().filter(|_| input != Input::LogMel) else {
-            let log_mels = self.reader.patches(path)?.values.into_dyn();
-            return Ok(TrackInput { label, log_mels, input: None });
-        };
+        if matches!(input, Input::LogMel | Input::Image) {
+            let patches = self.reader.patches(path)?.values;
+            let natural =
+                (input == Input::Image).then(|| self.preprocessor.natural(patches.clone()));
+            return Ok(TrackInput { label, log_mels: patches.into_dyn(), input: natural });
+        }
         // Decoded once for both.
         let samples = self.reader.samples(path)?;
-        let log_mels = extractor.patches(&samples).values.into_dyn();
-        let input = if input == Input::Waveform {
-            extractor.front_end().waveforms(&samples)
-        } else {
-            Array2::from_shape_vec((1, samples.len()), samples)
-                .map_err(|error| Error::audio(path, error))?
+        let log_mels = self.reader.patches_of(&samples, path)?.into_dyn();
+        let input = match self.preprocessor.windows() {
+            Some(windows) if input == Input::Waveform => windows.cut(&samples),
+            _ => Array2::from_shape_vec((1, samples.len()), samples)
+                .map_err(|error| Error::audio(path, error))?,
         };
         Ok(TrackInput { label, log_mels, input: Some(input.into_dyn()) })
     }

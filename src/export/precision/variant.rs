@@ -6,7 +6,7 @@ use tract_onnx::pb::ModelProto;
 
 use super::trial::Trial;
 use super::{fp16, int8_dynamic, int8_static, int8_weights};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::Precision;
 
 impl Precision {
@@ -22,25 +22,38 @@ impl Precision {
     }
 
     /// Makes `model`, which takes log-mels, one of this precision.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if that changes nothing, or the graph's opset is too old for it; errors of
+    /// the clips that it is calibrated on.
     pub(in crate::export) fn apply(
         self,
         path: &Path,
         model: &mut ModelProto,
         trial: &Trial,
     ) -> Result<()> {
-        match self {
-            Self::Fp32 => Ok(()),
-            Self::Fp16 => fp16::store(path, model),
-            Self::Int8Weights => int8_weights::store(path, model),
-            Self::Int8 => {
-                int8_dynamic::convert(path, model)?;
-                int8_weights::store(path, model)
-            }
+        let changed = match self {
+            Self::Fp32 => return Ok(()),
+            Self::Fp16 => fp16::store(path, model)?,
+            Self::Int8Weights => int8_weights::store(path, model)?,
+            Self::Int8 => int8_dynamic::convert(path, model)? + int8_weights::store(path, model)?,
             Self::Int8Static => {
                 let plan = int8_static::Plan::of(path, model)?;
-                let ranges = trial.ranges(plan.watched(model))?;
-                plan.carry_out(path, model, &ranges)
+                let count = plan.len();
+                if count > 0 {
+                    let ranges = trial.ranges(plan.watched(model))?;
+                    plan.carry_out(path, model, &ranges)?;
+                }
+                count
             }
+        };
+        if changed > 0 {
+            return Ok(());
         }
+        let reason = format!(
+            "{self} would change nothing: no layer that it is for has its weight in 32-bit floats; \
+             keep to fp32"
+        );
+        Err(Error::onnx(path, reason))
     }
 }

@@ -4,14 +4,12 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array3, Axis};
-use tract_onnx::pb::ModelProto;
 
-use super::floats::Floats;
 use super::module::OnnxGraph;
-use super::plan::{Job, Plan};
+use super::plan::Plan;
 use super::proof::{PROBES, original, probes, prove};
-use super::value::Value;
 use crate::error::{Error, Result};
+use crate::features::PatchKind;
 use crate::model::feed::Feed;
 use crate::onnx;
 use crate::onnx::opset;
@@ -28,8 +26,8 @@ pub struct Imported {
     pub proof: Proof,
 }
 
-/// Imports the part of the ONNX file at `path` that leads from patches of
-/// `frames` by `mels` to `output`, and proves it.
+/// Imports the part of the ONNX file at `path` that leads from patches of this kind (`[frames,
+/// mels]` stands for log-mels) to `output`, and proves it.
 ///
 /// Without a name, the output is `embeddings` if there is one, else the last.
 ///
@@ -40,15 +38,30 @@ pub struct Imported {
 /// runtime can run the original file.
 pub fn import(
     path: &Path,
-    patch: [usize; 2],
+    patch: impl Into<PatchKind>,
     output: Option<&str>,
     device: &Device,
 ) -> Result<Imported> {
+    let patch = patch.into();
+    let feed = Feed::of(path, &onnx::read(path)?, patch, output)?;
+    import_fed(path, patch, feed, device)
+}
+
+/// As [`import`], with what is known of how the file is fed.
+///
+/// # Errors
+/// Those of [`import`].
+pub(crate) fn import_fed(
+    path: &Path,
+    patch: PatchKind,
+    feed: Feed,
+    device: &Device,
+) -> Result<Imported> {
+    let [frames, features] = patch.shape();
     // The file is read twice, so that its weights are not in memory while another runtime holds
     // its own copies of them: 288 MB a copy for VGGish.
-    let feed = {
+    {
         let model = onnx::read(path)?;
-        let feed = Feed::of(path, &model, patch, output)?;
         // What is not known is said before anything is computed.
         Plan::new(
             path,
@@ -57,11 +70,10 @@ pub fn import(
             [&[&onnx::input(&model, path)?.name], &[&feed.output]],
             device,
         )?;
-        feed
-    };
+    }
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
     let most = sizes.iter().copied().max().unwrap_or(1);
-    let probes = probes([most, patch[0], patch[1]]);
+    let probes = probes([most, frames, features]);
     let (theirs, runtime) = original(path, &feed, &probes, &sizes)?;
     let graph = load(path, feed, device)?;
     let mut proof: Option<Proof> = None;
@@ -100,48 +112,4 @@ fn tensor(patches: &Array3<f32>, count: usize, device: &Device) -> Tensor<3> {
     let some = patches.slice_axis(Axis(0), (..count).into());
     let shape = some.shape().to_vec();
     Tensor::from_data(TensorData::new(some.iter().copied().collect(), shape), device)
-}
-
-/// What a whole model answers to inputs of any type, in the order of its inputs and outputs:
-/// for tests of single operators.
-///
-/// # Errors
-/// [`Error::Onnx`], [`Error::UnsupportedOperator`].
-#[doc(hidden)]
-pub fn evaluate(
-    path: &Path,
-    model: &ModelProto,
-    given: Vec<Value>,
-    device: &Device,
-) -> Result<Vec<Value>> {
-    let graph = onnx::graph(path, model)?;
-    let names = |ports: &[tract_onnx::pb::ValueInfoProto]| -> Vec<String> {
-        ports.iter().map(|port| port.name.clone()).collect()
-    };
-    let (inputs, outputs) = (names(&graph.input), names(&graph.output));
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-    let (plan, values) = Plan::new(path, graph, opset::of(model), [&inputs, &outputs], device)?;
-    let [parameters, statistics] = values;
-    let floats = |stored: &[super::plan::Stored], values: Vec<Vec<f32>>| -> Result<Vec<Floats>> {
-        let one = |(stored, values): (&super::plan::Stored, Vec<f32>)| {
-            Floats::new(values, stored.shape.clone(), device)
-                .map_err(|fault| Error::onnx(path, fault))
-        };
-        stored.iter().zip(values).map(one).collect()
-    };
-    let job = Job {
-        given,
-        parameters: floats(&plan.parameters, parameters)?,
-        statistics: floats(&plan.statistics, statistics)?,
-        device,
-        learns_statistics: false,
-    };
-    let answer = plan.run(job).map_err(|failure| Error::UnsupportedOperator {
-        path: path.to_owned(),
-        operator: failure.node.operator.clone(),
-        node: failure.node.name.clone(),
-        reason: failure.fault.to_string(),
-    })?;
-    Ok(answer.outputs)
 }

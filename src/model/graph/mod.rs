@@ -7,6 +7,7 @@
 //! original file runs in another runtime on seeded patches, and the graph is refused if its
 //! answers differ.
 
+mod evaluate;
 mod fault;
 mod floats;
 mod import;
@@ -20,11 +21,13 @@ mod value;
 mod weights;
 mod write;
 
+pub use evaluate::{evaluate, gradients};
 pub use fault::Fault;
 pub use floats::Floats;
-pub(crate) use import::load;
-pub use import::{Imported, evaluate, import};
+pub use import::{Imported, import};
+pub(crate) use import::{import_fed, load};
 pub use layers::Layer;
 pub use module::OnnxGraph;
+pub use plan::stored_value;
 pub use proof::TOLERANCE;
 pub use value::Value;

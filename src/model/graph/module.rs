@@ -12,6 +12,7 @@ use super::plan::{Job, Plan, Stored};
 use super::value::Value;
 use crate::error::{Error, Result};
 use crate::model::feed::Feed;
+use crate::runtime::Pool;
 
 /// A backbone's graph: log-mel patches `[batch, frames, mels]` to embeddings
 /// `[batch, features]`. Parameters are kept flat, whatever shape the graph gives them.
@@ -53,12 +54,34 @@ impl OnnxGraph {
         }
     }
 
-    /// Embeddings `[batch, features]` of patches `[batch, frames, mels]`.
+    /// Embeddings `[batch, features]` of patches `[batch, frames, mels]`, as many at a time as the
+    /// file takes.
     ///
     /// # Errors
     /// [`Error::UnsupportedOperator`] if a node cannot compute a batch of this size, which the
     /// import's proof has shown for others.
     pub fn forward(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
+        let [count, frames, features] = patches.dims();
+        let size = self.feed.input.batch.unwrap_or(count);
+        if size == count {
+            return self.embed(patches);
+        }
+        let starts = (0..count).step_by(size.max(1));
+        let some = starts.map(|start| {
+            let rows = size.min(count - start);
+            let part = patches.clone().narrow(0, start, rows);
+            if rows == size {
+                return self.embed(part);
+            }
+            // Silence fills up the rest.
+            let silence = Tensor::zeros([size - rows, frames, features], &part.device());
+            Ok(self.embed(Tensor::cat(vec![part, silence], 0))?.narrow(0, 0, rows))
+        });
+        Ok(Tensor::cat(some.collect::<Result<_>>()?, 0))
+    }
+
+    /// Embeddings of as many patches as the file takes at a time.
+    fn embed(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
         let device = patches.device();
         let given = vec![Value::Float(self.arranged(patches))];
         let outputs = self.compute(given, &device)?;
@@ -72,22 +95,37 @@ impl OnnxGraph {
     fn arranged(&self, patches: Tensor<3>) -> Floats {
         let input = &self.feed.input;
         let count = patches.dims()[0];
-        if !input.is_turned() {
-            return Floats::from_reshaped(patches, input.axes(count));
-        }
         let [frames, rows, channels] = input.parts;
-        let parted = patches.reshape([count, frames, rows, channels]);
-        let turned = parted.permute(input.order.map(|axis| axis as isize));
-        Floats::from_reshaped(turned, input.axes(count))
+        let patches: Tensor<4> = patches.reshape([count, frames, rows, channels]);
+        let patches = if input.is_turned() {
+            patches.permute(input.order.map(|axis| axis as isize))
+        } else {
+            patches
+        };
+        Floats::from_reshaped(patches, input.axes(count))
     }
 
     /// One row a patch.
     fn rows(&self, floats: Floats) -> Result<Tensor<2>> {
-        let [count, rest @ ..] = floats.shape() else {
+        let &Feed { axis, pool, .. } = &self.feed;
+        let first = usize::from(!self.feed.is_single());
+        let shape = floats.shape().to_vec();
+        if shape.len() < first {
             return Err(Error::onnx(&*self.path, "its output has no batch axis"));
+        }
+        let count: usize = shape[..first].iter().product();
+        let Some(pool) = pool.filter(|_| (first..shape.len()).contains(&axis)) else {
+            return Ok(floats.into_rank([count, shape[first..].iter().product()]));
         };
-        let sizes = [*count, rest.iter().product()];
-        Ok(floats.into_rank(sizes))
+        let before: usize = shape[first..axis].iter().product();
+        let behind: usize = shape[axis + 1..].iter().product();
+        let values: Tensor<4> = floats.into_rank([count, before, shape[axis], behind]);
+        let pooled = match pool {
+            Pool::Mean => values.mean_dim(1).mean_dim(3),
+            Pool::Max => values.max_dim(1).max_dim(3),
+            Pool::First => values.narrow(1, 0, 1).narrow(3, 0, 1),
+        };
+        Ok(pooled.reshape([count, shape[axis]]))
     }
 
     fn compute(&self, given: Vec<Value>, device: &Device) -> Result<Vec<Value>> {

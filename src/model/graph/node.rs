@@ -173,6 +173,17 @@ impl Inputs {
         }
     }
 
+    /// An input of floats, of which there are some: burn knows no norm, product or largest of
+    /// nothing.
+    pub fn filled(&mut self, index: usize) -> Outcome<Floats> {
+        let floats = self.floats(index)?;
+        if floats.len() > 0 {
+            Ok(floats)
+        } else {
+            refuse(format!("its input {index} is empty: {:?}", floats.shape()))
+        }
+    }
+
     /// An input of floats that may be missing.
     pub fn optional_floats(&mut self, index: usize) -> Outcome<Option<Floats>> {
         if self.has(index) { self.floats(index).map(Some) } else { Ok(None) }

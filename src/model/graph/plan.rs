@@ -348,7 +348,11 @@ impl<'a> Planner<'a> {
 }
 
 /// The value of a tensor that stands in the file at `path`.
-pub(super) fn stored_value(path: &Path, tensor: &TensorProto, device: &Device) -> Result<Value> {
+///
+/// # Errors
+/// [`Error::Onnx`] for a tensor of other things than numbers and truth values.
+#[doc(hidden)]
+pub fn stored_value(path: &Path, tensor: &TensorProto, device: &Device) -> Result<Value> {
     let (shape, numbers) = values::numbers(path, tensor)?;
     let value = match numbers {
         Numbers::Floats(values) => Floats::new(values, shape, device).map(Value::Float),

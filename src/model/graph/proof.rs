@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array3, ArrayD, Axis};
+use ndarray::{Array2, Array3, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -53,7 +53,7 @@ pub(super) fn original(
     feed: &Feed,
     probes: &Array3<f32>,
     sizes: &[usize],
-) -> Result<(Vec<ArrayD<f32>>, Runtime)> {
+) -> Result<(Vec<Array2<f32>>, Runtime)> {
     match answers(path, feed, probes, sizes, Runtime::Tract) {
         Ok(found) => Ok((found, Runtime::Tract)),
         Err(error @ Error::Runtime { .. }) => {
@@ -73,14 +73,11 @@ fn answers(
     probes: &Array3<f32>,
     sizes: &[usize],
     runtime: Runtime,
-) -> Result<Vec<ArrayD<f32>>> {
+) -> Result<Vec<Array2<f32>>> {
     let mut session = runtime::open(runtime, path, &runtime::Options::default())?;
-    let Some(index) = session.outputs().iter().position(|name| *name == feed.output) else {
-        return Err(Error::onnx(path, format!("it has no output \"{}\"", feed.output)));
-    };
     let mut ask = |size: usize| {
         let some = probes.slice_axis(Axis(0), (..size).into());
-        Ok(session.run(feed.input.arrange(some).view())?.swap_remove(index))
+        feed.embed(&mut *session, some, false)
     };
     sizes.iter().map(|size| ask(*size)).collect()
 }

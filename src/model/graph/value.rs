@@ -7,6 +7,7 @@ use super::floats::Floats;
 
 /// A tensor of any type and shape.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // most are floats
 pub enum Value {
     /// Floats, wherever the model is: what can be learned through.
     Float(Floats),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
-use crate::dataset::source::{self, Source};
+use crate::dataset::source;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
@@ -64,7 +64,7 @@ fn known(
     learned: &[usize],
 ) -> Result<Vec<(usize, PathBuf)>> {
     let data = run.options()?.data();
-    let (theirs, _) = source::resolve(data.as_deref(), Some(Source::of(preprocessor)))?;
+    let theirs = source::resolve_for(data.as_deref(), preprocessor)?;
     let file = |at: &usize| {
         let id = &dataset.tracks[*at].id;
         let track = theirs.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;
@@ -81,11 +81,15 @@ fn probabilities(
     classes: usize,
 ) -> Result<Vec<(usize, Vec<f32>)>> {
     let reader = preprocessor.reader()?;
-    let [frames, mels] = preprocessor.patch();
     let bar = progress::begin(tracks.len(), "teacher", "tracks");
     let mut session = runtime::open(runtime::preferred(), model, &Options::default())?;
-    let input = PatchInput::of(session.input(), [frames, mels].into())
-        .map_err(|reason| Error::onnx(model, reason))?;
+    // A file of ours takes log-mels frames first, whatever its backbone's own order is.
+    let kind = match preprocessor {
+        Preprocessor::Audio(_) => preprocessor.patch().into(),
+        other => other.patch_kind(),
+    };
+    let input =
+        PatchInput::of(session.input(), kind).map_err(|reason| Error::onnx(model, reason))?;
     let mut found = vec![];
     for some in tracks.chunks(BATCH) {
         // Reading in parallel, the network one after another.

@@ -1,11 +1,11 @@
 //! Comparisons, truth values, and choices by them.
 
 use burn::tensor::{Bool, Shape, Tensor, TensorData};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis};
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::{Floats, broadcast};
-use super::super::node::{Inputs, Node};
+use super::super::floats::{Floats, broadcast, count};
+use super::super::node::{Inputs, Node, axis};
 use super::super::value::{Value, array};
 use super::elementwise::zip_arrays;
 
@@ -91,4 +91,72 @@ fn mask(condition: &ArrayD<bool>, shape: &[usize], beside: &Floats) -> Outcome<T
     let flat = Tensor::<1, Bool>::from_data(data, &beside.device());
     let shape = if shape.is_empty() { vec![1] } else { shape.to_vec() };
     Ok(flat.reshape::<1, _>(Shape::from(shape)))
+}
+
+/// One at the largest value of each row along an axis, else zero.
+pub(super) fn hard_max(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let x = inputs.floats(0)?;
+    let flattens = node.opset < 13;
+    let at = axis(node.int("axis", if flattens { 1 } else { -1 }), x.rank())?;
+    let shape = x.shape().to_vec();
+    // Before opset 13 all axes from this one on are one.
+    let sizes = if flattens {
+        [shape[..at].iter().product(), shape[at..].iter().product(), 1]
+    } else {
+        x.around(at)
+    };
+    let mut y = ArrayD::zeros(shape.clone()).into_shape_with_order(sizes.to_vec());
+    let x = array(x.values(), &sizes)?;
+    let Ok(y) = &mut y else { return refuse("shapes do not fit") };
+    for (mut to, lane) in y.lanes_mut(Axis(1)).into_iter().zip(x.lanes(Axis(1))) {
+        let best = (0..lane.len()).reduce(|a, b| if lane[b] > lane[a] { b } else { a });
+        best.into_iter().for_each(|best| to[best] = 1.0);
+    }
+    let values = y.iter().copied().collect();
+    Ok(vec![Value::Float(Floats::new(values, shape, &inputs.device)?)])
+}
+
+/// A new axis in which one value is on, and all others off.
+pub(super) fn one_hot(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let wide = |value: Value| -> Outcome<Vec<i64>> {
+        Ok(match value {
+            Value::Int(ints) => ints.into_iter().collect(),
+            Value::Float(floats) => floats.values().iter().map(|value| *value as i64).collect(),
+            Value::Bool(_) => return refuse("truth values"),
+        })
+    };
+    let indices = inputs.take(0)?;
+    let mut shape = indices.shape().to_vec();
+    let indices = wide(indices)?;
+    let Some(depth) = wide(inputs.take(1)?)?.first().and_then(|d| usize::try_from(*d).ok()) else {
+        return refuse("no depth");
+    };
+    let at = axis(node.int("axis", -1), shape.len() + 1)?;
+    let after: usize = shape[at..].iter().product();
+    shape.insert(at, depth);
+    let is_on = |place: usize| {
+        let (before, class) = (place / (after * depth), place / after % depth);
+        let index = indices[before * after + place % after];
+        index == class as i64 || index.saturating_add(depth as i64) == class as i64
+    };
+    let places = 0..count(&shape)?;
+    Ok(vec![match inputs.take(2)? {
+        Value::Float(values) => {
+            let &[off, on] = &values.values()[..] else { return refuse("values are not two") };
+            let all = places.map(|place| if is_on(place) { on } else { off }).collect();
+            Value::Float(Floats::new(all, shape, &inputs.device)?)
+        }
+        Value::Int(values) => {
+            let all: Vec<i64> = values.into_iter().collect();
+            let &[off, on] = &all[..] else { return refuse("values are not two") };
+            let all = places.map(|place| if is_on(place) { on } else { off }).collect();
+            Value::Int(array(all, &shape)?)
+        }
+        Value::Bool(values) => {
+            let all: Vec<bool> = values.into_iter().collect();
+            let &[off, on] = &all[..] else { return refuse("values are not two") };
+            let all = places.map(|place| if is_on(place) { on } else { off }).collect();
+            Value::Bool(array(all, &shape)?)
+        }
+    }])
 }

@@ -5,7 +5,7 @@ use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
+use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 use super::windows::{Window, windows};
@@ -25,7 +25,7 @@ struct Maps {
 }
 
 fn maps(node: &Node, inputs: &mut Inputs) -> Outcome<Maps> {
-    let (x, weight) = (inputs.floats(0)?, inputs.floats(1)?);
+    let (x, weight) = (inputs.filled(0)?, inputs.filled(1)?);
     if !matches!(x.rank(), 3 | 4) || weight.rank() != x.rank() {
         return refuse(format!(
             "maps of shape {:?} with weights of shape {:?}; it is known over one axis or two",
@@ -37,7 +37,7 @@ fn maps(node: &Node, inputs: &mut Inputs) -> Outcome<Maps> {
     let is_flat = x.rank() == 3;
     let windows = if is_flat { [POINT, found[0]] } else { [found[0], found[1]] };
     let groups = match usize::try_from(node.int("group", 1)) {
-        Ok(groups) if groups > 0 => groups,
+        Ok(groups) if (1..1 << 31).contains(&groups) => groups,
         _ => return refuse(format!("group {}", node.int("group", 1))),
     };
     let deeper = |floats: Floats| {
@@ -70,10 +70,19 @@ fn check_bias(bias: Option<&Tensor<1>>, channels: usize) -> Outcome<()> {
     }
 }
 
+/// That neither the padded maps nor the answer is larger than can be meant.
+fn check_size(maps: &[usize], windows: &[Window; 2], channels: usize) -> Outcome<()> {
+    let size = |axis: usize| maps[2 + axis] + windows[axis].pads.0 + windows[axis].pads.1;
+    count(&[maps[0], maps[1], size(0), size(1)])?;
+    let windows = |axis: usize| windows[axis].count(maps[2 + axis], false);
+    count(&[maps[0], channels, windows(0)?, windows(1)?])?;
+    Ok(())
+}
+
 pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let Maps { x, weight, windows, groups, bias, is_flat } = maps(node, inputs)?;
     let (to, from) = (weight.shape()[0], weight.shape()[1]);
-    if x.shape()[1] != from * groups || to % groups != 0 {
+    if x.shape()[1] != from * groups || to % groups != 0 || x.len() * weight.len() == 0 {
         return refuse(format!(
             "{} channels, weights of shape {:?}, group {groups}",
             x.shape()[1],
@@ -81,9 +90,7 @@ pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         ));
     }
     check_bias(bias.as_ref(), to)?;
-    for (window, size) in windows.iter().zip(&x.shape()[2..]) {
-        window.count(*size, false)?;
-    }
+    check_size(x.shape(), &windows, to)?;
     let options = ConvOptions::new_with_padding(
         windows.map(|window| window.stride),
         windows.map(|window| window.pads),
@@ -94,10 +101,50 @@ pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     Ok(answer(y, is_flat))
 }
 
+/// What of one axis of a whole transposed convolution is the answer.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// Padding before it.
+    start: usize,
+    size: usize,
+    /// Values behind the last window, which are only the bias.
+    beyond: usize,
+}
+
+impl Kept {
+    /// Of an axis of `size` values, given its output padding, the size that the node asks for,
+    /// and its way to pad.
+    fn new(
+        window: &Window,
+        size: usize,
+        more: usize,
+        wanted: Option<usize>,
+        auto: &str,
+    ) -> Outcome<Self> {
+        let Window { stride, pads, .. } = *window;
+        let windows = size.saturating_sub(1) * stride + window.reach();
+        let whole = windows + more;
+        let same = auto.starts_with("SAME").then_some(size * stride);
+        let (start, size) = match wanted.or(same) {
+            Some(size) => {
+                let total = whole.saturating_sub(size);
+                let half = total / 2;
+                (if auto == "SAME_UPPER" { half } else { total - half }, size)
+            }
+            // For VALID the pads are zero.
+            None => match whole.checked_sub(pads.0 + pads.1) {
+                Some(size) => (pads.0, size),
+                None => return refuse(format!("pads {pads:?} of {whole} values")),
+            },
+        };
+        Ok(Self { start, size, beyond: (start + size).saturating_sub(windows) })
+    }
+}
+
 pub(super) fn conv_transpose(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let Maps { x, weight, windows, groups, bias, is_flat } = maps(node, inputs)?;
     let (from, to) = (weight.shape()[0], weight.shape()[1] * groups);
-    if x.shape()[1] != from || from % groups != 0 {
+    if x.shape()[1] != from || from % groups != 0 || x.len() * weight.len() == 0 {
         return refuse(format!(
             "{} channels, weights of shape {:?}, group {groups}",
             x.shape()[1],
@@ -106,65 +153,42 @@ pub(super) fn conv_transpose(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
     }
     check_bias(bias.as_ref(), to)?;
     let auto = node.text("auto_pad", "NOTSET")?;
-    let along = |key: &str| -> Outcome<Vec<usize>> {
-        let mut list = node.sizes(key, 0)?.unwrap_or_default();
-        if is_flat && !list.is_empty() {
-            list.insert(0, if key == "output_shape" { 1 } else { 0 });
-        }
-        match list.len() {
-            0 | 2 => Ok(list),
-            _ => refuse(format!("{key} {list:?}")),
+    let along = |key: &str| -> Outcome<[Option<usize>; 2]> {
+        match node.sizes(key, 0)?.unwrap_or_default()[..] {
+            [] => Ok([None; 2]),
+            [size] if is_flat => Ok([None, Some(size)]),
+            [height, width] if !is_flat => Ok([Some(height), Some(width)]),
+            _ => refuse(format!("{key} for {} axes", if is_flat { 1 } else { 2 })),
         }
     };
     let (more, wanted) = (along("output_padding")?, along("output_shape")?);
-    // The whole transposed convolution is computed and what is padding cut off: that way the
-    // two sides may differ.
-    let (mut cut, mut extra, mut sizes) = ([0; 2], [0; 2], [0; 2]);
-    for axis in 0..2 {
-        let Window { stride, pads, .. } = windows[axis];
-        let more = more.get(axis).copied().unwrap_or(0);
-        let size = x.shape()[2 + axis];
-        let full = size.saturating_sub(1) * stride + windows[axis].reach();
-        let target = match wanted.get(axis) {
-            Some(wanted) => *wanted,
-            None if auto.starts_with("SAME") => size * stride,
-            None if auto == "VALID" => full + more,
-            None => match (full + more).checked_sub(pads.0 + pads.1) {
-                Some(target) => target,
-                None => return refuse(format!("pads {pads:?} are more than {full} values")),
-            },
-        };
-        let total = full + more - target.min(full + more);
-        cut[axis] = if wanted.is_empty() && !auto.starts_with("SAME") {
-            if auto == "VALID" { 0 } else { pads.0 }
-        } else if auto == "SAME_UPPER" {
-            total / 2
-        } else {
-            total - total / 2
-        };
-        sizes[axis] = target;
-        extra[axis] = (cut[axis] + target).saturating_sub(full);
-    }
+    let size = |axis: usize| x.shape()[2 + axis];
+    let kept = |axis: usize| {
+        Kept::new(&windows[axis], size(axis), more[axis].unwrap_or(0), wanted[axis], auto)
+    };
+    let kept = [kept(0)?, kept(1)?];
+    let length = |axis: usize| {
+        let windows = size(axis).saturating_sub(1) * windows[axis].stride + windows[axis].reach();
+        windows.saturating_add(kept[axis].beyond)
+    };
+    count(&[x.shape()[0], to, length(0), length(1)])?;
+    // All of it is computed and what is padding cut off: that way the two sides may differ.
     let options = ConvTransposeOptions::new(
         windows.map(|window| window.stride),
         [0, 0],
-        // What is beyond the last window is only the bias.
         [0, 0],
         windows.map(|window| window.dilation),
         groups,
     );
-    let y = conv_transpose2d(x.with_rank::<4>()?, weight.with_rank::<4>()?, None, options);
-    let y = if extra == [0, 0] {
-        y
-    } else {
-        let [batch, channels, height, width] = y.dims();
-        let wider = [batch, channels, height + extra[0], width + extra[1]];
-        super::super::floats::count(&wider)?;
+    let mut y = conv_transpose2d(x.with_rank::<4>()?, weight.with_rank::<4>()?, None, options);
+    let [batch, channels, height, width] = y.dims();
+    let beyond = kept.map(|kept| kept.beyond);
+    if beyond != [0, 0] {
+        let wider = [batch, channels, height + beyond[0], width + beyond[1]];
         let silence = Tensor::zeros(wider, &y.device());
-        silence.slice_assign([0..batch, 0..channels, 0..height, 0..width], y)
-    };
-    let [batch, channels, ..] = y.dims();
-    let [down, across] = [0, 1].map(|axis| cut[axis]..cut[axis] + sizes[axis]);
+        y = silence.slice_assign([0..batch, 0..channels, 0..height, 0..width], y);
+    }
+    let [down, across] = kept.map(|kept| kept.start..kept.start + kept.size);
     let y = y.slice([0..batch, 0..channels, down, across]);
     let y = match bias {
         Some(bias) => y + bias.reshape([1, channels, 1, 1]),

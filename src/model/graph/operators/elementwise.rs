@@ -220,7 +220,12 @@ fn float_arithmetic(operator: &str, a: Floats, b: Floats) -> Outcome<Floats> {
             "Mul" => a * number,
             "Div" => a / number,
             _ if number == 2.0 => a.clone() * a,
-            _ => a.powf_scalar(number),
+            // burn takes a whole exponent for an integer of 64 bits, and fails if it is none.
+            _ if number.abs() < 1e9 => a.powf_scalar(number),
+            _ => {
+                let power = a.full_like(number);
+                a.powf(power)
+            }
         }));
     }
     if let Some(number) = a.single().filter(|_| a.rank() <= b.rank()) {
@@ -259,12 +264,15 @@ pub(super) fn modulo(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     match (inputs.take(0)?, inputs.take(1)?) {
         (Value::Float(a), Value::Float(b)) => Ok(float(a.zip(b, |a, b| {
             let quotient = a.clone() / b.clone();
-            let whole = if truncates {
-                quotient.clone().sign() * quotient.abs().floor()
-            } else {
-                quotient.floor()
-            };
-            a - whole * b
+            let whole = quotient.clone().sign() * quotient.abs().floor();
+            // Nothing times infinity is no number.
+            let none = whole.clone().equal_scalar(0.0f32);
+            let rest = a - (whole * b.clone()).mask_fill(none, 0.0);
+            if truncates {
+                return rest;
+            }
+            let turned = (rest.clone() * b.clone()).lower_scalar(0.0f32);
+            rest.clone().mask_where(turned, rest + b)
         })?)),
         (Value::Int(a), Value::Int(b)) => {
             if b.iter().any(|divisor| *divisor == 0) {
@@ -289,9 +297,11 @@ pub(super) fn variadic(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     let count = values.len() + 1;
     let all = values.try_fold(first, |so_far, next| match (so_far, next) {
         (Value::Float(a), Value::Float(b)) => {
+            let shape = broadcast(a.shape(), b.shape())?;
+            let (a, b) = (a.expand(shape.clone())?, b.expand(shape)?);
             Ok(Value::Float(a.zip(b, |a, b| match operator {
-                "Max" => larger(a, b),
-                "Min" => -larger(-a, -b),
+                "Max" => a.max_pair(b),
+                "Min" => a.min_pair(b),
                 _ => a + b,
             })?))
         }
@@ -308,9 +318,4 @@ pub(super) fn variadic(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
         Value::Float(sum) if operator == "Mean" => Value::Float(sum.map(|sum| sum / count as f32)),
         other => other,
     }])
-}
-
-/// The larger of two tensors, value by value, broadcast.
-fn larger(a: Tensor<1>, b: Tensor<1>) -> Tensor<1> {
-    a.clone() + relu(b - a)
 }

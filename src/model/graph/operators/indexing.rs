@@ -7,7 +7,8 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node, axis};
 use super::super::value::{Value, array};
-use super::shape::sizes;
+use super::elementwise::zip_arrays;
+use super::shape::{reshaped, sizes};
 
 /// What of an axis is taken, and in which order.
 #[derive(Clone, Debug)]
@@ -23,6 +24,11 @@ fn taken(value: Value, at: usize, taken: &Taken) -> Outcome<Value> {
     Ok(match value {
         Value::Float(floats) => {
             let device = floats.device();
+            let (mut shape, length) = (floats.shape().to_vec(), taken.length());
+            if length == 0 || floats.len() == 0 {
+                shape[at] = length;
+                return Floats::new(vec![], shape, &device).map(Value::Float);
+            }
             Value::Float(floats.along(at, |x| {
                 let [before, _, after] = x.dims();
                 match taken {
@@ -44,7 +50,22 @@ fn taken(value: Value, at: usize, taken: &Taken) -> Outcome<Value> {
     })
 }
 
+/// Entries of an axis at these places, all of them inside.
+pub(super) fn at_places(floats: Floats, at: usize, places: Vec<usize>) -> Outcome<Floats> {
+    match taken(Value::Float(floats), at, &Taken::Places(places))? {
+        Value::Float(floats) => Ok(floats),
+        other => refuse(other.kind()),
+    }
+}
+
 impl Taken {
+    fn length(&self) -> usize {
+        match self {
+            Self::Run { start, end, step } => (end - start).div_ceil(*step),
+            Self::Places(places) => places.len(),
+        }
+    }
+
     fn places(&self) -> Vec<usize> {
         match self {
             Self::Run { start, end, step } => (*start..*end).step_by(*step).collect(),
@@ -154,7 +175,7 @@ pub(super) fn concat(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         }
     }
     let joined = match (floats.is_empty(), ints.is_empty(), bools.is_empty()) {
-        (false, true, true) => Value::Float(joined(floats, at, shape)),
+        (false, true, true) => Value::Float(joined(floats, at, shape)?),
         (true, false, true) => Value::Int(joined_arrays(&ints, at)?),
         (true, true, false) => Value::Bool(joined_arrays(&bools, at)?),
         _ => return refuse(format!("{kind} and others")),
@@ -162,7 +183,10 @@ pub(super) fn concat(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     Ok(vec![joined])
 }
 
-fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Floats {
+fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Outcome<Floats> {
+    if let Some(empty) = parts.iter().find(|_| shape.contains(&0)) {
+        return Floats::new(vec![], shape, &empty.device());
+    }
     // Nothing joined to something is that.
     let parts: Vec<Tensor<3>> = parts
         .into_iter()
@@ -172,7 +196,7 @@ fn joined(parts: Vec<Floats>, at: usize, shape: Vec<usize>) -> Floats {
             part.into_rank(sizes)
         })
         .collect();
-    Floats::from_reshaped(Tensor::cat(parts, 1), shape)
+    Ok(Floats::from_reshaped(Tensor::cat(parts, 1), shape))
 }
 
 fn joined_arrays<T: Clone>(parts: &[ArrayD<T>], at: usize) -> Outcome<ArrayD<T>> {
@@ -282,11 +306,7 @@ fn padded(value: Floats, at: usize, ends: [i64; 2], mode: &str, fill: f32) -> Ou
             Ok(place as usize)
         };
         let places = (0..length as i64).map(|at| place(at - ends[0]));
-        let part = Taken::Places(places.collect::<Outcome<_>>()?);
-        return match taken(Value::Float(value), at, &part)? {
-            Value::Float(floats) => Ok(floats),
-            other => refuse(other.kind()),
-        };
+        return at_places(value, at, places.collect::<Outcome<_>>()?);
     }
     // What negative pads cut goes first.
     let cut = |end: i64| usize::try_from(-end.min(0)).unwrap_or(0);
@@ -302,6 +322,42 @@ fn padded(value: Floats, at: usize, ends: [i64; 2], mode: &str, fill: f32) -> Ou
         let around = Tensor::full([left, length, right], fill, &x.device());
         around.slice_assign([0..left, before..before + inside, 0..right], x)
     })
+}
+
+/// The middle of an axis, or the axis in the middle of zeros.
+pub(super) fn center_crop_pad(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let wanted = sizes(&inputs.list(1)?)?;
+    let mut x = inputs.floats(0)?;
+    let axes = node.ints("axes").map(<[i64]>::to_vec);
+    let axes = axes.unwrap_or_else(|| (0..x.rank() as i64).collect());
+    if wanted.len() != axes.len() {
+        return refuse(format!("{wanted:?} for {} axes", axes.len()));
+    }
+    for (size, at) in wanted.into_iter().zip(axes) {
+        let at = axis(at, x.rank())?;
+        let (size, now) = (size as i64, x.shape()[at] as i64);
+        let more = (size - now).abs();
+        let ends = [more / 2, more - more / 2].map(|end| if size < now { -end } else { end });
+        x = padded(x, at, ends, "constant", 0.0)?;
+    }
+    Ok(vec![Value::Float(x)])
+}
+
+/// Entries of an axis, or of all values in a row, where a condition holds.
+pub(super) fn compress(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let condition = inputs.bools(1)?;
+    let mut value = inputs.take(0)?;
+    if !node.has("axis") {
+        let length = value.shape().iter().product();
+        value = reshaped(value, vec![length])?;
+    }
+    let at = axis(node.int("axis", 0), value.shape().len())?;
+    if condition.len() > value.shape()[at] {
+        return refuse(format!("{} conditions of {:?}", condition.len(), value.shape()));
+    }
+    let holds = condition.iter().enumerate().filter(|(_, holds)| **holds);
+    let places = holds.map(|(place, _)| place).collect();
+    Ok(vec![taken(value, at, &Taken::Places(places))?])
 }
 
 /// Channels to blocks of pixels.
@@ -335,7 +391,9 @@ pub(super) fn space_to_depth(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
         return refuse(format!("{height} x {width} in blocks of {block}"));
     }
     let split = vec![batch, channels, height / block, block, width / block, block];
-    let y = x.reshape(split)?.permute(&[0, 3, 5, 1, 2, 4])?;
+    let order =
+        if node.text("mode", "DCR")? == "DCR" { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+    let y = x.reshape(split)?.permute(&order)?;
     let shape = vec![batch, channels * block * block, height / block, width / block];
     Ok(vec![Value::Float(y.reshape(shape)?)])
 }
@@ -344,14 +402,27 @@ pub(super) fn space_to_depth(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
 pub(super) fn triangle(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let shift = inputs.optional_list(1)?.and_then(|list| list.first().copied()).unwrap_or(0);
     let upper = node.flag("upper", true);
-    let x = inputs.floats(0)?;
-    let [.., rows, columns] = *x.shape() else { return refuse("no matrix") };
+    let value = inputs.take(0)?;
+    let [.., rows, columns] = *value.shape() else { return refuse("no matrix") };
     let inside = |row: usize, column: usize| {
         let distance = column as i64 - row as i64;
         if upper { distance >= shift } else { distance <= shift }
     };
     let mask = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
-    let mask = mask.map(|(row, column)| f32::from(u8::from(inside(row, column)))).collect();
-    let mask = Floats::new(mask, vec![rows, columns], &inputs.device)?;
-    Ok(vec![Value::Float(x.zip(mask, |x, mask| x * mask)?)])
+    let mask: Vec<bool> = mask.map(|(row, column)| inside(row, column)).collect();
+    Ok(vec![match value {
+        Value::Float(x) => {
+            let mask = mask.into_iter().map(|inside| f32::from(u8::from(inside))).collect();
+            let mask = Floats::new(mask, vec![rows, columns], &inputs.device)?;
+            Value::Float(x.zip(mask, |x, mask| x * mask)?)
+        }
+        Value::Int(x) => {
+            let mask = array(mask, &[rows, columns])?;
+            Value::Int(zip_arrays(&x, &mask, |x, inside| if *inside { *x } else { 0 })?)
+        }
+        Value::Bool(x) => {
+            let mask = array(mask, &[rows, columns])?;
+            Value::Bool(zip_arrays(&x, &mask, |x, inside| *x && *inside)?)
+        }
+    }])
 }

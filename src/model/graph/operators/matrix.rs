@@ -1,12 +1,14 @@
 //! Matrix products.
 
+use burn::tensor::Tensor;
+
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::{Floats, broadcast};
+use super::super::floats::{Floats, broadcast, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 
 pub(super) fn mat_mul(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let (a, b) = (inputs.floats(0)?, inputs.floats(1)?);
+    let (a, b) = (inputs.filled(0)?, inputs.filled(1)?);
     Ok(vec![Value::Float(product(a, b)?)])
 }
 
@@ -52,27 +54,49 @@ fn matrices(a: Floats, b: Floats) -> Outcome<Floats> {
     let batch = broadcast(a_batch, b_batch)?;
     let mut shape = batch.clone();
     shape.extend([*rows, *columns]);
-    super::super::floats::count(&shape)?;
+    count(&shape)?;
     // One matrix on the right for all on the left: one large product.
     if b_batch.iter().product::<usize>() == 1 {
         let tall = a_batch.iter().product::<usize>() * rows;
         let result = a.into_rank([tall, *inner]).matmul(b.into_rank([*inner, *columns]));
         return Ok(Floats::from_reshaped(result, shape));
     }
-    let count = batch.iter().product();
+    let matrices = batch.iter().product();
     let whole = |floats: Floats, size: [usize; 2]| -> Outcome<_> {
         let mut wide = batch.clone();
         wide.extend(size);
-        Ok(floats.expand(wide)?.into_rank([count, size[0], size[1]]))
+        Ok(floats.expand(wide)?.into_rank([matrices, size[0], size[1]]))
     };
     let result = whole(a, [*rows, *inner])?.matmul(whole(b, [*inner, *columns])?);
     Ok(Floats::from_reshaped(result, shape))
 }
 
+/// Every row of values along an axis times a matrix `[to, from]`.
+pub(super) fn along_axis(x: Floats, at: usize, matrix: Floats) -> Outcome<Floats> {
+    let from = x.shape()[at];
+    let &[to, columns] = matrix.shape() else { return refuse("no matrix") };
+    if columns != from {
+        return refuse(format!("{:?} times {:?}", matrix.shape(), x.shape()));
+    }
+    let mut shape = x.shape().to_vec();
+    shape[at] = to;
+    count(&shape)?;
+    let matrix: Tensor<2> = matrix.into_rank([to, from]);
+    x.along(at, |x| {
+        let [before, _, after] = x.dims();
+        // Rows of one value each would be as many products as there are rows.
+        if after == 1 {
+            x.reshape([before, from]).matmul(matrix.transpose()).reshape([before, to, 1])
+        } else {
+            matrix.reshape([1, to, from]).expand([before, to, from]).matmul(x)
+        }
+    })
+}
+
 /// `alpha * a * b + beta * c`, `a` and `b` transposed if asked.
 pub(super) fn gemm(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let mut matrix = |index: usize, key: &str| -> Outcome<Floats> {
-        let floats = inputs.floats(index)?;
+        let floats = inputs.filled(index)?;
         match floats.rank() {
             2 if node.flag(key, false) => floats.permute(&[1, 0]),
             2 => Ok(floats),

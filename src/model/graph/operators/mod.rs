@@ -8,6 +8,7 @@ mod compare;
 mod convolution;
 mod einsum;
 mod elementwise;
+mod gathering;
 mod indexing;
 mod matrix;
 mod normalization;
@@ -16,6 +17,7 @@ mod recurrent;
 mod reduction;
 mod resize;
 mod shape;
+mod signals;
 mod table;
 mod windows;
 

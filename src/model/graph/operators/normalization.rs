@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
-use super::super::node::{Inputs, Node, axis};
+use super::super::floats::{Floats, count};
+use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::Value;
 
 /// The share of a batch's statistics that moves the running ones, as PyTorch has it.
@@ -16,13 +16,13 @@ pub(super) fn batch(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         return refuse("it is in training mode; export the network in evaluation mode");
     }
     let epsilon = node.float("epsilon", 1e-5);
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let shape = x.shape().to_vec();
     let Some(&channels) = shape.get(1) else {
         return refuse(format!("{shape:?} has no channels"));
     };
     let mut row = |index: usize| -> Outcome<Tensor<3>> {
-        let floats = inputs.floats(index)?;
+        let floats = inputs.filled(index)?;
         if floats.len() == channels {
             Ok(floats.into_rank([1, channels, 1]))
         } else {
@@ -56,6 +56,22 @@ fn standardized(x: Tensor<2>, epsilon: f32) -> Tensor<2> {
     x / (variance + epsilon).sqrt()
 }
 
+/// With a mean of zero and a variance of one over some axes.
+pub(super) fn mean_variance(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let x = inputs.filled(0)?;
+    let over = axes(node.ints("axes").unwrap_or(&[0, 2, 3]), x.rank())?;
+    let mut order: Vec<usize> = (0..x.rank()).filter(|at| !over.contains(at)).collect();
+    let rows = order.iter().map(|at| x.shape()[*at]).product();
+    order.extend(&over);
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(to, from)| back[*from] = to);
+    let columns = over.iter().map(|at| x.shape()[*at]).product();
+    let x = x.permute(&order)?;
+    let shape = x.shape().to_vec();
+    let y = standardized(x.into_rank([rows, columns]), 1e-9);
+    Ok(vec![Value::Float(Floats::from_reshaped(y, shape).permute(&back)?)])
+}
+
 /// Over the axes from `axis` on.
 pub(super) fn layer(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     over_last_axes(node, inputs, standardized)
@@ -77,7 +93,7 @@ fn over_last_axes(
     if node.outputs.iter().skip(1).any(Option::is_some) {
         return refuse("its second output, the mean, is used");
     }
-    let (x, scale) = (inputs.floats(0)?, inputs.floats(1)?);
+    let (x, scale) = (inputs.filled(0)?, inputs.filled(1)?);
     let first = axis(node.int("axis", -1), x.rank())?;
     let shape = x.shape().to_vec();
     let sizes = [shape[..first].iter().product(), shape[first..].iter().product()];
@@ -108,7 +124,7 @@ pub(super) fn group(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
 /// Over each of `groups` groups of channels; scale and bias are one a channel or, before opset
 /// 21, one a group.
 fn grouped(node: &Node, inputs: &mut Inputs, groups: usize) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let shape = x.shape().to_vec();
     let channels = shape.get(1).copied().unwrap_or(0);
     if shape.len() < 3 || groups == 0 || channels % groups != 0 {
@@ -117,7 +133,7 @@ fn grouped(node: &Node, inputs: &mut Inputs, groups: usize) -> Outcome<Vec<Value
     let (count, length) = (shape[0], shape[2..].iter().product::<usize>());
     let sizes = [count * groups, channels / groups * length];
     let normal = standardized(x.into_rank(sizes), node.float("epsilon", 1e-5));
-    let (scale, bias) = (inputs.floats(1)?, inputs.floats(2)?);
+    let (scale, bias) = (inputs.filled(1)?, inputs.filled(2)?);
     let part = scale.len();
     if bias.len() != part || !(part == channels || part == groups) {
         return refuse(format!("a scale of {part} values for {channels} channels"));
@@ -131,17 +147,19 @@ fn grouped(node: &Node, inputs: &mut Inputs, groups: usize) -> Outcome<Vec<Value
 pub(super) fn local_response(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let (alpha, beta) = (node.float("alpha", 1e-4), node.float("beta", 0.75));
     let (bias, size) = (node.float("bias", 1.0), node.int("size", 0));
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let shape = x.shape().to_vec();
     let size = usize::try_from(size).unwrap_or(0);
-    if shape.len() < 2 || size == 0 {
-        return refuse(format!("size {size} over {shape:?}"));
+    if shape.len() < 2 || size == 0 || size > 1 << 16 || beta.is_nan() || beta.abs() > 1024.0 {
+        return refuse(format!("size {size} and beta {beta} over {shape:?}"));
     }
     let channels = shape[1];
     let x: Tensor<3> = x.into_rank([shape[0], channels, shape[2..].iter().product()]);
     let [batch, _, length] = x.dims();
     let before = (size - 1) / 2;
-    let wide = Tensor::zeros([batch, channels + size - 1, length], &x.device());
+    let wide = [batch, channels + size - 1, length];
+    count(&wide)?;
+    let wide = Tensor::zeros(wide, &x.device());
     let wide = wide
         .slice_assign([0..batch, before..before + channels, 0..length], x.clone().powf_scalar(2.0));
     let sums = (0..size)
@@ -154,7 +172,7 @@ pub(super) fn local_response(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
 
 /// Divided by the norm along an axis.
 pub(super) fn by_norm(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let along = axis(node.int("axis", -1), x.rank())?;
     let p = node.int("p", 2);
     let y = x.along(along, |x| {

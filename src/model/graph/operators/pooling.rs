@@ -1,11 +1,11 @@
 //! Pooling over windows of one axis or two, and over all of a map.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
+use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 use super::windows::{Window, windows};
@@ -20,7 +20,7 @@ struct Windowed {
 }
 
 fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     if !matches!(x.rank(), 3 | 4) {
         return refuse(format!("maps of shape {:?}; it is known over one axis or two", x.shape()));
     }
@@ -36,6 +36,17 @@ fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
     let ceil = node.flag("ceil_mode", false);
     let counts = [windows[0].count(sizes[0], ceil)?, windows[1].count(sizes[1], ceil)?];
     let sizes = [shape[0], shape[1], sizes[0], sizes[1]];
+    // What hangs over the end is padding, too.
+    let reach = |axis: usize| {
+        let window: &Window = &windows[axis];
+        let needed =
+            (counts[axis] - 1).saturating_mul(window.stride).saturating_add(window.reach());
+        needed.max(sizes[2 + axis] + window.pads.0 + window.pads.1)
+    };
+    count(&[shape[0], shape[1], reach(0), reach(1)])?;
+    if x.len() == 0 {
+        return refuse(format!("empty maps {shape:?}"));
+    }
     let rank = shape.len();
     shape[2..].copy_from_slice(&counts[4 - rank..]);
     Ok(Windowed { x: x.into_rank(sizes), windows, counts, shape })
@@ -82,24 +93,15 @@ pub(super) fn max_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
 pub(super) fn average_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let counts_padding = node.flag("count_include_pad", false);
     let Windowed { x, windows, counts, shape } = windowed(node, inputs)?;
-    if windows.iter().any(|window| window.dilation != 1) {
-        return refuse("dilations");
-    }
-    let options = AvgPoolOptions::new(windows.map(|window| window.kernel))
-        .with_stride(windows.map(|window| window.stride));
-    if fits(&windows, counts, &x) {
-        let options = options
+    let plain = windows.iter().all(|window| window.dilation == 1);
+    if plain && fits(&windows, counts, &x) {
+        let options = AvgPoolOptions::new(windows.map(|window| window.kernel))
+            .with_stride(windows.map(|window| window.stride))
             .with_padding_pairs(windows.map(|window| window.pads))
             .with_count_include_pad(counts_padding);
         return Ok(vec![Value::Float(Floats::from_reshaped(avg_pool2d(x, options), shape))]);
     }
-    let mean = |x: Tensor<4>| {
-        let [batch, channels, ..] = x.dims();
-        let x = avg_pool2d(x, options.clone());
-        x.slice([0..batch, 0..channels, 0..counts[0], 0..counts[1]])
-    };
-    // A window that hangs over the end is a mean of what is inside it: the mean over zeros
-    // beside it, divided by the share of the window that counts.
+    // A window that hangs over the end is a mean of what is inside it.
     let counted = |axis: usize| {
         let Window { pads, .. } = windows[axis];
         let size = x.dims()[2 + axis];
@@ -109,9 +111,48 @@ pub(super) fn average_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Valu
     let inside =
         [Window { pads: (top, 0), ..windows[0] }, Window { pads: (left, 0), ..windows[1] }];
     let ones = Tensor::<4>::ones([1, 1, down, across], &x.device());
-    let shares = mean(padded(ones, &inside, counts, 0.0));
-    let y = mean(padded(x, &windows, counts, 0.0)) / shares;
+    // One that lies in the padding alone has nothing inside, and zeros for a sum.
+    let numbers = sums(ones, &inside, counts).clamp_min(1.0);
+    let y = sums(x, &windows, counts) / numbers;
     Ok(vec![Value::Float(Floats::from_reshaped(y, shape))])
+}
+
+/// The `p`-norm of every window.
+pub(super) fn lp_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let p = exponent(node)?;
+    let Windowed { x, windows, counts, shape } = windowed(node, inputs)?;
+    let y = sums(x.abs().powf_scalar(p), &windows, counts).powf_scalar(1.0 / p);
+    Ok(vec![Value::Float(Floats::from_reshaped(y, shape))])
+}
+
+fn exponent(node: &Node) -> Outcome<f32> {
+    match node.int("p", 2) {
+        p @ 1..=1024 => Ok(p as f32),
+        p => refuse(format!("p {p}")),
+    }
+}
+
+/// The sum of every window, with zeros beside the maps.
+fn sums(x: Tensor<4>, windows: &[Window; 2], counts: [usize; 2]) -> Tensor<4> {
+    let [batch, channels, ..] = x.dims();
+    let x = padded(x, windows, counts, 0.0);
+    let [_, _, height, width] = x.dims();
+    let kernel = windows.map(|window| window.kernel);
+    let ones = Tensor::ones([1, 1, kernel[0], kernel[1]], &x.device());
+    let options = ConvOptions::new(
+        windows.map(|window| window.stride),
+        [0, 0],
+        windows.map(|window| window.dilation),
+        1,
+    );
+    let x = x.reshape([batch * channels, 1, height, width]);
+    let y = conv2d(x, ones, None, options).slice([
+        0..batch * channels,
+        0..1,
+        0..counts[0],
+        0..counts[1],
+    ]);
+    y.reshape([batch, channels, counts[0], counts[1]])
 }
 
 /// Whether no window hangs over the end, so that burn's own pooling counts the same windows.
@@ -125,7 +166,7 @@ fn global(
     inputs: &mut Inputs,
     function: impl FnOnce(Tensor<3>) -> Tensor<3>,
 ) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     if x.rank() < 3 {
         return refuse(format!("maps of shape {:?}", x.shape()));
     }
@@ -145,6 +186,6 @@ pub(super) fn global_max_pool(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Valu
 
 /// The mean of every map `[batch, channels, ...]`'s `p`-norm.
 pub(super) fn global_lp_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let p = node.int("p", 2) as f32;
+    let p = exponent(node)?;
     global(inputs, |x| x.abs().powf_scalar(p).sum_dim(2).powf_scalar(1.0 / p))
 }

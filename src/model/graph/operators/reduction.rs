@@ -5,7 +5,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use ndarray::{ArrayD, Axis};
 
 use super::super::fault::{Outcome, refuse};
-use super::super::floats::Floats;
+use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::{Value, array};
 
@@ -44,14 +44,36 @@ pub(super) fn reduce(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
             let reduced = reduce_ints(&node.operator, x, &axes)?;
             Value::Int(array(reduced.into_iter().collect(), &shape)?)
         }
-        Value::Bool(_) => return refuse("truth values"),
+        Value::Bool(x) => {
+            let shape = shape_after(x.shape());
+            let reduced = reduce_ints(&node.operator, x.mapv(i64::from), &axes)?;
+            Value::Bool(array(reduced.into_iter().map(|value| value > 0).collect(), &shape)?)
+        }
     }])
+}
+
+/// Summed over some axes, which become one.
+pub(super) fn summed(x: Floats, axes: &[usize]) -> Outcome<Floats> {
+    reduce_floats("ReduceSum", x, axes)
+}
+
+/// What nothing at all is reduced to.
+fn of_nothing(operator: &str) -> f32 {
+    match operator {
+        "ReduceMean" => f32::NAN,
+        "ReduceProd" => 1.0,
+        "ReduceMin" => f32::INFINITY,
+        "ReduceMax" | "ReduceLogSum" | "ReduceLogSumExp" => f32::NEG_INFINITY,
+        _ => 0.0,
+    }
 }
 
 /// With axes of one where something was reduced.
 fn reduce_floats(operator: &str, x: Floats, axes: &[usize]) -> Outcome<Floats> {
     if x.len() == 0 {
-        return refuse(format!("an empty tensor {:?}", x.shape()));
+        let mut shape = x.shape().to_vec();
+        axes.iter().for_each(|at| shape[*at] = 1);
+        return Floats::new(vec![of_nothing(operator); count(&shape)?], shape, &x.device());
     }
     // The axes to reduce come last, and are one.
     let (mut order, mut ones) = (vec![], x.shape().to_vec());
@@ -98,7 +120,7 @@ fn reduce_ints(operator: &str, mut x: ArrayD<i64>, axes: &[usize]) -> Outcome<Ar
 
 /// Softmax and its logarithm. Before opset 13 all axes from `axis` on are one.
 pub(super) fn soft_max(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let flattens = node.opset < 13;
     let at = axis(node.int("axis", if flattens { 1 } else { -1 }), x.rank())?;
     let logarithm = node.operator == "LogSoftmax";
@@ -115,12 +137,9 @@ pub(super) fn soft_max(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
 
 /// Places of the largest or smallest values.
 pub(super) fn arg(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    let x = inputs.floats(0)?;
+    let x = inputs.filled(0)?;
     let at = axis(node.int("axis", 0), x.rank())?;
     let (largest, last) = (node.operator == "ArgMax", node.flag("select_last_index", false));
-    if x.len() == 0 {
-        return refuse(format!("an empty tensor {:?}", x.shape()));
-    }
     let values = array(x.values(), x.shape())?;
     let places = values.map_axis(Axis(at), |lane| {
         let mut best = 0;
@@ -140,8 +159,19 @@ pub(super) fn arg(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
 pub(super) fn running_sum(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let given = inputs.list(1)?;
     let (exclusive, reverse) = (node.flag("exclusive", false), node.flag("reverse", false));
-    let x = inputs.floats(0)?;
-    let at = axis(given.first().copied().unwrap_or(0), x.rank())?;
+    let value = inputs.take(0)?;
+    let at = axis(given.first().copied().unwrap_or(0), value.shape().len())?;
+    let x = match value {
+        Value::Float(x) => x,
+        Value::Int(x) => {
+            let sums = running_int_sum(x, Axis(at), exclusive, reverse);
+            return Ok(vec![Value::Int(sums)]);
+        }
+        Value::Bool(_) => return refuse("truth values"),
+    };
+    if x.len() == 0 {
+        return Ok(vec![Value::Float(x)]);
+    }
     let y = x.along(at, |x| {
         let x = if reverse { x.flip([1]) } else { x };
         let sums = x.clone().cumsum(1);
@@ -149,4 +179,16 @@ pub(super) fn running_sum(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value
         if reverse { sums.flip([1]) } else { sums }
     })?;
     Ok(vec![Value::Float(y)])
+}
+
+fn running_int_sum(x: ArrayD<i64>, at: Axis, exclusive: bool, reverse: bool) -> ArrayD<i64> {
+    let mut sums = x.clone();
+    if reverse {
+        sums.invert_axis(at);
+    }
+    sums.accumulate_axis_inplace(at, |before, now| *now = now.wrapping_add(*before));
+    if reverse {
+        sums.invert_axis(at);
+    }
+    if exclusive { sums - x } else { sums }
 }

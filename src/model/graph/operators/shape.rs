@@ -1,6 +1,7 @@
 //! Shapes: asked for, changed, and counted with.
 
-use ndarray::{ArrayD, IxDyn};
+use burn::tensor::Device;
+use ndarray::{ArrayD, Dimension, IxDyn};
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::super::fault::{Outcome, refuse};
@@ -10,7 +11,7 @@ use super::super::plan::stored_value;
 use super::super::value::{Value, array};
 
 /// The same values under other axes.
-fn reshaped(value: Value, shape: Vec<usize>) -> Outcome<Value> {
+pub(super) fn reshaped(value: Value, shape: Vec<usize>) -> Outcome<Value> {
     Ok(match value {
         Value::Float(floats) => Value::Float(floats.reshape(shape)?),
         Value::Int(ints) => Value::Int(array(ints.into_iter().collect(), &shape)?),
@@ -246,12 +247,14 @@ pub(super) fn range(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
 
 /// Another type. Half floats and doubles are computed with as single ones.
 pub(super) fn cast(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let Some(to) = node.element("to") else { return refuse("to is missing") };
+    Ok(vec![converted(inputs.take(0)?, to, &inputs.device)?])
+}
+
+fn converted(value: Value, to: DataType, device: &Device) -> Outcome<Value> {
     use DataType as T;
-    let to = node.element("to");
-    let value = inputs.take(0)?;
     let shape = value.shape().to_vec();
-    let Some(to) = to else { return refuse("to is missing") };
-    Ok(vec![match (value, to) {
+    Ok(match (value, to) {
         (Value::Float(x), T::Float | T::Float16 | T::Double | T::Bfloat16) => Value::Float(x),
         (Value::Float(x), T::Bool) => {
             Value::Bool(array(x.values().iter().map(|v| *v != 0.0).collect(), &shape)?)
@@ -262,7 +265,7 @@ pub(super) fn cast(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         }
         (Value::Int(x), T::Float | T::Float16 | T::Double | T::Bfloat16) => {
             let values = x.into_iter().map(|value| value as f32).collect();
-            Value::Float(Floats::new(values, shape, &inputs.device)?)
+            Value::Float(Floats::new(values, shape, device)?)
         }
         (Value::Int(x), T::Bool) => Value::Bool(x.mapv(|value| value != 0)),
         (Value::Int(x), _) => {
@@ -272,10 +275,10 @@ pub(super) fn cast(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         (Value::Bool(x), T::Bool) => Value::Bool(x),
         (Value::Bool(x), T::Float | T::Float16 | T::Double | T::Bfloat16) => {
             let values = x.into_iter().map(|value| f32::from(u8::from(value))).collect();
-            Value::Float(Floats::new(values, shape, &inputs.device)?)
+            Value::Float(Floats::new(values, shape, device)?)
         }
         (Value::Bool(x), _) => Value::Int(x.mapv(i64::from)),
-    }])
+    })
 }
 
 /// What is left of an integer in a type of fewer bits.
@@ -293,12 +296,79 @@ fn wrapped(value: i64, to: DataType) -> Outcome<i64> {
     })
 }
 
+/// The type that stands for all of its kind.
+fn widest(value: &Value) -> DataType {
+    match value {
+        Value::Float(_) => DataType::Float,
+        Value::Int(_) => DataType::Int64,
+        Value::Bool(_) => DataType::Bool,
+    }
+}
+
 /// To the type of the second input.
 pub(super) fn cast_like(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
-    match (inputs.take(0)?, inputs.peek(1)?) {
-        (value @ Value::Float(_), Value::Float(_))
-        | (value @ Value::Int(_), Value::Int(_))
-        | (value @ Value::Bool(_), Value::Bool(_)) => Ok(vec![value]),
-        (value, like) => refuse(format!("{} like {}", value.kind(), like.kind())),
+    let to = widest(inputs.peek(1)?);
+    Ok(vec![converted(inputs.take(0)?, to, &inputs.device)?])
+}
+
+/// Floats that integers stand for: `(x - zero) * scale`, of all, of each entry of an axis, or of
+/// blocks along it.
+pub(super) fn dequantize(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let x = inputs.ints(0)?;
+    let zero = if inputs.has(2) { Some(inputs.ints(2)?) } else { None };
+    let scale = inputs.floats(1)?;
+    let shape = x.shape().to_vec();
+    let block = usize::try_from(node.int("block_size", 0)).unwrap_or(0);
+    let at = if scale.len() == 1 { None } else { Some(axis(node.int("axis", 1), shape.len())?) };
+    // How many neighbours along each axis share a scale, and how far apart their scales are.
+    let sizes = scale.shape().to_vec();
+    let (mut shares, mut steps) = (vec![1; shape.len()], vec![0; shape.len()]);
+    let blocks = |at: usize| {
+        let mut blocks = shape.clone();
+        blocks[at] = shape[at].div_ceil(block.max(1));
+        blocks
+    };
+    match at {
+        None => {}
+        Some(at) if block == 0 && sizes[..] == [shape[at]] => steps[at] = 1,
+        Some(at) if block > 0 && sizes == blocks(at) => {
+            shares[at] = block;
+            steps = (0..sizes.len()).map(|at| sizes[at + 1..].iter().product()).collect();
+        }
+        Some(at) => return refuse(format!("scales {sizes:?} of {shape:?} along axis {at}")),
     }
+    let place = |entry: &[usize]| -> usize {
+        (0..entry.len()).map(|axis| entry[axis] / shares[axis] * steps[axis]).sum()
+    };
+    let zeros: Vec<i64> = zero.map_or_else(Vec::new, |zero| zero.into_iter().collect());
+    let scales = scale.values();
+    if !zeros.is_empty() && zeros.len() != scales.len() {
+        return refuse(format!("{} zero points for {} scales", zeros.len(), scales.len()));
+    }
+    let values = x.indexed_iter().map(|(entry, value)| {
+        let place = place(entry.slice());
+        let zero = zeros.get(place).copied().unwrap_or(0);
+        value.wrapping_sub(zero) as f32 * scales[place]
+    });
+    Ok(vec![Value::Float(Floats::new(values.collect(), shape, &inputs.device)?)])
+}
+
+/// Ones on a diagonal of a matrix as large as the input.
+pub(super) fn eye_like(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    let value = inputs.take(0)?;
+    let (rows, columns) = match *value.shape() {
+        [size] => (size, size),
+        [rows, columns] => (rows, columns),
+        _ => return refuse(format!("{:?} is no matrix", value.shape())),
+    };
+    let shape = [rows, columns];
+    let shift = node.int("k", 0);
+    let is_one = |place: usize| {
+        let (row, column) = ((place / columns) as i64, (place % columns) as i64);
+        row.saturating_add(shift) == column
+    };
+    let ones: Vec<i64> = (0..count(&shape)?).map(|place| i64::from(is_one(place))).collect();
+    let ones = Value::Int(array(ones, &shape)?);
+    let like = widest(&value);
+    Ok(vec![converted(ones, node.element("dtype").unwrap_or(like), &inputs.device)?])
 }

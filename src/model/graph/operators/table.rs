@@ -1,9 +1,21 @@
 //! Which function computes which operator.
 
 use super::super::node::Operator;
-use super::{
-    compare, convolution, elementwise, indexing, matrix, normalization, pooling, reduction, shape,
-};
+use super::attention;
+use super::compare;
+use super::convolution;
+use super::einsum;
+use super::elementwise;
+use super::gathering;
+use super::indexing;
+use super::matrix;
+use super::normalization;
+use super::pooling;
+use super::recurrent;
+use super::reduction;
+use super::resize;
+use super::shape;
+use super::signals;
 
 /// What computes the operator called `name`.
 pub(in super::super) fn operator(name: &str) -> Option<Operator> {
@@ -51,6 +63,7 @@ pub(in super::super) fn operator(name: &str) -> Option<Operator> {
         "LRN" => normalization::local_response,
         "MatMul" => matrix::mat_mul,
         "Gemm" => matrix::gemm,
+        "Einsum" => einsum::einsum,
         "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1"
         | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduction::reduce,
         "Softmax" | "LogSoftmax" => reduction::soft_max,
@@ -78,6 +91,29 @@ pub(in super::super) fn operator(name: &str) -> Option<Operator> {
         "DepthToSpace" => indexing::depth_to_space,
         "SpaceToDepth" => indexing::space_to_depth,
         "Trilu" => indexing::triangle,
+        "GatherElements" => gathering::gather_elements,
+        "GatherND" => gathering::gather_tuples,
+        "ScatterElements" | "Scatter" => gathering::scatter_elements,
+        "ScatterND" => gathering::scatter_tuples,
+        "ReverseSequence" => gathering::reverse_sequence,
+        "TopK" => gathering::top,
+        "NonZero" => gathering::non_zero,
+        "Resize" | "Upsample" => resize::resize,
+        "RNN" | "GRU" | "LSTM" => recurrent::recurrent,
+        "Attention" => attention::attention,
+        "CenterCropPad" => indexing::center_crop_pad,
+        "Compress" => indexing::compress,
+        "Hardmax" => compare::hard_max,
+        "OneHot" => compare::one_hot,
+        "DequantizeLinear" => shape::dequantize,
+        "EyeLike" => shape::eye_like,
+        "HannWindow" | "HammingWindow" | "BlackmanWindow" => signals::window,
+        "MelWeightMatrix" => signals::mel_weights,
+        "DFT" => signals::fourier,
+        "STFT" => signals::short_time_fourier,
+        "MeanVarianceNormalization" => normalization::mean_variance,
+        "LpPool" => pooling::lp_pool,
+        "RotaryEmbedding" => attention::rotary,
         _ => return None,
     })
 }

@@ -1,0 +1,126 @@
+//! The one way from a file to a model's input.
+
+use std::path::Path;
+
+use ndarray::{Array2, Array3};
+
+use super::extractor::{Extractor, LogMel, Patches, patches};
+use super::front_end::FrontEnd;
+use super::preprocessor::Preprocessor;
+use super::windows::Windows;
+use crate::audio::Audio;
+use crate::error::{Error, Result};
+
+/// A [`Preprocessor`] made ready: the one way from a file to a model's input. One is enough
+/// for any number of threads.
+pub struct Reader {
+    preprocessor: Preprocessor,
+    /// Where log-mels are made.
+    extractor: Option<Box<Extractor>>,
+}
+
+impl Preprocessor {
+    /// A reader of such files.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the front end is not possible.
+    #[doc(hidden)]
+    pub fn reader(&self) -> Result<Reader> {
+        let extractor = match self {
+            Self::Audio(front_end) => Some(Box::new(Extractor::new(front_end)?)),
+            Self::Picture(_) | Self::Image(_) | Self::Samples(_) => None,
+        };
+        Ok(Reader { preprocessor: self.clone(), extractor })
+    }
+}
+
+impl Reader {
+    /// For recordings behind `front_end`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the front end is not possible.
+    pub fn audio(front_end: &FrontEnd) -> Result<Self> {
+        Preprocessor::Audio(front_end.clone()).reader()
+    }
+
+    /// The spectrogram of the file at `path`, at least a patch long; of a picture for a vision
+    /// network its columns, of a recording for a network that takes samples these:
+    /// `[frames, features]`.
+    ///
+    /// # Errors
+    /// Those of [`Audio::open`]; [`Error::Io`] and [`Error::Format`] of a picture.
+    pub fn read(&self, path: &Path) -> Result<LogMel> {
+        Ok(self.padded(path)?.0)
+    }
+
+    /// The patches of the file at `path`, `[patches, frames, features]`.
+    ///
+    /// # Errors
+    /// Those of [`Reader::read`].
+    pub fn patches(&self, path: &Path) -> Result<Patches> {
+        let (frames, padded) = self.padded(path)?;
+        Ok(Patches { values: self.cut(&frames), padded })
+    }
+
+    /// The patches of what [`Reader::read`] gives.
+    fn cut(&self, frames: &LogMel) -> Array3<f32> {
+        patches(frames, self.preprocessor.patch()[0], self.preprocessor.hop()).into_owned()
+    }
+
+    /// The samples of every patch of the recording at `path`, `[patches, samples]`, for a model
+    /// that takes these.
+    ///
+    /// # Errors
+    /// Those of [`Reader::samples`].
+    #[doc(hidden)]
+    pub fn waveforms(&self, path: &Path) -> Result<Array2<f32>> {
+        Ok(self.windows(path)?.cut(&self.samples(path)?))
+    }
+
+    /// The whole recording at `path`, at the front end's rate.
+    ///
+    /// # Errors
+    /// Those of [`Audio::open`]; [`Error::Unsupported`] if this reads pictures.
+    pub(crate) fn samples(&self, path: &Path) -> Result<Vec<f32>> {
+        let rate = self.windows(path)?.sample_rate;
+        Ok(Audio::open(path)?.resampled(rate)?.samples)
+    }
+
+    /// The patches of a recording's samples, `[patches, frames, features]`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if this reads pictures.
+    pub(crate) fn patches_of(&self, samples: &[f32], path: &Path) -> Result<Array3<f32>> {
+        Ok(self.cut(&self.heard(samples, self.windows(path)?).0))
+    }
+
+    fn padded(&self, path: &Path) -> Result<(LogMel, bool)> {
+        match &self.preprocessor {
+            Preprocessor::Picture(front_end) => Ok((front_end.read(path)?, false)),
+            Preprocessor::Image(front_end) => {
+                let pixels = front_end.read(path)?;
+                Ok((pixels.values, pixels.stretched))
+            }
+            Preprocessor::Samples(_) | Preprocessor::Audio(_) => {
+                Ok(self.heard(&self.samples(path)?, self.windows(path)?))
+            }
+        }
+    }
+
+    /// Samples as a model hears them, at least a patch long, and whether silence made up for
+    /// what was missing.
+    fn heard(&self, samples: &[f32], windows: Windows) -> (LogMel, bool) {
+        if let Some(extractor) = &self.extractor {
+            return extractor.padded_log_mel(samples);
+        }
+        let length = samples.len().max(windows.size);
+        let column = |(at, _)| samples.get(at).copied().unwrap_or_default();
+        (LogMel::from_shape_fn((length, 1), column), samples.len() < windows.least)
+    }
+
+    fn windows(&self, path: &Path) -> Result<Windows> {
+        self.preprocessor.windows().ok_or_else(|| {
+            Error::unsupported(path, "a model that takes samples cannot be given a picture")
+        })
+    }
+}
