@@ -138,6 +138,7 @@ impl Ways<'_> {
                 3
             }
             Some(0) => 0,
+            None if is_free(None) => 4,
             None => 1,
             Some(_) => 2,
         };

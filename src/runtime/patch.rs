@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn every_order_of_axes_is_recognized() {
         let of = |dims: &[Option<usize>]| PatchInput::new(dims, 96, 64);
-        assert!(!of(&[None, Some(96), Some(64)]).unwrap().transposed);
-        assert!(of(&[None, Some(64), Some(96)]).unwrap().transposed);
+        assert!(!of(&[None, Some(96), Some(64)]).unwrap().is_turned());
+        assert!(of(&[None, Some(64), Some(96)]).unwrap().is_turned());
         assert_eq!(of(&[Some(1), Some(1), Some(96), Some(64)]).unwrap().batch, Some(1));
         assert_eq!(of(&[None, None, None, Some(1)]).unwrap().shape, [96, 64, 1]);
         for batch in [0, MAX_BATCH + 1] {
@@ -230,5 +230,86 @@ mod tests {
         }
         let band = PatchInput::new(&[None, Some(1), Some(2), Some(1)], 2, 1).unwrap();
         assert_eq!(band.arrange(patches.slice(s![.., .., ..1])).shape(), [2, 1, 2, 1]);
+    }
+
+    fn named(axes: &[&str]) -> Port {
+        let dims = axes.iter().map(|name| name.parse().ok()).collect();
+        let name = |name: &&str| name.parse::<usize>().is_err().then(|| (*name).to_owned());
+        Port { dims, axes: axes.iter().map(name).collect(), ..Port::default() }
+    }
+
+    #[test]
+    fn pictures_lie_as_networks_for_them_want() {
+        // Two columns of three rows of three channels: 100 column + 10 row + channel.
+        let value = |(_, column, rest): (usize, usize, usize)| {
+            (100 * column + 10 * (rest / 3) + rest % 3) as f32
+        };
+        let patches = ndarray::Array3::from_shape_fn((1, 2, 9), value);
+        let kind = PatchKind::Picture { columns: 2, rows: 3, channels: 3 };
+        for (axes, at) in [
+            (&["N", "3", "3", "2"][..], [0, 2, 1, 1]),
+            (&["N", "3", "2", "3"], [0, 1, 1, 2]),
+            (&["N", "channels", "height", "width"], [0, 2, 1, 1]),
+            (&["N", "height", "width", "channels"], [0, 1, 1, 2]),
+        ] {
+            let input = PatchInput::of(&named(axes), kind).unwrap();
+            let view = input.arrange(patches.view());
+            assert_eq!(view.shape(), input.axes(1));
+            assert_eq!(view[&at[..]], 112., "{axes:?}");
+        }
+        let text = PatchInput::of(&named(&["N", "1", "3", "2"]), kind).unwrap_err().to_string();
+        assert!(text.contains("[N, 1, 3, 2]") && text.contains("2 x 3 with 3 channels"), "{text}");
+        let grey = PatchKind::Picture { columns: 2, rows: 2, channels: 1 };
+        let input = PatchInput::of(&named(&["N", "1", "2", "2"]), grey).unwrap();
+        assert_eq!((input.order, input.assumed), ([0, 2, 1, 3], false));
+    }
+
+    #[test]
+    fn samples_come_with_or_without_a_batch() {
+        let kind = PatchKind::Samples(5);
+        let patches = ndarray::Array3::from_shape_fn((1, 5, 1), |(_, at, _)| at as f32);
+        for (axes, shape, batch) in [
+            (&["batch", "5"][..], &[1, 5][..], None),
+            (&["batch", "samples"], &[1, 5], None),
+            (&["N", "1", "5"], &[1, 1, 5], None),
+            (&["N", "5", "1"], &[1, 5, 1], None),
+            (&["1", "n"], &[1, 5], Some(1)),
+            (&["5"], &[5], Some(1)),
+            (&["n"], &[5], Some(1)),
+        ] {
+            let input = PatchInput::of(&named(axes), kind).unwrap();
+            assert_eq!(input.batch, batch, "{axes:?}");
+            let view = input.arrange(patches.view());
+            assert!(view.shape() == shape && view.is_view(), "{axes:?}");
+        }
+        for wrong in [&["N", "4"][..], &["4"], &["N", "2", "5"]] {
+            assert!(PatchInput::of(&named(wrong), kind).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_believed_and_what_is_assumed_is_known() {
+        use crate::features::Layout;
+        let of = |axes: &[&str], layout| {
+            let kind = PatchKind::LogMel { frames: 64, mels: 64, layout };
+            let input = PatchInput::of(&named(axes), kind).unwrap();
+            (input.is_turned(), input.assumed)
+        };
+        for (axes, turned) in [
+            (&["batch", "1", "mels", "frames"][..], true),
+            (&["batch", "64", "time_steps"], true),
+            (&["batch", "seqLength", "64"], false),
+            (&["batch", "n_freq", "x"], true),
+            (&["T", "batch", "64"], true),
+        ] {
+            for layout in [None, Some(Layout::FramesFirst), Some(Layout::MelsFirst)] {
+                assert_eq!(of(axes, layout), (turned, false), "{axes:?}");
+            }
+        }
+        for axes in [&["batch", "1", "64", "64"][..], &["N", "a", "b"], &["N", "1", "64", "b"]] {
+            assert_eq!(of(axes, None), (false, true));
+            assert_eq!(of(axes, Some(Layout::FramesFirst)), (false, false));
+            assert_eq!(of(axes, Some(Layout::MelsFirst)), (true, false));
+        }
     }
 }
