@@ -16,14 +16,14 @@ use genre_transfer::run::Exported;
 use genre_transfer::runtime::{self, Options, Runtime};
 use genre_transfer::{files, onnx};
 use ndarray::ArrayD;
-use runs::{Desk, bytes, with_softplus};
+use runs::{Desk, bytes, with_three_axes};
 use tract_onnx::pb::tensor_proto::DataType;
 
 const SMALLER: [&str; 4] = ["fp16", "int8-weights", "int8", "int8-static"];
 
 fn desk() -> Desk {
     let desk = Desk::new();
-    desk.backbone("softplus.onnx", &with_softplus(vggish(Style::TorchScript, 64, 1)));
+    desk.backbone("pooled.onnx", &with_three_axes(vggish(Style::TorchScript, 64, 1)));
     desk
 }
 
@@ -51,7 +51,7 @@ fn types(model: &Path) -> Vec<i32> {
 #[test]
 fn every_variant_is_smaller_says_so_and_answers_nearly_the_same() {
     let desk = desk();
-    let spliced = ["--backbone", "softplus.onnx", "--front-end", "vggish"];
+    let spliced = ["--backbone", "pooled.onnx", "--front-end", "vggish"];
     for (name, more) in [("tiny", &[][..]), ("spliced", &spliced)] {
         let run = desk.train(name, more);
         let (folder, full) = (run.folder().to_str().unwrap(), bytes(&run.onnx_path()));

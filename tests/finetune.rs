@@ -17,14 +17,16 @@ use genre_transfer::run::{Kept, Metrics, Prediction, Run, Spec};
 use genre_transfer::train::Folds;
 use genre_transfer::{files, onnx};
 use runs::{
-    Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_softplus,
+    Desk, GENRES, Ran, TINY, TRACKS, bytes, shape_operators, timeless, training, with_three_axes,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Files of a finished run whose backbone was imported.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
+    "backbone.onnx",
     "config.json",
+    "head.bpk",
     "history.json",
     "labels.txt",
     "metrics.json",
@@ -33,7 +35,6 @@ const FILES: [&str; 10] = [
     "predictions.json",
     "preprocessor.json",
     "split.json",
-    "weights.bpk",
 ];
 
 /// What a run found, without what differs by nature.
@@ -84,7 +85,8 @@ fn a_seed_gives_the_same_run_anywhere_and_another_seed_another_split() {
     let more = ["--epochs", "20", "--unfreeze", "2", "--deep-epochs", "2", "--folds", "2"];
     let [first, second] = [&here, &there].map(|desk| desk.train("a", &more));
     assert_eq!(results(&first), results(&second));
-    for file in ["model.json", "model.onnx", "predictions.json", "split.json", "weights.bpk"] {
+    let files = ["backbone.onnx", "head.bpk", "model.json", "model.onnx", "predictions.json"];
+    for file in files.into_iter().chain(["split.json"]) {
         let [a, b] = [&first, &second].map(|run| bytes(&run.folder().join(file)));
         assert!(a == b, "{file} differs");
     }
@@ -247,6 +249,33 @@ fn unfreezing_trains_the_layers_asked_for_and_no_others() {
         assert_eq!(desk.names(&format!("runs/{layers}")), FILES);
         assert_eq!(changed(&run, &frozen), tensors, "{layers}");
     }
+}
+
+#[test]
+fn which_model_is_kept_can_be_said() {
+    let desk = Desk::new();
+    let wreck = ["--unfreeze", "all", "--backbone-lr", "10", "--deep-epochs", "1"];
+    let tuned = desk.finetune(&training("tuned", &[&wreck[..], &["--keep", "tuned"]].concat()));
+    let tuned = tuned.succeeded();
+    assert!(tuned.out.contains("kept: unfrozen (--keep)"), "{tuned:#?}");
+    let better = ["--epochs", "1", "--no-refit", "--unfreeze", "all", "--deep-epochs", "2"];
+    let frozen = desk.finetune(&training("frozen", &[&better[..], &["--keep", "frozen"]].concat()));
+    let frozen = frozen.succeeded();
+    assert!(frozen.out.contains("kept: frozen (--keep)"), "{frozen:#?}");
+    let kept = |name: &str| Run::open(&desk.path(name)).unwrap().metrics().unwrap().kept;
+    assert_eq!([kept("runs/tuned"), kept("runs/frozen")], [Kept::Unfrozen, Kept::Frozen]);
+    refused(&desk, &["--data", "music", "--keep", "tuned"], 1, &["--keep tuned", "--unfreeze"]);
+}
+
+#[test]
+fn earlier_layers_learn_more_slowly_with_a_decay() {
+    let desk = Desk::new();
+    let deep = ["--epochs", "1", "--no-refit", "--unfreeze", "all", "--deep-epochs", "1"];
+    let frozen = desk.train("frozen", &deep[..3]);
+    // So small a rate is no rate: only the last layer and the head learn.
+    let run = desk.train("slow", &[&deep[..], &["--layer-decay", "1e-30"]].concat());
+    assert_eq!(changed(&run, &frozen), 4);
+    refused(&desk, &["--data", "music", "--layer-decay", "1.5"], 1, &["--layer-decay 1.5"]);
 }
 
 #[test]
@@ -476,7 +505,7 @@ fn labels_that_were_changed_are_not_exported() {
 fn an_export_does_not_replace_the_run() {
     let desk = Desk::new();
     let run = desk.train("a", &[]);
-    for file in ["weights.bpk", "config.json"] {
+    for file in ["backbone.onnx", "head.bpk", "config.json"] {
         let before = bytes(&run.folder().join(file));
         let output = format!("runs/a/{file}");
         let ran = desk.export(&["runs/a", "--input", "log-mel", "-o", &output]);
@@ -543,7 +572,7 @@ fn files_that_are_no_backbone_are_refused() {
     fs::write(desk.path("cut.onnx"), &whole[..whole.len() / 2]).unwrap();
     fs::write(desk.path("text.onnx"), "This is not a model.").unwrap();
     fs::write(desk.path("empty.onnx"), "").unwrap();
-    desk.backbone("softplus.onnx", &with_softplus(vggish(Style::TorchScript, 64, 1)));
+    desk.backbone("pooled.onnx", &with_three_axes(vggish(Style::TorchScript, 64, 1)));
     let vggish = ["--front-end", "vggish"];
     for (file, more, advice) in [
         ("tiny.onnx", &[][..], &["--front-end vggish|yamnet|musicnn"][..]),
@@ -555,9 +584,9 @@ fn files_that_are_no_backbone_are_refused() {
         ("text.onnx", &vggish, &["not an ONNX model"]),
         ("empty.onnx", &vggish, &["empty"]),
         (
-            "softplus.onnx",
+            "pooled.onnx",
             &["--front-end", "vggish", "--unfreeze", "1"],
-            &["operator Softplus", "\"Softplus_embeddings\"", "leave out --unfreeze"],
+            &["operator MaxPool", "\"MaxPool_pooled\"", "leave out --unfreeze"],
         ),
     ] {
         let arguments = [&["--data", "music", "--backbone", file], more].concat();
@@ -569,15 +598,19 @@ fn files_that_are_no_backbone_are_refused() {
 #[test]
 fn a_backbone_that_cannot_be_imported_works_frozen() {
     let desk = Desk::new();
-    desk.backbone("softplus.onnx", &with_softplus(vggish(Style::TorchScript, 64, 1)));
-    let more = ["--backbone", "softplus.onnx", "--front-end", "vggish", "--json"];
+    desk.backbone("pooled.onnx", &with_three_axes(vggish(Style::TorchScript, 64, 1)));
+    let more = ["--backbone", "pooled.onnx", "--front-end", "vggish", "--json"];
     let ran = desk.finetune(&training("a", &more)).succeeded();
-    assert!(ran.err.contains("note: softplus.onnx: operator Softplus"), "{ran:#?}");
+    assert!(ran.err.contains("note: pooled.onnx: operator MaxPool"), "{ran:#?}");
     let files = desk.names("runs/a");
     for file in ["backbone.onnx", "head.bpk", "model.onnx"] {
         assert!(files.contains(&file.to_owned()), "no {file} in {files:?}");
     }
-    assert!(!files.contains(&"weights.bpk".to_owned()), "{files:?}");
+    let Spec::Backbone(spec) = Run::open(&desk.path("runs/a")).unwrap().model_spec().unwrap()
+    else {
+        panic!("no head on a backbone");
+    };
+    assert!(!spec.imported);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert!(report["metrics"]["test"]["tracks"]["accuracy"].as_f64().unwrap() > 0.6, "{report}");
     let tract = &report["export"]["agreement"][0];

@@ -81,7 +81,7 @@ impl Plan {
     /// Starts the child for a row.
     pub(super) fn open(&self, row: &Row) -> Result<(Case, Opened), Cause> {
         let spec = Spec {
-            model: target(&row.model, row.runtime)?,
+            model: target(&row.model, row.runtime),
             runtime: row.runtime,
             device: row.device,
             threads: row.threads,
@@ -92,11 +92,10 @@ impl Plan {
     }
 }
 
-/// What `runtime` opens for `model`: burn runs run folders, the others the ONNX file inside.
-fn target(model: &Path, runtime: Runtime) -> Result<PathBuf> {
-    match (model.is_dir(), runtime) {
-        (false, Runtime::Burn) => Err(Error::runtime(runtime.name(), "needs a run folder")),
-        (true, Runtime::Burn) => Ok(model.to_path_buf()),
-        _ => Ok(model_file(model)),
+/// What `runtime` opens for `model`: burn a run's folder, the others the ONNX file inside.
+fn target(model: &Path, runtime: Runtime) -> PathBuf {
+    match runtime {
+        Runtime::Burn => model.to_path_buf(),
+        Runtime::Ort | Runtime::Tract => model_file(model),
     }
 }

@@ -50,9 +50,11 @@ pub fn text(run: &Run, exported: &Exported) -> Result<String> {
     }
     if let (Some(frozen), Some(unfrozen)) = (metrics.frozen_validation, metrics.unfrozen_validation)
     {
+        let why = if metrics.kept_as_asked { "--keep" } else { "the lower loss" };
         line(format!(
-            "validation loss: {:.3} frozen, {:.3} with unfrozen layers; kept: {}",
-            frozen.loss, unfrozen.loss, metrics.kept
+            "validation: loss {:.3} accuracy {:.3} frozen, loss {:.3} accuracy {:.3} with \
+             unfrozen layers; kept: {} ({why})",
+            frozen.loss, frozen.accuracy, unfrozen.loss, unfrozen.accuracy, metrics.kept
         ));
     }
     let test = &metrics.test;

@@ -184,6 +184,7 @@ mod tests {
 
     use super::super::{clip, waveform};
     use super::*;
+    use crate::features::Preprocessor;
     use crate::features::{Extractor, Filterbank};
     use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES};
     use crate::onnx::nodes::{int, node, port};
@@ -191,6 +192,14 @@ mod tests {
     use crate::runtime::{self, Options, Runtime};
 
     type Prepend = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::error::Result<()>;
+
+    fn for_clips(
+        model: &mut ModelProto,
+        front_end: &FrontEnd,
+        path: &std::path::Path,
+    ) -> crate::error::Result<()> {
+        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), path)
+    }
 
     /// The outputs, by name, of a model that shows its log-mels, made to take samples.
     fn run(
@@ -255,7 +264,7 @@ mod tests {
         assert_close(&outputs[0].1, &wanted, &what);
 
         let clip = Array1::from(samples).insert_axis(Axis(0)).into_dyn();
-        let outputs = run(clip::prepend_front_end, front_end, clip);
+        let outputs = run(for_clips, front_end, clip);
         let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]]);
         assert_close(&outputs[1].1, &wanted, &what);

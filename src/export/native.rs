@@ -1,5 +1,7 @@
-//! Trained runs in burn itself, with the ports of the files that are exported from them.
+//! Trained runs and ONNX files in burn itself; runs have the ports of the files that are exported
+//! from them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};
@@ -9,14 +11,16 @@ use super::input::Input;
 use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
 use crate::model::burn_device;
+use crate::model::graph::Whole;
+use crate::onnx;
 use crate::onnx::Port;
 use crate::onnx::names::OUTPUTS;
 use crate::run::{Kind, Run};
 use crate::runtime::{self, Options, Runtime, Session};
 use crate::train::{OnBackbone, Trained};
 
-/// Opens `model` in `runtime`: an ONNX file as [`runtime::open`] does, or for [`Runtime::Burn`]
-/// the folder of a run, whose model answers there as its exported file does elsewhere.
+/// Opens `model` in `runtime`: an ONNX file, or for [`Runtime::Burn`] also the folder of a run,
+/// whose model answers there as its exported file does elsewhere.
 ///
 /// burn's CPU backend takes its threads from rayon's global pool, which can be
 /// sized once in a process: asking for another number later is an error.
@@ -28,7 +32,11 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
     match runtime {
         Runtime::Burn => {
             runtime::check(runtime, model, options)?;
-            Ok(Box::new(Native::open(model, options)?))
+            if model.is_dir() {
+                Ok(Box::new(Native::open(model, options)?))
+            } else {
+                Ok(Box::new(NativeFile::open(model, options)?))
+            }
         }
         Runtime::Ort | Runtime::Tract => runtime::open(runtime, model, options),
     }
@@ -49,9 +57,6 @@ struct Native {
 
 impl Native {
     fn open(folder: &Path, options: &Options) -> Result<Self> {
-        if !folder.is_dir() {
-            return Err(error("it runs run folders, not ONNX files"));
-        }
         let run = Run::at(folder);
         if run.is_complete() && run.kind()? == Kind::Baseline {
             return Err(error("it runs fine-tuned models, not baselines"));
@@ -113,6 +118,47 @@ impl Session for Native {
             return Err(error("the backbone is an ONNX file"));
         };
         Ok(vec![array(probabilities)?, array(embeddings)?])
+    }
+}
+
+/// An ONNX file in burn.
+struct NativeFile {
+    whole: Whole,
+    input: Port,
+    /// Outputs of floats.
+    outputs: Vec<String>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl NativeFile {
+    fn open(path: &Path, options: &Options) -> Result<Self> {
+        set_threads(options.threads)?;
+        let model = onnx::read(path)?;
+        Ok(Self {
+            input: onnx::input(&model, path)?,
+            outputs: onnx::outputs(&model, path)?.into_iter().map(|port| port.name).collect(),
+            metadata: onnx::metadata(&model),
+            whole: Whole::of(path, &model, &burn_device(options.device)?)?,
+        })
+    }
+}
+
+impl Session for NativeFile {
+    fn input(&self) -> &Port {
+        &self.input
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn metadata(&self, key: &str) -> Option<String> {
+        self.metadata.get(key).cloned()
+    }
+
+    fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
+        self.input.check(input.shape()).map_err(error)?;
+        Ok(self.whole.floats(input)?.into_iter().flatten().collect())
     }
 }
 

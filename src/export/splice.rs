@@ -130,7 +130,7 @@ mod tests {
 
     use super::super::{clip, fuse, waveform};
     use super::*;
-    use crate::features::{Extractor, FrontEnd};
+    use crate::features::{Extractor, FrontEnd, Preprocessor};
     use crate::onnx::names::WAVEFORM;
     use crate::onnx::nodes::{float_tensor, node};
     use crate::onnx::write::{Part, sign};
@@ -211,6 +211,16 @@ mod tests {
 
     const NOTHING: Prepend = |_, _, _| Ok(());
 
+    fn for_clips(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
+        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), path)
+    }
+
+    /// The head behind the file at `path`.
+    fn appended(path: &Path, patch: [usize; 2]) -> Result<ModelProto> {
+        let feed = Feed::of(path, &onnx::read(path)?, patch, None)?;
+        append_head(path, &feed, &head(), patch.into())
+    }
+
     /// The backbone of this opset with a head and what goes before it, written into `folder`.
     fn exported(folder: &Path, opset: i64, front_end: &FrontEnd, prepend: Prepend) -> PathBuf {
         let path = folder.join(format!("backbone-{opset}.onnx"));
@@ -227,7 +237,7 @@ mod tests {
         }
         written(original, &path);
         let patch = [front_end.patch_frames, front_end.mels];
-        let mut model = append_head(&path, None, &head(), patch).unwrap();
+        let mut model = appended(&path, patch).unwrap();
         assert_eq!(fuse::fold_batch_norms(&path, &mut model).unwrap(), 1);
         prepend(&mut model, front_end, &path).unwrap();
         sign(&mut model, [("labels", "[]".to_owned())].into());
@@ -293,7 +303,7 @@ mod tests {
         let inputs: [(&str, Prepend, ArrayD<f32>); 3] = [
             ("log_mel", NOTHING, patches.into_dyn()),
             ("waveform", waveform::prepend_front_end, waveforms),
-            ("clip", clip::prepend_front_end, recording),
+            ("clip", for_clips, recording),
         ];
         for (kind, prepend, input) in inputs {
             let path = exported(folder, opset, &front_end, prepend);
@@ -346,7 +356,7 @@ mod tests {
         for opset in [6, 24] {
             let path = folder.path().join("backbone.onnx");
             written(backbone(opset), &path);
-            let error = append_head(&path, None, &head(), [8, 6]).unwrap_err().to_string();
+            let error = appended(&path, [8, 6]).unwrap_err().to_string();
             assert!(error.contains(&format!("opset {opset},")), "{error}");
             assert!(error.contains("7 to 23"), "{error}");
         }
@@ -373,7 +383,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         for preset in ["yamnet", "musicnn"] {
             let front_end = small(preset);
-            let path = exported(folder.path(), 11, &front_end, clip::prepend_front_end);
+            let path = exported(folder.path(), 11, &front_end, for_clips);
             for length in [1, front_end.patch_samples() - 1] {
                 let samples = noise(length, 1);
                 let patches = Extractor::new(&front_end).unwrap().patches(&samples);

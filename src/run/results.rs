@@ -39,6 +39,10 @@ pub struct Metrics {
     /// Which of the two was kept.
     #[serde(default)]
     pub kept: Kept,
+    /// Whether it was said which of the two to keep; if not, it was the one with the lower
+    /// validation loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_as_asked: bool,
     /// The test part.
     pub test: PartMetrics,
     /// The cross-validation, where one was asked for.

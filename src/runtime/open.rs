@@ -45,7 +45,7 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
     match runtime {
         Runtime::Burn if cfg!(feature = "train") => Err(Error::runtime(
             runtime.name(),
-            "it runs run folders, not ONNX files; choose ort or tract",
+            "files in burn are opened by those who train; choose ort or tract",
         )),
         Runtime::Burn => Err(missing_feature(runtime, "train")),
         #[cfg(feature = "ort")]

@@ -16,7 +16,7 @@ use crate::onnx::Port;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
-    /// The framework that trains the heads; runs run folders, not ONNX files.
+    /// The framework that trains: opened by `export::open`, a run's folder or an ONNX file.
     Burn,
     /// ONNX Runtime, from a shared library found at run time (`scripts/setup.sh`).
     Ort,
@@ -121,7 +121,7 @@ pub trait Session: Send {
     /// answers is left out.
     fn outputs(&self) -> &[String];
 
-    /// What the model's metadata say under `key`; nothing for burn, which runs no file.
+    /// What the model's metadata say under `key`; nothing for a run's folder in burn.
     fn metadata(&self, key: &str) -> Option<String>;
 
     /// Runs the model on a batch and returns its outputs in the order of [`Self::outputs`],

@@ -380,6 +380,7 @@ impl<'a> FineTuning<'a> {
             frozen_validation: outcome.frozen_validation,
             unfrozen_validation: outcome.unfrozen_validation,
             kept: network.kept,
+            kept_as_asked: self.config.deep.keep != Keep::Best,
             test: self.part_metrics(&network.test, &self.parts.test)?,
             cross_validation: outcome.cross_validation,
             seconds,

@@ -1,8 +1,9 @@
-//! Whole models on inputs of any type: for tests of operators and networks.
+//! Whole models on inputs of any type: files in burn, and tests of operators and networks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{ArrayD, ArrayViewD};
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 
 use super::floats::Floats;
@@ -49,6 +50,64 @@ fn run(path: &Path, plan: &Plan, job: Job<'_>) -> Result<Vec<Value>> {
     Ok(answer.outputs)
 }
 
+/// A whole model, ready to run any number of times.
+pub(crate) struct Whole {
+    path: PathBuf,
+    plan: Plan,
+    parameters: Vec<Floats>,
+    statistics: Vec<Floats>,
+    device: Device,
+}
+
+impl Whole {
+    /// All of `model`, which was read from `path`.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`], [`Error::UnsupportedOperator`].
+    pub(crate) fn of(path: &Path, model: &ModelProto, device: &Device) -> Result<Self> {
+        let (plan, [parameters, statistics]) = plan(path, model, device)?;
+        Ok(Self {
+            path: path.to_owned(),
+            parameters: floats(path, &plan.parameters, parameters, device)?,
+            statistics: floats(path, &plan.statistics, statistics, device)?,
+            plan,
+            device: device.clone(),
+        })
+    }
+
+    /// What it answers to inputs of any type, in the order of its inputs and outputs.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedOperator`] of the node that cannot be computed.
+    pub(crate) fn run(&self, given: Vec<Value>) -> Result<Vec<Value>> {
+        let job = Job {
+            given,
+            parameters: self.parameters.clone(),
+            statistics: self.statistics.clone(),
+            device: &self.device,
+            learns_statistics: false,
+        };
+        run(&self.path, &self.plan, job)
+    }
+
+    /// As [`Whole::run`] for a model of one input of floats; none for an output of another type.
+    ///
+    /// # Errors
+    /// Those of [`Whole::run`].
+    pub(crate) fn floats(&self, input: ArrayViewD<'_, f32>) -> Result<Vec<Option<ArrayD<f32>>>> {
+        let shape = input.shape().to_vec();
+        let floats = Floats::new(input.iter().copied().collect(), shape, &self.device);
+        let floats = floats.map_err(|fault| Error::onnx(&self.path, fault))?;
+        let array = |value: Value| match value {
+            Value::Float(floats) => {
+                ArrayD::from_shape_vec(floats.shape().to_vec(), floats.values()).ok()
+            }
+            _ => None,
+        };
+        Ok(self.run(vec![Value::Float(floats)])?.into_iter().map(array).collect())
+    }
+}
+
 /// What a whole model answers to inputs of any type, in the order of its inputs and outputs.
 ///
 /// # Errors
@@ -60,10 +119,7 @@ pub fn evaluate(
     given: Vec<Value>,
     device: &Device,
 ) -> Result<Vec<Value>> {
-    let (plan, [parameters, statistics]) = plan(path, model, device)?;
-    let parameters = floats(path, &plan.parameters, parameters, device)?;
-    let statistics = floats(path, &plan.statistics, statistics, device)?;
-    run(path, &plan, Job { given, parameters, statistics, device, learns_statistics: false })
+    Whole::of(path, model, device)?.run(given)
 }
 
 /// The gradients of a weighted sum of a model's float answers: of each input of floats, in order, then

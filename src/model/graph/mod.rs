@@ -21,6 +21,7 @@ mod value;
 mod weights;
 mod write;
 
+pub(crate) use evaluate::Whole;
 pub use evaluate::{evaluate, gradients};
 pub use fault::Fault;
 pub use floats::Floats;

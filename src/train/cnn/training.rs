@@ -165,6 +165,7 @@ impl CnnTraining {
             import: None,
             frozen_validation: None,
             unfrozen_validation: None,
+            kept_as_asked: false,
             kept: Kept::FromScratch,
             test: collection::part_metrics(&self.dataset, tested, test, seed)?,
             cross_validation: None,
