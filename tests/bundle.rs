@@ -249,9 +249,9 @@ fn a_folder_in_use_or_a_failure_leaves_everything_as_it_was() {
     desk.export(&["runs/tiny", "--bundle", "file/inside"]).refused(1, &["file/inside"]);
     desk.export(&["runs/tiny", "--bundle", "missing/new"]).refused(1, &["missing/new"]);
     desk.export(&["runs/tiny", "--bundle", "b", "-o", "m.onnx"]).refused(2, &["--bundle"]);
-    let weights = run.folder().join("weights.bpk");
+    let weights = run.folder().join("head.bpk");
     fs::write(&weights, "damaged").unwrap();
-    desk.export(&["runs/tiny", "--bundle", "new"]).refused(1, &["weights.bpk"]);
+    desk.export(&["runs/tiny", "--bundle", "new"]).refused(1, &["head.bpk"]);
     assert!(!desk.path("new").exists());
     assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }

@@ -386,7 +386,9 @@ fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
         let number = |file: &str| {
             let path = run.folder().join(file);
             let model = onnx::read(&path).unwrap();
-            assert_eq!(onnx::input(&model, &path).unwrap().name, WAVEFORM);
+            let hears =
+                file == "backbone.onnx" || onnx::input(&model, &path).unwrap().name == WAVEFORM;
+            assert!(hears, "{file}");
             (onnx::metadata(&model), model.opset_import[0].version)
         };
         let (metadata, opset) = number("waveform.onnx");
@@ -440,8 +442,9 @@ fn inputs_that_a_backbone_rules_out_are_refused() {
     desk.train("fixed", &["--backbone", "fixed.onnx", "--front-end", "vggish"]);
     desk.export(&["runs/fixed"]).succeeded();
     let ran = desk.export(&["runs/fixed", "--input", "clip"]);
-    ran.refused(1, &["exactly 2 patches", "--input waveform"]);
-    desk.export(&["runs/fixed", "--input", "samples"]).refused(2, &["waveform, clip or log-mel"]);
+    ran.refused(1, &["takes 2 patches at a time", "--input waveform"]);
+    desk.export(&["runs/fixed", "--input", "samples"])
+        .refused(2, &["waveform, clip, log-mel or image"]);
     assert!(!desk.path("runs/fixed/clip.onnx").exists());
     assert_eq!(desk.scraps(), Vec::<PathBuf>::new());
 }
@@ -555,12 +558,11 @@ fn networks_of_other_exporters_are_exported_as_their_own_graphs() {
         let backbone = ["--backbone", file.to_str().unwrap(), "--front-end", front_end];
         let run = desk.train(name, &backbone);
         let folder = run.folder().to_str().unwrap();
-        let fixed = name.contains("fixedbatch");
+        // What rounds to bytes with a scale of the moment lets a patch depend on its neighbours,
+        // and is run one at a time.
+        let fixed = name.contains("fixedbatch") || name.contains("int8dynamic");
         desk.export(&[folder, "--input", if fixed { "waveform" } else { "clip" }]).succeeded();
 
-        if !run.folder().join("backbone.onnx").exists() {
-            continue; // imported into burn
-        }
         let [original, exported] = [&file, &run.onnx_path()].map(|path| onnx::read(path).unwrap());
         let opset = |model: &ModelProto| model.opset_import[0].version;
         assert_eq!(opset(&original), opset(&exported), "{name}");
@@ -570,15 +572,20 @@ fn networks_of_other_exporters_are_exported_as_their_own_graphs() {
         };
         let (before, after) = (weights(&original), weights(&exported));
         let kept = before.intersection(&after).count();
-        // Batch normalizations are folded.
-        let folded = original.graph.iter().flat_map(|graph| &graph.node);
-        let folded = folded.filter(|node| node.op_type == "BatchNormalization").count();
-        assert!(kept + 6 * folded >= before.len(), "{name}: {before:?} {after:?}");
+        assert_eq!(kept, before.len(), "{name}: {before:?} {after:?}");
 
         let (shape, input) = npz::<f32>(&file.with_extension("npz"), "input");
         let (_, wanted) = npz::<f32>(&file.with_extension("npz"), "embedding");
         let patches = Array3::from_shape_vec((shape[0], shape[2], shape[3]), input).unwrap();
-        let [_, embeddings] = answers(Runtime::Ort, &run.onnx_path(), &patches);
+        let embeddings = if name.contains("int8dynamic") {
+            let one = patches.slice(ndarray::s![..1, .., ..]).to_owned();
+            let [_, embeddings] = answers(Runtime::Ort, &run.onnx_path(), &one);
+            embeddings
+        } else {
+            let [_, embeddings] = answers(Runtime::Ort, &run.onnx_path(), &patches);
+            embeddings
+        };
+        let wanted = &wanted[..embeddings.len()];
         let largest = wanted.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         // What is half as wide is computed otherwise by every kernel; so is what is rounded to
         // bytes with a scale of the moment.
@@ -587,7 +594,7 @@ fn networks_of_other_exporters_are_exported_as_their_own_graphs() {
             "mobilenetv3_int8dynamic_script17" => 2e-2,
             _ => 1e-4,
         };
-        assert_close(&embeddings, &wanted, allowed * largest, name);
+        assert_close(&embeddings, wanted, allowed * largest, name);
     }
 }
 

@@ -142,7 +142,7 @@ fn branches_join_and_strange_inputs_are_refused() {
 
     let model = vggish(Style::Tf, 16, 1);
     let text = import_model(&model, [187, 96]).unwrap_err().to_string();
-    assert!(text.contains("[any, 64, 96]") && text.contains("‹front-end›"), "{text}");
+    assert!(text.contains("[N, 64, 96]") && text.contains("‹front-end›"), "{text}");
 }
 
 #[test]

@@ -132,7 +132,10 @@ fn what_is_no_model_is_one_line() {
         one_line(&program(&[&path]), text);
     }
     let known = file("tiny.onnx", &whole);
-    one_line(&program(&[&known, "--output", "nothing"]), "it has: logits, probabilities");
+    one_line(
+        &program(&[&known, "--output", "nothing"]),
+        "those that would do: logits, probabilities",
+    );
     one_line(&program(&[&known, "--front-end", "nothing"]), "neither a preset");
     assert_eq!(program(&[]).status.code(), Some(2));
     let help = program(&["--help"]);

@@ -241,6 +241,29 @@ fn different_tracks_and_leaky_splits_do_not_share_a_table() {
 }
 
 #[test]
+fn frozen_and_tuned_networks_stand_side_by_side() {
+    let desk = Desk::new();
+    let scores = |more: serde_json::Value| {
+        let mut metrics = json!({"backbone": {"name": "yamnet"}, "unfrozen_layers": 2,
+            "frozen_validation": {"loss": 0.5, "accuracy": 0.8},
+            "unfrozen_validation": {"loss": 0.25, "accuracy": 0.9}});
+        metrics.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        metrics
+    };
+    desk.run("better", TRACKS, 9, scores(json!({"kept": "unfrozen"})));
+    desk.run("asked", TRACKS, 9, scores(json!({"kept": "frozen", "kept_as_asked": true})));
+    desk.report(&["runs", "--output", "out"]).succeeded();
+    let markdown = desk.text("out/results.md");
+    let rows = table(&markdown, "The two networks of each fine-tuning");
+    let row = |run: &str| rows.iter().find(|row| row["Run"] == run).unwrap();
+    let kept = |run: &str| (row(run)["Kept"].clone(), row(run)["Because"].clone());
+    let texts = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
+    assert_eq!(kept("better"), texts(("tuned", "its loss is lower")));
+    assert_eq!(kept("asked"), texts(("frozen", "it was asked for")));
+    assert_eq!((&*row("asked")["Frozen: loss"], &*row("asked")["Tuned: loss"]), ("0.500", "0.250"));
+}
+
+#[test]
 fn cross_validations_have_a_table_where_there_are_any() {
     let desk = Desk::new();
     desk.baseline("svm-3s", TRACKS, 21, false);

@@ -115,9 +115,10 @@ fn patches_of_samples(
 /// [`Error::Onnx`] if it takes only so many.
 pub(super) fn check_batch(batch: Option<usize>, path: &Path) -> Result<()> {
     let Some(batch) = batch else { return Ok(()) };
+    let count = if batch == 1 { "one patch".to_owned() } else { format!("{batch} patches") };
     let reason = format!(
-        "the backbone takes exactly {batch} patches at a time, and a recording has any number of \
-         them; choose ‹input› waveform, or give the backbone a free batch first"
+        "the backbone takes {count} at a time, and a recording has any number of them; choose \
+         ‹input› waveform, or give the backbone a free batch first"
     );
     Err(Error::onnx(path, reason))
 }

@@ -93,6 +93,8 @@ impl Job<'_> {
         fp32.write(&mut model)?;
         let agreement = fp32.prove(|path| proof.verify(path))?;
         make_constants_weights(onnx::graph_mut(self.destination, &mut model)?);
+        // Where a full export keeps the backbone's operators, there are fewer to make smaller.
+        fuse::fold_batch_norms(self.destination, &mut model)?;
         self.options.precision.apply(self.destination, &mut model, &trial)?;
         let opset = self.write(&part, model, trained)?;
         let Options { input, max_drop, .. } = *self.options;
@@ -106,15 +108,16 @@ impl Job<'_> {
         Proof::of(trained, self.run, &self.preprocessor, input)
     }
 
-    /// The graph from log-mels to the outputs, in 32-bit floats, batch normalizations folded.
+    /// The graph from log-mels to the outputs, in 32-bit floats: a backbone's with its own
+    /// operators, one of ours with batch normalizations folded.
     fn graph(&self, trained: &Trained) -> Result<ModelProto> {
         let (patch, kind) = (self.preprocessor.patch(), self.preprocessor.patch_kind());
         let mut model = match trained {
+            Trained::Backbone(OnBackbone { path, head, .. }) => {
+                return splice::append_head(path, &self.run.feed(path)?, head, kind);
+            }
             Trained::Chain(model) => burn_graph::of(&**model, patch, self.destination)?,
             Trained::Custom(model) => burn_graph::of(model, patch, self.destination)?,
-            Trained::Backbone(OnBackbone { path, head, .. }) => {
-                splice::append_head(path, &self.run.feed(path)?, head, kind)?
-            }
         };
         fuse::fold_batch_norms(self.destination, &mut model)?;
         Ok(model)

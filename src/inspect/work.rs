@@ -95,10 +95,11 @@ fn einsum(node: &NodeProto, input: &impl Fn(usize) -> Option<Vec<u64>>) -> Optio
         }
         sizes.extend(letters.chars().zip(shape));
     }
-    match node.input.len() {
-        0 | 1 => Some(0),
-        _ => Some(product(&sizes.into_values().collect::<Vec<_>>())),
+    let operands = terms.split(',').count();
+    if operands != node.input.len() {
+        return None;
     }
+    Some(if operands < 2 { 0 } else { product(&sizes.into_values().collect::<Vec<_>>()) })
 }
 
 #[cfg(test)]

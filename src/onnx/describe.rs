@@ -121,6 +121,15 @@ fn port(value: &ValueInfoProto) -> Result<Port, NoFloats> {
     Ok(Port { name, dims: dims.clone().map(size).collect(), axes: dims.map(axis).collect(), float })
 }
 
+/// Whether the model has weights in half floats, so that it computes with them.
+#[cfg(feature = "train")]
+pub(crate) fn has_half_floats(model: &ModelProto) -> bool {
+    let is_half = |tensor: &tract_onnx::pb::TensorProto| {
+        [DataType::Float16 as i32, DataType::Bfloat16 as i32].contains(&tensor.data_type)
+    };
+    model.graph.iter().flat_map(|graph| &graph.initializer).any(is_half)
+}
+
 #[cfg(test)]
 mod tests {
     use tract_onnx::pb::{GraphProto, TypeProto};

@@ -41,6 +41,8 @@ pub(crate) mod write;
 pub(crate) use check::external_files;
 #[cfg(feature = "tract")]
 pub(crate) use check::weight_bytes;
+#[cfg(feature = "train")]
+pub(crate) use describe::has_half_floats;
 #[cfg(feature = "tract")]
 pub(crate) use describe::output;
 #[cfg(feature = "tract")]

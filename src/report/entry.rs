@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Epoch;
 use crate::run::{
     BaselineMetrics, BaselineModel, CnnMetrics, CrossValidation, Kept, Kind, Leaderboard, Metrics,
-    PartMetrics, Prediction, Run, TrainingData, names,
+    PartMetrics, Prediction, Run, Score, TrainingData, names,
 };
 use crate::runtime::{Device, Runtime};
 
@@ -53,6 +53,8 @@ pub(super) struct Entry {
     pub(super) predictions: Vec<Prediction>,
     /// The cross-validation, where there was one.
     pub(super) cross_validation: Option<CrossValidation>,
+    /// The frozen and the tuned network, where there were both.
+    pub(super) tuning: Option<Tuning>,
     /// Epochs; empty for models that know none.
     pub(super) history: Vec<Epoch>,
     /// The search that found the architecture, where there was one.
@@ -104,6 +106,7 @@ impl Entry {
             test: results.test,
             predictions,
             cross_validation: results.cross_validation,
+            tuning: results.tuning,
             history: run.history()?,
             search: run.leaderboard()?,
             parameters: results.parameters,
@@ -174,6 +177,30 @@ impl Entry {
     }
 }
 
+/// A fine-tuning that trained layers of the backbone: the two networks that it could keep.
+#[derive(Clone, Debug)]
+pub(super) struct Tuning {
+    /// Validation score of the head on the backbone as it came.
+    pub(super) frozen: Score,
+    /// Validation score with trained layers.
+    pub(super) tuned: Score,
+    /// Which of them was kept, and tested.
+    pub(super) kept: Kept,
+    /// Whether that was said beforehand.
+    pub(super) as_asked: bool,
+}
+
+impl Tuning {
+    fn of(metrics: &Metrics) -> Option<Self> {
+        Some(Self {
+            frozen: metrics.frozen_validation?,
+            tuned: metrics.unfrozen_validation?,
+            kept: metrics.kept,
+            as_asked: metrics.kept_as_asked,
+        })
+    }
+}
+
 /// What `metrics.json` says of a baseline or a network; a figure that it does not give is none.
 struct Results {
     kind: Kind,
@@ -182,6 +209,7 @@ struct Results {
     data: TrainingData,
     test: PartMetrics,
     cross_validation: Option<CrossValidation>,
+    tuning: Option<Tuning>,
     parameters: Option<usize>,
     seconds: Option<f64>,
     source: Option<Source>,
@@ -211,6 +239,7 @@ impl From<BaselineMetrics> for Results {
             data: metrics.data,
             test: metrics.test,
             cross_validation: None,
+            tuning: None,
             parameters: Some(metrics.parameters).filter(|count| *count > 0),
             seconds: Some(metrics.seconds).filter(|seconds| *seconds > 0.0),
             source: None,
@@ -224,6 +253,7 @@ impl From<Metrics> for Results {
         Self {
             kind: metrics.kind(),
             label: network_label(&metrics),
+            tuning: Tuning::of(&metrics),
             baseline: None,
             data: metrics.data,
             test: metrics.test,

@@ -110,11 +110,13 @@ impl Ways<'_> {
             None | Some(Axis::Batch) => true,
             Some(_) => self.port.dims[place].is_some() || self.role(place) == *axis,
         };
+        let batch_is_possible = match self.kind {
+            // Two axes of sizes beside each other are no batch of samples.
+            PatchKind::Samples(_) => !way.contains(&Some(Axis::Batch)),
+            _ => way.iter().enumerate().all(is_sure),
+        };
         wanted.all(|axis| way.contains(&Some(axis)))
-            && (way.first() == Some(&Some(Axis::Batch))
-                || (matches!(self.kind, PatchKind::Samples(_))
-                    && !way.contains(&Some(Axis::Batch)))
-                || way.iter().enumerate().all(is_sure))
+            && (way.first() == Some(&Some(Axis::Batch)) || batch_is_possible)
     }
 
     /// What makes a way unlikely, the weightiest first: names that say otherwise, a batch or

@@ -169,10 +169,11 @@ impl<'a> FineTuning<'a> {
     }
 
     fn train(&self, run: &Run, history: &mut Vec<Epoch>) -> Result<Outcome> {
+        // First, so that what cannot be done is known before anything is trained.
+        let imported = self.import()?;
         let cross_validation = self.cross_validation(run)?;
         let Heads { stopped, refit } = self.heads(&self.parts, history)?;
         run.save_history(history)?;
-        let imported = self.import()?;
         let spec = ModelSpec {
             backbone: None,
             imported: imported.is_some(),
@@ -230,7 +231,14 @@ impl<'a> FineTuning<'a> {
     fn import(&self) -> Result<Option<Imported>> {
         let (kind, feed) = (self.backbone.front_end.patch_kind(), self.feed.clone());
         match import_fed(&self.backbone.path, kind, feed, &self.device) {
-            Ok(imported) => Ok(Some(imported)),
+            Ok(imported) => {
+                if imported.graph.depth() == 0 && self.config.deep.unfreeze != Unfreeze::None {
+                    let reason = "it has no layer with float weights that ‹unfreeze› could train; \
+                                  leave it out";
+                    return Err(Error::onnx(&self.backbone.path, reason));
+                }
+                Ok(Some(imported))
+            }
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
                 if self.config.deep.unfreeze == Unfreeze::None =>
             {

@@ -5,7 +5,7 @@ use crate::report::document::{Document, Table};
 use crate::report::entry::Entry;
 use crate::report::group::{Seeds, mean_and_deviation, seeds};
 use crate::report::text::{interval, percent_number, thousands};
-use crate::run::CrossValidation;
+use crate::run::{CrossValidation, Kept};
 
 /// How far chance moves the figures of one recipe.
 pub(super) fn add_seeds(document: &mut Document, context: &Context) {
@@ -84,6 +84,42 @@ pub(super) fn add_cross_validations(document: &mut Document, context: &Context) 
         .into();
     if !table.rows.is_empty() {
         document.heading(2, "Cross-validation");
+        document.table(table);
+    }
+}
+
+/// The frozen and the tuned network of every run that trained layers of its backbone.
+pub(super) fn add_tunings(document: &mut Document, context: &Context) {
+    let mut table = Table::new(
+        "The two networks of each fine-tuning, on its validation tracks",
+        &[
+            "Backbone",
+            "Run",
+            "Frozen: loss>",
+            "accuracy %>",
+            "Tuned: loss>",
+            "accuracy %>",
+            "Kept",
+            "Because",
+        ],
+    );
+    for entry in context.by_number() {
+        let Some(tuning) = &entry.tuning else { continue };
+        let reason = if tuning.as_asked { "it was asked for" } else { "its loss is lower" };
+        table.row([
+            entry.label.clone(),
+            entry.run.clone(),
+            format!("{:.3}", tuning.frozen.loss),
+            percent_number(tuning.frozen.accuracy),
+            format!("{:.3}", tuning.tuned.loss),
+            percent_number(tuning.tuned.accuracy),
+            if tuning.kept == Kept::Unfrozen { "tuned" } else { "frozen" }.to_owned(),
+            reason.to_owned(),
+        ]);
+    }
+    table.note = "Only the network that was kept has been on the test tracks.".into();
+    if !table.rows.is_empty() {
+        document.heading(2, "Frozen and tuned");
         document.table(table);
     }
 }

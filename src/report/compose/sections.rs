@@ -28,6 +28,7 @@ impl Report {
         leaks::add(&mut document, &context);
         repeated::add_seeds(&mut document, &context);
         repeated::add_cross_validations(&mut document, &context);
+        repeated::add_tunings(&mut document, &context);
         searches::add(&mut document, &context)?;
         curves::add(&mut document, &context)?;
         discussion::add(&mut document, &context);
