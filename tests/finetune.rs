@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, SystemTime};
 
-use common::graph;
-use common::vggish::{Style, vggish};
+use common::vggish::{Builder, Style, vggish};
+use common::{graph, integer, integers};
 use genre_transfer::run::{Kept, Metrics, Prediction, Run, Spec};
 use genre_transfer::train::Folds;
 use genre_transfer::{files, onnx};
@@ -21,6 +21,7 @@ use runs::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tract_onnx::pb::ModelProto;
 
 /// Files of a finished run whose backbone was imported.
 const FILES: [&str; 11] = [
@@ -266,6 +267,50 @@ fn which_model_is_kept_can_be_said() {
     assert_eq!([kept("runs/tuned"), kept("runs/frozen")], [Kept::Unfrozen, Kept::Frozen]);
     let refuse = ["--data", "music", "--keep", "tuned"];
     refused(&Desk::new(), &refuse, 1, &["--keep tuned", "--unfreeze"]);
+}
+
+/// A convolution, its batch normalization and a pooling.
+fn normalized() -> ModelProto {
+    let mut builder = Builder::new("input", &[-1, 1, 96, 64], 5);
+    builder.floats("gamma", &[1.0; 6]).floats("beta", &[0.0; 6]);
+    builder.floats("mean", &[0.0; 6]).floats("variance", &[1.0; 6]);
+    builder.conv([1, 6], [3, 3], vec![integers("strides", &[2, 2])]);
+    builder.node("BatchNormalization", &["gamma", "beta", "mean", "variance"], vec![]);
+    builder.node("Relu", &[], vec![]).node("GlobalAveragePool", &[], vec![]);
+    builder.node("Flatten", &[], vec![]);
+    builder.finish("embeddings", 6, 13)
+}
+
+#[test]
+fn batch_normalizations_keep_their_statistics_unless_asked() {
+    let desk = Desk::new();
+    desk.backbone("normalized.onnx", &normalized());
+    let deep = ["--backbone", "normalized.onnx", "--front-end", "vggish", "--keep", "tuned"];
+    let deep = [&deep[..], &["--unfreeze", "all", "--deep-epochs", "2"]].concat();
+    let changed = |run: &Run| -> BTreeSet<String> {
+        let tensors = |path: &Path| graph(&mut onnx::read(path).unwrap()).initializer.clone();
+        let before = tensors(&desk.path("normalized.onnx"));
+        let after = tensors(&run.folder().join("backbone.onnx"));
+        let pairs = before.iter().zip(&after).filter(|(a, b)| a != b);
+        pairs.map(|(tensor, _)| tensor.name.clone()).collect()
+    };
+    let weights = ["beta", "conv0.bias", "conv0.weight", "gamma"].map(str::to_owned);
+    let fixed = desk.train("fixed", &deep);
+    assert_eq!(changed(&fixed), BTreeSet::from(weights.clone()));
+    let moved = desk.train("moved", &[&deep[..], &["--batch-norm", "train"]].concat());
+    let all = weights.into_iter().chain(["mean".to_owned(), "variance".to_owned()]);
+    assert_eq!(changed(&moved), all.collect());
+}
+
+#[test]
+fn what_has_nothing_to_learn_is_refused_before_any_training() {
+    let desk = Desk::new();
+    let mut builder = Builder::new("input", &[-1, 1, 96, 64], 5);
+    builder.node("ReduceMean", &[], vec![integers("axes", &[1, 2]), integer("keepdims", 0)]);
+    desk.backbone("mean.onnx", &builder.finish("embeddings", 64, 13));
+    let arguments = ["--data", "music", "--backbone", "mean.onnx", "--front-end", "vggish"];
+    let arguments = [&arguments[..], &["--unfreeze", "all"]].concat();
+    refused(&desk, &arguments, 1, &["mean.onnx", "no layer with float weights", "--unfreeze"]);
 }
 
 #[test]

@@ -29,13 +29,13 @@ pub(super) struct Proof {
     probes: Vec<Probe>,
     /// The backbone's own file: what tract lacks for that, it may lack for ours as well.
     file: Option<BackboneFile>,
-    /// Factor on what is allowed: more than 1 where the backbone computes in half floats.
-    slack: f32,
+    /// The largest difference of a probability, and the relative one, that are allowed.
+    allowed: [f32; 2],
 }
 
-/// How much more may differ where the backbone's own arithmetic has 11 bits: every runtime rounds
-/// elsewhere, and the trained model computes in 32-bit floats.
-const HALF_SLACK: f32 = 10.0;
+/// As [`TOLERANCE`] and [`RELATIVE_TOLERANCE`], where the backbone's own arithmetic has 11 bits:
+/// every runtime rounds elsewhere, and the trained model computes in 32-bit floats.
+const HALF_TOLERANCE: f32 = 1e-2;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
@@ -96,8 +96,9 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        let slack = if file.as_ref().is_some_and(|file| file.is_half) { HALF_SLACK } else { 1.0 };
-        Ok(Self { probes, file, slack })
+        let is_half = file.as_ref().is_some_and(|file| file.is_half);
+        let allowed = if is_half { [HALF_TOLERANCE; 2] } else { [TOLERANCE, RELATIVE_TOLERANCE] };
+        Ok(Self { probes, file, allowed })
     }
 
     /// Compares the exported file with the trained model in every runtime at hand.
@@ -118,7 +119,7 @@ impl Proof {
                 let [one, other] = given.differences(wanted);
                 (absolute, relative) = (worse(absolute, one), worse(relative, other));
             }
-            let allowed = [TOLERANCE * self.slack, RELATIVE_TOLERANCE * self.slack];
+            let allowed = self.allowed;
             // Written so that NaN fails.
             if absolute <= allowed[0] && relative <= allowed[1] {
                 return Ok((absolute, Some(relative)));

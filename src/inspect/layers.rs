@@ -67,7 +67,7 @@ pub(super) fn layers(
                 name: name_of(node).to_owned(),
                 output: node.output.first().and_then(|name| shape(name)),
                 parameters: std::mem::take(&mut early_parameters),
-                multiply_adds: std::mem::replace(&mut early_work, Some(0)),
+                multiply_adds: early_work.replace(0),
             });
             leading.push(leads[place]);
         }

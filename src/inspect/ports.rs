@@ -91,10 +91,8 @@ pub(super) fn noted(
 }
 
 fn port(value: &ValueInfoProto) -> TypedPort {
-    let tensor = value.r#type.as_ref().and_then(|kind: &TypeProto| match &kind.value {
-        Some(type_proto::Value::TensorType(tensor)) => Some(tensor),
-        None => None,
-    });
+    let kind = value.r#type.as_ref().and_then(|kind: &TypeProto| kind.value.as_ref());
+    let tensor = kind.map(|type_proto::Value::TensorType(tensor)| tensor);
     let axis = |value: &Option<Value>| match value {
         Some(Value::DimValue(size)) => u64::try_from(*size).map_or(Axis::Free(()), Axis::Fixed),
         Some(Value::DimParam(name)) if !name.is_empty() => Axis::Named(name.clone()),

@@ -137,9 +137,10 @@ impl<'a> Part<'a> {
             fs::rename(&data, &place).and_then(|()| fs::rename(&self.path, self.destination));
         if let Err(error) = both {
             // Without the new model, its weights are of no use; the old one's are.
-            let undone = match replaced.exists() {
-                true => fs::rename(&replaced, &place),
-                false => fs::remove_file(&place),
+            let undone = if replaced.exists() {
+                fs::rename(&replaced, &place)
+            } else {
+                fs::remove_file(&place)
             };
             return Err(io()(undone.err().unwrap_or(error)));
         }

@@ -86,9 +86,10 @@ pub fn pooled(output: ArrayD<f32>, axis: usize, single: bool, pool: Pool) -> Opt
     let rows = if single { 1 } else { output.len_of(Axis(0)) };
     if output.len() == rows * features {
         // In the order that it has, for the other axes are ones.
-        let values = match output.is_standard_layout() {
-            true => output.into_raw_vec_and_offset().0,
-            false => output.iter().copied().collect(),
+        let values = if output.is_standard_layout() {
+            output.into_raw_vec_and_offset().0
+        } else {
+            output.iter().copied().collect()
         };
         return Array2::from_shape_vec((rows, features), values).ok();
     }

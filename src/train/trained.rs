@@ -160,9 +160,10 @@ impl Run {
             Trained::Backbone(model) => {
                 model.write_backbone(&self.path(names::BACKBONE))?;
                 save_weights(&self.path(names::HEAD), &*model.head)?;
-                match self.path(names::BACKBONE_DATA).exists() {
-                    true => &[names::BACKBONE, names::BACKBONE_DATA, names::HEAD],
-                    false => &[names::BACKBONE, names::HEAD],
+                if self.path(names::BACKBONE_DATA).exists() {
+                    &[names::BACKBONE, names::BACKBONE_DATA, names::HEAD]
+                } else {
+                    &[names::BACKBONE, names::HEAD]
                 }
             }
         };
