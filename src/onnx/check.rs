@@ -1,14 +1,13 @@
 //! What a file says of its tensors, compared with the bytes that are there.
 
-#[cfg(feature = "train")]
-use std::collections::BTreeSet;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 
+use super::tensors;
 use crate::error::{Error, Result};
 
 /// Walks every tensor of a model; `path` is the model file, for messages and as the
@@ -17,13 +16,13 @@ pub(super) struct Checker<'a> {
     pub path: &'a Path,
 }
 
-/// The files besides itself that hold weights of `model`, read from `path`.
+/// The files besides itself that hold weights of `model`, read from `path`, wherever in it they
+/// are named.
 ///
 /// # Errors
 /// [`Error::Onnx`] for one that is not safe, which reading has ruled out.
-#[cfg(feature = "train")]
 pub(crate) fn external_files(model: &ModelProto, path: &Path) -> Result<BTreeSet<PathBuf>> {
-    let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let tensors = tensors::of_model(model).into_iter();
     let outside = Some(DataLocation::External as i32);
     let file = |tensor: &TensorProto| Ok(Checker { path }.external(tensor, &tensor.name)?.0);
     tensors.filter(|tensor| tensor.data_location == outside).map(file).collect()
@@ -261,5 +260,47 @@ impl Element {
             Field::String => tensor.string_data.len(),
         };
         count as u128
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::{AttributeProto, StringStringEntryProto};
+
+    use super::*;
+
+    /// A tensor that is all of the file of this name.
+    fn outside(file: &str) -> TensorProto {
+        let location = StringStringEntryProto { key: "location".into(), value: file.into() };
+        TensorProto {
+            external_data: vec![location],
+            data_location: Some(DataLocation::External as i32),
+            ..Default::default()
+        }
+    }
+
+    fn node(attribute: AttributeProto) -> NodeProto {
+        NodeProto { attribute: vec![attribute], ..Default::default() }
+    }
+
+    #[test]
+    fn files_are_found_wherever_a_model_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["branch", "constant", "weight"];
+        for name in names {
+            fs::write(folder.path().join(name), [0; 4]).unwrap();
+        }
+        let inner = GraphProto { initializer: vec![outside("branch")], ..Default::default() };
+        let constant = AttributeProto { t: Some(outside("constant")), ..Default::default() };
+        let branch = AttributeProto { g: Some(inner), ..Default::default() };
+        let graph = GraphProto {
+            initializer: vec![outside("weight"), outside("weight"), TensorProto::default()],
+            node: vec![node(constant), node(branch)],
+            ..Default::default()
+        };
+        let model = ModelProto { graph: Some(graph), ..Default::default() };
+        let found = external_files(&model, &folder.path().join("m.onnx")).unwrap();
+        let found: Vec<_> = found.iter().map(|path| path.file_name().unwrap()).collect();
+        assert_eq!(found, names);
     }
 }

@@ -9,6 +9,8 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
 use super::names::EMBEDDINGS;
 use super::port::{Float, Port};
+#[cfg(feature = "train")]
+use super::tensors;
 use crate::error::{Error, Result};
 
 /// The model's `metadata_props`, by key.
@@ -121,13 +123,14 @@ fn port(value: &ValueInfoProto) -> Result<Port, NoFloats> {
     Ok(Port { name, dims: dims.clone().map(size).collect(), axes: dims.map(axis).collect(), float })
 }
 
-/// Whether the model has weights in half floats, so that it computes with them.
+/// Whether the model has weights in half floats, be they constants of its nodes, so that it
+/// computes with them.
 #[cfg(feature = "train")]
 pub(crate) fn has_half_floats(model: &ModelProto) -> bool {
     let is_half = |tensor: &tract_onnx::pb::TensorProto| {
         [DataType::Float16 as i32, DataType::Bfloat16 as i32].contains(&tensor.data_type)
     };
-    model.graph.iter().flat_map(|graph| &graph.initializer).any(is_half)
+    tensors::of_model(model).into_iter().any(is_half)
 }
 
 #[cfg(test)]
@@ -185,5 +188,24 @@ mod tests {
             let text = output(&mixed, path, Some(wanted)).unwrap_err().to_string();
             assert!(text.contains(said) && text.ends_with("would do: scores, half"), "{text}");
         }
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn half_floats_count_wherever_they_stand() {
+        use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+        let half = || TensorProto { data_type: DataType::Float16 as i32, ..Default::default() };
+        let weight = || GraphProto { initializer: vec![half()], ..Default::default() };
+        let with_node = |attribute: AttributeProto| {
+            let node = NodeProto { attribute: vec![attribute], ..Default::default() };
+            GraphProto { node: vec![node], ..Default::default() }
+        };
+        let constant = with_node(AttributeProto { t: Some(half()), ..Default::default() });
+        let branch = with_node(AttributeProto { g: Some(weight()), ..Default::default() });
+        for graph in [weight(), constant, branch] {
+            assert!(has_half_floats(&ModelProto { graph: Some(graph), ..Default::default() }));
+        }
+        // An output may be cast to them in the end.
+        assert!(!has_half_floats(&model(&[("half", DataType::Float16)])));
     }
 }

@@ -9,6 +9,7 @@ use prost::Message;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto, TensorProto};
 
+use super::tensors;
 use crate::error::{Error, Result};
 
 /// The most bytes of a protobuf message.
@@ -35,12 +36,7 @@ pub(super) fn is_large(model: &ModelProto, limit: usize) -> bool {
 /// Whether some of a graph's tensors lie in other files.
 pub(super) fn is_outside(graph: &GraphProto) -> bool {
     let there = |tensor: &TensorProto| tensor.data_location == Some(DataLocation::External as i32);
-    let attributes = || graph.node.iter().flat_map(|node| &node.attribute);
-    let sparse = graph.sparse_initializer.iter();
-    graph.initializer.iter().any(there)
-        || sparse.flat_map(|sparse| sparse.values.iter().chain(&sparse.indices)).any(there)
-        || attributes().flat_map(|a| a.t.iter().chain(&a.tensors)).any(there)
-        || attributes().flat_map(|a| a.g.iter().chain(&a.graphs)).any(is_outside)
+    tensors::of_graph(graph).into_iter().any(there)
 }
 
 /// What `then` makes of `model` while its larger weights lie in the file `data`, which is

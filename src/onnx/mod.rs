@@ -31,16 +31,16 @@ pub(crate) mod prune;
 #[cfg(feature = "tract")]
 mod read;
 #[cfg(feature = "tract")]
+mod tensors;
+#[cfg(feature = "tract")]
 pub(crate) mod values;
 #[cfg(feature = "train")]
 mod wire;
 #[cfg(feature = "train")]
 pub(crate) mod write;
 
-#[cfg(feature = "train")]
-pub(crate) use check::external_files;
 #[cfg(feature = "tract")]
-pub(crate) use check::weight_bytes;
+pub(crate) use check::{external_files, weight_bytes};
 #[cfg(feature = "train")]
 pub(crate) use describe::has_half_floats;
 #[cfg(feature = "tract")]
