@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
+use super::check::external_files;
 use super::external::{self, LIMIT};
 use super::read::read;
 use super::{prune, wire};
@@ -111,7 +112,8 @@ impl<'a> Part<'a> {
         check(self.path()).map_err(|error| name_destination(error, self.path(), self.destination))
     }
 
-    /// Renames the file into its place, its weights' file before it.
+    /// Renames the file into its place, its weights' file before it. Weights of the model that
+    /// stood there before go with it.
     ///
     /// # Errors
     /// [`Error::Io`] naming the destination; what stood there is there again.
@@ -123,7 +125,12 @@ impl<'a> Part<'a> {
         sync(&self.path).map_err(io())?;
         let data = external::beside(&self.path);
         if !data.exists() {
+            let old = self.replaced_weights();
             fs::rename(&self.path, self.destination).map_err(io())?;
+            if let Some(Err(error)) = old.as_ref().map(fs::remove_file) {
+                let reason = "the weights of the model that was here before could not be removed";
+                tracing::warn!("{}.data: {reason}: {error}", self.destination.display());
+            }
             return Ok(Published { bytes, sha256, data: None });
         }
         bytes += size(&data)?;
@@ -145,6 +152,17 @@ impl<'a> Part<'a> {
             return Err(io()(undone.err().unwrap_or(error)));
         }
         Ok(Published { bytes, sha256, data: Some(place) })
+    }
+
+    /// The file with the weights of the model that this one replaces; none where that model does
+    /// not name it, for then it is somebody else's.
+    fn replaced_weights(&self) -> Option<PathBuf> {
+        let data = external::beside(self.destination);
+        // First, because the model need not be read where there is none.
+        let file = data.canonicalize().ok()?;
+        let old = read(self.destination).ok()?;
+        let named = external_files(&old, self.destination).ok()?;
+        named.contains(&file).then_some(data)
     }
 }
 
@@ -312,6 +330,24 @@ mod tests {
         let error = part.write(&mut model(false)).unwrap_err();
         assert!(error.to_string().contains("too many for an ONNX file"), "{error}");
         drop(part);
+        assert_eq!(names(folder.path()), ["m.onnx", "m.onnx.data"]);
+    }
+
+    #[test]
+    fn a_small_model_leaves_no_weights_of_the_large_one_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, data] = ["m.onnx", "m.onnx.data"].map(|name| folder.path().join(name));
+        let publish = |limit| {
+            let part = Part::within(&path, limit).unwrap();
+            part.write(&mut model(false)).unwrap();
+            part.publish().unwrap().data
+        };
+        assert_eq!(publish(1_000), Some(data.clone()));
+        assert_eq!(publish(LIMIT), None);
+        assert_eq!(names(folder.path()), ["m.onnx"]);
+        // What the old model does not name stays.
+        fs::write(&data, "another's").unwrap();
+        assert_eq!(publish(LIMIT), None);
         assert_eq!(names(folder.path()), ["m.onnx", "m.onnx.data"]);
     }
 
