@@ -9,7 +9,7 @@ use crate::error::{Cause, Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, Windows, patches};
 use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
 use crate::run::{model_file, names};
-use crate::runtime::{Batch, PatchInput, Session, check_batch};
+use crate::runtime::{Batch, PatchInput, Session, check_patches};
 
 /// Values in a batch of log-mels, about: the first layers of a network make a hundred times as
 /// many, and all threads do so at the same time.
@@ -82,7 +82,7 @@ impl ModelInput {
                         )));
                     }
                 };
-                check_batch(batch).map_err(|reason| Error::onnx(path, reason))?;
+                check_patches(batch, span).map_err(|reason| Error::onnx(path, reason))?;
                 Ok(Self::Waveform(batch))
             }
             (CLIP, _) => Ok(Self::Clip),

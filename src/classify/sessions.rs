@@ -1,12 +1,11 @@
 //! The sessions that threads share.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::runtime::{self, Device, Runtime, SHARED_ABOVE, Session};
+use crate::runtime::{self, Device, Runtime, Session};
 
 /// Sessions of one model: lent to one thread at a time, and opened when all are lent.
 pub(super) struct Sessions {
@@ -31,8 +30,9 @@ impl Sessions {
     /// that is faster than sharing each run out, and its answers do not depend on how many
     /// there are.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        let size = fs::metadata(path).map_err(Error::io(path))?.len();
-        let alone = size > SHARED_ABOVE || options.device == Device::Cuda;
+        // In this order, for the last one reads the file.
+        let alone =
+            options.threads == 1 || options.device == Device::Cuda || runtime::is_shared(path)?;
         let limit = if alone { 1 } else { options.threads };
         let threads = options.threads / limit;
         let options_of_one = runtime::Options { device: options.device, threads };

@@ -28,13 +28,15 @@ pub(crate) use batch::Batch;
 pub(crate) use open::missing_feature;
 #[cfg(feature = "train")]
 pub(crate) use open::{check, check_cuda};
+pub(crate) use open::is_shared;
 pub use open::{open, preferred};
+#[cfg(feature = "tract")]
 pub(crate) use patch::check_batch;
+pub(crate) use patch::check_patches;
 #[doc(hidden)]
 pub use patch::{NoPatchInput, PatchInput};
 #[doc(hidden)]
 pub use pool::{Pool, pooled};
-pub(crate) use session::SHARED_ABOVE;
 pub use session::{Device, Options, Runtime, Session};
 #[cfg(feature = "tract")]
 pub(crate) use shapes::{Shapes, shapes};

@@ -1,14 +1,17 @@
 //! Opens ONNX files in the runtime that is asked for.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "ort")]
 use super::ort;
-use super::session::{Device, Options, Runtime, Session};
+use super::session::{Device, Options, Runtime, SHARED_ABOVE, Session};
 #[cfg(feature = "tract")]
 use super::tract;
 use crate::error::{Error, Result};
+#[cfg(feature = "tract")]
+use crate::onnx;
 
 /// The version of the burn crates, which Cargo.toml pins.
 #[cfg(feature = "train")]
@@ -57,6 +60,39 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
         #[cfg(not(feature = "tract"))]
         Runtime::Tract => Err(missing_feature(runtime, "tract")),
     }
+}
+
+/// Whether the ONNX file `model` is so large that all threads share one session of it: each
+/// session holds its own copy of the weights, those in other files included.
+///
+/// # Errors
+/// [`Error::Io`] if a file is not there; those of `onnx::read`.
+pub(crate) fn is_shared(model: &Path) -> Result<bool> {
+    let size = |path: &Path| -> Result<u64> {
+        fs::metadata(path).map(|metadata| metadata.len()).map_err(Error::io(path))
+    };
+    let own = size(model)?;
+    if own > SHARED_ABOVE {
+        return Ok(true);
+    }
+    let outside: u64 = outside(model)?.iter().map(|path| size(path)).sum::<Result<u64>>()?;
+    Ok(own.saturating_add(outside) > SHARED_ABOVE)
+}
+
+/// The files that hold weights of `model` besides itself.
+#[cfg(feature = "tract")]
+fn outside(model: &Path) -> Result<BTreeSet<PathBuf>> {
+    onnx::external_files(&onnx::read(model)?, model)
+}
+
+/// The file that is likely to hold weights of `model` besides itself: without tract there is no
+/// reader that could say so for sure.
+#[cfg(not(feature = "tract"))]
+fn outside(model: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut name = model.as_os_str().to_owned();
+    name.push(".data");
+    let data = PathBuf::from(name);
+    Ok(data.is_file().then_some(data).into_iter().collect())
 }
 
 /// What can be said before a model is opened in any runtime.
@@ -122,5 +158,53 @@ mod tests {
         let error = open(Runtime::Burn, file.path(), &Options::default()).err().unwrap();
         let way_out = if cfg!(feature = "train") { "choose ort or tract" } else { "\"train\"" };
         assert!(error.to_string().contains(way_out), "{error}");
+    }
+
+    /// A file of a few bytes can name many.
+    #[cfg(feature = "tract")]
+    #[test]
+    fn weights_in_other_files_count_for_what_is_shared() {
+        use prost::Message;
+        use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+        use tract_onnx::pb::{
+            AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+            ValueInfoProto,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        let limit = SHARED_ABOVE / 4;
+        for (values, shared) in [(limit + 1, true), (limit / 2, false)] {
+            // Full of holes: it takes no place on the disk.
+            fs::File::create(folder.path().join("w")).unwrap().set_len(4 * values).unwrap();
+            let location = StringStringEntryProto { key: "location".into(), value: "w".into() };
+            let weight = TensorProto {
+                dims: vec![i64::try_from(values).unwrap()],
+                data_type: DataType::Float as i32,
+                external_data: vec![location],
+                data_location: Some(DataLocation::External as i32),
+                ..Default::default()
+            };
+            let value = AttributeProto {
+                name: "value".into(),
+                t: Some(weight.clone()),
+                ..Default::default()
+            };
+            let node = |attribute| NodeProto {
+                op_type: "Constant".into(),
+                output: vec!["y".into()],
+                attribute,
+                ..Default::default()
+            };
+            let output = vec![ValueInfoProto { name: "y".into(), ..Default::default() }];
+            for (attribute, initializer) in [(vec![value], vec![]), (vec![], vec![weight])] {
+                let node = vec![node(attribute)];
+                let graph =
+                    GraphProto { node, initializer, output: output.clone(), ..Default::default() };
+                let model = ModelProto { graph: Some(graph), ..Default::default() };
+                fs::write(&path, model.encode_to_vec()).unwrap();
+                assert_eq!(is_shared(&path).unwrap(), shared, "{values}");
+            }
+        }
+        assert!(is_shared(&folder.path().join("none.onnx")).is_err());
     }
 }

@@ -12,12 +12,26 @@ use crate::onnx::Port;
 /// The largest fixed batch believed: a file may claim any.
 const MAX_BATCH: usize = 4096;
 
+/// The most values of all patches of a fixed batch: 256 MB, of which several copies are made.
+const MAX_VALUES: usize = 1 << 26;
+
 /// A model whose input cannot be a batch of patches.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPatchInput {
     /// It fixes a number of patches that cannot be meant.
     #[error("the model takes {0} patches at a time; from 1 to {MAX_BATCH} are possible")]
     Batch(usize),
+    /// It fixes a number of patches that is too much for patches of this size.
+    #[error(
+        "the model takes {batch} patches of {values} values at a time; at most {MAX_VALUES} values \
+         are possible, so export it for one patch, or for any number of them"
+    )]
+    Values {
+        /// Patches at a time.
+        batch: usize,
+        /// Values of each.
+        values: usize,
+    },
     /// Its axes are others.
     #[error(
         "the model takes [{dims}], which is no batch of {wanted}; choose the front end it was \
@@ -39,6 +53,20 @@ pub(crate) fn check_batch(batch: Option<usize>) -> Result<(), NoPatchInput> {
     match batch {
         None | Some(1..=MAX_BATCH) => Ok(()),
         Some(batch) => Err(NoPatchInput::Batch(batch)),
+    }
+}
+
+/// As [`check_batch`], for patches of so many `values`.
+///
+/// # Errors
+/// [`NoPatchInput::Batch`], or [`NoPatchInput::Values`] if all of them together are too many.
+pub(crate) fn check_patches(batch: Option<usize>, values: usize) -> Result<(), NoPatchInput> {
+    check_batch(batch)?;
+    match batch {
+        Some(batch) if batch.checked_mul(values).is_none_or(|all| all > MAX_VALUES) => {
+            Err(NoPatchInput::Values { batch, values })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -86,7 +114,8 @@ impl PatchInput {
         let inside = reading.axes.iter().filter(|axis| **axis != Some(PatchAxis::Batch));
         let shape = inside.map(|axis| axis.map_or(1, |axis| parts[axis.place() - 1])).collect();
         let batch = batch_axis.map_or(Some(1), |axis| port.dims[axis]);
-        check_batch(batch)?;
+        // Saturated, it is too many as well.
+        check_patches(batch, parts.into_iter().fold(1, usize::saturating_mul))?;
         let order = order(&reading.axes);
         Ok(Self { shape, batch_axis, batch, parts, order, assumed: reading.assumed })
     }
@@ -208,6 +237,25 @@ mod tests {
         for wrong in [&[][..], &[None], &[None, Some(96)], &[None, Some(187), Some(96)]] {
             assert!(of(wrong).unwrap_err().to_string().contains("96 frames"));
         }
+    }
+
+    #[test]
+    fn a_batch_is_limited_by_what_its_patches_hold() {
+        let kind = PatchKind::Picture { columns: 224, rows: 224, channels: 3 };
+        let of = |batch| {
+            let dims = [batch, 3, 224, 224].map(Some).to_vec();
+            PatchInput::of(&Port { dims, ..Port::default() }, kind)
+        };
+        // 445 of 150528 values are 66984960, of 67108864 that are allowed.
+        assert_eq!(of(445).unwrap().batch, Some(445));
+        let text = of(446).unwrap_err().to_string();
+        assert!(
+            text.contains("446 patches of 150528 values") && text.contains("67108864"),
+            "{text}"
+        );
+        assert_eq!(check_patches(None, usize::MAX), Ok(()));
+        let error = NoPatchInput::Values { batch: 2, values: usize::MAX };
+        assert_eq!(check_patches(Some(2), usize::MAX), Err(error));
     }
 
     #[test]

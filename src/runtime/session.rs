@@ -108,9 +108,9 @@ impl Default for Options {
     }
 }
 
-/// A model file above this size, in bytes, is opened once for all threads: a session for each
+/// A model above this size, in bytes, its weights in other files included, is opened once for all threads: a session for each
 /// would need as many times its memory.
-pub(crate) const SHARED_ABOVE: u64 = 64 << 20;
+pub(super) const SHARED_ABOVE: u64 = 64 << 20;
 
 /// A model opened in a runtime.
 pub trait Session: Send {

@@ -137,13 +137,14 @@ impl Embedder {
         let outside = onnx::external_files(&model, path)?;
         // Each session holds its own copy of the weights.
         drop(model);
+        let shared = runtime::is_shared(path)?;
         let mut runtimes = vec![wanted.runtime.unwrap_or_else(runtime::preferred)];
         if wanted.runtime.is_none() {
             let others = [Runtime::Ort, Runtime::Tract].into_iter();
             runtimes.extend(others.filter(|other| *other != runtimes[0]).collect::<Vec<_>>());
         }
         let (runtime, sessions, feed) = in_first(&runtimes, |runtime| {
-            let mut sessions = open(runtime, path)?;
+            let mut sessions = open(runtime, path, shared)?;
             let feed = probe.run(&mut *sessions[0])?;
             Ok((runtime, sessions, feed))
         })?;
@@ -194,11 +195,10 @@ impl Embedder {
     }
 }
 
-/// As many sessions of the file at `path` as there are threads, or one of a large file.
-fn open(runtime: Runtime, path: &Path) -> Result<Vec<Box<dyn Session>>> {
+/// As many sessions of the file at `path` as there are threads, or one that they share.
+fn open(runtime: Runtime, path: &Path, shared: bool) -> Result<Vec<Box<dyn Session>>> {
     let cores = rayon::current_num_threads();
-    let size = fs::metadata(path).map_err(Error::io(path))?.len();
-    let count = if size > runtime::SHARED_ABOVE { 1 } else { cores };
+    let count = if shared { 1 } else { cores };
     let options = runtime::Options { threads: cores / count, ..Default::default() };
     (0..count).map(|_| runtime::open(runtime, path, &options)).collect()
 }
