@@ -7,7 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
 use super::{carry, pooled};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::{Feed, Head};
 use crate::onnx;
@@ -25,8 +25,8 @@ const OLDEST_FORMAT: i64 = 4;
 /// them, up to its embeddings and followed by `head`.
 ///
 /// # Errors
-/// [`Error::Onnx`](crate::error::Error::Onnx) if its opset is none that we write in, it has no
-/// such output or its weights are not where it says.
+/// [`Error::Onnx`] if its opset is none that we write in, it has no such output, nobody knows the
+/// axes of an output that is to be pooled, or its weights are not where it says.
 pub(super) fn append_head(
     path: &Path,
     feed: &Feed,
@@ -37,7 +37,7 @@ pub(super) fn append_head(
     let opset = opset::check(path, &model)?;
     model.ir_version = model.ir_version.max(OLDEST_FORMAT);
     let Feed { input, output, .. } = feed;
-    let rank = onnx::output(&model, path, Some(output))?.dims.len();
+    let rank = rank(path, feed, onnx::output(&model, path, Some(output))?.dims.len())?;
     let source = onnx::input(&model, path)?.name;
     let graph = onnx::graph(path, &model)?;
     let given = element_type(&graph.input, &source);
@@ -53,7 +53,7 @@ pub(super) fn append_head(
     before.prepend_to(graph);
     let mut after = Builder::new("head", opset);
     let floats = as_floats(&mut after, &output, answered);
-    pooled::embeddings(&mut after, opset, feed, rank, &floats);
+    pooled::embeddings(&mut after, feed, rank, &floats);
     probabilities(&mut after, head);
     after.append_to(graph);
     graph.input = vec![port(LOG_MEL, input.batch, &kind.shape())];
@@ -63,6 +63,23 @@ pub(super) fn append_head(
     ];
     graph.value_info.clear();
     Ok(model)
+}
+
+/// How many axes the output has: what was seen of it counts before the `declared` ones, which
+/// need not be there.
+fn rank(path: &Path, feed: &Feed, declared: usize) -> Result<usize> {
+    match feed.rank {
+        Some(rank) => Ok(rank),
+        None if declared == 0 && feed.pool.is_some() => {
+            let reason = format!(
+                "it does not declare the shape of its output \"{}\", and the run, of an older \
+                 version, does not say it either; train it again",
+                feed.output
+            );
+            Err(Error::onnx(path, reason))
+        }
+        None => Ok(declared),
+    }
 }
 
 /// The element type of the port called so.
@@ -135,7 +152,7 @@ mod tests {
     use crate::onnx::nodes::{float_tensor, node};
     use crate::onnx::write::{Part, sign};
     use crate::run::HeadSpec;
-    use crate::runtime::{self, Options, Runtime};
+    use crate::runtime::{self, Options, Pool, Runtime};
 
     const CLASSES: usize = 3;
     const FEATURES: usize = 4;
@@ -346,6 +363,52 @@ mod tests {
         // Frames around the ends.
         for opset in [7, 13, 23] {
             check(folder.path(), opset, "musicnn");
+        }
+        check_with_onnx(folder.path());
+    }
+
+    #[test]
+    fn an_output_of_no_declared_shape_is_pooled_as_it_was_seen() {
+        const PATCH: [usize; 2] = [8, 6];
+        let folder = TempDir::new().unwrap();
+        let patches = Array3::from_shape_vec((2, 8, 6), noise(2 * 8 * 6, 5)).unwrap();
+        // Axes of a reduction are an attribute, then an input.
+        for opset in [13, 18] {
+            let path = folder.path().join(format!("maps-{opset}.onnx"));
+            let mut model = backbone(opset);
+            let graph = model.graph.as_mut().unwrap();
+            // The maps of the convolution.
+            graph.node.truncate(3);
+            graph.initializer.truncate(5);
+            graph.output = vec![port("r", None, &[])];
+            let kind = graph.output[0].r#type.as_mut().and_then(|kind| kind.value.as_mut());
+            let Some(type_proto::Value::TensorType(tensor)) = kind else { panic!("no tensor") };
+            tensor.shape = None;
+            written(model, &path);
+            for pool in [Pool::Mean, Pool::Max, Pool::First] {
+                let runtime = Some(Runtime::Tract);
+                let feed = Feed::probe(&path, PATCH, None, Some(pool), runtime).unwrap();
+                assert_eq!((feed.rank, feed.features, feed.pool), (Some(4), Some(5), Some(pool)));
+                let options = Options::default();
+                let mut session = runtime::open(Runtime::Tract, &path, &options).unwrap();
+                let wanted = feed.embed(&mut *session, patches.view(), false).unwrap();
+                let wanted: Vec<f32> = wanted.iter().copied().collect();
+
+                let spec = HeadSpec { features: 5, hidden: None, classes: CLASSES };
+                let head = spec.init(3, &Device::flex());
+                let model = append_head(&path, &feed, &head, PATCH.into()).unwrap();
+                let exported = folder.path().join(format!("model-{opset}-{pool}.onnx"));
+                written(model, &exported);
+                for runtime in runtimes() {
+                    let answers = by_name(runtime, &exported, &patches.clone().into_dyn());
+                    let (_, given) = answers.iter().find(|(name, _)| name == OUTPUTS[1]).unwrap();
+                    assert_close(given, &wanted, &format!("{pool}, opset {opset}, {runtime}"));
+                }
+                // As a run of an older version has it.
+                let feed = Feed { rank: None, ..feed };
+                let error = append_head(&path, &feed, &head, PATCH.into()).unwrap_err();
+                assert!(error.to_string().contains("does not declare the shape"), "{error}");
+            }
         }
         check_with_onnx(folder.path());
     }

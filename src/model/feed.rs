@@ -51,7 +51,8 @@ impl Feed {
         let input = PatchInput::of(&onnx::input(model, path)?, patch.into())
             .map_err(|reason| Error::onnx(path, reason))?;
         let port = onnx::output(model, path, output)?;
-        let unread = Self { input, output: port.name.clone(), axis: 1, pool: None, features: None };
+        let output = port.name.clone();
+        let unread = Self { input, output, axis: 1, pool: None, features: None, rank: None };
         Ok(if port.dims.is_empty() { unread } else { unread.reading(&port, &port.dims, None) })
     }
 
@@ -62,7 +63,8 @@ impl Feed {
         // A number a patch is one feature and has no axis.
         let is_number = shape.is_empty() || (axis == 0 && !self.is_single());
         let features = if is_number { Some(1) } else { shape.get(axis).copied().flatten() };
-        Self { axis, pool: is_more.then(|| pool.unwrap_or_default()), features, ..self }
+        let pool = is_more.then(|| pool.unwrap_or_default());
+        Self { axis, pool, features, rank: Some(shape.len()), ..self }
     }
 
     /// Embeddings `[patches, features]` of patches `[patches, frames, features]`, through the

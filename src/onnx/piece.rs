@@ -137,6 +137,14 @@ impl Builder {
         }
     }
 
+    /// As [`Self::reduce`], of axes that go, to a tensor whose name begins with the prefix; its
+    /// name.
+    pub fn reduced(&mut self, operator: &str, from: &str, name: &str, axes: &[i64]) -> String {
+        let output = format!("{}.{name}", self.prefix);
+        self.reduce(operator, from, &output, axes, false);
+        output
+    }
+
     /// Puts the piece before what the graph has.
     pub fn prepend_to(self, graph: &mut GraphProto) {
         graph.node.splice(..0, self.nodes);

@@ -21,6 +21,10 @@ pub struct Feed {
     /// Size of an embedding, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
+    /// Axes of the output: as it was seen, or else as the file declares them. None if neither,
+    /// and in runs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
 }
 
 impl Feed {
