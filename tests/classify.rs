@@ -150,7 +150,7 @@ fn waveforms(front_end: &FrontEnd, samples: &[f32]) -> Vec<Vec<f32>> {
             |i: usize| usize::try_from(start + i as isize).ok().and_then(|i| samples.get(i));
         (0..front_end.waveform_samples()).map(|i| sample(i).copied().unwrap_or(0.0)).collect()
     };
-    (0..front_end.patch_count(samples.len())).map(patch).collect()
+    (0..front_end.windows().count(samples.len())).map(patch).collect()
 }
 
 #[track_caller]

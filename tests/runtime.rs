@@ -310,7 +310,7 @@ fn external_data_inside_the_folder_loads() {
 fn metadata_is_read() {
     let metadata = onnx::metadata(&common::tiny());
     let front_end: FrontEnd = serde_json::from_str(&metadata["front_end"]).unwrap();
-    assert_eq!(front_end.patch_hop_seconds(), 0.5);
+    assert_eq!(front_end.windows().hop_seconds(), 0.5);
 }
 
 #[test]

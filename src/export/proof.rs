@@ -149,7 +149,7 @@ impl ProbeInput {
         }
         let input = match (input, preprocessor) {
             (Input::LogMel, _) => log_mels.clone().into_dyn(),
-            (Input::Waveform | Input::Clip, Preprocessor::Audio(_)) => {
+            (Input::Waveform, Preprocessor::Audio(_)) => {
                 let shape = IxDyn(&[count, waveforms.len() / count]);
                 ArrayD::from_shape_vec(shape, waveforms)
                     .map_err(|error| Error::Mismatch(error.to_string()))?

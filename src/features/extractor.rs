@@ -262,7 +262,7 @@ mod tests {
                     .collect();
                 let wanted = extractor.patches(&noise).values;
                 let count = wanted.len_of(Axis(0));
-                assert_eq!(front_end.patch_count(length), count, "{name}, {length}");
+                assert_eq!(front_end.windows().count(length), count, "{name}, {length}");
                 let waveforms = front_end.waveforms(&noise);
                 assert_eq!(waveforms.dim(), (count, front_end.waveform_samples()));
                 for (waveform, wanted) in waveforms.outer_iter().zip(wanted.outer_iter()) {

@@ -377,13 +377,6 @@ impl FrontEnd {
         }
     }
 
-    /// The number of patches in a recording of `samples` samples: at least 1, for a short
-    /// one is padded with silence.
-    #[doc(hidden)]
-    pub fn patch_count(&self, samples: usize) -> usize {
-        self.windows().count(samples)
-    }
-
     /// The samples of every patch of a recording, `[patches, waveform_samples]`, with silence
     /// beyond both ends.
     #[doc(hidden)]
@@ -395,12 +388,6 @@ impl FrontEnd {
     #[doc(hidden)]
     pub fn patch_seconds(&self) -> f64 {
         (self.patch_frames * self.hop) as f64 / f64::from(self.sample_rate)
-    }
-
-    /// The time from one patch to the next, in seconds.
-    #[doc(hidden)]
-    pub fn patch_hop_seconds(&self) -> f64 {
-        (self.patch_hop * self.hop) as f64 / f64::from(self.sample_rate)
     }
 }
 
@@ -431,7 +418,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<FrontEnd>(&json).unwrap(), preset, "{json}");
         }
         assert_eq!(FrontEnd::vggish().patch_seconds(), 0.96);
-        assert_eq!(FrontEnd::yamnet().patch_hop_seconds(), 0.48);
+        assert_eq!(FrontEnd::yamnet().windows().hop_seconds(), 0.48);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use burn::tensor::{Device, Tensor};
 use super::cnn::Cnn;
 use super::graph::OnnxGraph;
 use super::head::Head;
-use crate::error::Result;
 use crate::run::{CnnSpec, HeadSpec};
 
 /// A backbone's graph with a genre head.
@@ -17,18 +16,6 @@ pub struct GenreModel {
     pub backbone: OnnxGraph,
     /// Embeddings to logits.
     pub head: Head,
-}
-
-impl GenreModel {
-    /// Probabilities `[batch, classes]` and embeddings `[batch, features]` of patches
-    /// `[batch, frames, mels]`.
-    ///
-    /// # Errors
-    /// Those of [`OnnxGraph::forward`].
-    pub fn forward(&self, patches: Tensor<3>) -> Result<(Tensor<2>, Tensor<2>)> {
-        let embeddings = self.backbone.forward(patches)?;
-        Ok((softmax(self.head.forward(embeddings.clone()), 1), embeddings))
-    }
 }
 
 /// A chain-shaped CNN with a genre head, as runs of older versions have it.

@@ -288,7 +288,7 @@ fn part(patches: &Array3<f32>, rows: std::ops::Range<usize>) -> ArrayView3<'_, f
 }
 
 /// Seeded noise `[count, frames, features]` in the range of such patches.
-fn probes(patch: PatchKind, count: usize) -> Array3<f32> {
+pub(super) fn probes(patch: PatchKind, count: usize) -> Array3<f32> {
     let [frames, features] = patch.shape();
     let range = match patch {
         PatchKind::LogMel { .. } => -4.0..3.0,
