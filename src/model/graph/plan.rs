@@ -394,3 +394,71 @@ pub fn stored_value(path: &Path, tensor: &TensorProto, device: &Device) -> Resul
     };
     value.map_err(|fault| Error::onnx(path, format!("tensor \"{}\": {fault}", tensor.name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::nodes::{float_tensor, int, int64_tensor, ints, node};
+
+    fn graph(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> GraphProto {
+        GraphProto { name: "test".into(), node: nodes, initializer, ..Default::default() }
+    }
+
+    fn plan(graph: &GraphProto, output: &str) -> Plan {
+        let path = Path::new("test.onnx");
+        Plan::new(path, graph, 17, [&["x"], &[output]], &Device::flex()).unwrap().0
+    }
+
+    fn names(stored: &[Stored]) -> Vec<&str> {
+        stored.iter().map(|stored| stored.name.as_str()).collect()
+    }
+
+    #[test]
+    fn weights_are_found_through_what_only_rearranges_and_masks_and_numbers_are_none() {
+        let transposed = vec![ints("perm", &[1, 0])];
+        let nodes = vec![
+            node("Identity", &["weight"], "same", vec![]),
+            node("Transpose", &["same"], "turned", transposed),
+            node("MatMul", &["x", "turned"], "product", vec![]),
+            node("Add", &["product", "bias"], "sum", vec![]),
+            node("Add", &["sum", "mask"], "masked", vec![]),
+            node("Mul", &["masked", "half"], "scaled", vec![]),
+            // Weights of another layer, with a norm as a number.
+            node("Mul", &["direction", "length"], "second", vec![]),
+            node("MatMul", &["scaled", "second"], "y", vec![]),
+        ];
+        let square = [0.5, 1.0, -1.0, 2.0];
+        let stored = vec![
+            float_tensor("weight", &[2, 2], &square),
+            float_tensor("bias", &[2], &[0.1, 0.2]),
+            float_tensor("mask", &[2], &[0.0, f32::MIN]),
+            float_tensor("half", &[1], &[0.5]),
+            float_tensor("direction", &[2, 2], &square),
+            float_tensor("length", &[], &[3.0]),
+        ];
+        let plan = plan(&graph(nodes, stored), "y");
+        assert_eq!(names(&plan.parameters), ["weight", "bias", "direction"]);
+        let layers: Vec<_> =
+            plan.layers.iter().map(|layer| (layer.operator.as_str(), layer.parameters)).collect();
+        assert_eq!(layers, [("MatMul", 6), ("MatMul", 4)]);
+    }
+
+    #[test]
+    fn a_split_may_have_any_number_of_parts() {
+        let mut split = node("Split", &["x", "lengths"], "part0", vec![int("axis", 1)]);
+        split.output = (0..12).map(|part| format!("part{part}")).collect();
+        let graph = graph(vec![split], vec![int64_tensor("lengths", vec![64; 12])]);
+        let x: Vec<f32> = (0..768).map(|value| value as f32).collect();
+        let device = Device::flex();
+        let job = Job {
+            given: vec![Value::Float(Floats::new(x, vec![1, 768], &device).unwrap())],
+            parameters: vec![],
+            statistics: vec![],
+            device: &device,
+            learned_statistics: vec![],
+        };
+        let answer = plan(&graph, "part11").run(job).ok().unwrap();
+        let Value::Float(part) = &answer.outputs[0] else { panic!("no floats") };
+        assert_eq!((part.shape(), part.values()[0]), (&[1, 64][..], 704.0));
+    }
+}
