@@ -69,7 +69,7 @@ impl Feed {
         let input = PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
             .map_err(|reason| Error::onnx(path, reason))?;
         let output = onnx::output(model, path, output)?.name;
-        Ok(Self { input, output, axis: 1, pool: None, features: None })
+        Ok(Self { input, output, axis: 1, pool: None, features: None, rank: None })
     }
 
     /// With the place of the features in an output of this shape, declared as `port`; with
