@@ -288,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let names = ["branch", "constant", "weight"];
         for name in names {
-            fs::write(folder.path().join(name), [0; 4]).unwrap();
+            fs::write(folder.path().join(name), [0u8; 4]).unwrap();
         }
         let inner = GraphProto { initializer: vec![outside("branch")], ..Default::default() };
         let constant = AttributeProto { t: Some(outside("constant")), ..Default::default() };
