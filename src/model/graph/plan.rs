@@ -199,13 +199,7 @@ fn layer(node: &NodeProto, names: &[String], parameters: &[Stored]) -> Layer {
     let mut places: Vec<usize> = names.iter().filter_map(place).collect();
     places.sort_unstable();
     places.dedup();
-    let size = |place: &usize| parameters[*place].shape.iter().product::<usize>();
-    Layer {
-        name: name_of(node).to_owned(),
-        operator: node.op_type.clone(),
-        parameters: places.iter().map(size).sum(),
-        places,
-    }
+    Layer { name: name_of(node).to_owned(), places }
 }
 
 /// A node's name for messages: its own, or its first output's.
