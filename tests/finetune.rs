@@ -269,14 +269,20 @@ fn which_model_is_kept_can_be_said() {
     refused(&Desk::new(), &refuse, 1, &["--keep tuned", "--unfreeze"]);
 }
 
-/// A convolution, its batch normalization and a pooling.
+/// Two convolutions, each with its batch normalization, and a pooling.
 fn normalized() -> ModelProto {
     let mut builder = Builder::new("input", &[-1, 1, 96, 64], 5);
-    builder.floats("gamma", &[1.0; 6]).floats("beta", &[0.0; 6]);
-    builder.floats("mean", &[0.0; 6]).floats("variance", &[1.0; 6]);
-    builder.conv([1, 6], [3, 3], vec![integers("strides", &[2, 2])]);
-    builder.node("BatchNormalization", &["gamma", "beta", "mean", "variance"], vec![]);
-    builder.node("Relu", &[], vec![]).node("GlobalAveragePool", &[], vec![]);
+    for (channels, layer) in [(1, "first"), (6, "second")] {
+        let name = |part: &str| format!("{layer}.{part}");
+        let [gamma, beta] = [name("gamma"), name("beta")];
+        let [mean, variance] = [name("mean"), name("variance")];
+        builder.floats(&gamma, &[1.0; 6]).floats(&beta, &[0.0; 6]);
+        builder.floats(&mean, &[0.0; 6]).floats(&variance, &[1.0; 6]);
+        builder.conv([channels, 6], [3, 3], vec![integers("strides", &[2, 2])]);
+        builder.node("BatchNormalization", &[&gamma, &beta, &mean, &variance], vec![]);
+        builder.node("Relu", &[], vec![]);
+    }
+    builder.node("GlobalAveragePool", &[], vec![]);
     builder.node("Flatten", &[], vec![]);
     builder.finish("embeddings", 6, 13)
 }
@@ -294,12 +300,19 @@ fn batch_normalizations_keep_their_statistics_unless_asked() {
         let pairs = before.iter().zip(&after).filter(|(a, b)| a != b);
         pairs.map(|(tensor, _)| tensor.name.clone()).collect()
     };
-    let weights = ["beta", "conv0.bias", "conv0.weight", "gamma"].map(str::to_owned);
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+    let second = ["conv3.bias", "conv3.weight", "second.beta", "second.gamma"];
+    let first = ["conv0.bias", "conv0.weight", "first.beta", "first.gamma"];
+    let weights: BTreeSet<String> = names(&[first, second].concat());
     let fixed = desk.train("fixed", &deep);
-    assert_eq!(changed(&fixed), BTreeSet::from(weights.clone()));
+    assert_eq!(changed(&fixed), weights);
     let moved = desk.train("moved", &[&deep[..], &["--batch-norm", "train"]].concat());
-    let all = weights.into_iter().chain(["mean".to_owned(), "variance".to_owned()]);
-    assert_eq!(changed(&moved), all.collect());
+    let statistics = ["first.mean", "first.variance", "second.mean", "second.variance"];
+    assert_eq!(changed(&moved), &weights | &names(&statistics));
+    // Layers that stay frozen keep theirs.
+    let last: Vec<&str> = deep.iter().map(|word| if *word == "all" { "1" } else { word }).collect();
+    let last = desk.train("last", &[&last[..], &["--batch-norm", "train"]].concat());
+    assert_eq!(changed(&last), &names(&second) | &names(&statistics[2..]));
 }
 
 #[test]

@@ -134,11 +134,13 @@ impl NativeFile {
     fn open(path: &Path, options: &Options) -> Result<Self> {
         set_threads(options.threads)?;
         let model = onnx::read(path)?;
+        let outputs: Vec<String> =
+            onnx::outputs(&model, path)?.into_iter().map(|port| port.name).collect();
         Ok(Self {
             input: onnx::input(&model, path)?,
-            outputs: onnx::outputs(&model, path)?.into_iter().map(|port| port.name).collect(),
             metadata: onnx::metadata(&model),
-            whole: Whole::of(path, &model, &burn_device(options.device)?)?,
+            whole: Whole::of(path, &model, Some(&outputs), &burn_device(options.device)?)?,
+            outputs,
         })
     }
 }

@@ -55,6 +55,22 @@ impl Feed {
         Ok(if port.dims.is_empty() { unread } else { unread.reading(&port, &port.dims, None) })
     }
 
+    /// As runs that do not say it were fed: axes without names, all values of the output.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if it takes no such patches or has no such output.
+    pub(crate) fn unrecorded(
+        path: &Path,
+        model: &ModelProto,
+        [frames, mels]: [usize; 2],
+        output: Option<&str>,
+    ) -> Result<Self> {
+        let input = PatchInput::new(&onnx::input(model, path)?.dims, frames, mels)
+            .map_err(|reason| Error::onnx(path, reason))?;
+        let output = onnx::output(model, path, output)?.name;
+        Ok(Self { input, output, axis: 1, pool: None, features: None })
+    }
+
     /// With the place of the features in an output of this shape, declared as `port`; with
     /// `pool` where several values of a feature must become one.
     pub(super) fn reading(self, port: &Port, shape: &[Option<usize>], pool: Option<Pool>) -> Self {
@@ -122,7 +138,15 @@ impl Feed {
         patches: usize,
     ) -> Result<Array2<f32>, NoEmbeddings> {
         let shape = output.shape().to_vec();
-        let rows = pooled(output, self.axis, self.is_single(), self.pool.unwrap_or_default());
+        let rows = match self.pool {
+            Some(pool) => pooled(output, self.axis, self.is_single(), pool),
+            // All that belongs to a patch.
+            None if patches > 0 && output.len() % patches == 0 => {
+                let features = output.len() / patches;
+                Array2::from_shape_vec((patches, features), output.into_iter().collect()).ok()
+            }
+            None => None,
+        };
         let is_right = |rows: &Array2<f32>| {
             rows.nrows() == patches && self.features.is_none_or(|wanted| rows.ncols() == wanted)
         };

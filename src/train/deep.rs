@@ -19,7 +19,7 @@ use super::epoch::{finite, loss, record, show, shuffled};
 use super::fit::Fitted;
 use super::prediction::TrackPrediction;
 use super::stopping::EarlyStopping;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
 use crate::metrics::Epoch;
@@ -345,8 +345,10 @@ impl State {
         let Some((folder, SavedProgress { progress, history })) = checkpoints.read()? else {
             return Ok(None);
         };
-        self.model = load_module(&folder.join("model.bpk"), self.model.clone())?;
-        self.best = load_module(&folder.join("best.bpk"), self.best.clone())?;
+        self.model = load_module(&folder.join("model.bpk"), self.model.clone())
+            .map_err(|error| unreadable(&error, &folder))?;
+        self.best = load_module(&folder.join("best.bpk"), self.best.clone())
+            .map_err(|error| unreadable(&error, &folder))?;
         let optimizer =
             |file: &str, optimizer: &ModuleOptimizer| load_optimizer(&folder.join(file), optimizer);
         self.backbone_optimizer = optimizer("backbone-optimizer.bpk", &self.backbone_optimizer)?;
@@ -356,11 +358,21 @@ impl State {
     }
 }
 
+/// A checkpoint that cannot be read, with the way out: those of versions that kept the network in
+/// another form are among them.
+fn unreadable(error: &Error, folder: &Path) -> Error {
+    let reason = error.reason_at(folder);
+    Error::format(
+        folder,
+        format!("damaged, or written by an older version ({reason}); start again without ‹resume›"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Checkpoints of older versions are gone on from.
+    /// The form of what a checkpoint says beside its weights stays.
     #[test]
     fn a_checkpoint_says_what_it_always_said() {
         let best = Some(Score { loss: 0.25, accuracy: 1.0 });

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::collection;
 use super::collection::FoldPlan;
-use super::config::{Config, HeadOptions, Keep, Unfreeze};
+use super::config::{BatchNorm, Config, HeadOptions, Keep, Unfreeze};
 use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
 use super::embeddings::{Embeddings, Wanted, embed};
@@ -237,6 +237,14 @@ impl<'a> FineTuning<'a> {
                                   leave it out";
                     return Err(Error::onnx(&self.backbone.path, reason));
                 }
+                let learns_statistics = self.config.deep.batch_norm == BatchNorm::Train;
+                if let Some(batch) = self.feed.input.batch.filter(|_| learns_statistics) {
+                    let reason = format!(
+                        "it takes {batch} patches at a time, whose statistics ‹batch-norm› train \
+                         would learn from; leave it out"
+                    );
+                    return Err(Error::onnx(&self.backbone.path, reason));
+                }
                 Ok(Some(imported))
             }
             Err(error @ (Error::UnsupportedOperator { .. } | Error::Onnx { .. }))
@@ -330,7 +338,7 @@ impl<'a> FineTuning<'a> {
     /// Log-mels of tracks, in parallel.
     fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
         let reader = self.backbone.front_end.reader()?;
-        let bar = progress::begin(tracks.len(), "log-mels", "tracks");
+        let bar = progress::begin(tracks.len(), "patches", "tracks");
         let one = |track: &usize| {
             let track = &self.dataset.tracks[*track];
             let log_mel = reader.read(&track.path)?;

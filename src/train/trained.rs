@@ -133,8 +133,7 @@ impl Run {
         Ok(Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head: Box::new(head) }))
     }
 
-    /// How the run's backbone, the file at `path`, is fed: as was found before the training, or
-    /// in runs older than that record as the file says.
+    /// How the run's backbone, the file at `path`, is fed: as was found before the training.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`], [`Error::Onnx`].
@@ -143,7 +142,7 @@ impl Run {
             return Ok(feed);
         }
         let output = self.config()?.output;
-        Feed::of(path, &onnx::read(path)?, self.preprocessor()?.patch_kind(), output.as_deref())
+        Feed::unrecorded(path, &onnx::read(path)?, self.preprocessor()?.patch(), output.as_deref())
     }
 
     /// Writes the trained model, then its shape.

@@ -14,12 +14,18 @@ use crate::onnx;
 use crate::onnx::opset;
 
 /// The plan of all of a model, and its parameters and statistics.
-fn plan(path: &Path, model: &ModelProto, device: &Device) -> Result<(Plan, [Vec<Vec<f32>>; 2])> {
+fn plan(
+    path: &Path,
+    model: &ModelProto,
+    wanted: Option<&[String]>,
+    device: &Device,
+) -> Result<(Plan, [Vec<Vec<f32>>; 2])> {
     let graph = onnx::graph(path, model)?;
     let names = |ports: &[ValueInfoProto]| -> Vec<String> {
         ports.iter().map(|port| port.name.clone()).collect()
     };
-    let (inputs, outputs) = (names(&graph.input), names(&graph.output));
+    let inputs = names(&graph.input);
+    let outputs = wanted.map_or_else(|| names(&graph.output), <[String]>::to_vec);
     // Before IR version 4, what is stored stands among the inputs, too.
     let stored = |name: &&String| graph.initializer.iter().any(|tensor| tensor.name == **name);
     let inputs: Vec<&str> =
@@ -60,12 +66,17 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// All of `model`, which was read from `path`.
+    /// All of `model`, which was read from `path`, or what leads to some of its outputs.
     ///
     /// # Errors
     /// [`Error::Onnx`], [`Error::UnsupportedOperator`].
-    pub(crate) fn of(path: &Path, model: &ModelProto, device: &Device) -> Result<Self> {
-        let (plan, [parameters, statistics]) = plan(path, model, device)?;
+    pub(crate) fn of(
+        path: &Path,
+        model: &ModelProto,
+        outputs: Option<&[String]>,
+        device: &Device,
+    ) -> Result<Self> {
+        let (plan, [parameters, statistics]) = plan(path, model, outputs, device)?;
         Ok(Self {
             path: path.to_owned(),
             parameters: floats(path, &plan.parameters, parameters, device)?,
@@ -85,7 +96,7 @@ impl Whole {
             parameters: self.parameters.clone(),
             statistics: self.statistics.clone(),
             device: &self.device,
-            learns_statistics: false,
+            learned_statistics: vec![],
         };
         run(&self.path, &self.plan, job)
     }
@@ -119,7 +130,7 @@ pub fn evaluate(
     given: Vec<Value>,
     device: &Device,
 ) -> Result<Vec<Value>> {
-    Whole::of(path, model, device)?.run(given)
+    Whole::of(path, model, None, device)?.run(given)
 }
 
 /// The gradients of a weighted sum of a model's float answers: of each input of floats, in order, then
@@ -135,7 +146,7 @@ pub fn gradients(
     device: &Device,
 ) -> Result<Vec<(String, Option<Vec<f32>>)>> {
     let device = &device.clone().autodiff();
-    let (plan, [parameters, statistics]) = plan(path, model, device)?;
+    let (plan, [parameters, statistics]) = plan(path, model, None, device)?;
     let statistics = floats(path, &plan.statistics, statistics, device)?;
     let mut tracked = vec![];
     let mut track = |name: String, values: Vec<f32>, shape: Vec<usize>| {
@@ -157,7 +168,7 @@ pub fn gradients(
     let parameters = weights
         .map(|(stored, values)| track(stored.name.clone(), values, stored.shape.clone()))
         .collect::<Result<_>>()?;
-    let job = Job { given, parameters, statistics, device, learns_statistics: false };
+    let job = Job { given, parameters, statistics, device, learned_statistics: vec![] };
     let sums = run(path, &plan, job)?.into_iter().filter_map(|value| match value {
         Value::Float(floats) if floats.shape().iter().all(|size| *size > 0) => {
             // Weights that differ: the plain sum of what was normalized never changes.

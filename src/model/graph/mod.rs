@@ -22,13 +22,18 @@ mod weights;
 mod write;
 
 pub(crate) use evaluate::Whole;
+#[doc(hidden)]
 pub use evaluate::{evaluate, gradients};
+#[doc(hidden)]
 pub use fault::Fault;
+#[doc(hidden)]
 pub use floats::Floats;
 pub use import::{Imported, import};
 pub(crate) use import::{import_fed, load};
+#[doc(hidden)]
 pub use layers::Layer;
 pub use module::OnnxGraph;
 pub use plan::stored_value;
 pub use proof::TOLERANCE;
+#[doc(hidden)]
 pub use value::Value;

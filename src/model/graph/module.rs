@@ -28,6 +28,9 @@ pub struct OnnxGraph {
     path: Arc<PathBuf>,
     #[module(skip)]
     learns_statistics: bool,
+    /// The first layer that learns.
+    #[module(skip)]
+    first_learning: usize,
 }
 
 impl OnnxGraph {
@@ -51,6 +54,7 @@ impl OnnxGraph {
             feed,
             path: Arc::new(path),
             learns_statistics: false,
+            first_learning: usize::MAX,
         }
     }
 
@@ -135,6 +139,12 @@ impl OnnxGraph {
         };
         let parameters = self.parameters.iter().map(Param::val);
         let statistics = self.statistics.iter().map(|state| state.value());
+        let learns = self.learns_statistics && device.is_autodiff();
+        let learned_statistics = if learns {
+            self.plan.statistic_layers.iter().map(|layer| *layer >= self.first_learning).collect()
+        } else {
+            vec![]
+        };
         let job = Job {
             given,
             parameters: self
@@ -152,7 +162,7 @@ impl OnnxGraph {
                 .map(shaped)
                 .collect::<Result<_>>()?,
             device,
-            learns_statistics: self.learns_statistics && device.is_autodiff(),
+            learned_statistics,
         };
         let answer = self.plan.run(job).map_err(|failure| Error::UnsupportedOperator {
             path: self.path.to_path_buf(),
@@ -187,6 +197,7 @@ impl OnnxGraph {
     /// normalization learns its scale and shift with the layer it follows.
     pub fn unfreeze_last(mut self, layers: usize) -> Self {
         let first = self.depth().saturating_sub(layers);
+        self.first_learning = first;
         let learning: Vec<bool> = (0..self.parameters.len())
             .map(|at| self.plan.layers[first..].iter().any(|layer| layer.places.contains(&at)))
             .collect();
@@ -196,8 +207,8 @@ impl OnnxGraph {
         self
     }
 
-    /// Lets batch normalizations use, and move, the statistics of the batches they see in
-    /// training.
+    /// Lets batch normalizations of layers that learn use, and move, the statistics of the batches
+    /// they see in training.
     pub fn learn_statistics(mut self, learns: bool) -> Self {
         self.learns_statistics = learns;
         self

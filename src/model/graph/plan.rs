@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub parameters: Vec<Stored>,
     /// Means and variances of batch normalizations.
     pub statistics: Vec<Stored>,
+    /// The layer that each of them belongs to.
+    pub statistic_layers: Vec<usize>,
     /// Layers in the order of the nodes.
     pub layers: Vec<Layer>,
     inputs: Vec<usize>,
@@ -55,8 +57,9 @@ pub(super) struct Job<'a> {
     pub parameters: Vec<Floats>,
     pub statistics: Vec<Floats>,
     pub device: &'a Device,
-    /// Whether batch normalizations use the statistics of this batch.
-    pub learns_statistics: bool,
+    /// Of every statistic whether it is learned: then its batch normalization uses those of this
+    /// batch. None is if there are no entries.
+    pub learned_statistics: Vec<bool>,
 }
 
 /// What a run of the plan comes to.
@@ -104,7 +107,14 @@ impl Plan {
             return Err(Error::onnx(path, format!("no node makes one of the outputs {outputs:?}")));
         };
         let (parameters, parameter_values) = planner.weights(&parameters)?;
-        let (statistics, statistic_values) = planner.weights(&statistics)?;
+        let names: Vec<String> = statistics.iter().map(|(name, _)| name.clone()).collect();
+        let (found, statistic_values) = planner.weights(&names)?;
+        let layer_of = |stored: &Stored| {
+            let entry = statistics.iter().find(|(name, _)| *name == stored.name);
+            entry.map_or(0, |(_, layer)| *layer)
+        };
+        let statistic_layers = found.iter().map(layer_of).collect();
+        let statistics = found;
         let layers =
             layers.into_iter().map(|(at, names)| layer(needed[at], &names, &parameters)).collect();
         let fixed: HashSet<usize> =
@@ -115,6 +125,7 @@ impl Plan {
             constants,
             parameters,
             statistics,
+            statistic_layers,
             layers,
             inputs: input_places,
             outputs: output_places,
@@ -132,6 +143,13 @@ impl Plan {
             let last: HashSet<usize> = touched.copied().filter(|at| asked.insert(*at)).collect();
             node.releases = last.into_iter().collect();
         }
+    }
+
+    /// Whether a batch normalization uses the statistics of the batch.
+    fn learns(&self, node: &Node, learned: &[bool]) -> bool {
+        let mean = node.inputs.get(3).copied().flatten();
+        let at = self.statistics.iter().position(|stored| Some(stored.place) == mean);
+        at.is_some_and(|at| learned.get(at).copied().unwrap_or(false))
     }
 
     /// Computes the outputs.
@@ -159,8 +177,11 @@ impl Plan {
                     values[place].clone()
                 }
             });
-            let mut inputs =
-                Inputs::new(given.collect(), job.device.clone(), job.learns_statistics);
+            let mut inputs = Inputs::new(
+                given.collect(),
+                job.device.clone(),
+                self.learns(node, &job.learned_statistics),
+            );
             let answers = operator(node, &mut inputs).map_err(|fault| Failure { node, fault })?;
             for (index, floats) in inputs.moved {
                 let place = node.inputs.get(index).copied().flatten();
@@ -182,6 +203,13 @@ impl Plan {
         }
     }
 }
+
+/// The most values of constants that are kept between runs (1 GiB of floats): a small file may
+/// compute any number of them.
+const MOST_CONSTANTS: usize = 1 << 28;
+
+/// What a mask adds to keep something out; no weight is so low.
+const MASKED: f32 = -1e4;
 
 /// Names of the tensors that come from `inputs`.
 fn depends_on<'a>(nodes: &[&'a NodeProto], inputs: &[&'a str]) -> HashSet<&'a str> {
@@ -258,8 +286,8 @@ impl<'a> Planner<'a> {
             };
             let (shape, numbers) = values::numbers(self.path, tensor)?;
             let Numbers::Floats(values) = numbers else { continue };
-            // A mask of infinities is no weight.
-            if values.iter().all(|value| value.is_finite()) {
+            // A mask is no weight.
+            if values.iter().all(|value| value.is_finite() && *value > MASKED) {
                 found.0.push(Stored { name: name.clone(), shape, place: *place });
                 found.1.push(values);
             }
@@ -306,7 +334,7 @@ impl<'a> Planner<'a> {
                 known.insert(*place, self.value(tensor)?);
             }
         }
-        let mut nodes = vec![];
+        let (mut nodes, mut computed) = (vec![], 0);
         for proto in needed {
             let (node, operator) = self.node(proto)?;
             if proto.op_type == "Constant"
@@ -327,6 +355,11 @@ impl<'a> Planner<'a> {
             let mut inputs = Inputs::new(given, self.device.clone(), false);
             let answers =
                 operator(&node, &mut inputs).map_err(|fault| self.unsupported(proto, fault))?;
+            computed +=
+                answers.iter().map(|value| value.shape().iter().product::<usize>()).sum::<usize>();
+            if computed > MOST_CONSTANTS {
+                return Err(self.unsupported(proto, "the graph computes too many constants"));
+            }
             let places = node.outputs.iter().zip(answers);
             known.extend(places.filter_map(|(place, value)| Some(((*place)?, value))));
         }
@@ -354,4 +387,72 @@ pub fn stored_value(path: &Path, tensor: &TensorProto, device: &Device) -> Resul
         Numbers::Bools(values) => array(values, &shape).map(Value::Bool),
     };
     value.map_err(|fault| Error::onnx(path, format!("tensor \"{}\": {fault}", tensor.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::nodes::{float_tensor, int, int64_tensor, ints, node};
+
+    fn graph(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> GraphProto {
+        GraphProto { name: "test".into(), node: nodes, initializer, ..Default::default() }
+    }
+
+    fn plan(graph: &GraphProto, output: &str) -> Plan {
+        let path = Path::new("test.onnx");
+        Plan::new(path, graph, 17, [&["x"], &[output]], &Device::flex()).unwrap().0
+    }
+
+    fn names(stored: &[Stored]) -> Vec<&str> {
+        stored.iter().map(|stored| stored.name.as_str()).collect()
+    }
+
+    #[test]
+    fn weights_are_found_through_what_only_rearranges_and_masks_and_numbers_are_none() {
+        let transposed = vec![ints("perm", &[1, 0])];
+        let nodes = vec![
+            node("Identity", &["weight"], "same", vec![]),
+            node("Transpose", &["same"], "turned", transposed),
+            node("MatMul", &["x", "turned"], "product", vec![]),
+            node("Add", &["product", "bias"], "sum", vec![]),
+            node("Add", &["sum", "mask"], "masked", vec![]),
+            node("Mul", &["masked", "half"], "scaled", vec![]),
+            // Weights of another layer, with a norm as a number.
+            node("Mul", &["direction", "length"], "second", vec![]),
+            node("MatMul", &["scaled", "second"], "y", vec![]),
+        ];
+        let square = [0.5, 1.0, -1.0, 2.0];
+        let stored = vec![
+            float_tensor("weight", &[2, 2], &square),
+            float_tensor("bias", &[2], &[0.1, 0.2]),
+            float_tensor("mask", &[2], &[0.0, f32::MIN]),
+            float_tensor("half", &[1], &[0.5]),
+            float_tensor("direction", &[2, 2], &square),
+            float_tensor("length", &[], &[3.0]),
+        ];
+        let plan = plan(&graph(nodes, stored), "y");
+        assert_eq!(names(&plan.parameters), ["weight", "bias", "direction"]);
+        let layers: Vec<_> =
+            plan.layers.iter().map(|layer| (layer.operator.as_str(), layer.parameters)).collect();
+        assert_eq!(layers, [("MatMul", 6), ("MatMul", 4)]);
+    }
+
+    #[test]
+    fn a_split_may_have_any_number_of_parts() {
+        let mut split = node("Split", &["x", "lengths"], "part0", vec![int("axis", 1)]);
+        split.output = (0..12).map(|part| format!("part{part}")).collect();
+        let graph = graph(vec![split], vec![int64_tensor("lengths", vec![64; 12])]);
+        let x: Vec<f32> = (0..768).map(|value| value as f32).collect();
+        let device = Device::flex();
+        let job = Job {
+            given: vec![Value::Float(Floats::new(x, vec![1, 768], &device).unwrap())],
+            parameters: vec![],
+            statistics: vec![],
+            device: &device,
+            learned_statistics: vec![],
+        };
+        let answer = plan(&graph, "part11").run(job).ok().unwrap();
+        let Value::Float(part) = &answer.outputs[0] else { panic!("no floats") };
+        assert_eq!((part.shape(), part.values()[0]), (&[1, 64][..], 704.0));
+    }
 }

@@ -71,8 +71,9 @@ pub(super) fn stored(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
 pub(super) struct Weights {
     /// What is learned, in the order of first use.
     pub parameters: Vec<String>,
-    /// Means and variances of batch normalizations, in the order of first use.
-    pub statistics: Vec<String>,
+    /// Means and variances of batch normalizations, in the order of first use, and the layer
+    /// that they belong to.
+    pub statistics: Vec<(String, usize)>,
     /// The layers, in the order of the nodes: the node that begins it, and its parameters.
     pub layers: Vec<(usize, Vec<String>)>,
 }
@@ -100,15 +101,21 @@ pub(super) fn find<'a>(
         for (index, input) in node.input.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
             let origins = || origins(input).into_iter().filter(|name| is_float(stored[name]));
             match role(&node.op_type, index) {
-                Role::Weight => found.extend(origins().map(str::to_owned)),
+                // A number that a weight is computed with is part of a formula.
+                Role::Weight => {
+                    let own = |name: &&str| *name == *input || elements(stored[name]) > 1;
+                    found.extend(origins().filter(own).map(str::to_owned));
+                }
                 Role::Operand if !weights.layers.is_empty() => {
                     let many = origins().filter(|name| elements(stored[name]) > 1);
                     found.extend(many.map(str::to_owned));
                 }
                 Role::Statistic => {
                     let own = stored.get(input.as_str()).filter(|tensor| is_float(tensor));
-                    if own.is_some() && !weights.statistics.contains(input) {
-                        weights.statistics.push(input.clone());
+                    let is_new = weights.statistics.iter().all(|(name, _)| name != input);
+                    if own.is_some() && is_new {
+                        let layer = weights.layers.len().saturating_sub(1);
+                        weights.statistics.push((input.clone(), layer));
                     }
                 }
                 Role::Operand | Role::Other => {}

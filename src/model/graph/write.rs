@@ -10,6 +10,7 @@ use tract_onnx::prelude::f16;
 use super::module::OnnxGraph;
 use crate::error::{Error, Result};
 use crate::onnx;
+use crate::onnx::values::{self, Numbers};
 
 impl OnnxGraph {
     /// Puts the weights as they are now into `model`, the file that this was imported from
@@ -32,6 +33,10 @@ impl OnnxGraph {
             let Some(tensor) = tensors.get_mut(name) else {
                 return Err(Error::onnx(path, format!("the weight \"{name}\" is gone")));
             };
+            // What has not learned keeps every bit that it has.
+            if values::numbers(path, tensor)?.1 == Numbers::Floats(values.clone()) {
+                continue;
+            }
             let Some(bytes) = encoded(tensor.data_type, &values) else {
                 let reason = format!(
                     "the trained weight \"{name}\" does not fit into the file's half floats"

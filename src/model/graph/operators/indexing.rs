@@ -132,7 +132,14 @@ pub(super) fn split(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let at = axis(node.int("axis", 0), value.shape().len())?;
     let (size, parts) = (value.shape()[at], node.outputs.len());
     let lengths = match given {
-        Some(list) => sizes(&list)?,
+        Some(list) => {
+            let lengths: Option<Vec<usize>> =
+                list.iter().map(|length| usize::try_from(*length).ok()).collect();
+            match lengths.filter(|lengths| lengths.iter().all(|length| *length <= size)) {
+                Some(lengths) => lengths,
+                None => return refuse(format!("{size} values in parts of {list:?}")),
+            }
+        }
         None => {
             let part = size.div_ceil(parts.max(1));
             (0..parts).map(|number| part.min(size.saturating_sub(number * part))).collect()
@@ -360,14 +367,22 @@ pub(super) fn compress(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     Ok(vec![taken(value, at, &Taken::Places(places))?])
 }
 
+/// Pixels along a block.
+fn block_size(node: &Node) -> Outcome<usize> {
+    match usize::try_from(node.int("blocksize", 0)) {
+        Ok(size @ 1..=4096) => Ok(size),
+        _ => refuse(format!("blocksize {}", node.int("blocksize", 0))),
+    }
+}
+
 /// Channels to blocks of pixels.
 pub(super) fn depth_to_space(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let x = inputs.floats(0)?;
-    let block = usize::try_from(node.int("blocksize", 0)).unwrap_or(0);
+    let block = block_size(node)?;
     let &[batch, channels, height, width] = x.shape() else {
         return refuse(format!("maps of shape {:?}", x.shape()));
     };
-    if block == 0 || channels % (block * block) != 0 {
+    if channels % (block * block) != 0 {
         return refuse(format!("{channels} channels in blocks of {block}"));
     }
     let depth = channels / (block * block);
@@ -383,11 +398,11 @@ pub(super) fn depth_to_space(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Va
 /// Blocks of pixels to channels.
 pub(super) fn space_to_depth(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let x = inputs.floats(0)?;
-    let block = usize::try_from(node.int("blocksize", 0)).unwrap_or(0);
+    let block = block_size(node)?;
     let &[batch, channels, height, width] = x.shape() else {
         return refuse(format!("maps of shape {:?}", x.shape()));
     };
-    if block == 0 || height % block != 0 || width % block != 0 {
+    if height % block != 0 || width % block != 0 {
         return refuse(format!("{height} x {width} in blocks of {block}"));
     }
     let split = vec![batch, channels, height / block, block, width / block, block];

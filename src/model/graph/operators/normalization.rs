@@ -7,14 +7,12 @@ use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node, axes, axis};
 use super::super::value::Value;
 
-/// The share of a batch's statistics that moves the running ones, as PyTorch has it.
-const MOMENTUM: f32 = 0.1;
-
 /// With the statistics of the file, or of the batch where those are to be learned.
 pub(super) fn batch(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     if node.flag("training_mode", false) || node.outputs.iter().skip(1).any(Option::is_some) {
         return refuse("it is in training mode; export the network in evaluation mode");
     }
+    let momentum = node.float("momentum", 0.9);
     let epsilon = node.float("epsilon", 1e-5);
     let x = inputs.filled(0)?;
     let shape = x.shape().to_vec();
@@ -39,7 +37,7 @@ pub(super) fn batch(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         let values = (count * length) as f32;
         let unbiased = spread.clone() * (values / (values - 1.0).max(1.0));
         for (index, old, new) in [(3, mean, &now), (4, variance, &unbiased)] {
-            let moved = old * (1.0 - MOMENTUM) + new.clone().detach() * MOMENTUM;
+            let moved = old * momentum + new.clone().detach() * (1.0 - momentum);
             inputs.moved.push((index, Floats::from_reshaped(moved.detach(), vec![channels])));
         }
         (mean, variance) = (now, spread);

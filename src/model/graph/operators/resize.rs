@@ -225,7 +225,8 @@ fn plan(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<(usize, Axis)>> {
     let old = |at: usize| shape[which[at]] as f64;
     let found: Vec<(f64, f64)> = match (scales, sizes) {
         (Some(scales), _) => (0..number)
-            .map(|at| (f64::from(scales[at]), (f64::from(scales[at]) * old(at)).floor()))
+            // In single precision, in which the scale is given.
+            .map(|at| (f64::from(scales[at]), f64::from((scales[at] * old(at) as f32).floor())))
             .collect(),
         (None, Some(sizes)) => {
             let each = (0..number).map(|at| sizes[at] as f64 / old(at));
