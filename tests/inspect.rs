@@ -10,10 +10,11 @@ use std::process::{Command, Output};
 
 use common::data::test_data;
 use common::vggish::{Builder, Style, vggish};
-use common::{graph, integer, node, tiny, value, write};
+use common::{graph, integer, integers, node, tiny, value, write};
 use prost::Message;
 use serde_json::Value;
-use tract_onnx::pb::{ModelProto, StringStringEntryProto};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
 
 fn program(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_inspect-onnx")).args(arguments).output().unwrap()
@@ -63,7 +64,11 @@ fn yamnet_has_27_convolutions_and_a_classifier() {
     // The classifier does not lead to the embeddings; the last convolution is the first that
     // learns.
     let numbers: Vec<u64> = numbered(&found).into_iter().map(|(_, number)| number).collect();
-    assert_eq!(numbers, (1..=27).rev().collect::<Vec<u64>>());
+    let has_burn = cfg!(feature = "train");
+    let wanted = if has_burn { 27 } else { 0 };
+    assert_eq!(numbers, (1..=wanted).rev().collect::<Vec<u64>>());
+    // Without burn nothing counts them, and that is said.
+    assert_eq!(found["unnumbered"].is_null(), has_burn);
     let first = &layers[0];
     assert_eq!(first["output"], serde_json::json!([1, 32, 48, 32]));
     assert_eq!(first["multiply_adds"], 48 * 32 * 32 * 9);
@@ -167,10 +172,10 @@ fn a_file_that_asks_for_all_memory_is_a_finding() {
     let mut greedy = tiny();
     let sizes = common::floats("none", &[1], &[0.0]);
     let inside = graph(&mut greedy);
-    inside.initializer.push(tract_onnx::pb::TensorProto {
+    inside.initializer.push(TensorProto {
         name: "sizes".into(),
         dims: vec![3],
-        data_type: tract_onnx::pb::tensor_proto::DataType::Int64 as i32,
+        data_type: DataType::Int64 as i32,
         int64_data: vec![1 << 14, 1 << 14, 1 << 14],
         ..Default::default()
     });
@@ -234,6 +239,18 @@ fn pictures_and_samples_are_recognized_and_tried() {
     let command = found["uses"][0]["command"].as_str().unwrap();
     assert!(command.contains("images_original") && command.ends_with("imagenet"), "{command}");
 
+    // As Keras writes them, channels last.
+    let mut keras = Builder::new("image", &[-1, 32, 48, 3], 1);
+    keras.node("Transpose", &[], vec![integers("perm", &[0, 3, 1, 2])]);
+    keras.conv([3, 8], [3, 3], vec![]).node("GlobalAveragePool", &[], vec![]);
+    keras.node("Flatten", &[], vec![]);
+    let found = inspected(&write(&keras.finish("embeddings", 8, 13), dir.path(), "k.onnx"), &[]);
+    let fit = &found["fits"][0];
+    assert_eq!((&fit["kind"], &fit["runs"]), (&"picture".into(), &true.into()), "{fit}");
+    assert_eq!((&fit["height"], &fit["width"]), (&32.into(), &48.into()), "{fit}");
+    let command = found["uses"][0]["command"].as_str().unwrap();
+    assert!(command.ends_with("--front-end imagenet"), "{command}");
+
     let mut samples = Builder::new("x", &[-1, 1, -1], 1);
     samples.weights("w", &[4, 1, 400], 0.1).node("Conv", &["w"], vec![]);
     samples.node("GlobalAveragePool", &[], vec![]).node("Flatten", &[], vec![]);
@@ -243,12 +260,54 @@ fn pictures_and_samples_are_recognized_and_tried() {
     assert_eq!((&fit["runs"], &fit["count"]), (&true.into(), &48_000.into()));
 }
 
+/// `finetune` counts no layers of quantized weights, and none of a file that burn cannot import.
+#[test]
+#[cfg(feature = "train")]
+fn layers_have_the_numbers_of_finetune() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = |last: &str| {
+        let mut builder = Builder::new("x", &[-1, 96, 64], 3);
+        builder.graph.initializer.push(TensorProto {
+            name: "bytes".into(),
+            dims: vec![96 * 64, 8],
+            data_type: DataType::Int8 as i32,
+            raw_data: (0..96 * 64 * 8).map(|at| (at % 7) as u8).collect(),
+            ..Default::default()
+        });
+        let mut scale = common::floats("scale", &[1], &[0.01]);
+        scale.dims.clear();
+        builder.graph.initializer.push(scale);
+        builder.graph.node.push(node("DequantizeLinear", &["bytes", "scale"], "wide", vec![]));
+        builder.node("Flatten", &[], vec![]).node("MatMul", &["wide"], vec![]);
+        builder.node("Relu", &[], vec![]).weights("w", &[8, 4], 0.1).node("MatMul", &["w"], vec![]);
+        builder.node(last, &[], vec![]);
+        builder.finish("embeddings", 4, 13)
+    };
+    let unfreeze = |found: &Value| -> Vec<Value> {
+        let layers = found["layers"].as_array().unwrap().iter();
+        layers.map(|layer| layer["unfreeze"].clone()).collect()
+    };
+    let found = inspected(&write(&network("Tanh"), dir.path(), "quantized.onnx"), &[]);
+    assert_eq!(unfreeze(&found), [Value::Null, 1.into()], "{}", found["unnumbered"]);
+    assert!(found["unnumbered"].is_null());
+
+    let odd = write(&network("NoSuchOperator"), dir.path(), "odd.onnx");
+    let found = inspected(&odd, &[]);
+    assert_eq!(unfreeze(&found), [Value::Null, Value::Null]);
+    let reason = found["unnumbered"].as_str().unwrap();
+    assert!(reason.starts_with("burn: operator NoSuchOperator"), "{reason}");
+    let text = said(&program(&[odd.to_str().unwrap()]).stdout);
+    assert!(text.contains(&format!("2 layers, not numbered for finetune --unfreeze: {reason}")));
+}
+
 #[test]
 fn exporters_of_vggish_have_the_same_layers() {
     let dir = tempfile::tempdir().unwrap();
     for (style, name) in [(Style::TorchScript, "torch.onnx"), (Style::Tf, "tf.onnx")] {
         let found = inspected(&write(&vggish(style, 16, 1), dir.path(), name), &[]);
-        assert_eq!(numbered(&found).len(), 9, "{name}");
+        if cfg!(feature = "train") {
+            assert_eq!(numbered(&found).len(), 9, "{name}");
+        }
         assert_eq!(found["parameters"], 313_264, "{name}");
         let work: Vec<u64> = (found["layers"].as_array().unwrap().iter())
             .map(|layer| layer["multiply_adds"].as_u64().unwrap())

@@ -14,7 +14,8 @@ pub enum Layout {
 }
 
 /// What a patch is. Whatever it is, it is kept as `[frames, features]`, row-major.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PatchKind {
     /// Frames by mel bands, lowest band first.
     LogMel {

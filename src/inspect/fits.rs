@@ -24,7 +24,7 @@ const SIDE: usize = 224;
 /// What an input is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Feed {
+pub enum Fed {
     /// A patch of log-mels behind the front end called `name`.
     FrontEnd {
         /// A preset, or what the file's own description is called.
@@ -66,55 +66,51 @@ pub enum Feed {
 pub struct Fit {
     /// What it is.
     #[serde(flatten)]
-    pub feed: Feed,
+    pub fed: Fed,
     /// The shape of the input for one patch, or for as many as the file always takes.
     pub input: Vec<usize>,
     /// Whether the file ran with it in some runtime; none if it could not be tried.
     pub runs: Option<bool>,
     /// What the runtime said instead.
     pub reason: Option<String>,
+    /// How its patches become the input; none if it has none.
+    arranged: Option<Arranged>,
+}
+
+/// Patches, and how they become an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Arranged {
+    patch: PatchKind,
+    input: PatchInput,
 }
 
 impl Fit {
-    fn new(feed: Feed, input: Vec<usize>) -> Self {
-        Self { feed, input, runs: None, reason: None }
-    }
-
-    /// What its patches are, where that is known.
+    /// What its patches are, where it has any.
+    #[cfg(any(feature = "train", test))]
     pub(super) fn patch(&self) -> Option<PatchKind> {
-        match self.feed {
-            Feed::FrontEnd { frames, mels, .. } => Some([frames, mels].into()),
-            Feed::Picture { channels, height, width } => {
-                Some(PatchKind::Picture { columns: width, rows: height, channels })
-            }
-            Feed::Samples { count, .. } => Some(PatchKind::Samples(count)),
-            Feed::Spectrogram { .. } | Feed::Values => None,
-        }
+        self.arranged.as_ref().map(|arranged| arranged.patch)
     }
 
     /// Whether it is log-mels of a known front end.
     fn is_known_log_mel(&self) -> bool {
-        matches!(self.feed, Feed::FrontEnd { .. })
+        matches!(self.fed, Fed::FrontEnd { .. })
     }
 
-    /// How its patches become the input.
-    fn arrangement(&self) -> Option<(PatchInput, PatchKind)> {
-        let dims = self.input.iter().copied().map(Some).collect();
-        let kind = self.patch()?;
-        Some((PatchInput::of(&Port { dims, ..Port::default() }, kind).ok()?, kind))
-    }
-
-    /// Patches that the input takes at a time.
+    /// Patches that the input takes at a time, 1 or more.
     pub(super) fn batch(&self) -> usize {
-        if self.input.len() > 1 { self.input[0].max(1) } else { 1 }
+        let axis = match &self.arranged {
+            Some(arranged) => arranged.input.batch_axis,
+            None => (self.input.len() > 1).then_some(0),
+        };
+        axis.and_then(|axis| self.input.get(axis)).map_or(1, |size| (*size).max(1))
     }
 
     /// Seeded values of this shape, about as large as such ones are.
     pub(super) fn values(&self) -> ArrayD<f32> {
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let range = self.range();
-        match (self.arrangement(), self.patches()) {
-            (Some((input, _)), Some(patches)) => input.arrange(patches.view()).into_owned(),
+        match (&self.arranged, self.patches()) {
+            (Some(arranged), Some(patches)) => arranged.input.arrange(patches.view()).into_owned(),
             _ => {
                 let value = || random.random_range(range.clone());
                 ArrayD::from_shape_simple_fn(self.input.clone(), value)
@@ -124,43 +120,37 @@ impl Fit {
 
     fn range(&self) -> std::ops::Range<f32> {
         match self.feed {
-            Feed::FrontEnd { .. } | Feed::Spectrogram { .. } => -4.0..3.0,
-            Feed::Picture { .. } => -2.0..2.0,
-            Feed::Samples { .. } | Feed::Values => -0.5..0.5,
+            Fed::FrontEnd { .. } | Fed::Spectrogram { .. } => -4.0..3.0,
+            Fed::Picture { .. } => -2.0..2.0,
+            Fed::Samples { .. } | Fed::Values => -0.5..0.5,
         }
     }
 
     /// The same values as patches `[count, frames, features]`, for a runtime that arranges them
     /// itself.
     pub(super) fn patches(&self) -> Option<Array3<f32>> {
-        let (input, kind) = self.arrangement()?;
-        let [frames, features] = kind.shape();
+        let [frames, features] = self.arranged.as_ref()?.patch.shape();
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let range = self.range();
-        let count = if input.batch_axis.is_some() { self.batch() } else { 1 };
         let value = || random.random_range(range.clone());
-        Some(Array3::from_shape_simple_fn([count, frames, features], value))
+        Some(Array3::from_shape_simple_fn([self.batch(), frames, features], value))
     }
 }
 
-/// What fits an input with axes `dims` (`None`: any size): what the file's own description says,
-/// or the front end `chosen`, or else all that has such a shape, the likeliest first.
+/// What fits the input `port`: what the file's own description says, or the front end `chosen`,
+/// or else all that has such a shape, the likeliest first.
 ///
 /// # Errors
 /// Why nothing is tried: the front end `chosen` does not fit, or the shape is beyond reason.
 pub(super) fn fits(
-    dims: &[Option<usize>],
+    port: &Port,
     chosen: Option<&Preprocessor>,
     own: Option<&Own>,
 ) -> Result<Vec<Fit>, String> {
-    let batch = dims.first().copied().flatten();
-    if dims.len() > 1 {
-        check_batch(batch).map_err(|reason| reason.to_string())?;
-    }
     let found = match (chosen, own.and_then(|own| Some((own, own.preprocessor.as_ref()?)))) {
-        (Some(front_end), _) => vec![of_kind(dims, front_end.name(), front_end.patch_kind())?],
-        (None, Some((own, preprocessor))) => vec![exported(dims, own, preprocessor)?],
-        (None, None) => by_shape(dims),
+        (Some(front_end), _) => vec![of_kind(port, front_end.name(), front_end.patch_kind())?],
+        (None, Some((own, preprocessor))) => vec![exported(port, own, preprocessor)?],
+        (None, None) => by_shape(port)?,
     };
     let sane = |fit: &Fit| {
         let count = fit.input.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
@@ -175,103 +165,127 @@ pub(super) fn fits(
 }
 
 /// Patches of this kind, as the front end called `name` makes them.
-fn of_kind(dims: &[Option<usize>], name: &str, kind: PatchKind) -> Result<Fit, String> {
-    let port = Port { dims: dims.to_vec(), ..Port::default() };
-    let input = PatchInput::of(&port, kind).map_err(|reason| reason.to_string())?;
+fn of_kind(port: &Port, name: &str, patch: PatchKind) -> Result<Fit, String> {
+    let input = PatchInput::of(port, patch).map_err(|reason| reason.to_string())?;
     let name = name.to_owned();
-    let feed = match kind {
-        PatchKind::LogMel { frames, mels, .. } => Feed::FrontEnd { name, frames, mels },
+    let fed = match patch {
+        PatchKind::LogMel { frames, mels, .. } => Fed::FrontEnd { name, frames, mels },
         PatchKind::Picture { columns, rows, channels } => {
-            Feed::Picture { channels, height: rows, width: columns }
+            Fed::Picture { channels, height: rows, width: columns }
         }
-        PatchKind::Samples(count) => Feed::Samples { count, fixed: dims.contains(&Some(count)) },
+        PatchKind::Samples(count) => {
+            Fed::Samples { count, fixed: port.dims.contains(&Some(count)) }
+        }
     };
-    Ok(Fit::new(feed, input.axes(input.batch.unwrap_or(1))))
+    let shape = input.axes(input.batch.unwrap_or(1));
+    let arranged = Some(Arranged { patch, input });
+    Ok(Fit { fed, input: shape, runs: None, reason: None, arranged })
 }
 
 /// What a file takes that this program has exported.
-fn exported(dims: &[Option<usize>], own: &Own, preprocessor: &Preprocessor) -> Result<Fit, String> {
-    let samples = |count: usize| {
-        let fixed = dims.last().copied().flatten().is_some();
-        let batch = dims.first().copied().flatten().unwrap_or(1);
-        Fit::new(Feed::Samples { count, fixed }, vec![batch, count])
-    };
-    match (own.input.as_str(), preprocessor.windows()) {
-        (WAVEFORM, Some(windows)) => Ok(samples(windows.size)),
+fn exported(port: &Port, own: &Own, preprocessor: &Preprocessor) -> Result<Fit, String> {
+    let patch = match (own.input.as_str(), preprocessor.windows()) {
+        (WAVEFORM, Some(windows)) => PatchKind::Samples(windows.size),
         // Two patches: enough for one whose beginning lies before the recording's.
-        (CLIP, Some(windows)) => Ok(samples(windows.size + windows.hop)),
-        _ => of_kind(dims, own.front_end.as_deref().unwrap_or("own"), preprocessor.patch_kind()),
-    }
+        (CLIP, Some(windows)) => PatchKind::Samples(windows.size + windows.hop),
+        _ => preprocessor.patch_kind(),
+    };
+    of_kind(port, own.front_end.as_deref().unwrap_or("own"), patch)
 }
 
-fn by_shape(dims: &[Option<usize>]) -> Vec<Fit> {
+/// All that has the shape of `port`.
+///
+/// # Errors
+/// Why nothing is tried: it takes more patches at a time than can be meant.
+fn by_shape(port: &Port) -> Result<Vec<Fit>, String> {
     let presets = FrontEnd::PRESETS.into_iter().filter_map(FrontEnd::preset);
-    let presets =
-        presets.filter_map(|p| of_kind(dims, &p.name, [p.patch_frames, p.mels].into()).ok());
+    let presets = presets.filter_map(|p| of_kind(port, &p.name, p.patch_kind()).ok());
     let mut found: Vec<Fit> = presets.collect();
     // One channel of a preset's size is hardly a grey picture.
-    let is_other = |fit: &Fit| !matches!(fit.feed, Feed::Picture { channels: 1, .. });
+    let is_other = |fit: &Fit| !matches!(fit.fed, Fed::Picture { channels: 1, .. });
     let is_unknown = found.is_empty();
-    found.extend(picture(dims).filter(|fit| is_unknown || is_other(fit)));
-    found.extend(samples(dims));
+    found.extend(picture(port).filter(|fit| is_unknown || is_other(fit)));
+    found.extend(samples(port));
     if !found.iter().any(Fit::is_known_log_mel) {
-        found.extend(spectrogram(dims));
+        found.extend(spectrogram(port));
     }
-    // Anything whose sizes are all said can at least be run.
-    let sizes = dims.iter().enumerate().map(|(axis, size)| size.or((axis == 0).then_some(1)));
-    if let (true, Some(sizes)) = (found.is_empty(), sizes.collect::<Option<Vec<_>>>()) {
-        found.push(Fit::new(Feed::Values, sizes));
+    if found.is_empty() {
+        found.extend(values(port)?);
     }
-    found
+    Ok(found)
 }
 
-fn picture(dims: &[Option<usize>]) -> Option<Fit> {
-    let [batch, channels, height, width] = *dims else { return None };
-    let channels = channels.unwrap_or(3);
-    let sides = [height, width].map(|side| side.unwrap_or(SIDE));
-    let [height, width] = sides;
-    let fits = [1, 3].contains(&channels) && sides.iter().all(|side| *side >= FEWEST[1]);
-    let feed = Feed::Picture { channels, height, width };
-    fits.then(|| Fit::new(feed, vec![batch.unwrap_or(1), channels, height, width]))
-}
-
-fn samples(dims: &[Option<usize>]) -> Option<Fit> {
-    let (last, before) = dims.split_last()?;
-    let count = last.unwrap_or(SAMPLES);
-    let before: Vec<usize> = match *before {
-        [] => vec![],
-        [batch] => vec![batch.unwrap_or(1)],
-        [batch, Some(1)] => vec![batch.unwrap_or(1), 1],
+/// Colours where `finetune ‹front-end› imagenet` would feed them, or grey.
+fn picture(port: &Port) -> Option<Fit> {
+    let colour = Preprocessor::resolve("imagenet", || Ok(port.dims.clone()));
+    let patch = match (colour, &port.dims[..]) {
+        (Ok(front_end), _) => front_end.patch_kind(),
+        (_, [_, Some(1), height, width] | [_, height, width, Some(1)]) => {
+            let [rows, columns] = [height, width].map(|side| side.unwrap_or(SIDE));
+            PatchKind::Picture { columns, rows, channels: 1 }
+        }
         _ => return None,
     };
-    let shape = before.into_iter().chain([count]).collect();
-    let feed = Feed::Samples { count, fixed: last.is_some() };
-    (count >= FEWEST[0]).then(|| Fit::new(feed, shape))
+    let fit = of_kind(port, "picture", patch).ok()?;
+    let [columns, rows, _] = patch.parts();
+    (columns.min(rows) >= FEWEST[1]).then_some(fit)
 }
 
-/// Log-mels that no preset makes: two axes of fixed sizes beside ones.
-fn spectrogram(dims: &[Option<usize>]) -> Option<Fit> {
-    let (batch, rest) = dims.split_first()?;
-    let rest = rest.iter().copied().collect::<Option<Vec<usize>>>()?;
-    let long: Vec<usize> = rest.iter().copied().filter(|size| *size > 1).collect();
+fn samples(port: &Port) -> Option<Fit> {
+    let ([count] | [_, count] | [_, Some(1), count]) = port.dims[..] else { return None };
+    let count = count.unwrap_or(SAMPLES);
+    let fit = of_kind(port, "samples", PatchKind::Samples(count)).ok()?;
+    (count >= FEWEST[0]).then_some(fit)
+}
+
+/// Log-mels that no preset makes: two axes of fixed sizes beside ones. Either may be the frames;
+/// the earlier one is taken for them, which leaves the values in place.
+fn spectrogram(port: &Port) -> Option<Fit> {
+    let rest = port.dims.get(1..)?.iter().copied().collect::<Option<Vec<usize>>>()?;
+    let long: Vec<usize> = rest.into_iter().filter(|size| *size > 1).collect();
     let [first, second] = long[..] else { return None };
-    let shape = std::iter::once(batch.unwrap_or(1)).chain(rest).collect();
-    Some(Fit::new(Feed::Spectrogram { first, second }, shape))
+    let fit = of_kind(port, "spectrogram", [first, second].into()).ok()?;
+    Some(Fit { fed: Fed::Spectrogram { first, second }, ..fit })
+}
+
+/// Anything whose sizes are all said can at least be run.
+///
+/// # Errors
+/// Why it is not tried: it takes more rows at a time than can be meant.
+fn values(port: &Port) -> Result<Option<Fit>, String> {
+    let sizes = port.dims.iter().enumerate().map(|(axis, size)| size.or((axis == 0).then_some(1)));
+    let Some(input) = sizes.collect::<Option<Vec<usize>>>() else { return Ok(None) };
+    if let [batch, _, ..] = port.dims[..] {
+        check_batch(batch).map_err(|reason| reason.to_string())?;
+    }
+    Ok(Some(Fit { fed: Fed::Values, input, runs: None, reason: None, arranged: None }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::Layout;
+
+    /// An input with these axes: sizes, or names of such that are free.
+    fn named(axes: &[&str]) -> Port {
+        let dims = axes.iter().map(|name| name.parse().ok()).collect();
+        let axes = axes.iter().map(|name| Some((*name).to_owned())).collect();
+        Port { dims, axes, ..Port::default() }
+    }
+
+    fn port(dims: &[Option<usize>]) -> Port {
+        Port { dims: dims.to_vec(), ..Port::default() }
+    }
 
     fn kinds(dims: &[Option<usize>]) -> Vec<String> {
-        let name = |fit: &Fit| match &fit.feed {
-            Feed::FrontEnd { name, .. } => name.clone(),
-            Feed::Spectrogram { .. } => "spectrogram?".to_owned(),
-            Feed::Picture { channels, .. } => format!("picture {channels}"),
-            Feed::Samples { count, .. } => format!("samples {count}"),
-            Feed::Values => "values".to_owned(),
+        let name = |fit: &Fit| match &fit.fed {
+            Fed::FrontEnd { name, .. } => name.clone(),
+            Fed::Spectrogram { .. } => "spectrogram?".to_owned(),
+            Fed::Picture { channels, .. } => format!("picture {channels}"),
+            Fed::Samples { count, .. } => format!("samples {count}"),
+            Fed::Values => "values".to_owned(),
         };
-        fits(dims, None, None).unwrap().iter().map(name).collect()
+        fits(&port(dims), None, None).unwrap().iter().map(name).collect()
     }
 
     #[test]
@@ -281,6 +295,8 @@ mod tests {
         assert_eq!(kinds(&[Some(1), Some(1), Some(64), Some(96)]), ["vggish", "yamnet"]);
         assert_eq!(kinds(&[None, Some(3), Some(224), Some(224)]), ["picture 3"]);
         assert_eq!(kinds(&[None, Some(3), None, None]), ["picture 3"]);
+        assert_eq!(kinds(&[None, Some(224), Some(224), Some(3)]), ["picture 3"], "Keras");
+        assert_eq!(kinds(&[None, Some(128), Some(160), Some(1)]), ["picture 1", "spectrogram?"]);
         assert_eq!(kinds(&[None]), ["samples 48000"]);
         assert_eq!(kinds(&[None, Some(1), None]), ["samples 48000"]);
         assert_eq!(kinds(&[Some(1), Some(48_000)]), ["samples 48000"]);
@@ -292,18 +308,52 @@ mod tests {
     #[test]
     fn sizes_beyond_reason_are_not_tried() {
         for dims in [&[None, Some(1 << 40)][..], &[Some(1 << 50), Some(96), Some(64)]] {
-            assert!(fits(dims, None, None).is_err(), "{dims:?}");
+            assert!(fits(&port(dims), None, None).is_err(), "{dims:?}");
         }
         let musicnn = Preprocessor::Audio(FrontEnd::musicnn());
-        let error = fits(&[None, Some(96), Some(64)], Some(&musicnn), None).unwrap_err();
+        let error = fits(&port(&[None, Some(96), Some(64)]), Some(&musicnn), None).unwrap_err();
         assert!(error.contains("187 frames"), "{error}");
     }
 
     #[test]
     fn patches_are_the_same_values_as_the_input() {
-        let fit = &fits(&[None, Some(1), Some(64), Some(96)], None, None).unwrap()[0];
+        let fit = &fits(&port(&[None, Some(1), Some(64), Some(96)]), None, None).unwrap()[0];
         let (patches, values) = (fit.patches().unwrap(), fit.values());
         assert_eq!(patches.dim(), (1, 96, 64));
         assert_eq!(patches[[0, 3, 5]], values[[0, 0, 5, 3]]);
+    }
+
+    #[test]
+    fn names_and_the_front_end_say_how_values_lie() {
+        let fits_of =
+            |port: &Port, chosen: Option<&Preprocessor>| fits(port, chosen, None).unwrap();
+        // Free sizes have names; without them frames would come first.
+        let fit = &fits_of(&named(&["batch", "1", "mels", "time"]), None)[0];
+        assert_eq!(fit.input, [1, 1, 64, 96]);
+        assert_eq!(fit.patches().unwrap()[[0, 3, 5]], fit.values()[[0, 0, 5, 3]]);
+        let square = |layout| {
+            let front_end = FrontEnd { patch_frames: 64, layout, ..FrontEnd::yamnet() };
+            let chosen = Preprocessor::Audio(front_end);
+            let fit = fits_of(&port(&[None, Some(64), Some(64)]), Some(&chosen)).remove(0);
+            assert_eq!(fit.patch(), Some(chosen.patch_kind()));
+            let (patches, values) = (fit.patches().unwrap(), fit.values());
+            [values[[0, 3, 5]], values[[0, 5, 3]]].map(|value| value == patches[[0, 3, 5]])
+        };
+        assert_eq!(square(Some(Layout::FramesFirst)), [true, false]);
+        assert_eq!(square(Some(Layout::MelsFirst)), [false, true]);
+        let fit = &fits_of(&named(&["N", "32", "48", "3"]), None)[0];
+        assert_eq!(fit.fed, Fed::Picture { channels: 3, height: 32, width: 48 });
+        let (patches, values) = (fit.patches().unwrap(), fit.values());
+        assert_eq!(values.shape(), [1, 32, 48, 3]);
+        assert_eq!(patches[[0, 7, 5 * 3 + 2]], values[[0, 5, 7, 2]]);
+    }
+
+    #[test]
+    fn a_child_is_told_all_of_a_fit() {
+        for axes in [&["N", "32", "48", "3"][..], &["N", "96", "64"], &["n"], &["N", "57"]] {
+            let found = fits(&named(axes), None, None).unwrap();
+            let json = serde_json::to_string(&found).unwrap();
+            assert_eq!(serde_json::from_str::<Vec<Fit>>(&json).unwrap(), found, "{axes:?}");
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::runtime::{Device, Runtime};
 pub(super) struct Imported {
     /// The output at which it stops.
     pub output: String,
-    /// Its layers with weights, as `finetune` counts them.
-    pub layers: usize,
+    /// The names of its layers with weights, from the input on, as `finetune` counts them.
+    pub layers: Vec<String>,
     graph: OnnxGraph,
     patches: Array3<f32>,
 }
@@ -35,7 +35,8 @@ pub(super) fn import(path: &Path, fit: &Fit, output: Option<&str>) -> Result<Imp
     };
     let feed = Feed::of(path, &onnx::read(path)?, patch, output)?;
     let graph = load(path, feed, &burn_device(Device::Cpu)?)?;
-    Ok(Imported { output: graph.feed().output.clone(), layers: graph.depth(), graph, patches })
+    let layers = graph.layers().iter().map(|layer| layer.name.clone()).collect();
+    Ok(Imported { output: graph.feed().output.clone(), layers, graph, patches })
 }
 
 impl Imported {

@@ -1,6 +1,6 @@
 //! All that is found out about a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,15 +11,16 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 use super::about::{self, Own};
 use super::child::{Limits, ask};
 use super::fits::{Fit, fits};
-use super::layers::{Layer, layers, work};
+use super::layers::{Layer, layers, numbers, work};
 use super::ports::{self, TypedPort};
-use super::runs::{Difference, Tried, agree, difference, tried};
+use super::runs::{Difference, Tried, agree, difference, layer_names, tried};
 use super::trial::{Answer, Question};
 use super::walk::Walk;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::files;
 use crate::onnx;
+use crate::onnx::Port;
 use crate::runtime::{Runtime, Shapes};
 
 /// How a file is looked at.
@@ -77,6 +78,8 @@ pub struct Inspection {
     pub uncounted: usize,
     /// Its layers with weights.
     pub layers: Vec<Layer>,
+    /// Why none of them has the number by which `finetune` counts it; none if some have.
+    pub unnumbered: Option<String>,
     /// How often each operator occurs.
     pub operators: BTreeMap<String, usize>,
     /// What has the shape of its input.
@@ -112,35 +115,75 @@ pub fn inspect(path: &Path, options: &Options) -> Result<Inspection> {
     let graph = onnx::graph(path, &model)?;
     let walk = Walk::of(path, graph)?;
     let mut found = described(path, &model, graph, &walk, options)?;
-    let given = match &found.inputs[..] {
-        [input] => {
-            let (name, dims) = (input.name.clone(), input.dims());
-            found.fits = match fits(&dims, front_end.as_ref(), found.exported.as_ref()) {
-                Err(reason) if front_end.is_some() => return Err(Error::onnx(path, reason)),
-                Err(reason) => {
-                    found.notes.push(reason);
-                    vec![]
-                }
-                Ok(fits) => fits,
-            };
-            run(path, &mut found, options);
-            let fit = found.fits.iter().find(|fit| fit.runs == Some(true));
-            let fit = fit.or(found.fits.first());
-            fit.map(|fit| (BTreeMap::from([(name, fit.input.clone())]), fit.batch()))
-        }
-        inputs => {
-            let reason = format!("not run: it has {} inputs; this program feeds one", inputs.len());
-            let sizes = inputs.iter().map(|input| (input.name.clone(), one_row(&input.dims())));
-            let given = sizes.filter_map(|(name, sizes)| Some((name, sizes?))).collect();
-            found.notes.push(reason);
-            Some((given, 1))
-        }
+    let (given, names) = match onnx::input(&model, path) {
+        Ok(port) => fed(path, port, front_end.as_ref(), &mut found, options)?,
+        Err(error) if front_end.is_some() && found.inputs.len() == 1 => return Err(error),
+        Err(error) => not_fed(&error, &mut found),
     };
-    match given {
-        Some((given, batch)) => measure(path, graph, &walk, &mut found, options, given, batch),
-        None => found.layers = layers(&walk, found.embeddings.as_deref(), &BTreeMap::new()),
+    let measured = given.map(|Given { sizes, batch }| {
+        (measure(path, graph, &mut found, options, sizes), u64::try_from(batch).unwrap_or(u64::MAX))
+    });
+    if let Some((sizes, batch)) = &measured {
+        let (all, uncounted) = work(&walk, sizes);
+        (found.multiply_adds, found.uncounted) = (Some(all / batch), uncounted);
+    }
+    let (sizes, batch) = measured.unwrap_or((BTreeMap::new(), 1));
+    let numbered = names.and_then(|names| numbers(&walk, &names));
+    found.layers = layers(&walk, numbered.as_ref().unwrap_or(&HashMap::new()), &sizes);
+    found.unnumbered = numbered.err();
+    for layer in &mut found.layers {
+        layer.multiply_adds = layer.multiply_adds.map(|work| work / batch);
     }
     Ok(found)
+}
+
+/// The shapes of a file's inputs when its tensors are measured.
+struct Given {
+    sizes: BTreeMap<String, Vec<usize>>,
+    /// Patches in them, 1 or more.
+    batch: usize,
+}
+
+/// The names of the layers that `finetune` counts, from the input on, or why they are not known.
+type Names = Result<Vec<String>, String>;
+
+/// Runs the file on all that fits its one input.
+///
+/// # Errors
+/// [`Error::Onnx`] if the front end asked for does not fit.
+fn fed(
+    path: &Path,
+    port: Port,
+    front_end: Option<&Preprocessor>,
+    found: &mut Inspection,
+    options: &Options,
+) -> Result<(Option<Given>, Names)> {
+    found.fits = match fits(&port, front_end, found.exported.as_ref()) {
+        Err(reason) if front_end.is_some() => return Err(Error::onnx(path, reason)),
+        Err(reason) => {
+            found.notes.push(reason);
+            vec![]
+        }
+        Ok(fits) => fits,
+    };
+    let names = run(path, found, options);
+    let fit = found.fits.iter().find(|fit| fit.runs == Some(true)).or(found.fits.first());
+    let given = fit.map(|fit| Given {
+        sizes: BTreeMap::from([(port.name, fit.input.clone())]),
+        batch: fit.batch(),
+    });
+    Ok((given, names))
+}
+
+/// Without one input of floats nothing is run, but tensors have shapes all the same.
+fn not_fed(error: &Error, found: &mut Inspection) -> (Option<Given>, Names) {
+    found.notes.push(match found.inputs.len() {
+        1 => format!("not run: {error}"),
+        count => format!("not run: it has {count} inputs; this program feeds one"),
+    });
+    let sizes = found.inputs.iter().map(|input| (input.name.clone(), one_row(&input.dims())));
+    let sizes = sizes.filter_map(|(name, sizes)| Some((name, sizes?))).collect();
+    (Some(Given { sizes, batch: 1 }), Err("it was not run".to_owned()))
 }
 
 /// The sizes of an input for one row; none if another axis is free.
@@ -190,6 +233,7 @@ fn described(
         multiply_adds: None,
         uncounted: 0,
         layers: vec![],
+        unnumbered: None,
         operators: walk.operators(),
         fits: vec![],
         runtimes: vec![],
@@ -209,7 +253,7 @@ fn limits(found: &Inspection, options: &Options) -> Limits {
 }
 
 /// Tries the file in every runtime, on all that fits its input.
-fn run(path: &Path, found: &mut Inspection, options: &Options) {
+fn run(path: &Path, found: &mut Inspection, options: &Options) -> Names {
     if found.fits.is_empty() {
         let axes = "not run: its shape does not tell what it takes";
         found.notes.push(axes.to_owned());
@@ -227,26 +271,28 @@ fn run(path: &Path, found: &mut Inspection, options: &Options) {
     }
     agree(&mut found.fits, &answers);
     found.difference = difference(&found.fits, &answers);
+    let names = layer_names(&answers);
     found.runtimes = answers.into_iter().map(|(r, answer)| tried(path, r, answer)).collect();
+    let burn = found.runtimes.iter().find(|tried| tried.runtime == Runtime::Burn);
+    let reason = burn.and_then(|tried| tried.reason.as_deref()).unwrap_or("it did not run");
+    let names = names.ok_or_else(|| format!("burn: {reason}"));
     if found.exported.as_ref().is_some_and(|own| own.preprocessor.is_some()) {
         let question = Question::Classify { model: path.to_owned() };
         let answer = ask::<Answer>(&options.program, &question, limits);
         found.classifies = Some(answer.is_ok());
         found.classify_reason = answer.err().map(|reason| about::shortened(&reason));
     }
+    names
 }
 
-/// Fills in what follows from the shapes of the tensors when the inputs have those of `given`,
-/// for `batch` patches.
+/// The shapes of the tensors when the inputs have those of `given`.
 fn measure(
     path: &Path,
     graph: &GraphProto,
-    walk: &Walk,
     found: &mut Inspection,
     options: &Options,
     given: BTreeMap<String, Vec<usize>>,
-    batch: usize,
-) {
+) -> BTreeMap<String, Vec<u64>> {
     let names = axis_names(&found.inputs, &given);
     let question =
         Question::Shapes { model: path.to_owned(), given, noted: ports::noted(graph, &names) };
@@ -263,14 +309,7 @@ fn measure(
         tract.refused_operators = shapes.unknown_operators.into_iter().collect();
     }
     let wide = |sizes: Vec<usize>| sizes.into_iter().map(|size| size as u64).collect();
-    let sizes = shapes.sizes.into_iter().map(|(name, sizes)| (name, wide(sizes))).collect();
-    found.layers = layers(walk, found.embeddings.as_deref(), &sizes);
-    let (all, uncounted) = work(walk, &sizes);
-    let batch = batch as u64;
-    (found.multiply_adds, found.uncounted) = (Some(all / batch), uncounted);
-    for layer in &mut found.layers {
-        layer.multiply_adds = layer.multiply_adds.map(|work| work / batch);
-    }
+    shapes.sizes.into_iter().map(|(name, sizes)| (name, wide(sizes))).collect()
 }
 
 /// The sizes that the names of free axes stand for.

@@ -19,7 +19,7 @@ mod walk;
 mod work;
 
 pub use about::Own;
-pub use fits::{Feed, Fit};
+pub use fits::{Fed, Fit};
 pub use inspection::{Inspection, OperatorSet, Options, inspect};
 pub use layers::Layer;
 pub use ports::{Axis, TypedPort};

@@ -53,6 +53,13 @@ fn first(answer: &Answered) -> Option<usize> {
     ran(answer).iter().position(Result::is_ok)
 }
 
+/// The names of the layers that `finetune` counts, from the input on; none if burn, in which it
+/// trains, did not run the file.
+pub(super) fn layer_names(answers: &[(Runtime, Answered)]) -> Option<Vec<String>> {
+    let mut ran = answers.iter().flat_map(|(_, answer)| ran(answer)).flatten();
+    ran.find_map(|ran| ran.layers.clone())
+}
+
 /// Notes in `fits` which of them ran somewhere, and else the first reason; what no runtime even
 /// opened stays unknown.
 pub(super) fn agree(fits: &mut [Fit], answers: &[(Runtime, Answered)]) {

@@ -57,8 +57,9 @@ pub(super) struct Refused {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ran {
     pub milliseconds: f64,
-    /// Layers with weights, where the runtime knows of such: burn.
-    pub layers: Option<usize>,
+    /// The names of the layers that `finetune` counts, from the input on, where the runtime knows
+    /// of such: burn.
+    pub layers: Option<Vec<String>>,
     /// Name, shape and first values of each output; NaN is none.
     pub outputs: Vec<(String, Vec<usize>, Vec<Option<f32>>)>,
 }
@@ -137,7 +138,7 @@ fn in_burn(model: &Path, fits: &[Fit], output: Option<&str>, option: Naming) -> 
         ran.push(result.map_err(|error| error.naming_options(option)).map(
             |(milliseconds, values)| Ran {
                 milliseconds,
-                layers: Some(network.layers),
+                layers: Some(network.layers.clone()),
                 outputs: vec![compared(network.output.clone(), &values)],
             },
         ));

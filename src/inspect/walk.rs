@@ -18,7 +18,7 @@ pub(super) struct Walk<'a> {
     /// Whether each node only computes with constants.
     pub constant: Vec<bool>,
     /// The node that makes a tensor, by its place in `nodes`.
-    pub made_by: HashMap<&'a str, usize>,
+    made_by: HashMap<&'a str, usize>,
     /// Initializers, and the values of `Constant` nodes.
     weights: HashMap<&'a str, Weight>,
 }
@@ -136,21 +136,6 @@ impl<'a> Walk<'a> {
             graph.initializer.iter().map(Weight::of).filter(|weight| weight.is_parameter)
         });
         own.chain(below.map(|weight| product(&weight.dims))).fold(0, u64::saturating_add)
-    }
-
-    /// Whether each node leads to one of the tensors `outputs`.
-    pub fn leading_to(&self, outputs: &[&str]) -> Vec<bool> {
-        let mut leads = vec![false; self.nodes.len()];
-        let places = |names: &[&str]| -> Vec<usize> {
-            names.iter().filter_map(|name| self.made_by.get(name).copied()).collect()
-        };
-        let mut waiting = places(outputs);
-        while let Some(place) = waiting.pop() {
-            if !std::mem::replace(&mut leads[place], true) {
-                waiting.extend(places(&taken(self.nodes[place])));
-            }
-        }
-        leads
     }
 
     /// How often each operator occurs in the graph and in subgraphs, with its domain where that

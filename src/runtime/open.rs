@@ -42,7 +42,8 @@ impl Runtime {
 /// [`Error::Io`] if `model` is not there; [`Error::Onnx`] if it is damaged or unsafe (see
 /// `onnx::read`; only with the cargo feature `tract`, which brings the protobuf reader);
 /// [`Error::Runtime`] if the runtime is not there or cannot run the model, as
-/// [`Runtime::Burn`] cannot run any: `export::open` opens the folder of a run in it.
+/// [`Runtime::Burn`] cannot run any here: `export::open` opens ONNX files in it, and the
+/// folders of runs.
 pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn Session>> {
     check(runtime, model, options)?;
     match runtime {

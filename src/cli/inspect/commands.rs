@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::arguments::Arguments;
-use crate::inspect::{Feed, Inspection, Own};
+use crate::inspect::{Fed, Inspection, Own};
 use crate::onnx::names;
 
 /// Something that can be done with a file.
@@ -67,13 +67,13 @@ fn backbone(found: &Inspection, arguments: &Arguments) -> Vec<Use> {
     let mut uses: Vec<Use> = vec![];
     let mut presets = 0;
     for fit in found.fits.iter().filter(|fit| fit.runs != Some(false)) {
-        let (what, front_end) = match &fit.feed {
-            Feed::FrontEnd { name, .. } => {
+        let (what, front_end) = match &fit.fed {
+            Fed::FrontEnd { name, .. } => {
                 presets += 1;
                 let given = arguments.front_end.clone().unwrap_or_else(|| name.clone());
                 (format!("fine-tune it, if it was trained with the front end of {name}"), given)
             }
-            Feed::Spectrogram { first, second } => (
+            Fed::Spectrogram { first, second } => (
                 format!(
                     "fine-tune it, with a JSON file that says how its log-mels are made \
                      (patch_frames and mels are {first} and {second}, or the other way round; \
@@ -81,27 +81,27 @@ fn backbone(found: &Inspection, arguments: &Arguments) -> Vec<Use> {
                 ),
                 "FRONT_END.json".to_owned(),
             ),
-            Feed::Picture { channels: 3, .. } => (
+            Fed::Picture { channels: 3, .. } => (
                 "fine-tune it on pictures of spectrograms, if it was trained with ImageNet's mean \
                  and deviation (else a JSON file, docs/backbones.md)"
                     .to_owned(),
                 "imagenet".to_owned(),
             ),
-            Feed::Picture { .. } => (
+            Fed::Picture { .. } => (
                 "fine-tune it on grey pictures, with a JSON file that says how they are scaled \
                  (docs/backbones.md)"
                     .to_owned(),
                 "FRONT_END.json".to_owned(),
             ),
-            Feed::Samples { .. } => (
+            Fed::Samples { .. } => (
                 "fine-tune it on samples, with a JSON file that says their rate \
                  (docs/backbones.md)"
                     .to_owned(),
                 "FRONT_END.json".to_owned(),
             ),
-            Feed::Values => continue,
+            Fed::Values => continue,
         };
-        uses.push(Use::new(what, finetune(found, arguments, &fit.feed, &front_end)));
+        uses.push(Use::new(what, finetune(found, arguments, &fit.fed, &front_end)));
     }
     if presets > 1 {
         let what = "its shape does not tell which of these front ends it was trained with, and \
@@ -114,9 +114,9 @@ fn backbone(found: &Inspection, arguments: &Arguments) -> Vec<Use> {
     uses
 }
 
-fn finetune(found: &Inspection, arguments: &Arguments, feed: &Feed, front_end: &str) -> String {
-    let data = match feed {
-        Feed::Picture { .. } => "images_original",
+fn finetune(found: &Inspection, arguments: &Arguments, fed: &Fed, front_end: &str) -> String {
+    let data = match fed {
+        Fed::Picture { .. } => "images_original",
         _ => "data/gtzan",
     };
     let file = quoted(&found.path);

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::commands::Use;
-use crate::inspect::{Feed, Fit, Inspection, Layer, Tried, TypedPort};
+use crate::inspect::{Fed, Fit, Inspection, Layer, Tried, TypedPort};
 use crate::text::{counted, thousands};
 
 /// Layers that are shown; of more, the first and last half of these.
@@ -145,13 +145,19 @@ fn layers(found: &Inspection) -> Vec<String> {
             rows.push(row(layer));
         }
     }
-    let title = match &found.embeddings {
-        Some(output) => format!(
-            "{}; finetune --unfreeze N trains those numbered 1 to N, counted from \"{output}\"",
-            counted(count, "layer")
-        ),
-        None => counted(count, "layer"),
-    };
+    let mut title = counted(count, "layer");
+    match (&found.unnumbered, &found.embeddings) {
+        _ if count == 0 => {}
+        (Some(reason), _) => {
+            title += &format!(", not numbered for finetune --unfreeze: {reason}");
+        }
+        (None, Some(output)) => {
+            title += &format!(
+                "; finetune --unfreeze N trains those numbered 1 to N, counted from \"{output}\""
+            );
+        }
+        (None, None) => {}
+    }
     let mut lines = vec![title];
     if count > 0 {
         lines.extend(table(&rows, &[0, 4, 5]));
@@ -207,22 +213,22 @@ fn runtimes(found: &Inspection) -> Vec<String> {
 
 fn fits(found: &Inspection) -> Vec<String> {
     let row = |fit: &Fit| {
-        let what = match &fit.feed {
-            Feed::FrontEnd { name, frames, mels } => {
+        let what = match &fit.fed {
+            Fed::FrontEnd { name, frames, mels } => {
                 format!("{name}: log-mels, {frames} frames by {mels} bands")
             }
-            Feed::Spectrogram { first, second } => {
+            Fed::Spectrogram { first, second } => {
                 format!("log-mels of {first} by {second}, which no preset makes")
             }
-            Feed::Picture { channels: 3, height, width } => {
+            Fed::Picture { channels: 3, height, width } => {
                 format!("pictures in colour, {width} x {height}")
             }
-            Feed::Picture { height, width, .. } => format!("grey pictures, {width} x {height}"),
-            Feed::Samples { count, fixed: true } => format!("samples, {count} at a time"),
-            Feed::Samples { count, fixed: false } => {
+            Fed::Picture { height, width, .. } => format!("grey pictures, {width} x {height}"),
+            Fed::Samples { count, fixed: true } => format!("samples, {count} at a time"),
+            Fed::Samples { count, fixed: false } => {
                 format!("samples, any number (tried: {count})")
             }
-            Feed::Values => {
+            Fed::Values => {
                 format!("{}: neither log-mels nor pictures nor samples", shape(&fit.input))
             }
         };

@@ -4,12 +4,8 @@
 /// normalizations that follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The name of the node that begins it.
+    /// The name of the node that begins it, or of its first output where it has none.
     pub name: String,
-    /// That node's operator.
-    pub operator: String,
-    /// Numbers that are learned.
-    pub parameters: usize,
     /// Places of its parameters among the graph's.
     pub(super) places: Vec<usize>,
 }
