@@ -119,7 +119,7 @@ impl Fit {
     }
 
     fn range(&self) -> std::ops::Range<f32> {
-        match self.feed {
+        match self.fed {
             Fed::FrontEnd { .. } | Fed::Spectrogram { .. } => -4.0..3.0,
             Fed::Picture { .. } => -2.0..2.0,
             Fed::Samples { .. } | Fed::Values => -0.5..0.5,

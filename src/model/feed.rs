@@ -143,7 +143,7 @@ impl Feed {
         let rows = match self.pool {
             Some(pool) => pooled(output, self.axis, self.is_single(), pool),
             // All that belongs to a patch.
-            None if patches > 0 && output.len() % patches == 0 => {
+            None if patches > 0 && output.len().is_multiple_of(patches) => {
                 let features = output.len() / patches;
                 Array2::from_shape_vec((patches, features), output.into_iter().collect()).ok()
             }

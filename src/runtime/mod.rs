@@ -24,11 +24,11 @@ pub use crate::onnx::Port;
 #[doc(hidden)]
 pub use axes::feature_axis;
 pub(crate) use batch::Batch;
+pub(crate) use open::is_shared;
 #[cfg(all(feature = "train", not(feature = "burn-cuda")))]
 pub(crate) use open::missing_feature;
 #[cfg(feature = "train")]
 pub(crate) use open::{check, check_cuda};
-pub(crate) use open::is_shared;
 pub use open::{open, preferred};
 #[cfg(feature = "tract")]
 pub(crate) use patch::check_batch;

@@ -7,10 +7,11 @@ use ndarray::{Array3, Axis};
 
 use super::module::OnnxGraph;
 use super::plan::Plan;
-use super::proof::{PROBES, original, probes, prove};
+use super::proof::{PROBES, original, prove};
 use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::feed::Feed;
+use crate::model::probe::probes;
 use crate::onnx;
 use crate::onnx::opset;
 use crate::run::Proof;
@@ -57,7 +58,6 @@ pub(crate) fn import_fed(
     feed: Feed,
     device: &Device,
 ) -> Result<Imported> {
-    let [frames, features] = patch.shape();
     // The file is read twice, so that its weights are not in memory while another runtime holds
     // its own copies of them: 288 MB a copy for VGGish.
     {
@@ -73,7 +73,7 @@ pub(crate) fn import_fed(
     }
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
     let most = sizes.iter().copied().max().unwrap_or(1);
-    let probes = probes([most, frames, features]);
+    let probes = probes(patch, most);
     let (theirs, runtime) = original(path, &feed, &probes, &sizes)?;
     let graph = load(path, feed, device)?;
     let mut proof: Option<Proof> = None;

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use ndarray::{Array2, Array3, Axis};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
 use crate::model::feed::Feed;
@@ -38,12 +36,6 @@ pub(super) fn prove(path: &Path, ours: &[f32], theirs: &[f32], runtime: Runtime)
         proof.max_abs_difference, proof.largest_value
     );
     Err(Error::onnx(path, reason))
-}
-
-/// Seeded patches `[count, frames, mels]` in the range of log-mels.
-pub(super) fn probes(shape: [usize; 3]) -> Array3<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    Array3::from_shape_simple_fn(shape, || random.random_range(-4.0..3.0))
 }
 
 /// What the original file answers to the probes, as many at a time as `sizes` say, and the
