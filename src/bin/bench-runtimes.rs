@@ -24,7 +24,7 @@ the reason. Exits with 1 if no case ran, with 2 if the command line is wrong.";
 #[derive(Parser)]
 #[command(name = "bench-runtimes", version, after_help = EXAMPLES)]
 struct Arguments {
-    /// ONNX files, run folders (burn runs only those) or bundles
+    /// ONNX files, run folders or bundles
     #[arg(required = true, value_name = "MODEL.onnx|RUN|BUNDLE")]
     models: Vec<PathBuf>,
     /// Runtimes; the first that runs is what the others are compared with

@@ -231,8 +231,8 @@ pub struct Config {
     /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
     pub backbone: String,
-    /// Front end the backbone was trained with: vggish, yamnet, musicnn, for pictures imagenet
-    /// or efficientnet-lite, or a JSON file
+    /// Front end the backbone was trained with: vggish, yamnet, musicnn, spectrogram, for
+    /// pictures imagenet or efficientnet-lite, or a JSON file
     #[arg(long, value_name = "PRESET|FILE")]
     pub front_end: Option<String>,
     /// Output of the ONNX file to use as embeddings [default: "embeddings", else the last]
@@ -331,9 +331,18 @@ impl Config {
         check::at_least_one("deep-epochs", deep.deep_epochs)?;
         check::at_least_one("patches-per-track", deep.patches_per_track)?;
         check::factor("layer-decay", deep.layer_decay)?;
-        if deep.unfreeze == Unfreeze::None && deep.keep == Keep::Tuned {
+        if deep.unfreeze == Unfreeze::None {
             let advice = "no layer is to be trained; say how many with ‹unfreeze›";
-            return Err(Error::out_of_range("keep", "tuned", advice));
+            let refuse = |option, value: &str| Err(Error::out_of_range(option, value, advice));
+            if deep.keep == Keep::Tuned {
+                return refuse("keep", "tuned");
+            }
+            if deep.batch_norm == BatchNorm::Train {
+                return refuse("batch-norm", "train");
+            }
+            if !is_one(&deep.layer_decay) {
+                return refuse("layer-decay", &deep.layer_decay.to_string());
+            }
         }
         if let Some(hidden) = head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {
             return Err(Error::out_of_range("hidden", hidden, "give at most 65536"));

@@ -258,7 +258,11 @@ impl<'a> Planner<'a> {
             if let Some(name) = unknown {
                 return Err(Error::onnx(
                     self.path,
-                    format!("node \"{}\" uses \"{name}\" before any node makes it", name_of(node)),
+                    format!(
+                        "node \"{}\" uses \"{name}\" before any node makes it, and cannot be imported \
+                         into burn; sort the nodes, or leave out ‹unfreeze›",
+                        name_of(node)
+                    ),
                 ));
             }
             made.extend(node.output.iter().map(String::as_str));
@@ -286,6 +290,9 @@ impl<'a> Planner<'a> {
             };
             let (shape, numbers) = values::numbers(self.path, tensor)?;
             let Numbers::Floats(values) = numbers else { continue };
+            if values.iter().any(|value| value.is_nan() || *value == f32::INFINITY) {
+                return Err(Error::onnx(self.path, format!("the weight \"{name}\" is not finite")));
+            }
             // A mask is no weight.
             if values.iter().all(|value| value.is_finite() && *value > MASKED) {
                 found.0.push(Stored { name: name.clone(), shape, place: *place });
