@@ -12,6 +12,7 @@ use common::vggish::{Builder, Style, text, vggish};
 use common::{integer, integers, write};
 use genre_transfer::Error;
 use genre_transfer::model::graph::{Imported, TOLERANCE, import};
+use genre_transfer::runtime::{self, Runtime};
 use proptest::prelude::*;
 use tract_onnx::pb::ModelProto;
 
@@ -143,6 +144,26 @@ fn branches_join_and_strange_inputs_are_refused() {
     let model = vggish(Style::Tf, 16, 1);
     let text = import_model(&model, [187, 96]).unwrap_err().to_string();
     assert!(text.contains("[N, 64, 96]") && text.contains("‹front-end›"), "{text}");
+}
+
+/// tract runs such layers forwards; ONNX Runtime and burn agree.
+#[test]
+fn a_recurrent_layer_that_runs_backwards_is_proved_in_onnx_runtime() {
+    if runtime::preferred() != Runtime::Ort {
+        println!("skipped: no libonnxruntime; run scripts/setup.sh");
+        return;
+    }
+    let mut builder = Builder::new("x", &[-1, 1, 12, 5], 0);
+    builder.integers("shape", &[3], &[-1, 12, 5]);
+    builder.weights("w", &[1, 12, 5], 0.5).weights("r", &[1, 12, 4], 0.5);
+    builder.node("Reshape", &["shape"], vec![]);
+    builder.node("Transpose", &[], vec![integers("perm", &[1, 0, 2])]);
+    let backwards = vec![integer("hidden_size", 4), text("direction", "reverse")];
+    builder.node("GRU", &["w", "r"], backwards);
+    builder.node("ReduceMax", &[], vec![integers("axes", &[0, 1]), integer("keepdims", 0)]);
+    let imported = import_model(&builder.finish("embeddings", 4, 13), [12, 5]).unwrap();
+    assert!(imported.proof.relative() < 1e-5, "{:?}", imported.proof);
+    assert_eq!((imported.features, imported.graph.depth()), (4, 1));
 }
 
 #[test]

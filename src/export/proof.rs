@@ -33,9 +33,9 @@ pub(super) struct Proof {
     allowed: [f32; 2],
 }
 
-/// As [`TOLERANCE`] and [`RELATIVE_TOLERANCE`], where the backbone's own arithmetic has 11 bits:
-/// every runtime rounds elsewhere, and the trained model computes in 32-bit floats.
-const HALF_TOLERANCE: f32 = 1e-2;
+/// As [`TOLERANCE`] and [`RELATIVE_TOLERANCE`], where the backbone's own arithmetic has 11 bits or
+/// fewer: every runtime rounds elsewhere, and the trained model computes in 32-bit floats.
+const COARSE_TOLERANCE: f32 = 1e-2;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
@@ -96,8 +96,9 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        let is_half = file.as_ref().is_some_and(|file| file.is_half);
-        let allowed = if is_half { [HALF_TOLERANCE; 2] } else { [TOLERANCE, RELATIVE_TOLERANCE] };
+        let is_coarse = file.as_ref().is_some_and(|file| file.is_coarse);
+        let allowed =
+            if is_coarse { [COARSE_TOLERANCE; 2] } else { [TOLERANCE, RELATIVE_TOLERANCE] };
         Ok(Self { probes, file, allowed })
     }
 
@@ -330,16 +331,16 @@ struct BackboneFile {
     feed: Feed,
     /// Frames and mel bands.
     patch: [usize; 2],
-    /// Whether it has weights in half floats, and so computes with them.
-    is_half: bool,
+    /// Whether it computes with fewer bits than 32.
+    is_coarse: bool,
 }
 
 impl BackboneFile {
     /// None where there is no such file.
     fn of(trained: &Trained, run: &Run, patch: [usize; 2]) -> Result<Option<Self>> {
         let Trained::Backbone(OnBackbone { path, .. }) = trained else { return Ok(None) };
-        let is_half = onnx::has_half_floats(&onnx::read(path)?);
-        Ok(Some(Self { path: path.clone(), feed: run.feed(path)?, patch, is_half }))
+        let is_coarse = onnx::has_small_numbers(&onnx::read(path)?);
+        Ok(Some(Self { path: path.clone(), feed: run.feed(path)?, patch, is_coarse }))
     }
 
     /// Whether tract and ort, both there, answer otherwise to one patch: then tract is wrong, as

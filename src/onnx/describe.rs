@@ -123,14 +123,19 @@ fn port(value: &ValueInfoProto) -> Result<Port, NoFloats> {
     Ok(Port { name, dims: dims.clone().map(size).collect(), axes: dims.map(axis).collect(), float })
 }
 
-/// Whether the model has weights in half floats, be they constants of its nodes, so that it
-/// computes with them.
+/// Whether the model computes with fewer bits than 32: it has weights in half floats, be they
+/// constants of its nodes, or quantizes.
 #[cfg(feature = "train")]
-pub(crate) fn has_half_floats(model: &ModelProto) -> bool {
+pub(crate) fn has_small_numbers(model: &ModelProto) -> bool {
     let is_half = |tensor: &tract_onnx::pb::TensorProto| {
         [DataType::Float16 as i32, DataType::Bfloat16 as i32].contains(&tensor.data_type)
     };
-    tensors::of_model(model).into_iter().any(is_half)
+    // A runtime that sees weights as bytes may compute with bytes.
+    let quantizes = |node: &tract_onnx::pb::NodeProto| {
+        node.op_type.contains("uantize") || node.op_type.ends_with("Integer")
+    };
+    let mut nodes = model.graph.iter().flat_map(|graph| &graph.node);
+    nodes.any(quantizes) || tensors::of_model(model).into_iter().any(is_half)
 }
 
 #[cfg(test)]
@@ -192,7 +197,7 @@ mod tests {
 
     #[cfg(feature = "train")]
     #[test]
-    fn half_floats_count_wherever_they_stand() {
+    fn small_numbers_count_wherever_they_stand() {
         use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
         let half = || TensorProto { data_type: DataType::Float16 as i32, ..Default::default() };
         let weight = || GraphProto { initializer: vec![half()], ..Default::default() };
@@ -203,9 +208,12 @@ mod tests {
         let constant = with_node(AttributeProto { t: Some(half()), ..Default::default() });
         let branch = with_node(AttributeProto { g: Some(weight()), ..Default::default() });
         for graph in [weight(), constant, branch] {
-            assert!(has_half_floats(&ModelProto { graph: Some(graph), ..Default::default() }));
+            assert!(has_small_numbers(&ModelProto { graph: Some(graph), ..Default::default() }));
         }
+        let operator = NodeProto { op_type: "DequantizeLinear".into(), ..Default::default() };
+        let bytes = GraphProto { node: vec![operator], ..Default::default() };
+        assert!(has_small_numbers(&ModelProto { graph: Some(bytes), ..Default::default() }));
         // An output may be cast to them in the end.
-        assert!(!has_half_floats(&model(&[("half", DataType::Float16)])));
+        assert!(!has_small_numbers(&model(&[("half", DataType::Float16)])));
     }
 }

@@ -42,7 +42,7 @@ pub(crate) mod write;
 #[cfg(feature = "tract")]
 pub(crate) use check::{external_files, weight_bytes};
 #[cfg(feature = "train")]
-pub(crate) use describe::has_half_floats;
+pub(crate) use describe::has_small_numbers;
 #[cfg(feature = "tract")]
 pub(crate) use describe::output;
 #[cfg(feature = "tract")]

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, Axis};
 
 use super::module::OnnxGraph;
 use super::plan::Plan;
-use super::proof::{HALF_TOLERANCE, PROBES, TOLERANCE, answers, original, prove};
+use super::proof::{COARSE_TOLERANCE, PROBES, TOLERANCE, answers, original, prove};
 use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::feed::Feed;
@@ -71,7 +71,7 @@ pub(crate) fn import_fed(
             [&[&onnx::input(&model, path)?.name], &[&feed.output]],
             device,
         )?;
-        if onnx::has_half_floats(&model) { HALF_TOLERANCE } else { TOLERANCE }
+        if onnx::has_small_numbers(&model) { COARSE_TOLERANCE } else { TOLERANCE }
     };
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);
     let most = sizes.iter().copied().max().unwrap_or(1);

@@ -15,8 +15,8 @@ pub const TOLERANCE: f32 = 1e-3;
 /// Patches in the proof's batch: more than one, so that a confused batch axis shows.
 pub(super) const PROBES: usize = 2;
 
-/// As [`TOLERANCE`], where the file computes in half floats, and this in 32 bits.
-pub(super) const HALF_TOLERANCE: f32 = 1e-2;
+/// As [`TOLERANCE`], where the file computes in half floats or bytes, and this in 32 bits.
+pub(super) const COARSE_TOLERANCE: f32 = 1e-2;
 
 /// The proof that `ours` is what `runtime` answers, `theirs`, within `allowed`.
 ///
