@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use genre_transfer::model::import::import;
+use genre_transfer::model::graph::import;
 use import_oracle::generated::Model;
 
 #[test]
@@ -14,7 +14,7 @@ fn run_time_import_and_generated_code_agree() {
     device.seed(0);
     let patches = Tensor::<4>::random([3, 1, 96, 64], Distribution::Uniform(-4.0, 3.0), &device);
     let generated = Model::default().forward(patches.clone());
-    let ours = imported.cnn.forward(patches.reshape([3, 96, 64]));
+    let ours = imported.graph.forward(patches.reshape([3, 96, 64])).unwrap();
     assert_eq!(ours.dims(), [3, 128]);
     let largest = generated.clone().abs().max().into_scalar::<f32>();
     let difference = (ours - generated).abs().max().into_scalar::<f32>();
