@@ -64,13 +64,8 @@ pub(crate) fn import_fed(
     let allowed = {
         let model = onnx::read(path)?;
         // What is not known is said before anything is computed.
-        Plan::new(
-            path,
-            onnx::graph(path, &model)?,
-            opset::of(&model),
-            [&[&onnx::input(&model, path)?.name], &[&feed.output]],
-            device,
-        )?;
+        let names: [&[&str]; 2] = [&[&onnx::input(&model, path)?.name], &[&feed.output]];
+        Plan::check(path, onnx::graph(path, &model)?, names, device)?;
         if onnx::has_small_numbers(&model) { COARSE_TOLERANCE } else { TOLERANCE }
     };
     let sizes = feed.input.batch.map_or(vec![1, PROBES], |batch| vec![batch]);

@@ -135,6 +135,22 @@ impl Plan {
         Ok((plan, [parameter_values, statistic_values]))
     }
 
+    /// Whether all operators that lead from `inputs` to `outputs` are known; no weight is read.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`].
+    pub fn check(
+        path: &Path,
+        graph: &GraphProto,
+        [inputs, outputs]: [&[&str]; 2],
+        device: &Device,
+    ) -> Result<()> {
+        let stored = weights::stored(graph);
+        let planner = Planner { path, graph, opset: 0, device, stored, places: HashMap::new() };
+        let needed = planner.needed(inputs, outputs)?;
+        needed.into_iter().try_for_each(|proto| planner.node(proto).map(|_| ()))
+    }
+
     /// Says of every node which values nobody asks for after it.
     fn release(&mut self) {
         let mut asked: HashSet<usize> = self.outputs.iter().copied().collect();
