@@ -47,13 +47,7 @@ fn floats(
 }
 
 fn run(path: &Path, plan: &Plan, job: Job<'_>) -> Result<Vec<Value>> {
-    let answer = plan.run(job).map_err(|failure| Error::UnsupportedOperator {
-        path: path.to_owned(),
-        operator: failure.node.operator.clone(),
-        node: failure.node.name.clone(),
-        reason: failure.fault.to_string(),
-    })?;
-    Ok(answer.outputs)
+    plan.run(job).map(|answer| answer.outputs).map_err(|failure| failure.at(path))
 }
 
 /// A whole model, ready to run any number of times.

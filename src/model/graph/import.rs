@@ -125,7 +125,7 @@ pub(crate) fn load(path: &Path, feed: Feed, device: &Device) -> Result<OnnxGraph
     let names: [&[&str]; 2] = [&[&input], &[&feed.output]];
     let (plan, values) =
         Plan::new(path, onnx::graph(path, &model)?, opset::of(&model), names, device)?;
-    Ok(OnnxGraph::new(plan, values, feed.clone(), path.to_owned(), device))
+    Ok(OnnxGraph::new(plan, values, feed, path.to_owned(), device))
 }
 
 fn tensor(patches: &Array3<f32>, count: usize, device: &Device) -> Tensor<3> {

@@ -164,12 +164,7 @@ impl OnnxGraph {
             device,
             learned_statistics,
         };
-        let answer = self.plan.run(job).map_err(|failure| Error::UnsupportedOperator {
-            path: self.path.to_path_buf(),
-            operator: failure.node.operator.clone(),
-            node: failure.node.name.clone(),
-            reason: failure.fault.to_string(),
-        })?;
+        let answer = self.plan.run(job).map_err(|failure| failure.at(&self.path))?;
         for (at, moved) in answer.statistics {
             self.statistics[at].update(moved.flat());
             // An update waits until the value is asked for; a checkpoint must not miss it.
@@ -219,7 +214,7 @@ impl OnnxGraph {
         let depth = self.depth();
         let layer = |at: usize| {
             let last = self.plan.layers.iter().rposition(|layer| layer.places.contains(&at));
-            depth - 1 - last.unwrap_or(0).min(depth.saturating_sub(1))
+            depth.saturating_sub(1 + last.unwrap_or(0))
         };
         self.parameters.iter().enumerate().map(|(at, found)| (layer(at), found.id)).collect()
     }

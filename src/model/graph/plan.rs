@@ -51,6 +51,23 @@ pub(super) struct Failure<'a> {
     pub fault: Fault,
 }
 
+impl Failure<'_> {
+    /// The error of the file at `path`.
+    pub fn at(self, path: &Path) -> Error {
+        let Node { operator, name, .. } = self.node;
+        unsupported(path, operator, name, self.fault)
+    }
+}
+
+fn unsupported(path: &Path, operator: &str, node: &str, reason: impl ToString) -> Error {
+    Error::UnsupportedOperator {
+        path: path.to_owned(),
+        operator: operator.to_owned(),
+        node: node.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
 /// What a run of the plan is given and works with.
 pub(super) struct Job<'a> {
     pub given: Vec<Value>,
@@ -148,7 +165,7 @@ impl Plan {
         let stored = weights::stored(graph);
         let planner = Planner { path, graph, opset: 0, device, stored, places: HashMap::new() };
         let needed = planner.needed(inputs, outputs)?;
-        needed.into_iter().try_for_each(|proto| planner.node(proto).map(|_| ()))
+        needed.into_iter().try_for_each(|proto| planner.operator(proto).map(|_| ()))
     }
 
     /// Says of every node which values nobody asks for after it.
@@ -163,6 +180,9 @@ impl Plan {
 
     /// Whether a batch normalization uses the statistics of the batch.
     fn learns(&self, node: &Node, learned: &[bool]) -> bool {
+        if learned.is_empty() {
+            return false;
+        }
         let mean = node.inputs.get(3).copied().flatten();
         let at = self.statistics.iter().position(|stored| Some(stored.place) == mean);
         at.is_some_and(|at| learned.get(at).copied().unwrap_or(false))
@@ -319,19 +339,17 @@ impl<'a> Planner<'a> {
     }
 
     fn unsupported(&self, node: &NodeProto, reason: impl ToString) -> Error {
-        Error::UnsupportedOperator {
-            path: self.path.to_owned(),
-            operator: node.op_type.clone(),
-            node: name_of(node).to_owned(),
-            reason: reason.to_string(),
-        }
+        unsupported(self.path, &node.op_type, name_of(node), reason)
     }
 
-    fn node(&self, proto: &NodeProto) -> Result<(Node, Operator)> {
+    fn operator(&self, proto: &NodeProto) -> Result<Operator> {
         let known = matches!(proto.domain.as_str(), "" | "ai.onnx");
-        let Some(operator) = operator(&proto.op_type).filter(|_| known) else {
-            return Err(self.unsupported(proto, "the importer does not know this operator"));
-        };
+        operator(&proto.op_type)
+            .filter(|_| known)
+            .ok_or_else(|| self.unsupported(proto, "the importer does not know this operator"))
+    }
+
+    fn node(&self, proto: &NodeProto) -> Node {
         let places = |names: &[String]| -> Vec<Option<usize>> {
             names.iter().map(|name| self.places.get(name.as_str()).copied()).collect()
         };
@@ -339,7 +357,7 @@ impl<'a> Planner<'a> {
             Node::new(&proto.op_type, name_of(proto), self.opset, proto.attribute.clone());
         node.inputs = places(&proto.input);
         node.outputs = places(&proto.output);
-        Ok((node, operator))
+        node
     }
 
     /// The nodes that must be computed every time, and the values of all others; `weights` are
@@ -359,16 +377,11 @@ impl<'a> Planner<'a> {
         }
         let (mut nodes, mut computed) = (vec![], 0);
         for proto in needed {
-            let (node, operator) = self.node(proto)?;
-            if proto.op_type == "Constant"
-                && node
-                    .outputs
-                    .iter()
-                    .flatten()
-                    .any(|place| known.contains_key(place) || weights.contains(place))
-            {
+            let operator = self.operator(proto)?;
+            if proto.output.iter().any(|output| self.stored.contains_key(output.as_str())) {
                 continue;
             }
+            let node = self.node(proto);
             let constant = node.inputs.iter().flatten().all(|place| known.contains_key(place));
             if !constant {
                 nodes.push((node, operator));
