@@ -10,7 +10,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use genre_transfer::model::layers::{Geometry, convolve, max_pool_2x2, normalize};
+use genre_transfer::model::layers::{Geometry, correlate, max_pool_2x2, normalize};
 
 const BATCH: usize = 16;
 
@@ -27,7 +27,7 @@ fn layers(criterion: &mut Criterion) {
         let weight = random([to, from, 3, 3]);
         let map = random([BATCH, to, side, side]);
         let norm: BatchNorm = BatchNormConfig::new(to).init(&device);
-        let geometry = Geometry { stride: 1, padding: 1 };
+        let geometry = Geometry::even(1, 1);
         let options = || ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
         let pool = MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
         let mut group = criterion.benchmark_group(format!("{from}-{to} channels, {side} x {side}"));
@@ -37,7 +37,7 @@ fn layers(criterion: &mut Criterion) {
                 bencher.iter(|| black_box(layer().sum().backward()));
             });
         };
-        time("convolution, ours", &|| convolve(x.clone(), weight.clone(), geometry));
+        time("convolution, ours", &|| correlate(x.clone(), weight.clone(), geometry));
         time("convolution, burn's", &|| conv2d(x.clone(), weight.clone(), None, options()));
         time("normalization and ReLU, ours", &|| normalize(&norm, map.clone(), true));
         time("normalization and ReLU, burn's", &|| relu(norm.forward(map.clone())));

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::head::{Head, Standardization};
-use super::layers::{Geometry, convolve, max_pool_2x2, normalize};
+use super::layers::{Geometry, correlate, max_pool_2x2, normalize};
 use crate::error::Result;
 use crate::run::{BlockPooling, CnnConfig, EnsembleSpec, GlobalPooling, HeadSpec};
 
@@ -107,8 +107,8 @@ impl Unit {
     /// The convolution, its normalization, and ReLU if `rectify`.
     fn forward(&self, x: Tensor<4>, rectify: bool) -> Tensor<4> {
         let [.., kernel] = self.weight.dims();
-        let geometry = Geometry { stride: self.stride, padding: kernel / 2 };
-        let x = convolve(x, self.weight.val(), geometry);
+        let geometry = Geometry::even(self.stride, kernel / 2);
+        let x = correlate(x, self.weight.val(), geometry);
         let x = match &self.bias {
             Some(bias) => {
                 let channels = bias.dims()[0];
@@ -144,10 +144,10 @@ impl SqueezeExcitation {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let point = Geometry { stride: 1, padding: 0 };
+        let point = Geometry::even(1, 0);
         let means = whole(&x, false).average.forward(x.clone());
-        let hidden = relu(convolve(means, self.squeeze.val(), point));
-        x * sigmoid(convolve(hidden, self.excite.val(), point))
+        let hidden = relu(correlate(means, self.squeeze.val(), point));
+        x * sigmoid(correlate(hidden, self.excite.val(), point))
     }
 }
 

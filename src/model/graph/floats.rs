@@ -21,6 +21,18 @@ pub struct Floats {
     data: Tensor<1>,
     /// The value of a constant that has only one: arithmetic with a number is cheaper.
     single: Option<f32>,
+    /// Whether the values of these maps `[batch, channels, height, width]` lie in memory place by
+    /// place; what works value by value leaves them so.
+    by_place: bool,
+}
+
+/// `function` of maps in the order in which their values lie if they do so place by place.
+fn in_order<const N: usize>(
+    maps: [Tensor<1>; N],
+    function: impl FnOnce([Tensor<1>; N]) -> Tensor<1>,
+) -> Tensor<1> {
+    let last = maps.map(|map| relabelled(relabelled::<1, 4>(map).permute([0, 2, 3, 1])));
+    relabelled(relabelled::<1, 4>(function(last)).permute([0, 3, 1, 2]))
 }
 
 /// The same tensor, said to have `TO` axes.
@@ -57,19 +69,33 @@ impl Floats {
         if count(&shape)? != data.shape().num_elements() {
             return refuse(format!("{} values for {shape:?}", data.shape().num_elements()));
         }
-        Ok(Self { data: arrange(data, &shape), shape, single: None })
+        Ok(Self::of(arrange(data, &shape), shape))
+    }
+
+    /// A tensor of this shape.
+    fn of(data: Tensor<1>, shape: Vec<usize>) -> Self {
+        Self { shape, data, single: None, by_place: false }
     }
 
     /// A tensor as it is.
     pub(super) fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
         let shape = tensor.shape().as_slice().to_vec();
-        Self { shape, data: relabelled(tensor), single: None }
+        Self::of(relabelled(tensor), shape)
+    }
+
+    /// Maps whose values lie in memory place by place.
+    pub(super) fn by_place(tensor: Tensor<4>) -> Self {
+        Self { by_place: true, ..Self::from_tensor(tensor) }
+    }
+
+    /// Whether these are maps whose values lie in memory place by place.
+    pub(super) fn is_by_place(&self) -> bool {
+        self.by_place
     }
 
     /// A tensor as it is, said to have another number of ones among its axes.
     pub(super) fn from_reshaped<const D: usize>(tensor: Tensor<D>, shape: Vec<usize>) -> Self {
-        let data = arrange(relabelled(tensor), &shape);
-        Self { shape, data, single: None }
+        Self::of(arrange(relabelled(tensor), &shape), shape)
     }
 
     /// The size of each axis.
@@ -108,7 +134,12 @@ impl Floats {
 
     /// `function` of every value on its own.
     pub(super) fn map(self, function: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Self {
-        Self { data: function(self.data), shape: self.shape, single: None }
+        let data = if self.by_place {
+            in_order([self.data], |[data]| function(data))
+        } else {
+            function(self.data)
+        };
+        Self { data, shape: self.shape, single: None, by_place: self.by_place }
     }
 
     /// With all axes in one.
@@ -139,7 +170,7 @@ impl Floats {
         if count(&shape)? != self.len() {
             return refuse(format!("{:?} cannot become {shape:?}", self.shape));
         }
-        Ok(Self { data: arrange(self.data, &shape), shape, single: self.single })
+        Ok(Self { single: self.single, ..Self::of(arrange(self.data, &shape), shape) })
     }
 
     /// `[before, axis, after]`: the sizes before an axis, of it and after it multiplied.
@@ -184,7 +215,7 @@ impl Floats {
             8 => turned::<8>,
             rank => return refuse(format!("{rank} axes")),
         };
-        Ok(Self { data: turned(self.data, order), shape, single: None })
+        Ok(Self::of(turned(self.data, order), shape))
     }
 
     /// Repeated along axes of one until it has this shape, to which it can be broadcast.
@@ -195,10 +226,10 @@ impl Floats {
         count(&shape)?;
         let aligned = self.aligned(shape.len());
         if shape.is_empty() {
-            return Ok(Self { data: aligned, shape, single: None });
+            return Ok(Self::of(aligned, shape));
         }
         let data = aligned.expand::<1, _>(Shape::from(shape.clone()));
-        Ok(Self { data, shape, single: None })
+        Ok(Self::of(data, shape))
     }
 
     /// The tensor inside with ones before its axes until there are `rank` of them.
@@ -219,8 +250,18 @@ impl Floats {
     ) -> Outcome<Self> {
         let shape = broadcast(&self.shape, &other.shape)?;
         count(&shape)?;
-        let data = function(self.aligned(shape.len()), other.aligned(shape.len()));
-        Ok(Self { data, shape, single: None })
+        // Maps beside one value a channel, or beside others that lie like them.
+        let lies = |floats: &Self| floats.by_place || floats.shape != shape;
+        let by_place =
+            shape.len() == 4 && (self.by_place || other.by_place) && lies(&self) && lies(&other);
+        let parts = [self.aligned(shape.len()), other.aligned(shape.len())];
+        let data = if by_place {
+            in_order(parts, |[a, b]| function(a, b))
+        } else {
+            let [a, b] = parts;
+            function(a, b)
+        };
+        Ok(Self { by_place, ..Self::of(data, shape) })
     }
 }
 

@@ -10,6 +10,7 @@
 mod evaluate;
 mod fault;
 mod floats;
+mod fuse;
 mod import;
 mod layers;
 mod module;

@@ -8,6 +8,7 @@ use tract_onnx::pb::{AttributeProto, TensorProto};
 use super::fault::{Fault, Outcome, refuse};
 use super::floats::Floats;
 use super::value::Value;
+use crate::model::layers::Bounds;
 
 /// What computes a node.
 pub(super) type Operator = fn(&Node, &mut Inputs) -> Outcome<Vec<Value>>;
@@ -27,6 +28,8 @@ pub(super) struct Node {
     pub outputs: Vec<Option<usize>>,
     /// Places whose values nobody asks for after this node.
     pub releases: Vec<usize>,
+    /// What a convolution lets through, if the activation behind it is part of it.
+    pub bounds: Bounds,
     attributes: Vec<AttributeProto>,
 }
 
@@ -40,6 +43,7 @@ impl Node {
             inputs: vec![],
             outputs: vec![],
             releases: vec![],
+            bounds: Bounds::NONE,
             attributes,
         }
     }

@@ -8,6 +8,7 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::fault::{Fault, Outcome};
 use super::floats::Floats;
+use super::fuse::fuse;
 use super::layers::Layer;
 use super::node::{Inputs, Node, Operator};
 use super::operators::operator;
@@ -399,6 +400,7 @@ impl<'a> Planner<'a> {
             let places = node.outputs.iter().zip(answers);
             known.extend(places.filter_map(|(place, value)| Some(((*place)?, value))));
         }
+        let nodes = fuse(nodes, &known, outputs, self.device);
         let used = nodes.iter().flat_map(|(node, _)| node.inputs.iter().flatten());
         let used: HashSet<usize> = used.chain(outputs).copied().collect();
         known.retain(|place, _| used.contains(place));

@@ -10,8 +10,9 @@ use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 
-use super::convolution::{Convolution, Geometry};
-use super::{normalization, pooling};
+use super::convolution::{Convolution, How, Order};
+use super::ending::{self, Ending};
+use super::{depthwise, normalization, pointwise, pooling};
 
 /// The layers as operations that a backend has.
 #[backend_extension(Flex, Autodiff)]
@@ -20,8 +21,8 @@ pub(super) trait Layers: Backend {
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        stride: usize,
-        padding: usize,
+        bias: FloatTensor<Self>,
+        how: How,
     ) -> FloatTensor<Self>;
 
     /// The normalized map, and mean and variance of each channel.
@@ -39,11 +40,22 @@ pub(super) trait Layers: Backend {
 
 /// The derivatives of [`Layers`], without being differentiable themselves.
 pub(super) trait LayerGradients: Backend {
+    /// The gradient of a convolution before its bounds, given its answer and the gradient of it.
+    fn bounded_gradient(
+        y: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        how: How,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient of the bias, given the gradient of the output.
+    fn bias_gradient(gradient: FloatTensor<Self>, how: How) -> FloatTensor<Self>;
+
     /// The gradient of the weights, given the input and the gradient of the output.
     fn weight_gradient(
         x: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         convolution: Convolution,
+        how: How,
     ) -> FloatTensor<Self>;
 
     /// The gradient of the input, given the weights and the gradient of the output.
@@ -51,6 +63,7 @@ pub(super) trait LayerGradients: Backend {
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         convolution: Convolution,
+        how: How,
     ) -> FloatTensor<Self>;
 
     /// Gradients of input, gamma and beta, given input, gamma, beta, mean and variance.
@@ -67,12 +80,27 @@ pub(super) trait LayerGradients: Backend {
     ) -> FloatTensor<Self>;
 }
 
-fn convolution(
-    x: &impl TensorMetadata,
-    weight: &impl TensorMetadata,
-    geometry: Geometry,
-) -> Convolution {
-    Convolution::new(x.shape().dims(), weight.shape().dims(), geometry)
+fn convolution(x: &impl TensorMetadata, weight: &impl TensorMetadata, how: How) -> Convolution {
+    Convolution::new(x.shape().dims(), weight.shape().dims(), how.geometry)
+}
+
+/// A tensor `[batch, channels, height, width]` with its values one after the other as `order`
+/// wants them.
+fn arranged(tensor: FlexTensor, order: Order) -> FlexTensor {
+    match order {
+        Order::Planes => tensor.to_contiguous(),
+        Order::Places => tensor.permute(&[0, 2, 3, 1]).to_contiguous(),
+    }
+}
+
+/// The tensor `[batch, channels, height, width]` whose values lie one after the other as `order`
+/// says.
+fn from_order(values: Vec<f32>, shape: [usize; 4], order: Order) -> FlexTensor {
+    let [batch, channels, height, width] = shape;
+    match order {
+        Order::Planes => tensor(values, shape),
+        Order::Places => tensor(values, [batch, height, width, channels]).permute(&[0, 3, 1, 2]),
+    }
 }
 
 /// The values of a tensor laid out in order. It is f32: nothing else comes here.
@@ -97,11 +125,21 @@ fn compute<const N: usize, const D: usize>(
 }
 
 impl Layers for Flex {
-    fn convolve(x: FlexTensor, weight: FlexTensor, stride: usize, padding: usize) -> FlexTensor {
-        let convolution = convolution(&x, &weight, Geometry { stride, padding });
-        compute([x, weight], convolution.output(), |[x, weight], out| {
-            convolution.forward(x, weight, out)
-        })
+    fn convolve(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: How) -> FlexTensor {
+        let convolution = convolution(&x, &weight, how);
+        let x = arranged(x, how.order);
+        let [weight, bias] = [weight, bias].map(|tensor| tensor.to_contiguous());
+        let ending = Ending::new(values(&bias), how.bounds);
+        let mut out = vec![0f32; convolution.output().iter().product()];
+        let (x, weight) = (values(&x), values(&weight));
+        match how.order {
+            Order::Planes => convolution.forward(x, weight, ending, &mut out),
+            Order::Places if convolution.is_pointwise() => {
+                pointwise::forward(&convolution, x, weight, ending, &mut out);
+            }
+            Order::Places => depthwise::forward(&convolution, x, weight, ending, &mut out),
+        }
+        from_order(out, convolution.output(), how.order)
     }
 
     fn normalize(
@@ -130,24 +168,62 @@ impl Layers for Flex {
 }
 
 impl LayerGradients for Flex {
+    fn bounded_gradient(y: FlexTensor, gradient: FlexTensor, how: How) -> FlexTensor {
+        let y = arranged(y, how.order);
+        let mut gradient = arranged(gradient, how.order);
+        ending::bounded_gradient(values(&y), how.bounds, gradient.storage_mut());
+        match how.order {
+            Order::Planes => gradient,
+            Order::Places => gradient.permute(&[0, 3, 1, 2]),
+        }
+    }
+
+    fn bias_gradient(gradient: FlexTensor, how: How) -> FlexTensor {
+        let [_, channels, height, width] = gradient.shape().dims();
+        let gradient = arranged(gradient, how.order);
+        let sums = match how.order {
+            Order::Planes => ending::plane_sums(values(&gradient), channels, height * width),
+            Order::Places => ending::row_sums(values(&gradient), channels),
+        };
+        tensor(sums, [channels])
+    }
+
     fn weight_gradient(
         x: FlexTensor,
         gradient: FlexTensor,
         convolution: Convolution,
+        how: How,
     ) -> FlexTensor {
-        compute([x, gradient], convolution.weight(), |[x, gradient], out| {
-            convolution.weight_gradient(x, gradient, out);
-        })
+        let [x, gradient] = [x, gradient].map(|tensor| arranged(tensor, how.order));
+        let (x, gradient) = (values(&x), values(&gradient));
+        let mut out = vec![0f32; convolution.weight().iter().product()];
+        match how.order {
+            Order::Planes => convolution.weight_gradient(x, gradient, &mut out),
+            Order::Places if convolution.is_pointwise() => {
+                pointwise::weight_gradient(&convolution, x, gradient, &mut out);
+            }
+            Order::Places => depthwise::weight_gradient(&convolution, x, gradient, &mut out),
+        }
+        tensor(out, convolution.weight())
     }
 
     fn input_gradient(
         weight: FlexTensor,
         gradient: FlexTensor,
         convolution: Convolution,
+        how: How,
     ) -> FlexTensor {
-        compute([weight, gradient], convolution.input(), |[weight, gradient], out| {
-            convolution.input_gradient(weight, gradient, out);
-        })
+        let (weight, gradient) = (weight.to_contiguous(), arranged(gradient, how.order));
+        let (weight, gradient) = (values(&weight), values(&gradient));
+        let mut out = vec![0f32; convolution.input().iter().product()];
+        match how.order {
+            Order::Planes => convolution.input_gradient(weight, gradient, &mut out),
+            Order::Places if convolution.is_pointwise() => {
+                pointwise::input_gradient(&convolution, weight, gradient, &mut out);
+            }
+            Order::Places => depthwise::input_gradient(&convolution, weight, gradient, &mut out),
+        }
+        from_order(out, convolution.input(), how.order)
     }
 
     fn normalize_gradient(
@@ -182,26 +258,33 @@ impl LayerGradients for Flex {
 #[derive(Debug)]
 struct Convolved;
 
-impl<B: LayerGradients> Backward<B, 2> for Convolved {
-    type State = (NodeId, NodeId, Convolution);
+impl<B: LayerGradients> Backward<B, 3> for Convolved {
+    /// Input, weights, the answer where it has bounds, and what was done.
+    type State = ([NodeId; 2], Option<FloatTensor<B>>, Convolution, How);
 
     fn backward(
         self,
-        ops: Ops<Self::State, 2>,
+        ops: Ops<Self::State, 3>,
         gradients: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let [x_node, weight_node] = ops.parents;
-        let (x, weight, convolution) = ops.state;
-        let gradient = gradients.consume::<B>(&ops.node);
+        let [x_node, weight_node, bias_node] = ops.parents;
+        let ([x, weight], y, convolution, how) = ops.state;
+        let mut gradient = gradients.consume::<B>(&ops.node);
+        if let Some(y) = y {
+            gradient = B::bounded_gradient(y, gradient, how);
+        }
         let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(x);
         let weight = checkpointer.retrieve_node_output::<FloatTensor<B>>(weight);
+        if let Some(node) = bias_node {
+            gradients.register::<B>(node.id, B::bias_gradient(gradient.clone(), how));
+        }
         if let Some(node) = x_node {
-            let of_input = B::input_gradient(weight, gradient.clone(), convolution);
+            let of_input = B::input_gradient(weight, gradient.clone(), convolution, how);
             gradients.register::<B>(node.id, of_input);
         }
         if let Some(node) = weight_node {
-            gradients.register::<B>(node.id, B::weight_gradient(x, gradient, convolution));
+            gradients.register::<B>(node.id, B::weight_gradient(x, gradient, convolution, how));
         }
     }
 }
@@ -257,21 +340,22 @@ impl<B: Layers + LayerGradients, C: CheckpointStrategy> Layers for Autodiff<B, C
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        stride: usize,
-        padding: usize,
+        bias: FloatTensor<Self>,
+        how: How,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node()];
+        let nodes = [x.node(), weight.node(), bias.node()];
         match Convolved.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let states = (prep.checkpoint(&x), prep.checkpoint(&weight));
-                let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let convolution = convolution(&x, &weight, Geometry { stride, padding });
-                let y = B::convolve(x, weight, stride, padding);
-                prep.finish((states.0, states.1, convolution), y)
+                let states = [prep.checkpoint(&x), prep.checkpoint(&weight)];
+                let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
+                let convolution = convolution(&x, &weight, how);
+                let y = B::convolve(x, weight, bias, how);
+                let kept = how.bounds.bind().then(|| y.clone());
+                prep.finish((states, kept, convolution, how), y)
             }
             OpsKind::UnTracked(prep) => {
-                let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                prep.finish(B::convolve(x, weight, stride, padding))
+                let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
+                prep.finish(B::convolve(x, weight, bias, how))
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Convolution and its gradients as matrix products, in parallel over images, after
-//! cuDNN's paper (Chetlur et al. 2014).
+//! cuDNN's paper (Chetlur et al. 2014): maps in memory channel by channel, NCHW.
 //!
 //! The columns of an image, `[in * kernel * kernel, positions]`, are what each position
 //! of the output sees; they are made for a few rows of the output at a time, so that they
@@ -9,6 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::ending::{Bounds, Ending};
+use super::product::{Matrix, Store, multiply};
+
 /// Values that the columns of one tile may have: 256 KiB, half of a usual second-level cache.
 const TILE: usize = 64 * 1024;
 
@@ -16,104 +19,76 @@ const TILE: usize = 64 * 1024;
 /// of the sum, and with it the result, does not depend on the number of threads.
 const IMAGES_A_SUM: usize = 4;
 
-/// Stride and padding, the same in both directions.
+/// How a kernel moves over a map; down and across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// Step of the kernel.
-    pub stride: usize,
-    /// Zeros around the map.
-    pub padding: usize,
+    /// Steps of the kernel.
+    pub stride: [usize; 2],
+    /// Zeros before and after the map.
+    pub padding: [(usize, usize); 2],
+}
+
+impl Geometry {
+    /// The same step and padding on all sides.
+    pub fn even(stride: usize, padding: usize) -> Self {
+        Self { stride: [stride; 2], padding: [(padding, padding); 2] }
+    }
+
+    /// The kernel at every place of the map.
+    pub(super) fn is_still(&self) -> bool {
+        *self == Self::even(1, 0)
+    }
+}
+
+/// How the values of maps `[batch, channels, height, width]` lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Channel by channel: NCHW.
+    Planes,
+    /// Place by place, each with all channels: NHWC. For kernels of one place, and such as see one
+    /// channel only.
+    Places,
+}
+
+/// A convolution but for its sizes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct How {
+    /// The kernel's way.
+    pub geometry: Geometry,
+    /// The order of the values in memory; that of the input is made so.
+    pub order: Order,
+    /// What is let through behind it.
+    pub bounds: Bounds,
 }
 
 /// A convolution of these sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
-    batch: usize,
+    pub batch: usize,
     /// Input channels, height and width.
-    from: [usize; 3],
+    pub from: [usize; 3],
     /// Output channels, height and width.
-    to: [usize; 3],
-    kernel: usize,
-    geometry: Geometry,
-}
-
-/// A matrix in memory: values, and the steps from row to row and from column to column.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    steps: [usize; 2],
-}
-
-/// What a product does to the values that are there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Store {
-    /// It takes their place.
-    Replace,
-    /// It is added to them.
-    Accumulate,
-}
-
-/// Stores the product of `left` `[rows, inner]` and `right` `[inner, columns]` in `result`
-/// `[rows, columns]`, whose rows are `stride` values apart.
-fn multiply(
-    [rows, inner, columns]: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: &mut [f32],
-    stride: usize,
-    store: Store,
-) {
-    let last = |[rows, columns]: [usize; 2], [row, column]: [usize; 2]| {
-        (rows - 1) * row + (columns - 1) * column
-    };
-    if rows == 0 || columns == 0 || inner == 0 {
-        return;
-    }
-    assert!(last([rows, inner], left.steps) < left.values.len());
-    assert!(last([inner, columns], right.steps) < right.values.len());
-    assert!(last([rows, columns], [stride, 1]) < result.len() && stride >= columns);
-    let [left_steps, right_steps] = [left.steps, right.steps].map(|s| s.map(|s| s as isize));
-    // SAFETY: the assertions keep every element that the sizes and steps reach inside the
-    // slices; the result is borrowed mutably, so it overlaps with neither factor.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            result.as_mut_ptr(),
-            1,
-            stride as isize,
-            store == Store::Accumulate,
-            left.values.as_ptr(),
-            left_steps[1],
-            left_steps[0],
-            right.values.as_ptr(),
-            right_steps[1],
-            right_steps[0],
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    pub to: [usize; 3],
+    /// Channels that one filter sees, height and width of the kernel.
+    pub seen: [usize; 3],
+    pub geometry: Geometry,
 }
 
 impl Convolution {
     pub(super) fn new(
         [batch, channels, height, width]: [usize; 4],
-        [filters, _, kernel, _]: [usize; 4],
+        [filters, seen, down, across]: [usize; 4],
         geometry: Geometry,
     ) -> Self {
-        let along =
-            |size: usize| (size + 2 * geometry.padding - kernel) / geometry.stride.max(1) + 1;
+        let along = |axis: usize, size: usize, kernel: usize| {
+            let (before, after) = geometry.padding[axis];
+            (size + before + after - kernel) / geometry.stride[axis].max(1) + 1
+        };
         Self {
             batch,
             from: [channels, height, width],
-            to: [filters, along(height), along(width)],
-            kernel,
+            to: [filters, along(0, height, down), along(1, width, across)],
+            seen: [seen, down, across],
             geometry,
         }
     }
@@ -130,17 +105,19 @@ impl Convolution {
         [self.batch, channels, height, width]
     }
 
-    /// Shape of the weights, `[out, in, kernel, kernel]`.
+    /// Shape of the weights, `[out, in, down, across]`.
     pub(super) fn weight(&self) -> [usize; 4] {
-        [self.to[0], self.from[0], self.kernel, self.kernel]
+        let [seen, down, across] = self.seen;
+        [self.to[0], seen, down, across]
     }
 
     /// Rows of the columns' matrix.
     fn inner(&self) -> usize {
-        self.from[0] * self.kernel * self.kernel
+        self.seen.iter().product()
     }
 
-    fn positions(&self) -> usize {
+    /// Places of an output map.
+    pub(super) fn positions(&self) -> usize {
         self.to[1] * self.to[2]
     }
 
@@ -152,27 +129,23 @@ impl Convolution {
     }
 
     /// Whether an image is its own columns.
-    fn is_pointwise(&self) -> bool {
-        self.kernel == 1 && self.geometry == Geometry { stride: 1, padding: 0 }
+    pub(super) fn is_pointwise(&self) -> bool {
+        self.seen == [self.from[0], 1, 1] && self.geometry.is_still()
     }
 
     /// Fills `out` with the convolution of `x` with `weight`, all row-major.
-    pub(super) fn forward(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+    /// Each image ends with `ending`.
+    pub(super) fn forward(&self, x: &[f32], weight: &[f32], ending: Ending, out: &mut [f32]) {
         let [filters, _, width] = self.to;
         let (inner, positions) = (self.inner(), self.positions());
         let weight = Matrix { values: weight, steps: [inner, 1] };
         let images = out.par_chunks_mut((filters * positions).max(1));
         images.zip(x.par_chunks(self.image())).for_each_init(Vec::new, |columns, (out, x)| {
             if self.is_pointwise() {
-                let x = Matrix { values: x, steps: [positions, 1] };
-                return multiply(
-                    [filters, inner, positions],
-                    weight,
-                    x,
-                    out,
-                    positions,
-                    Store::Replace,
-                );
+                let (size, x) =
+                    ([filters, inner, positions], Matrix { values: x, steps: [positions, 1] });
+                multiply(size, weight, x, out, positions, Store::Replace);
+                return ending.planes(out, positions);
             }
             for rows in self.tiles() {
                 let count = rows.len() * width;
@@ -181,6 +154,7 @@ impl Convolution {
                 let out = &mut out[rows.start * width..];
                 multiply([filters, inner, count], weight, right, out, positions, Store::Replace);
             }
+            ending.planes(out, positions);
         });
     }
 
@@ -239,7 +213,7 @@ impl Convolution {
     }
 
     /// Values of one input image.
-    fn image(&self) -> usize {
+    pub(super) fn image(&self) -> usize {
         self.from.iter().product::<usize>().max(1)
     }
 
@@ -248,22 +222,19 @@ impl Convolution {
     /// and where the first of them lies there.
     fn stretches(&self, rows: &Range<usize>, mut each: impl FnMut(usize, Range<usize>, usize)) {
         let ([channels, height, width], [_, _, out_width]) = (self.from, self.to);
-        let Geometry { stride, padding } = self.geometry;
+        let Geometry { stride, padding: [(above, _), (left, _)] } = self.geometry;
+        let [_, kernel_height, kernel_width] = self.seen;
         let mut begin = 0;
         for channel in 0..channels {
-            for down in 0..self.kernel {
-                for right in 0..self.kernel {
-                    // Positions whose column lies in 0..width.
-                    let first = padding.saturating_sub(right).div_ceil(stride).min(out_width);
-                    let end = match (width + padding).checked_sub(right) {
-                        Some(room) => room.div_ceil(stride).min(out_width),
-                        None => 0,
-                    };
+            for down in 0..kernel_height {
+                for right in 0..kernel_width {
+                    let inside = self.inside(right);
                     for row in rows.clone() {
-                        let row = row * stride + down;
-                        if first < end && (padding..height + padding).contains(&row) {
-                            let image = (channel * height + row - padding) * width;
-                            each(begin, first..end, image + first * stride + right - padding);
+                        let row = row * stride[0] + down;
+                        if !inside.is_empty() && (above..height + above).contains(&row) {
+                            let image = (channel * height + row - above) * width;
+                            let first = image + inside.start * stride[1] + right - left;
+                            each(begin, inside.clone(), first);
                         } else {
                             each(begin, 0..0, 0);
                         }
@@ -274,12 +245,21 @@ impl Convolution {
         }
     }
 
+    /// Positions of a row at which the kernel's column `right` lies inside the map.
+    pub(super) fn inside(&self, right: usize) -> Range<usize> {
+        let Geometry { stride: [_, stride], padding: [_, (left, _)] } = self.geometry;
+        let (width, positions) = (self.from[2], self.to[2]);
+        let first = left.saturating_sub(right).div_ceil(stride).min(positions);
+        let end = (width + left).saturating_sub(right).div_ceil(stride).min(positions);
+        first..end.max(first)
+    }
+
     /// What the positions in `rows` of the output see of the image `x`.
     fn columns(&self, x: &[f32], rows: &Range<usize>, columns: &mut Vec<f32>) {
         let width = self.to[2];
         // Not cleared first: every value is written below.
         columns.resize(self.inner() * rows.len() * width, 0.0);
-        let stride = self.geometry.stride;
+        let stride = self.geometry.stride[1];
         self.stretches(rows, |begin, inside, from| {
             let target = &mut columns[begin..][..width];
             target[..inside.start].fill(0.0);
@@ -297,7 +277,7 @@ impl Convolution {
 
     /// Adds to the image `out` what `columns` say of it.
     fn add_columns(&self, columns: &[f32], rows: &Range<usize>, out: &mut [f32]) {
-        let stride = self.geometry.stride;
+        let stride = self.geometry.stride[1];
         self.stretches(rows, |begin, inside, to| {
             let source = &columns[begin..][inside];
             match stride {

@@ -14,9 +14,14 @@
 
 mod backend;
 mod convolution;
+mod depthwise;
+mod ending;
 mod normalization;
 mod ops;
+mod pointwise;
 mod pooling;
+mod product;
 
-pub use convolution::Geometry;
-pub use ops::{convolve, max_pool_2x2, normalize};
+pub use convolution::{Geometry, How, Order};
+pub use ending::Bounds;
+pub use ops::{convolve, correlate, max_pool_2x2, normalize};

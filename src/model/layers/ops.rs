@@ -10,22 +10,43 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::backend::Layers;
-use super::convolution::Geometry;
+use super::convolution::{Geometry, How, Order};
+use super::ending::Bounds;
 
 /// Whether our kernels can compute with `x`: they know 32-bit floats in flex's memory only.
 fn runs_on_flex(x: &Tensor<4>) -> bool {
     x.dtype() == DType::F32 && x.device().inner() == Device::flex()
 }
 
-/// Cross-correlation of `x` `[batch, in, height, width]` with the square kernels `weight`
-/// `[out, in, kernel, kernel]`: `[batch, out, height', width']`.
-pub fn convolve(x: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
-    let Geometry { stride, padding } = geometry;
+/// Cross-correlation of `x` `[batch, in, height, width]` with the kernels `weight`
+/// `[out, in, down, across]`, plus `bias`, kept between bounds: `[batch, out, height', width']`.
+/// With [`Order::Places`] the kernels have one place, or each sees one channel of its own:
+/// `[channels, 1, down, across]`.
+///
+/// At a bound the gradient is nothing.
+pub fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, how: How) -> Tensor<4> {
+    let [filters, seen, ..] = weight.dims();
     if runs_on_flex(&x) && runs_on_flex(&weight) {
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([filters], &x.device()));
         let [x, weight] = [x, weight].map(Tensor::into_dispatch);
-        return Tensor::from_dispatch(Dispatch::convolve(x, weight, stride, padding));
+        return Tensor::from_dispatch(Dispatch::convolve(x, weight, bias.into_dispatch(), how));
     }
-    conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
+    let Geometry { stride, padding } = how.geometry;
+    let groups = x.dims()[1] / seen.max(1);
+    let options = ConvOptions::new_with_padding(stride, padding, [1, 1], groups);
+    let y = conv2d(x, weight, bias, options);
+    let Bounds { low, high } = how.bounds;
+    match (low > f32::NEG_INFINITY, high < f32::INFINITY) {
+        (true, true) => y.clamp(low, high),
+        (true, false) => y.clamp_min(low),
+        (false, true) => y.clamp_max(high),
+        (false, false) => y,
+    }
+}
+
+/// The cross-correlation of maps that lie channel by channel, without bias or bounds.
+pub fn correlate(x: Tensor<4>, weight: Tensor<4>, geometry: Geometry) -> Tensor<4> {
+    convolve(x, weight, None, How { geometry, order: Order::Planes, bounds: Bounds::NONE })
 }
 
 /// Batch normalization of `x` `[batch, channels, height, width]`, followed by ReLU if
@@ -76,6 +97,81 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
+        /// burn's own convolution and its gradients are the reference, whatever the kernel's sizes,
+        /// steps and padding, in both orders of the values, with bias and bounds.
+        #[test]
+        fn every_geometry_is_burns(
+            batch in 1usize..4,
+            channels in prop::sample::select(vec![1usize, 2, 3, 8, 16, 17, 40, 70]),
+            filters in 1usize..5,
+            size in prop::array::uniform2(3usize..9),
+            kernel in prop::array::uniform2(1usize..4),
+            stride in prop::array::uniform2(1usize..4),
+            before in prop::array::uniform2(0usize..3),
+            after in prop::array::uniform2(0usize..3),
+            kind in 0..3,
+            bound in 0..3,
+            seed in 0u64..1000,
+        ) {
+            let (order, seen, filters) = match kind {
+                0 => (Order::Planes, channels, filters),
+                1 => (Order::Places, 1, channels),
+                _ => (Order::Places, channels, filters * 9),
+            };
+            let pads = |axis: usize| (before[axis], after[axis]);
+            let (kernel, geometry) = match kind {
+                2 => ([1, 1], Geometry::even(1, 0)),
+                _ => (kernel, Geometry { stride, padding: [pads(0), pads(1)] }),
+            };
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+            };
+            let x = random([batch, channels, size[0], size[1]]);
+            let weight = random([filters, seen, kernel[0], kernel[1]]);
+            let bias = random([1, filters, 1, 1]);
+            let groups = channels / seen;
+            let Geometry { stride, padding } = geometry;
+            let options = ConvOptions::new_with_padding(stride, padding, [1, 1], groups);
+            let flat = || bias.clone().reshape([filters]);
+            let wanted = conv2d(x.clone(), weight.clone(), Some(flat()), options);
+            let (bounds, wanted) = match bound {
+                0 => (Bounds::NONE, wanted),
+                1 => (Bounds { low: 0.0, ..Bounds::NONE }, relu(wanted)),
+                _ => (Bounds { low: -0.5, high: 0.8 }, wanted.clamp(-0.5, 0.8)),
+            };
+            let how = How { geometry, order, bounds };
+            let given = convolve(x.clone(), weight.clone(), Some(flat()), how);
+            let probe = random(wanted.dims()).detach();
+            prop_assert_eq!(given.dims(), wanted.dims());
+            let gradients = |y: Tensor<4>| {
+                let gradients = (y * probe.clone()).sum().backward();
+                [&x, &weight, &bias].map(|tensor| tensor.grad(&gradients).unwrap())
+            };
+            let wanted_gradients = gradients(wanted.clone());
+            let given_gradients = gradients(given.clone());
+            let pairs = given_gradients.into_iter().zip(wanted_gradients);
+            for (given, wanted) in pairs.chain([(given.inner(), wanted.inner())]) {
+                let (difference, size) = largest(&given, &wanted);
+                prop_assert!(difference <= 2e-5 * size.max(1.0), "{difference} of {size}");
+            }
+        }
+
+        /// No bound makes a number of what is none.
+        #[test]
+        fn what_is_no_number_stays_none(order in prop::sample::select(vec![0, 1])) {
+            let device = Device::flex();
+            let x = Tensor::<4>::full([1, 20, 2, 2], f32::NAN, &device);
+            let order = [Order::Planes, Order::Places][order];
+            let bounds = Bounds { low: 0.0, high: 6.0 };
+            let seen = if order == Order::Planes { 20 } else { 1 };
+            let weight = Tensor::<4>::ones([20, seen, 1, 1], &device);
+            let how = How { geometry: Geometry::even(1, 0), order, bounds };
+            let y = convolve(x, weight, None, how);
+            prop_assert!(y.into_data().iter::<f32>().all(f32::is_nan));
+        }
+
         /// burn's own convolution and its gradients are the reference.
         #[test]
         fn values_and_gradients_are_those_of_burns_convolution(
@@ -93,12 +189,12 @@ mod tests {
             let random = |shape: [usize; 4]| {
                 Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
             };
-            let geometry = Geometry { stride, padding: kernel / 2 };
+            let geometry = Geometry::even(stride, kernel / 2);
             let x = random([batch, from, height, width]);
             let weight = random([to, from, kernel, kernel]);
             let options = ConvOptions::new([stride; 2], [kernel / 2; 2], [1, 1], 1);
             let wanted = conv2d(x.clone(), weight.clone(), None, options);
-            let given = convolve(x.clone(), weight.clone(), geometry);
+            let given = correlate(x.clone(), weight.clone(), geometry);
             let probe = random(wanted.dims()).detach();
             prop_assert_eq!(given.dims(), wanted.dims());
             let gradients = |y: Tensor<4>| {

@@ -8,7 +8,9 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
+use super::elementwise::bounded;
 use super::windows::{Window, windows};
+use crate::model::layers::{Geometry, How, Order, convolve};
 
 /// A window of one value, for the axis that a convolution over one axis lacks.
 const POINT: Window = Window { kernel: 1, stride: 1, dilation: 1, pads: (0, 0) };
@@ -91,6 +93,18 @@ pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     }
     check_bias(bias.as_ref(), to)?;
     check_size(x.shape(), &windows, to)?;
+    if let Some(order) = order(&x, &weight, &windows, groups)? {
+        let geometry = Geometry {
+            stride: windows.map(|window| window.stride),
+            padding: windows.map(|window| window.pads),
+        };
+        let how = How { geometry, order, bounds: node.bounds };
+        let y = convolve(x.with_rank::<4>()?, weight.with_rank::<4>()?, bias, how);
+        return Ok(match order {
+            Order::Places if !is_flat => vec![Value::Float(Floats::by_place(y))],
+            _ => answer(y, is_flat),
+        });
+    }
     let options = ConvOptions::new_with_padding(
         windows.map(|window| window.stride),
         windows.map(|window| window.pads),
@@ -98,7 +112,36 @@ pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         groups,
     );
     let y = conv2d(x.with_rank::<4>()?, weight.with_rank::<4>()?, bias, options);
-    Ok(answer(y, is_flat))
+    Ok(answer(bounded(y, node.bounds), is_flat))
+}
+
+/// The most values of what one row of the answer sees; our kernels keep them all.
+const MOST_SEEN: usize = 1 << 22;
+
+/// How the values of a convolution's maps are to lie, if our kernels know it.
+fn order(
+    x: &Floats,
+    weight: &Floats,
+    windows: &[Window; 2],
+    groups: usize,
+) -> Outcome<Option<Order>> {
+    let &[filters, seen, down, across] = weight.shape() else { return Ok(None) };
+    if windows.iter().any(|window| window.dilation > 1 && window.kernel > 1) {
+        return Ok(None);
+    }
+    let is_still = windows.iter().all(|window| window.stride == 1 && window.pads == (0, 0));
+    if seen == 1 && groups > 1 && filters == groups {
+        return Ok(Some(Order::Places));
+    }
+    if groups > 1 {
+        return Ok(None);
+    }
+    if [down, across] == [1, 1] && is_still && x.is_by_place() {
+        return Ok(Some(Order::Places));
+    }
+    let row = windows[1].count(x.shape()[3], false)?;
+    let fits = seen * down * across * row <= MOST_SEEN;
+    Ok(fits.then_some(Order::Planes))
 }
 
 /// What of one axis of a whole transposed convolution is the answer.

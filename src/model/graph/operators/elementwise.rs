@@ -10,6 +10,7 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, broadcast};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
+use crate::model::layers::Bounds;
 
 fn float(floats: Floats) -> Vec<Value> {
     vec![Value::Float(floats)]
@@ -164,6 +165,12 @@ pub(super) fn clip(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
         let (low, high) = (bound(1, i64::MIN)?, bound(2, i64::MAX)?);
         return Ok(vec![Value::Int(ints.mapv(|value| value.max(low).min(high)))]);
     }
+    let bounds = clip_bounds(node, inputs)?;
+    each(inputs, |x| bounded(x, bounds))
+}
+
+/// The bounds of a Clip of floats.
+pub(in super::super) fn clip_bounds(node: &Node, inputs: &mut Inputs) -> Outcome<Bounds> {
     let attribute = |key: &str| node.has(key).then(|| node.float(key, 0.0));
     let (low, high) = if node.opset < 11 {
         (attribute("min"), attribute("max"))
@@ -172,13 +179,20 @@ pub(super) fn clip(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     };
     // Exporters write "no bound" as the largest number, too.
     let some = |bound: Option<f32>| bound.filter(|bound| bound.abs() < 1e30);
-    each(inputs, |x| match (some(low), some(high)) {
-        (Some(low), Some(high)) if low > high => x.full_like(high),
-        (Some(low), Some(high)) => x.clamp(low, high),
-        (Some(low), None) => x.clamp_min(low),
-        (None, Some(high)) => x.clamp_max(high),
-        (None, None) => x,
-    })
+    let Bounds { low: least, high: most } = Bounds::NONE;
+    Ok(Bounds { low: some(low).unwrap_or(least), high: some(high).unwrap_or(most) })
+}
+
+/// What of `x` the bounds let through.
+pub(super) fn bounded<const D: usize>(x: Tensor<D>, bounds: Bounds) -> Tensor<D> {
+    let Bounds { low, high } = bounds;
+    match (low > f32::NEG_INFINITY, high < f32::INFINITY) {
+        (true, true) if low > high => x.full_like(high),
+        (true, true) => x.clamp(low, high),
+        (true, false) => x.clamp_min(low),
+        (false, true) => x.clamp_max(high),
+        (false, false) => x,
+    }
 }
 
 /// Two arrays of integers or truth values, broadcast, value by value.

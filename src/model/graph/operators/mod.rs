@@ -21,4 +21,5 @@ mod signals;
 mod table;
 mod windows;
 
+pub(super) use elementwise::clip_bounds;
 pub(super) use table::operator;

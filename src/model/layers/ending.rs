@@ -1,0 +1,109 @@
+//! What follows the products of a convolution: a bias, and an activation that keeps values between
+//! two bounds (ReLU, ReLU6, clip), in one pass over what is still in the cache.
+
+use rayon::prelude::*;
+
+/// The values that an activation lets through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// The least; negative infinity for any.
+    pub low: f32,
+    /// The largest; infinity for any.
+    pub high: f32,
+}
+
+impl Bounds {
+    /// Every value.
+    pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+
+    /// Whether anything is kept out.
+    pub(super) fn bind(self) -> bool {
+        self != Self::NONE
+    }
+
+    // Not the smaller and larger of two: what is no number must stay none.
+    fn keep(self, value: f32) -> f32 {
+        let value = if value < self.low { self.low } else { value };
+        if value > self.high { self.high } else { value }
+    }
+}
+
+/// Bias of each channel, and bounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending<'a> {
+    bias: &'a [f32],
+    pub bounds: Bounds,
+    has_bias: bool,
+}
+
+impl<'a> Ending<'a> {
+    pub fn new(bias: &'a [f32], bounds: Bounds) -> Self {
+        Self { bias, bounds, has_bias: bias.iter().any(|value| *value != 0.0) }
+    }
+
+    pub fn bias(&self) -> &'a [f32] {
+        self.bias
+    }
+
+    /// Of places one after the other, each with all channels.
+    pub fn rows(&self, out: &mut [f32]) {
+        if !self.has_bias && !self.bounds.bind() {
+            return;
+        }
+        for row in out.chunks_exact_mut(self.bias.len().max(1)) {
+            for (value, bias) in row.iter_mut().zip(self.bias) {
+                *value = self.bounds.keep(*value + bias);
+            }
+        }
+    }
+
+    /// Of channels one after the other, each with `places`.
+    pub fn planes(&self, out: &mut [f32], places: usize) {
+        if !self.has_bias && !self.bounds.bind() {
+            return;
+        }
+        for (plane, bias) in out.chunks_exact_mut(places.max(1)).zip(self.bias) {
+            plane.iter_mut().for_each(|value| *value = self.bounds.keep(*value + bias));
+        }
+    }
+}
+
+/// Values that one thread looks at.
+const PART: usize = 64 * 1024;
+
+/// The gradient before the bounds, given the answer `y` and the gradient of it: nothing passes
+/// where the answer lies on a bound.
+pub(super) fn bounded_gradient(y: &[f32], bounds: Bounds, gradient: &mut [f32]) {
+    gradient.par_chunks_mut(PART).zip(y.par_chunks(PART)).for_each(|(gradient, y)| {
+        for (gradient, y) in gradient.iter_mut().zip(y) {
+            // As bits: a choice would become a branch.
+            let passes = u32::from(*y > bounds.low) & u32::from(*y < bounds.high);
+            *gradient = f32::from_bits(gradient.to_bits() & passes.wrapping_neg());
+        }
+    });
+}
+
+/// The sum over all places of each channel of a gradient that lies place by place.
+pub(super) fn row_sums(gradient: &[f32], channels: usize) -> Vec<f32> {
+    let rows = (PART / channels.max(1)).max(1);
+    let add = |mut sum: Vec<f32>, row: &[f32]| {
+        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        sum
+    };
+    let parts: Vec<Vec<f32>> = gradient
+        .par_chunks(rows * channels.max(1))
+        .map(|part| part.chunks_exact(channels.max(1)).fold(vec![0f32; channels], add))
+        .collect();
+    parts.iter().fold(vec![0f32; channels], |sum, part| add(sum, part))
+}
+
+/// The sum over all places of each channel of a gradient that lies channel by channel.
+pub(super) fn plane_sums(gradient: &[f32], channels: usize, places: usize) -> Vec<f32> {
+    let image = (channels * places).max(1);
+    let plane = |channel: usize| -> f32 {
+        let begin = channel * places;
+        let planes = gradient.chunks_exact(image).map(|image| &image[begin..][..places]);
+        planes.map(|plane| plane.iter().sum::<f32>()).sum()
+    };
+    (0..channels).into_par_iter().map(plane).collect()
+}
