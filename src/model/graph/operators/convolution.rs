@@ -43,10 +43,11 @@ fn maps(node: &Node, inputs: &mut Inputs) -> Outcome<Maps> {
         _ => return refuse(format!("group {}", node.int("group", 1))),
     };
     let deeper = |floats: Floats| {
-        let mut shape = floats.shape().to_vec();
-        if is_flat {
-            shape.insert(2, 1);
+        if !is_flat {
+            return Ok(floats);
         }
+        let mut shape = floats.shape().to_vec();
+        shape.insert(2, 1);
         floats.reshape(shape)
     };
     let bias = inputs.optional_floats(2)?.map(Floats::flat);
