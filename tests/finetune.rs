@@ -269,6 +269,17 @@ fn which_model_is_kept_can_be_said() {
     refused(&Desk::new(), &refuse, 1, &["--keep tuned", "--unfreeze"]);
 }
 
+#[test]
+fn what_only_unfrozen_layers_take_is_refused_without_them() {
+    for (option, value) in [("mixup", "0.4"), ("masks", "1"), ("label-smoothing", "0.1")] {
+        let option = format!("--{option}");
+        let refuse = ["--data", "music", &option, value];
+        refused(&Desk::new(), &refuse, 1, &[&format!("{option} {value}"), "--unfreeze"]);
+    }
+    let refuse = ["--data", "music", "--schedule", "one-cycle"];
+    refused(&Desk::new(), &refuse, 1, &["--schedule one-cycle", "--unfreeze"]);
+}
+
 /// Two convolutions, each with its batch normalization, and a pooling.
 fn normalized() -> ModelProto {
     let mut builder = Builder::new("input", &[-1, 1, 96, 64], 5);
@@ -367,12 +378,11 @@ fn wait_for_checkpoint(child: &mut Child, latest: &Path, was: &Option<Vec<u8>>) 
     false
 }
 
-/// Starts a run of `epochs` and calls `interrupt` on it at its first checkpoints, resuming
+/// Starts a run with these options and calls `interrupt` on it at its first checkpoints, resuming
 /// it in between; false if it came to its end before that.
-fn interrupted(desk: &Desk, epochs: &str, times: usize, interrupt: fn(Child)) -> bool {
+fn interrupted(desk: &Desk, long: &[&str], times: usize, interrupt: fn(Child)) -> bool {
     let latest = desk.path("runs/interrupted/checkpoint/latest.json");
-    let more = [&LONG[..], &["--deep-epochs", epochs]].concat();
-    let start = [&training("interrupted", &more)[..], &["--force"]].concat();
+    let start = [&training("interrupted", long)[..], &["--force"]].concat();
     (0..times).all(|time| {
         let resume = ["--resume", "runs/interrupted"];
         let arguments = if time == 0 { &start[..] } else { &resume };
@@ -386,15 +396,16 @@ fn interrupted(desk: &Desk, epochs: &str, times: usize, interrupt: fn(Child)) ->
 }
 
 /// An interrupted run, once resumed, is the one that was never interrupted.
-fn resumes_to_the_same_end(times: usize, interrupt: fn(Child)) {
+fn resumes_to_the_same_end(more: &[&str], times: usize, interrupt: fn(Child)) {
     let desk = Desk::new();
-    let enough = ["8", "32", "128", "512"];
-    let epochs = enough.into_iter().find(|epochs| interrupted(&desk, epochs, times, interrupt));
-    let epochs = epochs.expect("every run ended before it could be interrupted");
+    let enough = ["8", "32", "128", "512"].into_iter();
+    let mut long = enough.map(|epochs| [&LONG[..], more, &["--deep-epochs", epochs]].concat());
+    let long = long.find(|long| interrupted(&desk, long, times, interrupt));
+    let long = long.expect("every run ended before it could be interrupted");
     desk.export(&["runs/interrupted"]).refused(1, &["runs/interrupted", "--resume"]);
     desk.finetune(&["--resume", "runs/interrupted"]).succeeded();
     assert_eq!(desk.names("runs/interrupted"), FILES);
-    let whole = desk.train("whole", &[&LONG[..], &["--deep-epochs", epochs]].concat());
+    let whole = desk.train("whole", &long);
     let resumed = Run::open(&desk.path("runs/interrupted")).unwrap();
     assert_eq!(results(&resumed), results(&whole));
     assert!(bytes(&resumed.onnx_path()) == bytes(&whole.onnx_path()), "model.onnx differs");
@@ -402,7 +413,17 @@ fn resumes_to_the_same_end(times: usize, interrupt: fn(Child)) {
 
 #[test]
 fn a_killed_run_resumes_to_the_same_end() {
-    resumes_to_the_same_end(3, |mut child| {
+    resumes_to_the_same_end(&[], 3, |mut child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_killed_run_with_varied_patches_resumes_to_the_same_end() {
+    let varied = ["--mixup", "0.4", "--masks", "2", "--label-smoothing", "0.1"];
+    let more = [&varied[..], &["--schedule", "one-cycle"]].concat();
+    resumes_to_the_same_end(&more, 2, |mut child| {
         child.kill().unwrap();
         child.wait().unwrap();
     });
@@ -411,7 +432,7 @@ fn a_killed_run_resumes_to_the_same_end() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_the_run_and_says_how_to_go_on() {
-    resumes_to_the_same_end(2, |child| {
+    resumes_to_the_same_end(&[], 2, |child| {
         let status = std::process::Command::new("sh")
             .args(["-c", &format!("kill -INT {}", child.id())])
             .status();

@@ -190,6 +190,7 @@ fn a_vision_network_learns_from_pictures() {
 fn deep_layers_of_a_vision_network_learn_from_pictures() {
     let desk = desk();
     let more = ["--name", "a", "--unfreeze", "1", "--deep-epochs", "2", "--keep", "tuned"];
+    let more = [&more[..], &["--mixup", "0.4", "--masks", "1"]].concat();
     finetune(&desk, "kaggle/images_original", "vision.onnx", "imagenet", &more).succeeded();
     let run = Run::open(&desk.path("runs/a")).unwrap();
     assert_eq!(run.metrics().unwrap().unfrozen_layers, 1);

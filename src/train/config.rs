@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use super::schedule::Schedule;
+use super::variation::Variation;
 #[cfg(doc)]
 use crate::dataset::Split;
 use crate::error::{Error, Result};
@@ -144,6 +146,15 @@ pub struct DeepOptions {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub batch_norm: BatchNorm,
+    /// How the rates of unfrozen layers and of the head beside them move: "cosine" rises over
+    /// one epoch
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub schedule: Schedule,
+    /// How patches are varied.
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub vary: Variation,
     /// Model to keep: "best" of tuned and frozen by validation loss, or always "tuned" or
     /// "frozen"
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
@@ -331,6 +342,7 @@ impl Config {
         check::at_least_one("deep-epochs", deep.deep_epochs)?;
         check::at_least_one("patches-per-track", deep.patches_per_track)?;
         check::factor("layer-decay", deep.layer_decay)?;
+        deep.vary.check()?;
         if deep.unfreeze == Unfreeze::None {
             let advice = "no layer is to be trained; say how many with ‹unfreeze›";
             let refuse = |option, value: &str| Err(Error::out_of_range(option, value, advice));
@@ -342,6 +354,15 @@ impl Config {
             }
             if !is_one(&deep.layer_decay) {
                 return refuse("layer-decay", &deep.layer_decay.to_string());
+            }
+            if deep.schedule == Schedule::OneCycle {
+                return refuse("schedule", "one-cycle");
+            }
+            let Variation { mixup, masks, label_smoothing, .. } = deep.vary;
+            let given = [mixup, masks as f64, label_smoothing];
+            let options = ["mixup", "masks", "label-smoothing"];
+            if let Some((option, value)) = options.into_iter().zip(given).find(|(_, v)| *v != 0.0) {
+                return refuse(option, &value.to_string());
             }
         }
         if let Some(hidden) = head.hidden.filter(|hidden| hidden.get() > MAX_HIDDEN) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::{Module, ParamId};
+use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -15,10 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{BatchNorm, DeepOptions, HeadOptions};
-use super::epoch::{finite, loss, record, show, shuffled};
+use super::epoch::{SoftLoss, finite, loss, record, show, shuffled};
 use super::fit::Fitted;
 use super::prediction::TrackPrediction;
+use super::schedule::{Schedule, factor};
 use super::stopping::EarlyStopping;
+use super::variation::{Variation, cover, mix, mixing, smoothed};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -48,6 +51,10 @@ pub struct DeepTask<'a> {
     pub classes: usize,
     /// Frames of a patch, and from one patch to the next when tracks are scored.
     pub patch: [usize; 2],
+    /// Values of a pixel, or 1 for a band of a log-mel.
+    pub depth: usize,
+    /// What covers masked values: the mean of those to learn from.
+    pub level: f32,
     /// How the unfrozen layers learn.
     pub options: &'a DeepOptions,
     /// Weight decay and patience are the head's.
@@ -139,7 +146,7 @@ impl DeepTask<'_> {
         let epoch = state.progress.epoch + 1;
         let crops = self.crops(epoch);
         let steps = crops.len().div_ceil(self.options.deep_batch);
-        let loss = loss(&self.counts(), learning);
+        let loss = Losses::new(&self.counts(), learning);
         for (step, batch) in crops.chunks(self.options.deep_batch).enumerate() {
             if step < state.progress.step {
                 continue;
@@ -148,9 +155,11 @@ impl DeepTask<'_> {
                 state.save(checkpoints, history)?;
                 interrupt::check("the training so far is saved; go on with ‹resume›")?;
             }
-            let (x, y) = self.batch(batch, learning);
-            let embeddings = fitted.standardization.forward(state.model.backbone.forward(x)?);
-            let value = loss.forward(state.model.head.forward(embeddings), y);
+            let Batch { patches, targets } = self.batch(batch, [epoch, step]);
+            let patches = Tensor::from_data(patches, learning);
+            let found = state.model.backbone.forward(patches)?;
+            let embeddings = fitted.standardization.forward(found);
+            let value = loss.of(state.model.head.forward(embeddings), targets, learning);
             let at = (epoch - 1) * steps + step;
             let number = finite(&value, at, "‹lr› or ‹backbone-lr›", self.options.backbone_lr)?;
             state.progress.total += number * batch.len() as f64;
@@ -185,6 +194,10 @@ impl DeepTask<'_> {
 
     /// The factor on both rates at `step`.
     fn rate(&self, step: usize, steps_an_epoch: usize) -> f64 {
+        if self.options.schedule == Schedule::OneCycle {
+            let steps = self.options.deep_epochs * steps_an_epoch;
+            return factor(Schedule::OneCycle, 0.0, step as f64 / steps.max(1) as f64);
+        }
         let warm_up = steps_an_epoch;
         if step < warm_up {
             return (step + 1) as f64 / warm_up as f64;
@@ -215,20 +228,55 @@ impl DeepTask<'_> {
         shuffled(crops.len(), self.seed, epoch).into_iter().map(|at| crops[at]).collect()
     }
 
-    fn batch(&self, crops: &[(usize, usize)], device: &Device) -> (Tensor<3>, Tensor<1, Int>) {
-        let mels = self.train[0].log_mel.ncols();
+    fn cut(&self, (track, first): (usize, usize)) -> impl Iterator<Item = f32> {
         let [frames, _] = self.patch;
-        let cut = |&(track, first): &(usize, usize)| {
-            self.train[track].log_mel.slice(s![first..first + frames, ..])
+        self.train[track].log_mel.slice(s![first..first + frames, ..]).into_iter().copied()
+    }
+
+    /// The patches at `crops`, varied, and what the network should say of them: a function of
+    /// the seed and of `[epoch, step]`.
+    fn batch(&self, crops: &[(usize, usize)], at: [usize; 2]) -> Batch {
+        let columns = self.train[0].log_mel.ncols();
+        let shape = [crops.len(), self.patch[0], columns];
+        let vary = &self.options.vary;
+        if *vary == Variation::default() {
+            let values: Vec<f32> = crops.iter().flat_map(|crop| self.cut(*crop)).collect();
+            let labels = crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
+            return Batch {
+                patches: TensorData::new(values, shape),
+                targets: Targets::Classes(labels),
+            };
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x00ba_7c4e_5eed);
+        random.set_stream(((at[0] as u64) << 32) | at[1] as u64);
+        let (mut values, mut probabilities) = (vec![], vec![]);
+        for crop in crops {
+            let (patch, target) = self.varied(*crop, &mut random);
+            values.extend(patch);
+            probabilities.extend(target);
+        }
+        let targets = TensorData::new(probabilities, [crops.len(), self.classes]);
+        Batch { patches: TensorData::new(values, shape), targets: Targets::Probabilities(targets) }
+    }
+
+    /// One patch, mixed with another and partly covered, and its target.
+    fn varied(&self, crop: (usize, usize), random: &mut ChaCha8Rng) -> (Vec<f32>, Vec<f32>) {
+        let vary = &self.options.vary;
+        let target = |(track, _): (usize, usize)| {
+            smoothed(self.train[track].label, self.classes, vary.label_smoothing as f32)
         };
-        let data: Vec<f32> =
-            crops.iter().map(cut).flat_map(|crop| crop.into_iter().copied()).collect();
-        let labels: Vec<i64> =
-            crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
-        (
-            Tensor::from_data(TensorData::new(data, [crops.len(), frames, mels]), device),
-            Tensor::from_data(TensorData::new(labels, [crops.len()]), device),
-        )
+        let (mut patch, mut wanted): (Vec<f32>, _) = (self.cut(crop).collect(), target(crop));
+        if vary.mixup > 0.0 {
+            let track = random.random_range(0..self.train.len());
+            let last = self.train[track].log_mel.nrows() - self.patch[0];
+            let other = (track, random.random_range(0..=last));
+            let share = mixing(vary.mixup, random);
+            mix(&mut patch, &self.cut(other).collect::<Vec<f32>>(), share);
+            mix(&mut wanted, &target(other), share);
+        }
+        let size = [self.patch[0], self.train[0].log_mel.ncols() / self.depth, self.depth];
+        cover(&mut patch, size, vary.masks, vary.mask_width, self.level, random);
+        (patch, wanted)
     }
 
     /// Probabilities of tracks over the same grid of patches that inference uses.
@@ -270,6 +318,45 @@ impl DeepTask<'_> {
     }
 }
 
+/// Patches `[count, frames, features]` and what the network should say of them.
+struct Batch {
+    patches: TensorData,
+    targets: Targets,
+}
+
+/// What the network should say.
+enum Targets {
+    /// One class a patch.
+    Classes(Vec<i64>),
+    /// Probabilities `[count, classes]`.
+    Probabilities(TensorData),
+}
+
+/// The loss of either kind of targets.
+struct Losses {
+    hard: CrossEntropyLoss,
+    soft: SoftLoss,
+}
+
+impl Losses {
+    fn new(counts: &[usize], device: &Device) -> Self {
+        Self { hard: loss(counts, device), soft: SoftLoss::new(counts, device) }
+    }
+
+    fn of(&self, logits: Tensor<2>, targets: Targets, device: &Device) -> Tensor<1> {
+        match targets {
+            Targets::Classes(labels) => {
+                let count = labels.len();
+                let labels = TensorData::new(labels, [count]);
+                self.hard.forward(logits, Tensor::<1, Int>::from_data(labels, device))
+            }
+            Targets::Probabilities(targets) => {
+                self.soft.forward(logits, Tensor::from_data(targets, device))
+            }
+        }
+    }
+}
+
 /// How far the training has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct DeepProgress {
@@ -307,7 +394,9 @@ impl State {
     fn step(&mut self, loss: Tensor<1>, [backbone_rate, head_rate]: [f64; 2], decay: f64) {
         let mut gradients = loss.backward();
         let head = GradientsParams::from_module(&mut gradients, &self.model.head);
-        let GenreModel { mut backbone, head: old_head } = self.model.clone();
+        // Out of the state, so that the optimizer may write into the weights where they are.
+        let model = std::mem::replace(&mut self.model, self.best.clone());
+        let GenreModel { mut backbone, head: old_head } = model;
         if decay == 1.0 {
             let found = GradientsParams::from_module(&mut gradients, &backbone);
             backbone = self.backbone_optimizer.step(backbone_rate, backbone, found);

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +27,34 @@ pub fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
 /// The cross-entropy loss for classes that have so many patches.
 pub fn loss(counts: &[usize], device: &Device) -> CrossEntropyLoss {
     CrossEntropyLossConfig::new().with_weights(class_weights(counts)).init(device)
+}
+
+/// The cross-entropy against probabilities instead of one class.
+#[derive(Debug)]
+pub struct SoftLoss {
+    /// One a class, `[1, classes]`, where they differ.
+    weights: Option<Tensor<2>>,
+}
+
+impl SoftLoss {
+    /// For classes that have so many patches.
+    pub fn new(counts: &[usize], device: &Device) -> Self {
+        let weights = class_weights(counts).map(|weights| {
+            let shape = [1, weights.len()];
+            Tensor::from_data(TensorData::new(weights, shape), device)
+        });
+        Self { weights }
+    }
+
+    /// The weighted mean over patches, given `logits` and `targets` `[patches, classes]`.
+    pub fn forward(&self, logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+        let targets = match &self.weights {
+            Some(weights) => targets * weights.clone(),
+            None => targets,
+        };
+        let total = targets.clone().sum();
+        -(log_softmax(logits, 1) * targets).sum() / total
+    }
 }
 
 /// Weights that make every genre count the same, or none where they already do:
@@ -82,12 +111,29 @@ pub fn show(bar: &Bar, epoch: &Epoch) {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Int;
+
     use super::*;
 
     #[test]
     fn weights_only_where_classes_differ() {
         assert_eq!(class_weights(&[100, 105, 99]), None);
         assert_eq!(class_weights(&[10, 30]), Some(vec![2.0, 2.0 / 3.0]));
+    }
+
+    /// Where every target is one class, both losses are one.
+    #[test]
+    fn a_soft_loss_of_hard_targets_is_the_hard_one() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_floats([[2.0, -1.0], [0.5, 0.25], [-3.0, 1.0]], &device);
+        let labels = Tensor::<1, Int>::from_ints([0, 1, 1], &device);
+        let targets = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], &device);
+        for counts in [[10, 10], [10, 30]] {
+            let hard = loss(&counts, &device).forward(logits.clone(), labels.clone());
+            let soft = SoftLoss::new(&counts, &device).forward(logits.clone(), targets.clone());
+            let difference = (hard - soft).abs().into_scalar::<f32>();
+            assert!(difference < 1e-6, "{counts:?}: {difference}");
+        }
     }
 
     #[test]

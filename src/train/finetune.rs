@@ -298,6 +298,8 @@ impl<'a> FineTuning<'a> {
             validation,
             classes: self.classes(),
             patch: [self.backbone.patch()[0], self.backbone.front_end.hop()],
+            depth: self.feed.input.parts[2],
+            level: mean_level(train),
             options: &self.config.deep,
             head: &self.config.head,
             seed: self.config.seed,
@@ -402,6 +404,14 @@ impl<'a> FineTuning<'a> {
             seconds,
         })
     }
+}
+
+/// The mean of all values of `tracks`.
+fn mean_level(tracks: &[TrackLogMel]) -> f32 {
+    let sum: f64 =
+        tracks.iter().flat_map(|track| &track.log_mel).map(|value| f64::from(*value)).sum();
+    let count: usize = tracks.iter().map(|track| track.log_mel.len()).sum();
+    (sum / count.max(1) as f64) as f32
 }
 
 /// The collection without what cannot be read, the embeddings of its tracks, and how the

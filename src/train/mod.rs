@@ -16,8 +16,10 @@ mod epoch;
 mod finetune;
 mod fit;
 mod prediction;
+mod schedule;
 mod stopping;
 mod trained;
+mod variation;
 
 pub use config::{Config, DeepOptions, Folds, HeadOptions, SplitOptions, Unfreeze};
 pub use destination::{Destination, check_name};
@@ -25,3 +27,4 @@ pub(crate) use embeddings::Embeddings;
 pub use finetune::finetune;
 pub(crate) use fit::{Example, Fitted, HeadTask};
 pub(crate) use trained::{OnBackbone, Trained};
+pub use variation::Variation;

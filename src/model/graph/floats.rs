@@ -348,4 +348,28 @@ mod tests {
         assert!(count(&[usize::MAX, 2]).is_err());
         assert!(count(&[1; 9]).is_err());
     }
+
+    /// What works value by value leaves the order in memory alone, and nobody else sees it.
+    #[test]
+    fn maps_place_by_place_answer_like_others() {
+        let plain = numbers(&[2, 3, 2, 2]);
+        let by_place = || {
+            let last = plain.clone().permute(&[0, 2, 3, 1]).unwrap();
+            let last = Floats::new(last.values(), vec![2, 2, 2, 3], &Device::flex()).unwrap();
+            let maps = last.with_rank::<4>().unwrap().permute([0, 3, 1, 2]);
+            Floats::by_place(maps)
+        };
+        assert_eq!(by_place().values(), plain.values());
+        let twice = by_place().map(|x| x * 2.0);
+        assert!(twice.is_by_place());
+        assert_eq!(twice.values(), plain.clone().map(|x| x * 2.0).values());
+        let a_channel = numbers(&[3, 1, 1]);
+        for (other, stays) in [(by_place(), true), (a_channel, true), (plain.clone(), false)] {
+            let sum = by_place().zip(other.clone(), |a, b| a + b).unwrap();
+            assert_eq!(sum.is_by_place(), stays);
+            let wanted = plain.clone().zip(other, |a, b| a + b).unwrap();
+            assert_eq!(sum.values(), wanted.values());
+        }
+        assert!(!by_place().reshape(vec![2, 12]).unwrap().is_by_place());
+    }
 }

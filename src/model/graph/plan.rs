@@ -492,4 +492,49 @@ mod tests {
         let Value::Float(part) = &answer.outputs[0] else { panic!("no floats") };
         assert_eq!((part.shape(), part.values()[0]), (&[1, 64][..], 704.0));
     }
+
+    #[test]
+    fn an_activation_becomes_part_of_the_convolution_that_only_it_follows() {
+        let nodes = vec![
+            node("Conv", &["x", "weight"], "first", vec![]),
+            node("Clip", &["first", "low", "high"], "clipped", vec![]),
+            // Two ask for it.
+            node("Conv", &["clipped", "weight"], "second", vec![]),
+            node("Relu", &["second"], "rectified", vec![]),
+            node("Add", &["second", "rectified"], "sum", vec![]),
+            // Its bound depends on the data.
+            node("Conv", &["sum", "weight"], "third", vec![]),
+            node("ReduceMax", &["sum"], "most", vec![int("keepdims", 0)]),
+            node("Clip", &["third", "low", "most"], "bounded", vec![]),
+            node("Conv", &["bounded", "weight"], "y", vec![]),
+        ];
+        let stored = vec![
+            float_tensor("weight", &[1, 1, 1, 1], &[2.0]),
+            float_tensor("low", &[], &[0.5]),
+            float_tensor("high", &[], &[3.0]),
+        ];
+        let (path, graph) = (Path::new("test.onnx"), graph(nodes, stored));
+        let device = Device::flex();
+        let (plan, [weights, _]) = Plan::new(path, &graph, 17, [&["x"], &["y"]], &device).unwrap();
+        let operators: Vec<&str> =
+            plan.nodes.iter().map(|(node, _)| node.operator.as_str()).collect();
+        assert_eq!(operators, ["Conv", "Conv", "Relu", "Add", "Conv", "ReduceMax", "Clip", "Conv"]);
+        let job = Job {
+            given: vec![Value::Float(
+                Floats::new(vec![-1.0, 1.0, 4.0], vec![1, 1, 1, 3], &device).unwrap(),
+            )],
+            // A single number is no weight.
+            parameters: weights
+                .into_iter()
+                .map(|values| Floats::new(values, vec![1, 1, 1, 1], &device).unwrap())
+                .collect(),
+            statistics: vec![],
+            device: &device,
+            learned_statistics: vec![],
+        };
+        let answer = plan.run(job).ok().unwrap();
+        let Value::Float(y) = &answer.outputs[0] else { panic!("no floats") };
+        // 0.5, 2, 3 clipped; 1, 4, 6; 2, 8, 12 summed; 4, 16, 24, of which 12 at most; doubled.
+        assert_eq!(y.values(), [8.0, 24.0, 24.0]);
+    }
 }

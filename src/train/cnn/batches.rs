@@ -3,18 +3,17 @@
 //! A batch is a function of the seed, the epoch and its place in it, so that a run
 //! that is killed and resumed sees what the uninterrupted one would have.
 
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Beta, Distribution};
 
 use super::options::Augmentation;
 use crate::features::LogMel;
 use crate::train::epoch::shuffled;
+use crate::train::variation::{cover, mix, mixing, smoothed};
 
 /// A track to learn from or to be scored on.
 #[derive(Clone, Debug)]
@@ -110,27 +109,21 @@ impl<'a> Batches<'a> {
             let mut target = self.target(sample);
             if self.augmentation.mixup > 0.0 {
                 let other = &self.samples[random.random_range(0..self.samples.len())];
-                let share = self.mixing(&mut random);
+                let share = mixing(self.augmentation.mixup, &mut random);
                 mix(&mut patch, &self.patch(&other.log_mel, &mut random), share);
                 mix(&mut target, &self.target(other), share);
             }
-            self.mask(&mut patch, sample.log_mel.ncols(), &mut random);
+            let size = [self.patch_frames, sample.log_mel.ncols(), 1];
+            let Augmentation { masks, mask_width, .. } = *self.augmentation;
+            cover(&mut patch, size, masks, mask_width, self.level[0], &mut random);
             patches.extend(patch);
             targets.extend(target);
         }
         Batch { patches, targets, count: tracks.len() }
     }
 
-    /// The share of the first of two mixed patches: at least a half, so that a patch stays itself.
-    fn mixing(&self, random: &mut ChaCha8Rng) -> f32 {
-        let alpha = self.augmentation.mixup as f32;
-        let share: f32 = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(random));
-        share.max(1.0 - share)
-    }
-
     fn target(&self, sample: &Sample) -> Vec<f32> {
-        let mut target = vec![self.label_smoothing / self.classes as f32; self.classes];
-        target[sample.label] += 1.0 - self.label_smoothing;
+        let mut target = smoothed(sample.label, self.classes, self.label_smoothing);
         if let Some(teacher) = &sample.teacher {
             mix(&mut target, teacher, 1.0 - self.teacher_share);
         }
@@ -163,32 +156,6 @@ impl<'a> Batches<'a> {
             patch.extend((0..mels).map(value));
         }
         patch
-    }
-
-    /// Covers random frames and bands with the mean.
-    fn mask(&self, patch: &mut [f32], mels: usize, random: &mut ChaCha8Rng) {
-        let frames = self.patch_frames;
-        for _ in 0..self.augmentation.masks {
-            let masked = self.masked(frames, random);
-            patch[masked.start * mels..masked.end * mels].fill(self.level[0]);
-            let masked = self.masked(mels, random);
-            for frame in patch.chunks_exact_mut(mels) {
-                frame[masked.clone()].fill(self.level[0]);
-            }
-        }
-    }
-
-    fn masked(&self, size: usize, random: &mut ChaCha8Rng) -> Range<usize> {
-        let widest = (self.augmentation.mask_width * size as f64) as usize;
-        let width = random.random_range(0..=widest);
-        let first = random.random_range(0..=size - width);
-        first..first + width
-    }
-}
-
-fn mix(values: &mut [f32], others: &[f32], share: f32) {
-    for (value, other) in values.iter_mut().zip(others) {
-        *value = share * *value + (1.0 - share) * other;
     }
 }
 

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions};
-use super::schedule::factor;
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -29,6 +28,7 @@ use crate::train::checkpoint::{
 };
 use crate::train::epoch::{finite, record};
 use crate::train::prediction::TrackPrediction;
+use crate::train::schedule::factor;
 use crate::train::stopping::EarlyStopping;
 
 /// Patches computed at once where nothing is learned.
@@ -289,7 +289,8 @@ impl CnnTask<'_> {
 
     /// The learning rate at `step` of `steps`.
     fn rate(&self, step: usize, steps: usize) -> f64 {
-        self.options.learning_rate * factor(self.options, step as f64 / steps.max(1) as f64)
+        let FitOptions { schedule, warm_up, learning_rate, .. } = *self.options;
+        learning_rate * factor(schedule, warm_up, step as f64 / steps.max(1) as f64)
     }
 }
 

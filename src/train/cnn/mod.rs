@@ -5,11 +5,11 @@ mod chart;
 mod fit;
 pub(super) mod options;
 mod prepare;
-mod schedule;
 mod search;
 mod source;
 mod teacher;
 mod training;
 
-pub use options::{Augmentation, CnnRunConfig, FitOptions, Schedule, SearchOptions};
+pub use super::schedule::Schedule;
+pub use options::{Augmentation, CnnRunConfig, FitOptions, SearchOptions};
 pub use training::{train_cnn, validate_cnn};

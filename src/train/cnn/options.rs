@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::source::Source;
@@ -13,16 +13,7 @@ use crate::run::{CnnConfig, Preset};
 use crate::runtime::Device;
 use crate::train::check;
 use crate::train::config::{SplitOptions, absolute, name_or_absolute};
-
-/// How the learning rate moves over the steps of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Up linearly over the warm-up, then down to nothing as a half cosine.
-    Cosine,
-    /// Up and down as half cosines, over 30 % and 70 % of the steps (Smith & Topin 2018).
-    OneCycle,
-}
+use crate::train::schedule::Schedule;
 
 /// How the weights are fitted.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
