@@ -1,11 +1,12 @@
 //! A collection: tracks, their genres and what was left out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::listing::genres_folder;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -21,6 +22,32 @@ pub struct Track {
     pub label: usize,
     /// SHA-256 of the file's bytes, 64 hexadecimal digits.
     pub sha256: String,
+    /// The part of the split that the collection brings along, if it does.
+    #[serde(skip)]
+    pub part: Option<Part>,
+}
+
+/// A part of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// To fit on.
+    Train,
+    /// To choose the best epoch by.
+    Validation,
+    /// Only ever tested on.
+    Test,
+}
+
+impl Part {
+    /// The part that a folder or a column of a list calls so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name.to_lowercase().as_str() {
+            "train" | "training" => Self::Train,
+            "validation" | "validate" | "valid" | "val" | "dev" => Self::Validation,
+            "test" | "testing" | "eval" | "evaluation" => Self::Test,
+            _ => return None,
+        })
+    }
 }
 
 /// A file or folder that was left out, and why.
@@ -55,6 +82,12 @@ pub struct Dataset {
     pub tracks: Vec<Track>,
     /// What was left out, sorted by path.
     pub skipped: Vec<Skipped>,
+    /// How many files of which ending are no recordings, and were passed over.
+    #[serde(skip)]
+    pub others: BTreeMap<String, usize>,
+    /// Where the genres come from, for the user to read.
+    #[serde(skip)]
+    pub about: String,
 }
 
 impl Dataset {
@@ -76,10 +109,11 @@ impl Dataset {
     pub fn check(&self) -> Result<()> {
         if self.genres.len() < 2 {
             return Err(Error::TooFew(format!(
-                "{}: {} genre folder(s) found, at least 2 are needed; \
+                "{}: {} genre folder(s) found, at least 2 are needed{}; \
                  put the recordings of each genre into a folder of its own, named after the genre",
                 self.root.display(),
                 self.genres.len(),
+                self.left_out(|_| true),
             )));
         }
         (0..self.genres.len()).try_for_each(|label| self.check_genre(label))
@@ -92,11 +126,9 @@ impl Dataset {
         if different >= 2 {
             return Ok(());
         }
-        let in_folder = |s: &&Skipped| s.path.starts_with(genres_folder(&self.root).join(genre));
-        let skipped = match self.skipped.iter().find(in_folder) {
-            Some(first) => format!(" (left out: {}: {})", first.path.display(), first.reason),
-            None => String::new(),
-        };
+        let folder = genres_folder(&self.root).join(genre);
+        let in_folder = |s: &&Skipped| s.path.starts_with(&folder);
+        let skipped = self.left_out(in_folder);
         Err(Error::TooFew(format!(
             "{}: genre \"{genre}\" has {} usable recording(s), {different} of them different; \
              at least 2 different ones are needed, one to train on and one to test on{skipped}; \
@@ -104,6 +136,14 @@ impl Dataset {
             self.root.display(),
             of_genre().count(),
         )))
+    }
+
+    /// The first of what was left out that is `wanted`, for a message.
+    fn left_out(&self, wanted: impl Fn(&&Skipped) -> bool) -> String {
+        match self.skipped.iter().find(wanted) {
+            Some(first) => format!(" (left out: {}: {})", first.path.display(), first.reason),
+            None => String::new(),
+        }
     }
 
     /// SHA-256 over the ids and digests of all tracks, 64 hexadecimal digits. It does not
@@ -116,12 +156,6 @@ impl Dataset {
         }
         files::hex(&hash.finalize())
     }
-}
-
-/// Where the folders of the genres are: Kaggle's copy of GTZAN has them one deeper.
-pub(super) fn genres_folder(root: &Path) -> PathBuf {
-    let kaggle = root.join("genres_original");
-    if kaggle.is_dir() { kaggle } else { root.to_path_buf() }
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 //! collection, [`Dataset::resolve`] synthesizes a small one that stands in for it.
 
 mod collection;
+mod delimited;
 pub(crate) mod demo;
 mod draw;
 mod extract;
 mod groups;
 mod gtzan;
+mod labels;
+mod listing;
 mod resolve;
 mod scan;
 #[doc(hidden)]
@@ -19,7 +22,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use collection::{Dataset, Origin, Skipped, Track};
+pub use collection::{Dataset, Origin, Part, Skipped, Track};
 #[doc(hidden)]
 pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};

@@ -22,6 +22,8 @@ pub enum Method {
     /// GTZAN without its faults: Kereliuk, Sturm & Larsen, "Deep Learning and Music
     /// Adversaries", IEEE Transactions on Multimedia 17(11), 2015.
     FaultFiltered,
+    /// The collection's own: its folders or its list say which track is in which part.
+    Given,
     /// One of the folds of a cross-validation, stratified.
     Fold,
     /// Windows of songs shuffled as if they were songs: a common mistake, made on purpose
@@ -34,6 +36,7 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Stratified => "stratified",
             Self::FaultFiltered => "fault-filtered",
+            Self::Given => "given",
             Self::Fold => "fold",
             Self::LeakyWindows => "leaky-windows",
         })
@@ -208,7 +211,10 @@ impl Split {
         }
         match (self.method, self.fold) {
             (Method::Fold, Some(Fold { index, of })) if index < of => {}
-            (Method::Stratified | Method::FaultFiltered | Method::LeakyWindows, None) => {}
+            (
+                Method::Stratified | Method::FaultFiltered | Method::Given | Method::LeakyWindows,
+                None,
+            ) => {}
             _ => return Err(Invalid::Fold),
         }
         let mut seen: HashMap<&str, &'static str> = HashMap::new();

@@ -1,18 +1,19 @@
 //! Tables of hand-made features: a CSV file with a row a song, or a row a window of a song.
 //!
 //! The form is that of Kaggle's `features_30_sec.csv` and `features_3_sec.csv`: a column
-//! `filename`, the 57 [descriptors], a column `label`, and perhaps `length`, in any order.
+//! `filename`, the 57 [descriptors], a column `label` or `genre`, and perhaps `length`, in any
+//! order; other columns are named and not used.
 //!
 //! [descriptors]: crate::features::descriptors
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::StringRecord;
 use sha2::{Digest, Sha256};
 
 use super::collection::{Dataset, Origin, Track};
+use super::delimited::Delimited;
 use crate::error::{Error, Result};
 use crate::features::descriptors;
 use crate::files;
@@ -65,7 +66,7 @@ impl FeatureTable {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::Format`] naming line and column
-    /// for a missing, unknown or repeated column, a value that is not a finite number, a
+    /// for a missing or repeated column, a value that is not a finite number, a
     /// file name that is there twice, a label that is missing or unknown, windows of one
     /// song with different labels, and a file without rows.
     pub fn read(path: &Path, genres: Option<&[String]>) -> Result<Self> {
@@ -117,6 +118,7 @@ impl FeatureTable {
             path: self.path.clone(),
             label,
             sha256: files::hex(&hash.finalize()),
+            part: None,
         };
         Dataset {
             root: self.path.clone(),
@@ -124,6 +126,8 @@ impl FeatureTable {
             genres: self.genres.clone(),
             tracks: members.into_iter().map(track).collect(),
             skipped: vec![],
+            others: BTreeMap::new(),
+            about: String::new(),
         }
     }
 }
@@ -200,93 +204,72 @@ struct Columns {
     label: usize,
     length: Option<usize>,
     descriptors: Vec<usize>,
+    /// Names of all others.
+    unused: Vec<String>,
 }
 
 struct Reader<'a> {
-    path: &'a Path,
-    reader: csv::Reader<Cursor<Vec<u8>>>,
-    names: Vec<String>,
+    table: Delimited<'a>,
     columns: Columns,
 }
 
 impl<'a> Reader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let text = Cursor::new(std::fs::read(path).map_err(Error::io(path))?);
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text);
-        let header = match reader.headers() {
-            Ok(header) => header.clone(),
-            Err(e) => return Err(error(path, reader.get_ref().get_ref(), e)),
-        };
-        let names: Vec<String> =
-            header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
-        if names.iter().all(String::is_empty) {
-            let reason = "the file is empty; it needs a line of column names and then the rows";
-            return Err(Error::format(path, reason));
+        let table = Delimited::open(path, false)?;
+        let columns = Columns::find(&table.names).map_err(|wrong| Error::format(path, wrong))?;
+        if !columns.unused.is_empty() {
+            let columns = quoted(&columns.unused);
+            tracing::info!("note: {}: columns that are not used: {columns}", path.display());
         }
-        let columns = Columns::find(&names).map_err(|wrong| Error::format(path, wrong))?;
-        Ok(Self { path, reader, names, columns })
+        Ok(Self { table, columns })
     }
 
     fn rows(mut self) -> Result<Vec<Raw>> {
         let mut rows: Vec<Raw> = vec![];
         let mut lines: HashMap<String, u64> = HashMap::new();
         let mut record = StringRecord::new();
-        loop {
-            let read = self.reader.read_record(&mut record);
-            let text = self.reader.get_ref().get_ref();
-            if !read.map_err(|e| error(self.path, text, e))? {
-                break;
-            }
-            let line = record.position().map_or(0, |position| line(text, position));
+        while let Some(line) = self.table.read(&mut record)? {
             let row = self.row(&record, line)?;
             if let Some(first) = lines.insert(row.name.clone(), line) {
                 let reason = format!("\"{}\" is already on line {first}", row.name);
-                return Err(self.fault(line, self.columns.filename, reason));
+                return Err(self.table.fault(line, self.columns.filename, reason));
             }
             rows.push(row);
         }
         if rows.is_empty() {
-            Err(Error::format(self.path, "there are column names but no rows"))
+            Err(Error::format(self.table.path, "there are column names but no rows"))
         } else {
             Ok(rows)
         }
     }
 
     fn row(&self, record: &StringRecord, line: u64) -> Result<Raw> {
-        let text = |column: usize| {
-            let text = record.get(column).unwrap_or_default();
-            if text.is_empty() {
-                Err(self.fault(line, column, "empty"))
-            } else {
-                Ok(text.to_owned())
-            }
-        };
-        let number = |&column: &usize| -> Result<f32> {
-            let text = text(column)?;
-            let number: f64 = text
-                .parse()
-                .map_err(|_| self.fault(line, column, format!("\"{text}\" is not a number")))?;
-            if (number as f32).is_finite() {
-                Ok(number as f32)
-            } else {
-                let reason = format!("{text}, where a finite number is needed");
-                Err(self.fault(line, column, reason))
-            }
-        };
-        let label = text(self.columns.label)?;
+        let (table, columns) = (&self.table, &self.columns);
+        let label = table.text(record, line, columns.label)?.to_owned();
         if label.contains(|c: char| c == '/' || c.is_control()) {
             let reason = format!("{label:?}; a genre's name has no \"/\" and no line break");
-            return Err(self.fault(line, self.columns.label, reason));
+            return Err(table.fault(line, columns.label, reason));
         }
-        let values = self.columns.descriptors.iter().map(number).collect::<Result<_>>()?;
-        let samples =
-            self.columns.length.map(|column| number(&column).map(f64::from)).transpose()?;
-        Ok(Raw { line, samples, name: text(self.columns.filename)?, label, values })
+        let number = |column: &usize| table.number(record, line, *column);
+        let values = columns.descriptors.iter().map(number).collect::<Result<_>>()?;
+        let samples = columns.length.as_ref().map(number).transpose()?.map(f64::from);
+        let name = file_name(table.text(record, line, columns.filename)?);
+        Ok(Raw { line, samples, name, label, values })
     }
+}
 
-    fn fault(&self, line: u64, column: usize, reason: impl std::fmt::Display) -> Error {
-        let name = self.names.get(column).map_or("?", String::as_str);
-        Error::format(self.path, format!("line {line}, column \"{name}\": {reason}"))
+/// A file as a table names it: with `/` between folders, and of a path from a root on only the
+/// name, for on the next machine the root is another.
+fn file_name(given: &str) -> String {
+    let is_root = |c: char| c == '/' || c == '\\';
+    let drive = given
+        .split_once(':')
+        .filter(|(drive, _)| drive.len() == 1 && drive.chars().all(|c| c.is_ascii_alphabetic()));
+    let is_absolute = given.starts_with(is_root) || drive.is_some();
+    let name = if is_absolute { given.rsplit(is_root).next() } else { None };
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None => given.replace('\\', "/"),
     }
 }
 
@@ -295,13 +278,6 @@ impl<'a> Reader<'a> {
 enum WrongColumns {
     #[error("line 1: missing columns {}", quoted(.0))]
     Missing(Vec<String>),
-    #[error(
-        "line 1: unknown columns {}; only \"filename\", \"length\", \"label\" and the {} \
-         descriptors are expected",
-        quoted(.0),
-        descriptors::COUNT
-    )]
-    Unknown(Vec<String>),
     #[error("line 1: the column \"{0}\" is there twice")]
     Twice(String),
 }
@@ -310,56 +286,36 @@ fn quoted(names: &[String]) -> String {
     format!("\"{}\"", names.join("\", \""))
 }
 
+/// What pandas calls the column of row numbers that it writes by itself.
+const INDEX: [&str; 3] = ["", "Unnamed: 0", "index"];
+
 impl Columns {
     fn find(names: &[String]) -> Result<Self, WrongColumns> {
         let descriptors = descriptors::names();
-        let known = |name: &String| {
-            ["filename", "label", "length"].contains(&name.as_str()) || descriptors.contains(name)
-        };
         let mut missing = vec![];
         let place = |wanted: &str| names.iter().position(|name| name == wanted);
-        let mut need = |wanted: &str| {
-            let found = place(wanted);
+        let mut need = |found: Option<usize>, wanted: &str| {
             missing.extend(found.is_none().then(|| wanted.to_owned()));
             found.unwrap_or_default()
         };
-        let (filename, label) = (need("filename"), need("label"));
-        let indices = descriptors.iter().map(|name| need(name)).collect();
+        let filename = need(place("filename"), "filename");
+        let label = need(place("label").or(place("genre")), "label");
+        let indices: Vec<usize> = descriptors.iter().map(|name| need(place(name), name)).collect();
         if !missing.is_empty() {
             return Err(WrongColumns::Missing(missing));
         }
-        let extra: Vec<String> = names.iter().filter(|name| !known(name)).cloned().collect();
-        if !extra.is_empty() {
-            return Err(WrongColumns::Unknown(extra));
+        let length = place("length");
+        let is_used = |at: &usize| {
+            [filename, label].contains(at) || length == Some(*at) || indices.contains(at)
+        };
+        let is_twice = |at: &usize| is_used(at) && names[at + 1..].contains(&names[*at]);
+        if let Some(at) = (0..names.len()).find(is_twice) {
+            return Err(WrongColumns::Twice(names[at].clone()));
         }
-        let mut enumerated = names.iter().enumerate();
-        match enumerated.find(|(at, name)| names[..*at].contains(name)) {
-            Some((_, name)) => Err(WrongColumns::Twice(name.clone())),
-            None => Ok(Self { filename, label, length: place("length"), descriptors: indices }),
-        }
-    }
-}
-
-/// The line at `position`, counted from 1. Where lines end in CRLF, the reader's own count is
-/// taken between the two, with the LF of the line before still to come.
-fn line(text: &[u8], position: &csv::Position) -> u64 {
-    let is_before_feed = text.get(position.byte() as usize) == Some(&b'\n');
-    position.line() + u64::from(is_before_feed)
-}
-
-/// What the CSV reader says of `text`, with the line it is about.
-fn error(path: &Path, text: &[u8], error: csv::Error) -> Error {
-    let line = error.position().map(|position| line(text, position));
-    let at = line.map_or_else(String::new, |line| format!("line {line}: "));
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => Error::io(path)(source),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            Error::format(path, format!("{at}{len} values for {expected_len} columns"))
-        }
-        csv::ErrorKind::Utf8 { err, .. } => {
-            Error::format(path, format!("{at}value {} is not valid UTF-8", err.field() + 1))
-        }
-        other => Error::format(path, format!("{at}{other:?}")),
+        let others = names.iter().enumerate().filter(|(at, _)| !is_used(at));
+        let others = others.filter(|(_, name)| !INDEX.contains(&name.as_str()));
+        let unused = others.map(|(_, name)| name.clone()).collect();
+        Ok(Self { filename, label, length, descriptors: indices, unused })
     }
 }
 
@@ -394,6 +350,47 @@ mod tests {
 
     const SONGS: [(&str, &str); 3] =
         [("blues.00000.wav", "blues"), ("blues.00001.wav", "blues"), ("rock.00000.wav", "rock")];
+
+    #[test]
+    fn a_file_is_named_as_on_every_other_machine() {
+        for (given, name) in [
+            ("blues.00000.wav", "blues.00000.wav"),
+            ("blues/blues.00000.wav", "blues/blues.00000.wav"),
+            (r"blues\blues.00000.wav", "blues/blues.00000.wav"),
+            (r"C:\music\blues.00000.wav", "blues.00000.wav"),
+            ("C:/music/blues.00000.wav", "blues.00000.wav"),
+            (r"\\server\music\blues.00000.wav", "blues.00000.wav"),
+            ("/home/me/blues.00000.wav", "blues.00000.wav"),
+            ("AC: live.wav", "AC: live.wav"),
+        ] {
+            assert_eq!(file_name(given), name, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_else_stands_in_a_table_changes_nothing() {
+        let plain = text(&SONGS, |_| {});
+        let wanted = read(&plain, None).unwrap().rows;
+        let extra = |name: &'static str, value: &'static str| {
+            text(&SONGS, |cells| {
+                cells.iter_mut().for_each(|row| row.insert(0, value.to_owned()));
+                cells[0][0] = name.to_owned();
+            })
+        };
+        let notes = Columns::find(&["note".to_owned()]).err().unwrap().to_string();
+        assert!(notes.contains("missing columns") && !notes.contains("note"), "{notes}");
+        for changed in [
+            extra("", "7"),
+            extra("Unnamed: 0", "7"),
+            extra("note", "loud, really").replace("loud, really", "\"loud, really\""),
+            plain.replace(",label\n", ",genre\n"),
+            plain.replace(".5,", "\u{1}").replace(',', ";").replace('\u{1}', ",5;"),
+            plain.replace(',', "\t"),
+            plain.replace("blues.0", r"D:\lab\blues.0").replace("rock.0", "/tmp/rock.0"),
+        ] {
+            assert_eq!(read(&changed, None).unwrap().rows, wanted, "{changed}");
+        }
+    }
 
     #[test]
     fn songs_are_read_whatever_the_order_of_columns_and_the_line_ends() {
@@ -432,10 +429,9 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_its_place() {
         type Change = fn(&mut Vec<Vec<String>>);
-        let cases: [(Change, &str); 13] = [
+        let cases: [(Change, &str); 12] = [
             (|c| c.iter_mut().for_each(|row| drop(row.remove(18))), "missing columns \"tempo\""),
             (|c| c[0][18] = "bpm".into(), "missing columns \"tempo\""),
-            (|c| c.iter_mut().for_each(|row| row.push("loudness".into())), "unknown columns"),
             (|c| c.iter_mut().for_each(|row| row.push("label".into())), "\"label\" is there twice"),
             (|c| c[2][18] = "NaN".into(), "line 3, column \"tempo\": NaN"),
             (|c| c[2][18] = "1e39".into(), "line 3, column \"tempo\": 1e39"),

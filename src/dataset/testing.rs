@@ -1,5 +1,6 @@
 //! Collections without files, for the tests of this folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -21,9 +22,18 @@ pub fn dataset<S: Into<String>>(tracks: impl IntoIterator<Item = (S, S)>) -> Dat
             path: Path::new("/music").join(&id),
             id,
             sha256,
+            part: None,
         })
         .collect();
-    Dataset { root: "/music".into(), origin: Origin::Folder, genres, tracks, skipped: vec![] }
+    Dataset {
+        root: "/music".into(),
+        origin: Origin::Folder,
+        genres,
+        tracks,
+        skipped: vec![],
+        others: BTreeMap::new(),
+        about: String::new(),
+    }
 }
 
 /// `genres` folders of `tracks` different recordings each.

@@ -34,9 +34,16 @@ pub(super) fn training_data(dataset: &Dataset) -> TrainingData {
 
 /// The split that the options ask for.
 pub(super) fn split(options: &SplitOptions, seed: u64, dataset: &Dataset) -> Result<Split> {
+    let SplitOptions { test_fraction, validation_fraction, .. } = *options;
     match options.kind.as_str() {
-        "stratified" => {
-            let SplitOptions { test_fraction, validation_fraction, .. } = *options;
+        "stratified" if dataset.tracks.iter().any(|track| track.part.is_some()) => {
+            tracing::info!(
+                "note: the collection brings its own split, which is used; for another one say \
+                 ‹split› shuffled"
+            );
+            Split::given(dataset, seed, validation_fraction)
+        }
+        "stratified" | "shuffled" => {
             Split::stratified(dataset, seed, test_fraction, validation_fraction)
         }
         "fault-filtered" => {
@@ -112,6 +119,36 @@ pub(super) fn report_origin(dataset: &Dataset, given: Option<&Path>) {
         );
     }
 }
+
+/// Says what the collection was understood to be: how many tracks of which genres, where they
+/// come from, and what is in its folders besides.
+pub(super) fn report_understood(dataset: &Dataset) {
+    let mut counts = vec![0usize; dataset.genres.len()];
+    dataset.tracks.iter().for_each(|track| counts[track.label] += 1);
+    let genres = dataset.genres.iter().zip(&counts);
+    let mut listed: Vec<String> =
+        genres.take(LISTED).map(|(genre, count)| format!("{genre} {count}")).collect();
+    if dataset.genres.len() > LISTED {
+        listed.push(format!("and {} more", dataset.genres.len() - LISTED));
+    }
+    let mut text = format!(
+        "{} of {} ({})",
+        counted(dataset.tracks.len(), "track"),
+        counted(dataset.genres.len(), "genre"),
+        listed.join(", ")
+    );
+    if !dataset.about.is_empty() {
+        text += &format!(", from {}", dataset.about);
+    }
+    if !dataset.others.is_empty() {
+        let others = dataset.others.iter().map(|(ending, count)| format!("{count} {ending}"));
+        text += &format!("; passed over: {}", others.collect::<Vec<String>>().join(", "));
+    }
+    tracing::info!("data: {text}");
+}
+
+/// Genres that are listed with their counts.
+const LISTED: usize = 20;
 
 /// Says which files were left out; an error if `strict`.
 pub(super) fn report_skipped(dataset: &Dataset, strict: bool) -> Result<()> {

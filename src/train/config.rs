@@ -201,12 +201,13 @@ pub enum Keep {
 }
 
 /// Names that the option `split` takes instead of a file.
-pub(crate) const SPLITS: [&str; 2] = ["stratified", "fault-filtered"];
+pub(crate) const SPLITS: [&str; 3] = ["stratified", "shuffled", "fault-filtered"];
 
 /// How a collection is split into training, validation and test part.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitOptions {
-    /// Split: "stratified" (shuffled 80/20 by track), "fault-filtered" (GTZAN's published
+    /// Split: "stratified" (the collection's own if it brings one along, else shuffled 80/20 by
+    /// track), "shuffled" (80/20 whatever it brings along), "fault-filtered" (GTZAN's published
     /// lists, in DATA/splits) or a split.json
     #[arg(long = "split", id = "split", default_value = "stratified", value_name = "KIND|FILE")]
     #[serde(rename = "split")]

@@ -424,6 +424,7 @@ fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embedd
     let embedded = embed(&dataset, backbone, wanted, Path::new(CACHE))?;
     let feed = embedded.feed;
     dataset.exclude(embedded.skipped);
+    collection::report_understood(&dataset);
     collection::report_skipped(&dataset, config.strict)?;
     if embedded.padded > 0 {
         collection::report_padded(embedded.padded, &backbone.front_end);

@@ -186,6 +186,7 @@ fn describe(method: Method) -> &'static str {
             "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \
              two parts"
         }
+        Method::Given => "that which the collection brings along",
         Method::Fold => "one fold of a stratified cross-validation",
         Method::LeakyWindows => {
             "windows of songs shuffled as if they were songs: the figures are too good to be true"

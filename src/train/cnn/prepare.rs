@@ -46,6 +46,7 @@ impl CnnTraining {
         let device = burn_device(config.device)?;
         let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
         collection::report_origin(&dataset, config.data.as_deref());
+        collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
         if !config.search.search {
             config.architecture().check(preprocessor.patch())?;

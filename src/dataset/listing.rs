@@ -1,0 +1,342 @@
+//! Which files a collection has and what genre each is of, before any is opened: by folders, or by
+//! a list.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::collection::{Part, Skipped};
+use super::labels;
+use crate::audio::EXTENSIONS;
+use crate::error::{Error, Result};
+use crate::files::{has_extension, is_hidden};
+
+/// A file of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub genre: String,
+    /// What it is called within its genre, with `/` between folders.
+    pub name: String,
+    pub path: PathBuf,
+    /// The part of the collection's own split that it is in.
+    pub part: Option<Part>,
+}
+
+/// The files of a collection.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Sorted.
+    pub genres: Vec<String>,
+    pub files: Vec<Found>,
+    pub skipped: Vec<Skipped>,
+    /// How many files of which ending are no recordings.
+    pub others: BTreeMap<String, usize>,
+    /// Where the genres come from, for the user to read.
+    pub about: String,
+}
+
+/// What Hugging Face's folders call their lists.
+const LISTS: [&str; 4] = ["metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.ndjson"];
+
+/// What archives made on a Mac bring along.
+const LITTER: &str = "__MACOSX";
+
+/// The files in `root` with one of `extensions`, or those that the list `root` names.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no `root`, [`Error::Unsupported`] if it is neither a folder nor
+/// a list, [`Error::Io`] if it cannot be listed, errors of the list.
+pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
+    let advice = "give a folder that holds one folder of recordings per genre, or a list \
+                  (.csv, .tsv, .jsonl) of paths and genres";
+    if !root.exists() {
+        return Err(Error::not_found(root, format!("no such folder; {advice}")));
+    }
+    if !root.is_dir() {
+        return match labels::is_list(root) {
+            true => labels::read(root, extensions),
+            false => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
+        };
+    }
+    fs::read_dir(root).map_err(Error::io(root))?;
+    if let Some(list) = LISTS.iter().map(|name| root.join(name)).find(|list| list.is_file()) {
+        return labels::read(&list, extensions);
+    }
+    let base = genres_folder(root);
+    let mut listing = Listing::default();
+    let parts = parts(&base);
+    if parts.is_empty() {
+        listing.walk(&base, &base, None, extensions);
+        listing.about = format!("the folders in {}", base.display());
+    } else {
+        for (folder, part) in &parts {
+            listing.walk(&base, folder, Some(*part), extensions);
+        }
+        listing.about = format!("the folders in {}, with their own split", base.display());
+    }
+    listing.close();
+    Ok(listing)
+}
+
+/// Folders in `folder` that are neither hidden nor litter, and the files beside them.
+fn entries(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let seen = entries.filter(|path| !is_hidden(path) && !path.ends_with(LITTER));
+    seen.partition(|path| path.is_dir())
+}
+
+/// How deep the folders of genres are looked for.
+const DEEPEST: usize = 4;
+
+/// Where the folders of the genres are: in Kaggle's copy of GTZAN and in unpacked archives they
+/// lie in folders that hold nothing else.
+pub(super) fn genres_folder(root: &Path) -> PathBuf {
+    passed_through(root, DEEPEST).unwrap_or_else(|| root.to_path_buf())
+}
+
+/// The first folder from `folder` on that holds more than one folder, if those before it hold
+/// nothing that could be heard.
+fn passed_through(folder: &Path, depth: usize) -> Option<PathBuf> {
+    let kaggle = folder.join("genres_original");
+    if kaggle.is_dir() {
+        return Some(kaggle);
+    }
+    let (folders, files) = entries(folder);
+    if files.iter().any(|file| has_extension(file, EXTENSIONS)) {
+        return None;
+    }
+    match &folders[..] {
+        [] => None,
+        [only] => depth.checked_sub(1).and_then(|depth| passed_through(only, depth)),
+        _ => Some(folder.to_path_buf()),
+    }
+}
+
+/// The folders of a split that comes with the collection; none if its folders are genres.
+fn parts(base: &Path) -> Vec<(PathBuf, Part)> {
+    let part = |folder: &PathBuf| {
+        let name = folder.file_name()?.to_str()?.to_owned();
+        Some((folder.clone(), Part::named(&name)?))
+    };
+    let mut found = entries(base).0;
+    found.sort();
+    let parts: Option<Vec<(PathBuf, Part)>> = found.iter().map(part).collect();
+    let parts = parts.unwrap_or_default();
+    let has = |wanted: Part| parts.iter().any(|(_, part)| *part == wanted);
+    let nested = parts.iter().all(|(folder, _)| !entries(folder).0.is_empty());
+    if has(Part::Train) && (has(Part::Test) || has(Part::Validation)) && nested {
+        parts
+    } else {
+        vec![]
+    }
+}
+
+impl Listing {
+    /// Adds what lies in `folder`, whose folders are genres.
+    fn walk(&mut self, base: &Path, folder: &Path, part: Option<Part>, extensions: &[&str]) {
+        let walk = WalkDir::new(folder).min_depth(1).follow_links(true);
+        let is_list = |e: &DirEntry| e.depth() == 1 && is_lists(e.path());
+        let wanted =
+            |e: &DirEntry| !is_hidden(e.path()) && !is_list(e) && !e.path().ends_with(LITTER);
+        for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || wanted(e)) {
+            match entry {
+                Ok(entry) => self.add(base, folder, entry, part, extensions),
+                Err(error) => self.skip_error(folder, &error),
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        base: &Path,
+        folder: &Path,
+        entry: DirEntry,
+        part: Option<Part>,
+        extensions: &[&str],
+    ) {
+        let is_genre = entry.depth() == 1 && entry.file_type().is_dir();
+        let is_file = entry.file_type().is_file();
+        if is_file && !has_extension(entry.path(), extensions) {
+            let ending = entry.path().extension().map(|ending| ending.to_string_lossy());
+            let ending = ending.map_or("no ending".to_owned(), |ending| format!(".{ending}"));
+            *self.others.entry(ending.to_lowercase()).or_default() += 1;
+        } else if is_file || is_genre {
+            let Some(names) = names(folder, entry.path()) else {
+                return self.skip(entry.path(), "the name is not valid Unicode");
+            };
+            match &names[..] {
+                [genre] if is_genre => self.genres.push(genre.clone()),
+                [genre, below @ ..] if !below.is_empty() => {
+                    // The part's folder is no genre: it comes after the genre's.
+                    let inside = part.and_then(|_| self::names(base, folder)).unwrap_or_default();
+                    let name = [&inside[..], below].concat().join("/");
+                    let genre = genre.clone();
+                    self.files.push(Found { genre, name, path: entry.into_path(), part });
+                }
+                _ => self.skip(entry.path(), "not in a genre folder"),
+            }
+        }
+    }
+
+    /// Puts the genres in order and leaves out those without any file; what they were is said.
+    pub(super) fn close(&mut self) {
+        self.genres.sort();
+        self.genres.dedup();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        self.files.iter().for_each(|file| *counts.entry(file.genre.as_str()).or_default() += 1);
+        // One that could not be read is no empty one.
+        let is_closed = |genre: &str| {
+            let names = |path: &Path| path.components().any(|name| name.as_os_str() == genre);
+            self.skipped.iter().any(|skipped| names(&skipped.path))
+        };
+        let is_empty = |genre: &String| !counts.contains_key(genre.as_str()) && !is_closed(genre);
+        let empty: Vec<String> =
+            self.genres.iter().filter(|genre| is_empty(genre)).cloned().collect();
+        // Where nothing is found at all, the genres are told to be without recordings.
+        if empty.len() < self.genres.len() {
+            self.genres.retain(|genre| !empty.contains(genre));
+            for genre in empty {
+                self.skip(Path::new(&genre), "a genre without recordings");
+            }
+        }
+    }
+
+    fn skip_error(&mut self, base: &Path, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(base);
+        if is_hidden(path) {
+            return;
+        }
+        match (error.loop_ancestor(), error.io_error()) {
+            (Some(ancestor), _) => {
+                self.skip(path, format!("a symbolic link back to {}", ancestor.display()));
+            }
+            (None, Some(io)) => self.skip(path, io),
+            (None, None) => self.skip(path, error),
+        }
+    }
+
+    pub(super) fn skip(&mut self, path: &Path, reason: impl ToString) {
+        self.skipped.push(Skipped { path: path.to_path_buf(), reason: reason.to_string() });
+    }
+}
+
+/// Whether this is the folder with GTZAN's published lists, which is no genre.
+fn is_lists(path: &Path) -> bool {
+    path.ends_with("splits") && path.join("test_filtered.txt").is_file()
+}
+
+/// The components of `path` below `base`, if they are all Unicode.
+fn names(base: &Path, path: &Path) -> Option<Vec<String>> {
+    let below = path.strip_prefix(base).ok()?;
+    below.components().map(|c| c.as_os_str().to_str().map(String::from)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found in a folder with these files.
+    fn listing(files: &[&str]) -> Listing {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        list(root.path(), &["wav", "mp3"]).unwrap()
+    }
+
+    fn ids(listing: &Listing) -> Vec<String> {
+        let part = |part: Option<Part>| part.map_or(String::new(), |part| format!(" {part:?}"));
+        let id = |f: &Found| format!("{}/{}{}", f.genre, f.name, part(f.part));
+        let mut ids: Vec<String> = listing.files.iter().map(id).collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn folders_that_hold_nothing_but_the_genres_are_passed_through() {
+        let wanted = ["jazz/a.wav", "rock/b.wav"];
+        for base in
+            ["", "genres/", "Data/genres_original/", "archive/Data/genres_original/", "a/b/"]
+        {
+            let file = |name: &str| format!("{base}{name}");
+            let files = [file("jazz/a.wav"), file("rock/b.wav"), "__MACOSX/x/._c.wav".to_owned()];
+            let found = listing(&files.each_ref().map(String::as_str));
+            assert_eq!(
+                (ids(&found), found.genres),
+                (wanted.map(String::from).to_vec(), vec!["jazz".to_owned(), "rock".to_owned()]),
+                "{base}"
+            );
+        }
+        // Artists are no genres where the genre's folder has recordings beside it.
+        let found = listing(&["rock/A/1.wav", "rock/B/2.wav", "jazz/C/D/3.wav"]);
+        assert_eq!(found.genres, ["jazz", "rock"]);
+        assert_eq!(ids(&found), ["jazz/C/D/3.wav", "rock/A/1.wav", "rock/B/2.wav"]);
+        let alone = listing(&["rock/1.wav", "rock/A/2.wav"]);
+        assert_eq!(alone.genres, ["rock"]);
+    }
+
+    #[test]
+    fn folders_of_a_split_are_no_genres() {
+        let found = listing(&[
+            "train/jazz/a.wav",
+            "train/rock/sub/b.wav",
+            "test/jazz/a.wav",
+            "Valid/rock/c.mp3",
+        ]);
+        assert_eq!(found.genres, ["jazz", "rock"]);
+        assert_eq!(
+            ids(&found),
+            [
+                "jazz/test/a.wav Test",
+                "jazz/train/a.wav Train",
+                "rock/Valid/c.mp3 Validation",
+                "rock/train/sub/b.wav Train"
+            ]
+        );
+        // A genre may be called so.
+        let found = listing(&["train/a.wav", "test/b.wav"]);
+        assert_eq!(
+            (found.genres, found.files[0].part),
+            (vec!["test".into(), "train".into()], None)
+        );
+        let found = listing(&["train/x/a.wav", "jazz/b.wav"]);
+        assert_eq!(found.genres, ["jazz", "train"]);
+    }
+
+    #[test]
+    fn what_is_no_recording_is_counted_and_an_empty_genre_is_said() {
+        let found = listing(&[
+            "jazz/a.wav",
+            "jazz/cover.JPG",
+            "rock/b.wav",
+            "rock/notes.txt",
+            "rock/cover.jpg",
+            "rock/README",
+            "blues/.gitkeep",
+            "loose.wav",
+        ]);
+        assert_eq!(found.genres, ["jazz", "rock"]);
+        let others: Vec<(&str, usize)> =
+            found.others.iter().map(|(e, n)| (e.as_str(), *n)).collect();
+        assert_eq!(others, [(".jpg", 2), (".txt", 1), ("no ending", 1)]);
+        let skipped: Vec<&str> = found.skipped.iter().map(|s| s.reason.as_str()).collect();
+        assert!(skipped.iter().any(|reason| reason.contains("without recordings")), "{skipped:?}");
+        assert!(skipped.contains(&"not in a genre folder"));
+    }
+
+    #[test]
+    fn a_folder_with_a_list_is_what_the_list_says() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("0.wav"), "0").unwrap();
+        fs::write(root.path().join("1.wav"), "1").unwrap();
+        let text = "file_name,label\n0.wav,jazz\n1.wav,rock\n";
+        fs::write(root.path().join("metadata.csv"), text).unwrap();
+        let found = list(root.path(), &["wav"]).unwrap();
+        assert_eq!(ids(&found), ["jazz/0.wav", "rock/1.wav"]);
+        assert!(found.about.contains("metadata.csv"));
+    }
+}
