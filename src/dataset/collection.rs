@@ -1,6 +1,6 @@
 //! A collection: tracks, their genres and what was left out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -25,6 +25,16 @@ pub struct Track {
     /// The part of the split that the collection brings along, if it does.
     #[serde(skip)]
     pub part: Option<Part>,
+    /// What is known of it besides, by lower-case name: a list's other columns, and the folders
+    /// below its genre as `folder`, `artist` and `album` where no column is called so.
+    #[serde(skip)]
+    pub facts: BTreeMap<String, String>,
+    /// What all copies of it share: equal here, two files are one recording.
+    #[serde(skip)]
+    pub content: String,
+    /// What no split may part: an artist, say.
+    #[serde(skip)]
+    pub group: Option<String>,
 }
 
 /// A part of a split.
@@ -101,6 +111,57 @@ impl Dataset {
         self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
+    /// Takes tracks of which a model is given the same values for copies of one recording, whatever
+    /// tags their files have; `values` are those of each track.
+    pub(crate) fn find_copies<'a, V: IntoIterator<Item = &'a f32>>(
+        &mut self,
+        values: impl Iterator<Item = V>,
+    ) {
+        for (track, values) in self.tracks.iter_mut().zip(values) {
+            let mut hash = Sha256::new();
+            values.into_iter().for_each(|value| hash.update(value.to_le_bytes()));
+            track.content = files::hex(&hash.finalize());
+        }
+    }
+
+    /// Files that are copies of an earlier one under other tags: its id, and theirs.
+    pub(crate) fn copies(&self) -> Vec<(&str, &str)> {
+        let mut first: HashMap<&str, &Track> = HashMap::new();
+        let mut found = vec![];
+        for track in &self.tracks {
+            let original = *first.entry(&track.content).or_insert(track);
+            if original.sha256 != track.sha256 {
+                found.push((original.id.as_str(), track.id.as_str()));
+            }
+        }
+        found
+    }
+
+    /// Keeps tracks with the same `fact` together in every split drawn from now on: a column of
+    /// the list, or `folder`, `artist` or `album`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] if no track has it, naming those that there are.
+    pub(crate) fn group_by(&mut self, fact: &str) -> Result<()> {
+        let key = fact.to_lowercase();
+        for track in &mut self.tracks {
+            track.group = track.facts.get(&key).cloned();
+        }
+        if self.tracks.iter().any(|track| track.group.is_some()) {
+            return Ok(());
+        }
+        let known = self.tracks.iter().flat_map(|track| track.facts.keys());
+        let known: BTreeSet<&str> = known.map(String::as_str).collect();
+        let known = known.into_iter().collect::<Vec<&str>>().join(", ");
+        let advice = match known.as_str() {
+            "" => "nothing is known of the tracks but their genre; put each artist's into a \
+                   folder below the genre's, or give a list with such a column"
+                .to_owned(),
+            known => format!("no track has it; there are {known}"),
+        };
+        Err(Error::out_of_range("group-by", fact, advice))
+    }
+
     /// Whether a classifier can be trained and tested on this collection.
     ///
     /// # Errors
@@ -122,7 +183,7 @@ impl Dataset {
     fn check_genre(&self, label: usize) -> Result<()> {
         let genre = &self.genres[label];
         let of_genre = || self.tracks.iter().filter(|track| track.label == label);
-        let different = of_genre().map(|track| &track.sha256).collect::<HashSet<_>>().len();
+        let different = of_genre().map(|track| &track.content).collect::<HashSet<_>>().len();
         if different >= 2 {
             return Ok(());
         }

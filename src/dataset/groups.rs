@@ -1,28 +1,52 @@
-//! Tracks with the same bytes, which no split may tear apart.
+//! Tracks that no split may tear apart: copies of one recording, and those of one artist where a
+//! split is to be by artist.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::collection::{Dataset, Track};
 
-/// Tracks with the same bytes, sorted by id.
+/// Tracks that stay together, sorted by id.
 pub(super) type Group<'a> = Vec<&'a Track>;
 
-/// For every genre its groups of identical tracks, in the order of their first ids.
+/// For every genre its groups, in the order of their first ids; a group counts for the genre of
+/// the first of its tracks.
 pub(super) fn by_genre(dataset: &Dataset) -> Vec<Vec<Group<'_>>> {
     let mut tracks: Vec<&Track> = dataset.tracks.iter().collect();
     tracks.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut by_bytes: BTreeMap<&str, Group> = BTreeMap::new();
-    for track in tracks {
-        by_bytes.entry(&track.sha256).or_default().push(track);
+    let leaders = leaders(&tracks);
+    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+    for (at, track) in tracks.into_iter().enumerate() {
+        groups.entry(leaders[at]).or_default().push(track);
     }
-    let mut groups: Vec<Group> = by_bytes.into_values().collect();
-    groups.sort_by(|a, b| a[0].id.cmp(&b[0].id));
     let mut genres = vec![vec![]; dataset.genres.len()];
-    for group in groups {
+    for group in groups.into_values() {
         genres[group[0].label].push(group);
     }
     genres
+}
+
+/// For each track the first of those that it belongs to: by its content, its group, or by way of
+/// others.
+fn leaders(tracks: &[&Track]) -> Vec<usize> {
+    fn leader(of: &mut [usize], mut at: usize) -> usize {
+        while of[at] != at {
+            of[at] = of[of[at]];
+            at = of[at];
+        }
+        at
+    }
+    let mut of: Vec<usize> = (0..tracks.len()).collect();
+    let (mut by_content, mut by_group) = (HashMap::new(), HashMap::new());
+    for (at, track) in tracks.iter().enumerate() {
+        let first = *by_content.entry(track.content.as_str()).or_insert(at);
+        let group = track.group.as_deref().map(|group| *by_group.entry(group).or_insert(at));
+        for other in [Some(first), group].into_iter().flatten() {
+            let (a, b) = (leader(&mut of, at), leader(&mut of, other));
+            of[a.max(b)] = a.min(b);
+        }
+    }
+    (0..tracks.len()).map(|at| leader(&mut of, at)).collect()
 }
 
 /// Takes groups from the front until `fraction` of the tracks is reached as nearly as
@@ -82,4 +106,57 @@ pub(super) fn ids(groups: Vec<Group<'_>>) -> Vec<String> {
     let mut ids: Vec<_> = groups.into_iter().flatten().map(|track| track.id.clone()).collect();
     ids.sort();
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plain;
+    use super::*;
+    use crate::dataset::Split;
+
+    #[test]
+    fn copies_and_groups_stay_together_by_whatever_way() {
+        let mut set = plain(2, 6);
+        // 0 and 3 are copies, 3 and 5 of one artist, 5 and the other genre's 1 copies again.
+        set.tracks[3].content = set.tracks[0].content.clone();
+        (set.tracks[3].group, set.tracks[5].group) = (Some("A".into()), Some("A".into()));
+        set.tracks[7].content = set.tracks[5].content.clone();
+        let ids = |groups: &[Group]| -> Vec<Vec<String>> {
+            groups.iter().map(|g| g.iter().map(|track| track.id.clone()).collect()).collect()
+        };
+        let groups = by_genre(&set);
+        assert_eq!(
+            ids(&groups[0])[0],
+            ["g00/000.wav", "g00/003.wav", "g00/005.wav", "g01/001.wav"]
+        );
+        assert_eq!((groups[0].len(), groups[1].len()), (4, 5));
+        for seed in 0..20 {
+            let split = Split::stratified(&set, seed, 0.3, 0.3).unwrap();
+            for part in [&split.train, &split.validation, &split.test] {
+                let count = ids(&groups[0])[0].iter().filter(|id| part.contains(id)).count();
+                assert!(count == 0 || count == 4, "{split:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_grouped_by_is_said() {
+        let mut set = plain(2, 3);
+        let error = set.group_by("artist").unwrap_err().to_string();
+        assert!(error.contains("nothing is known of the tracks"), "{error}");
+        set.tracks[1].facts.insert("artist".into(), "A".into());
+        let error = set.group_by("label").unwrap_err().to_string();
+        assert!(error.contains("there are artist"), "{error}");
+        set.group_by("Artist").unwrap();
+        let groups: Vec<Option<&str>> = set.tracks.iter().map(|t| t.group.as_deref()).collect();
+        assert_eq!(groups, [None, Some("A"), None, None, None, None]);
+    }
+
+    #[test]
+    fn equal_values_are_one_recording() {
+        let mut set = plain(2, 2);
+        let values: [Vec<f32>; 4] = [vec![1.0], vec![2.0, 3.0], vec![1.0], vec![2.0, -3.0]];
+        set.find_copies(values.iter());
+        assert_eq!(set.copies(), [("g00/000.wav", "g01/000.wav")]);
+    }
 }

@@ -1,6 +1,6 @@
 //! Lists of recordings and their genres: a spreadsheet's table, or one JSON object a line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -40,6 +40,7 @@ struct Entry {
     path: String,
     labels: Vec<String>,
     part: Option<String>,
+    facts: BTreeMap<String, String>,
 }
 
 /// The files that the list at `path` names.
@@ -96,7 +97,7 @@ fn check_single(path: &Path, entries: &[Entry]) -> Result<()> {
 impl Listing {
     /// Adds the file of one line of the list.
     fn take(&mut self, list: &Path, name: &str, entry: &Entry, extensions: &[&str]) -> Result<()> {
-        let Entry { line, labels, part, .. } = entry;
+        let Entry { line, labels, part, facts, .. } = entry;
         let genre = labels.first().cloned().unwrap_or_default();
         if genre.is_empty() || genre.contains(|c: char| c == '/' || c.is_control()) {
             let reason = format!(
@@ -127,7 +128,7 @@ impl Listing {
             }
             Some(path) => {
                 let name = name.trim_start_matches(['/', '.']).to_owned();
-                self.files.push(Found { genre, name, path, part });
+                self.files.push(Found { genre, name, path, part, facts: facts.clone() });
             }
         }
         Ok(())
@@ -168,7 +169,12 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
         labels.extend(record.iter().skip(expected));
         let plain = |label: &&str| label.trim_start_matches("genre---").to_owned();
         let part = part.and_then(|part| record.get(part)).filter(|part| !part.is_empty());
+        let known = names.iter().zip(record.iter()).enumerate();
+        let others =
+            known.filter(|(at, (_, value))| ![file, label].contains(at) && !value.is_empty());
+        let facts = others.map(|(_, (name, value))| (name.clone(), value.to_owned())).collect();
         entries.push(Entry {
+            facts,
             line,
             path: table.text(&record, line, file)?.to_owned(),
             labels: labels.iter().map(plain).collect(),
@@ -201,7 +207,10 @@ fn json_entries(path: &Path) -> Result<Vec<Entry>> {
         };
         let labels: Vec<String> =
             labels.ok_or_else(|| fault(format!("no genre under any of {}", LABELS.join(", "))))?;
-        Ok(Entry { line: number, path: file, labels, part: of(&PARTS).and_then(text) })
+        let facts =
+            object.iter().filter_map(|(key, value)| Some((key.to_lowercase(), text(value)?)));
+        let (part, facts) = (of(&PARTS).and_then(text), facts.collect());
+        Ok(Entry { line: number, path: file, labels, part, facts })
     };
     lines.filter(|(line, _)| !line.trim().is_empty()).map(entry).collect()
 }

@@ -22,6 +22,8 @@ pub(super) struct Found {
     pub path: PathBuf,
     /// The part of the collection's own split that it is in.
     pub part: Option<Part>,
+    /// What is known of it besides.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// The files of a collection.
@@ -172,8 +174,8 @@ impl Listing {
                     // The part's folder is no genre: it comes after the genre's.
                     let inside = part.and_then(|_| self::names(base, folder)).unwrap_or_default();
                     let name = [&inside[..], below].concat().join("/");
-                    let genre = genre.clone();
-                    self.files.push(Found { genre, name, path: entry.into_path(), part });
+                    let (genre, path) = (genre.clone(), entry.into_path());
+                    self.files.push(Found { genre, name, path, part, facts: facts(below) });
                 }
                 _ => self.skip(entry.path(), "not in a genre folder"),
             }
@@ -220,6 +222,18 @@ impl Listing {
     pub(super) fn skip(&mut self, path: &Path, reason: impl ToString) {
         self.skipped.push(Skipped { path: path.to_path_buf(), reason: reason.to_string() });
     }
+}
+
+/// What the folders between a genre and its file say: by usage, artist and then album.
+fn facts(below: &[String]) -> BTreeMap<String, String> {
+    let [folders @ .., _] = below else { return BTreeMap::new() };
+    let [artist, ..] = folders else { return BTreeMap::new() };
+    BTreeMap::from([
+        ("artist".to_owned(), artist.clone()),
+        // Discs of an album may have folders of their own.
+        ("album".to_owned(), folders[..folders.len().min(2)].join("/")),
+        ("folder".to_owned(), folders.join("/")),
+    ])
 }
 
 /// Whether this is the folder with GTZAN's published lists, which is no genre.
@@ -277,6 +291,21 @@ mod tests {
         assert_eq!(ids(&found), ["jazz/C/D/3.wav", "rock/A/1.wav", "rock/B/2.wav"]);
         let alone = listing(&["rock/1.wav", "rock/A/2.wav"]);
         assert_eq!(alone.genres, ["rock"]);
+    }
+
+    #[test]
+    fn folders_below_a_genre_are_artist_and_album() {
+        let found = listing(&["rock/A/Best/CD1/1.wav", "rock/B/2.wav", "jazz/3.wav"]);
+        let said = |at: usize| {
+            let facts = found.files[at].facts.iter();
+            facts.map(|(name, value)| format!("{name}={value}")).collect::<Vec<String>>().join(" ")
+        };
+        let mut all = [said(0), said(1), said(2)];
+        all.sort();
+        assert_eq!(
+            all,
+            ["", "album=A/Best artist=A folder=A/Best/CD1", "album=B artist=B folder=B"]
+        );
     }
 
     #[test]

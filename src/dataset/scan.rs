@@ -68,14 +68,23 @@ fn check_name(base: &Path, genre: &str) -> Result<()> {
 }
 
 fn hash(file: Found, genres: &[String]) -> Result<Track, Skipped> {
-    let Found { genre, name, path, part } = file;
+    let Found { genre, name, path, part, facts } = file;
     let skip = |path, reason: String| Err(Skipped { path, reason });
     let Ok(label) = genres.binary_search(&genre) else {
         return skip(path, "not in a genre folder".into());
     };
     match files::sha256(&path) {
         Ok(sha256) if sha256 == EMPTY => skip(path, "the file is empty".into()),
-        Ok(sha256) => Ok(Track { id: format!("{genre}/{name}"), path, label, sha256, part }),
+        Ok(sha256) => Ok(Track {
+            id: format!("{genre}/{name}"),
+            path,
+            label,
+            part,
+            facts,
+            content: sha256.clone(),
+            sha256,
+            group: None,
+        }),
         Err(Error::Io { source, .. }) => skip(path, source.to_string()),
         Err(error) => skip(path, error.to_string()),
     }

@@ -113,12 +113,18 @@ impl FeatureTable {
             let (_, hash) = members.entry(id(row)).or_insert((row.label, Sha256::new()));
             row.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
-        let track = |(id, (label, hash)): (&String, (usize, Sha256))| Track {
-            id: id.clone(),
-            path: self.path.clone(),
-            label,
-            sha256: files::hex(&hash.finalize()),
-            part: None,
+        let track = |(id, (label, hash)): (&String, (usize, Sha256))| {
+            let sha256 = files::hex(&hash.finalize());
+            Track {
+                id: id.clone(),
+                path: self.path.clone(),
+                label,
+                content: sha256.clone(),
+                sha256,
+                part: None,
+                facts: BTreeMap::new(),
+                group: None,
+            }
         };
         Dataset {
             root: self.path.clone(),

@@ -21,8 +21,11 @@ pub fn dataset<S: Into<String>>(tracks: impl IntoIterator<Item = (S, S)>) -> Dat
             label: genres.iter().position(|g| *g == genre(&id)).unwrap(),
             path: Path::new("/music").join(&id),
             id,
+            content: sha256.clone(),
             sha256,
             part: None,
+            facts: BTreeMap::new(),
+            group: None,
         })
         .collect();
     Dataset {

@@ -1,5 +1,6 @@
 //! What every kind of training does with a collection: split it, say what it found, score it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::config::{Folds, SplitOptions};
@@ -30,6 +31,35 @@ pub(super) fn training_data(dataset: &Dataset) -> TrainingData {
         tracks: dataset.tracks.len(),
         skipped: dataset.skipped.len(),
     }
+}
+
+/// Puts together what no split may part: copies, of which a model is given the same `values`, and
+/// what the options ask for.
+pub(super) fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
+    options: &SplitOptions,
+    dataset: &mut Dataset,
+    values: impl Iterator<Item = V>,
+) -> Result<()> {
+    dataset.find_copies(values);
+    let copies = dataset.copies();
+    if let Some((original, copy)) = copies.first() {
+        tracing::warn!(
+            "copies of a recording under other tags, kept in the part of the first: {} ({copy} is \
+             {original}, for one)",
+            counted(copies.len(), "track")
+        );
+    }
+    let Some(fact) = &options.group_by else { return Ok(()) };
+    dataset.group_by(fact)?;
+    let alone = dataset.tracks.iter().filter(|track| track.group.is_none()).count();
+    let groups = dataset.tracks.iter().filter_map(|track| track.group.as_deref());
+    let groups = groups.collect::<HashSet<&str>>().len();
+    tracing::info!(
+        "grouped by {fact}: {}, none in two parts{}",
+        counted(groups, "group"),
+        if alone > 0 { format!("; tracks without one: {alone}") } else { String::new() }
+    );
+    Ok(())
 }
 
 /// The split that the options ask for.

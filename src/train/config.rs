@@ -218,6 +218,11 @@ pub struct SplitOptions {
     /// Share of the rest that is held out while training, to choose the best epoch by
     #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
     pub validation_fraction: f64,
+    /// Keep tracks of one artist, album or folder (those below a genre's) in one part, or those
+    /// with the same value in this column of a list
+    #[arg(long, value_name = "artist|album|folder|COLUMN")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
 }
 
 impl SplitOptions {

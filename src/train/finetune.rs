@@ -111,7 +111,9 @@ impl<'a> FineTuning<'a> {
         let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
-        let (dataset, embeddings, feed) = embedded(config, &backbone)?;
+        let (mut dataset, embeddings, feed) = embedded(config, &backbone)?;
+        let values = embeddings.iter().map(|embeddings| &embeddings.data);
+        collection::put_together(&config.split, &mut dataset, values)?;
         let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;

@@ -44,10 +44,12 @@ impl CnnTraining {
     pub(super) fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
         let device = burn_device(config.device)?;
-        let Spectrograms { dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
+        let Spectrograms { mut dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
         collection::report_origin(&dataset, config.data.as_deref());
         collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
+        let values = samples.iter().map(|sample| &sample.log_mel);
+        collection::put_together(&config.split, &mut dataset, values)?;
         if !config.search.search {
             config.architecture().check(preprocessor.patch())?;
         }
