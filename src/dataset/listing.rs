@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::collection::{Part, Skipped};
-use super::labels;
+use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
 use crate::files::{has_extension, is_hidden};
@@ -49,17 +49,20 @@ const LITTER: &str = "__MACOSX";
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no `root`, [`Error::Unsupported`] if it is neither a folder nor
-/// a list, [`Error::Io`] if it cannot be listed, errors of the list.
+/// a list nor an archive, [`Error::Io`] if it cannot be listed, errors of list and archive.
 pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
-    let advice = "give a folder that holds one folder of recordings per genre, or a list \
-                  (.csv, .tsv, .jsonl) of paths and genres";
+    let advice = "give a folder that holds one folder of recordings per genre, an archive of one \
+                  (.tar.gz, .zip), or a list (.csv, .tsv, .jsonl) of paths and genres";
     if !root.exists() {
         return Err(Error::not_found(root, format!("no such folder; {advice}")));
     }
     if !root.is_dir() {
-        return match labels::is_list(root) {
-            true => labels::read(root, extensions),
-            false => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
+        if labels::is_list(root) {
+            return labels::read(root, extensions);
+        }
+        return match archive::unpacked(root)? {
+            Some(folder) => list(&folder, extensions),
+            None => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
         };
     }
     fs::read_dir(root).map_err(Error::io(root))?;

@@ -4,6 +4,7 @@
 //! divides its tracks into training, validation and test parts. Where there is no
 //! collection, [`Dataset::resolve`] synthesizes a small one that stands in for it.
 
+mod archive;
 mod collection;
 mod delimited;
 pub(crate) mod demo;
