@@ -1,0 +1,244 @@
+//! Containers that `symphonia` takes apart: FLAC, Ogg, MP4, Matroska, CAF, and WAV of other codecs.
+
+use std::io::ErrorKind;
+
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::errors::Error as Symphonia;
+use symphonia::core::formats::{FormatReader, TrackType, probe::Hint};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::packet::Packet;
+
+use super::block::{Block, ByteSource};
+use super::codec::{Codec, Undecoded};
+use super::container::Container;
+use super::failure::Failure;
+use super::gather::{Health, Packets};
+use super::mp4::Edits;
+use super::note::Note;
+
+/// The first audio track of a file, being decoded.
+///
+/// A malformed packet becomes as much silence as the one before it held samples.
+pub(super) struct Library<'a> {
+    container: Container,
+    format: Box<dyn FormatReader + 'a>,
+    decoder: Codec,
+    track: u32,
+    /// How many samples the header states, and per second of what rate.
+    promised: Option<(u64, f64)>,
+    edits: Option<Edits>,
+    /// Samples of the codec's delay that are still to come.
+    delay: usize,
+    health: Health,
+    /// Seconds to cut from the end, for which the last packet is held back.
+    padding: f64,
+    held: Option<Block>,
+    /// Frames decoded, and how many of them the last packet held.
+    decoded: u64,
+    last: usize,
+    seconds: f64,
+}
+
+/// What of a track is needed to decode it.
+struct Chosen {
+    track: u32,
+    decoder: Codec,
+    promised: Option<(u64, f64)>,
+}
+
+impl<'a> Library<'a> {
+    /// Reads the headers of `source`; `edits` are those of a track of an MP4, and `padding` is
+    /// how many seconds at the end are none of the recording.
+    ///
+    /// # Errors
+    /// [`Failure::Undecodable`], [`Failure::NoTrack`] and [`Failure::Codec`].
+    pub fn new(
+        source: ByteSource<'a>,
+        container: Container,
+        edits: impl FnOnce(u32) -> Option<Edits>,
+        padding: f64,
+    ) -> Result<Self, Failure> {
+        let stream = MediaSourceStream::new(source, Default::default());
+        let format = symphonia::default::get_probe()
+            .probe(&Hint::new(), stream, Default::default(), Default::default())
+            .map_err(|e| damaged(container, e))?;
+        let Chosen { track, decoder, promised } = choose(format.as_ref(), container)?;
+        let edits = edits(track);
+        // An edit list counts from before the delay.
+        let delay = if edits.is_some() { 0 } else { decoder.delay() };
+        Ok(Self {
+            container,
+            format,
+            decoder,
+            track,
+            promised,
+            edits,
+            delay,
+            health: Health::default(),
+            padding,
+            held: None,
+            decoded: 0,
+            last: 0,
+            seconds: 0.0,
+        })
+    }
+
+    /// The next packet, of whatever track; none at the end, wherever that is.
+    fn packet(&mut self, notes: &mut Vec<Note>) -> Result<Option<Packet>, Failure> {
+        let found = self.seconds;
+        match self.format.next_packet() {
+            Ok(packet) => Ok(packet),
+            // Another stream follows in the same file, with a header of its own.
+            Err(Symphonia::ResetRequired) => {
+                let Chosen { track, decoder, .. } = choose(self.format.as_ref(), self.container)?;
+                self.delay = decoder.delay();
+                (self.track, self.decoder, self.promised) = (track, decoder, None);
+                self.packet(notes)
+            }
+            Err(error) if self.decoded == 0 => Err(damaged(self.container, error)),
+            Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                // What is missing is noted with its length where there is a length.
+                if self.promised.is_none() {
+                    notes.push(Note::CutShort { found, lost: None });
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                notes.push(Note::Stops { found, reason: error.to_string() });
+                Ok(None)
+            }
+        }
+    }
+
+    fn decode(&mut self, packet: &Packet, block: &mut Block) -> Result<(), Failure> {
+        let decoded = self.decoder.decode(packet, block);
+        self.health.count(decoded.is_ok());
+        match decoded {
+            Ok(()) => self.last = block.frames(),
+            Err(Undecoded::Unsupported(reason)) => {
+                return Err(Failure::Codec { kind: self.container.name(), reason });
+            }
+            Err(Undecoded::Malformed) if self.last > 0 => {
+                let (rate, channels) = (block.rate, block.channels);
+                block.begin(rate, channels);
+                block.samples.resize(self.last * block.channels, 0.0);
+            }
+            Err(Undecoded::Malformed) => block.begin(1, 1),
+        }
+        let first = self.decoded;
+        self.decoded += block.frames() as u64;
+        self.seconds += block.frames() as f64 / f64::from(block.rate.max(1));
+        let delay = self.delay.min(block.frames());
+        self.delay -= delay;
+        block.samples.drain(..delay * block.channels);
+        if let Some(edits) = &mut self.edits {
+            edits.apply(block, first);
+        }
+        Ok(())
+    }
+
+    /// What the whole file must be, once it has been read.
+    fn check_end(&self, rate: u32, notes: &mut Vec<Note>) -> Result<(), Failure> {
+        self.health.check(notes)?;
+        let lost = self.promised.map_or(0.0, |(count, per_second)| {
+            count as f64 / per_second - self.decoded as f64 / f64::from(rate.max(1))
+        });
+        // An MP4 counts its packets' samples, of which the first may give none.
+        let slack = if self.container == Container::Mp4 { 0.1 } else { 0.0 };
+        if lost > slack {
+            notes.push(Note::CutShort { found: self.seconds, lost: Some(lost) });
+        }
+        let left_out = self.edits.as_ref().map_or(0.0, |edits| edits.left_out(rate));
+        notes.extend((left_out > 0.5).then_some(Note::LeftOut { seconds: left_out }));
+        Ok(())
+    }
+}
+
+impl Library<'_> {
+    /// The next packet of the track; the block is left as it is behind the last.
+    fn step(&mut self, packet: &mut Block, notes: &mut Vec<Note>) -> Result<bool, Failure> {
+        loop {
+            let Some(next) = self.packet(notes)? else {
+                self.check_end(packet.rate, notes)?;
+                return Ok(false);
+            };
+            if next.track_id == self.track {
+                self.decode(&next, packet)?;
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Packets for Library<'_> {
+    fn next(&mut self, packet: &mut Block, notes: &mut Vec<Note>) -> Result<bool, Failure> {
+        if self.padding == 0.0 {
+            return self.step(packet, notes);
+        }
+        if self.step(packet, notes)? {
+            // The first one is held back, and an empty one given in its place.
+            let before = self.held.replace(std::mem::take(packet)).unwrap_or_default();
+            packet.begin(before.rate.max(1), before.channels);
+            packet.samples = before.samples;
+            return Ok(true);
+        }
+        let Some(last) = self.held.take() else { return Ok(false) };
+        *packet = last;
+        let padding = (self.padding * f64::from(packet.rate)).round() as usize;
+        packet.samples.truncate(packet.frames().saturating_sub(padding) * packet.channels);
+        Ok(true)
+    }
+}
+
+/// The first audio track that can be decoded.
+fn choose(format: &dyn FormatReader, container: Container) -> Result<Chosen, Failure> {
+    let kind = container.name();
+    let params = |track: &'_ symphonia::core::formats::Track| match &track.codec_params {
+        Some(CodecParameters::Audio(params)) => Some(params.clone()),
+        _ => None,
+    };
+    let is_audio =
+        |track: &&symphonia::core::formats::Track| track.track_type() == Some(TrackType::Audio);
+    let mut refused = Failure::NoTrack { kind };
+    for track in format.tracks().iter().filter(is_audio) {
+        let codec = params(track).ok_or("unknown codec".to_owned());
+        match codec.and_then(|params| Ok((Codec::of(&params)?, params))) {
+            Ok((decoder, params)) => {
+                let promised = promised(track, &params, container);
+                return Ok(Chosen { track: track.id, decoder, promised });
+            }
+            Err(reason) => refused = Failure::Codec { kind, reason },
+        }
+    }
+    Err(refused)
+}
+
+/// The number of samples the header states, for the kinds whose statement is exact, and the
+/// rate in which it counts them.
+fn promised(
+    track: &symphonia::core::formats::Track,
+    params: &AudioCodecParameters,
+    container: Container,
+) -> Option<(u64, f64)> {
+    match container {
+        Container::Flac | Container::Wav => Some((track.num_frames?, params.sample_rate?.into())),
+        Container::Mp4 => {
+            let base = track.time_base?;
+            let per_second = f64::from(base.denom.get()) / f64::from(base.numer.get());
+            Some((track.duration?.get(), per_second))
+        }
+        _ => None,
+    }
+}
+
+/// What a demuxer complained of.
+fn damaged(container: Container, error: Symphonia) -> Failure {
+    let kind = container.name();
+    match error {
+        Symphonia::IoError(ref e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Failure::EndsEarly { kind, source: error }
+        }
+        source => Failure::Undecodable { kind, source },
+    }
+}
