@@ -108,6 +108,8 @@ pub(super) struct Elementary<'a> {
     held: VecDeque<Block>,
     /// Decoded frames of the part before.
     ready: VecDeque<Block>,
+    /// Whether the last frame is not whole.
+    cut: bool,
     ended: bool,
     /// Seconds given out.
     found: f64,
@@ -149,6 +151,7 @@ impl<'a> Elementary<'a> {
             part: Part::default(),
             held: VecDeque::new(),
             ready: VecDeque::new(),
+            cut: false,
             ended: false,
             found: 0.0,
         })
@@ -171,7 +174,7 @@ impl<'a> Elementary<'a> {
                     if data.len() == frame.length {
                         break Some((frame, data));
                     }
-                    notes.push(Note::CutShort { found: self.found, lost: None });
+                    self.cut = true;
                     break None;
                 }
                 _ if let Some(length) = tag => {
@@ -239,12 +242,11 @@ impl<'a> Elementary<'a> {
         let Some(last) = last else { return };
         let seconds =
             |frames: u64| (frames * last.samples as u64) as f64 / f64::from(last.form.rate);
-        // Some encoders count the frame that holds the tag.
         let promised = tag.frames.unwrap_or(frames);
-        if promised > frames + 2 {
-            let lost = Some(seconds(promised - frames));
-            notes.retain(|note| !matches!(note, Note::CutShort { lost: None, .. }));
-            notes.push(Note::CutShort { found: seconds(frames), lost });
+        // Some encoders count the frame that holds the tag.
+        if self.cut || promised > frames + 2 {
+            let lost = (promised > frames).then(|| seconds(promised - frames));
+            notes.push(Note::CutShort { found: self.found, lost });
         } else if frames <= promised + 1 {
             let mut padding = tag.padding;
             for block in self.held.iter_mut().rev() {
