@@ -551,3 +551,133 @@ fn an_inverted_channel_is_read_like_a_single_one() {
     }
     assert!(read("wide.flac").1.is_empty());
 }
+
+#[test]
+fn pages_that_an_ogg_has_lost_are_missed() {
+    let Some(cases) = test_data().map(|data| data.join("cases/audio")) else { return };
+    for name in ["chained.ogg", "opus.opus", "flac-in-ogg.ogg"] {
+        let bytes = std::fs::read(cases.join(name)).unwrap();
+        let whole = noted(&bytes);
+        assert!(whole.1.is_empty(), "{name}: {:?}", whole.1);
+        let at = |from: usize| {
+            from + bytes[from..].windows(4).position(|window| window == b"OggS").unwrap()
+        };
+        let from = at(bytes.len() / 4);
+        let (audio, notes) = noted(&[&bytes[..from], &bytes[at(from + 1)..]].concat());
+        let [Note::Gap { seconds, .. }] = notes[..] else { panic!("{name}: {notes:?}") };
+        let missing = whole.0.seconds() - audio.seconds();
+        assert!((seconds - missing).abs() < 0.1, "{name}: {seconds} of {missing}");
+    }
+}
+
+/// Whatever is cut off is missed, but where nothing says how long the file should be.
+#[test]
+fn whatever_is_cut_is_said() {
+    let Some(cases) = test_data().map(|data| data.join("cases/audio")) else { return };
+    let endless = ["killed-recorder", "piped", "unknown-size", "total-samples-0"];
+    let mut faults = vec![];
+    for path in std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if endless.iter().any(|endless| name.starts_with(endless)) {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let cut = &bytes[..bytes.len() * 6 / 10];
+        if let Ok(mut decoder) = Decoder::of_bytes(cut, &path) {
+            while decoder.read(&mut vec![]).unwrap() {}
+            if !decoder.notes().iter().any(Note::is_damage) {
+                faults.push(name.to_owned());
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+/// An element of EBML: its identifier, its length in eight bytes, its contents.
+fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+    [id, &(body.len() as u64 | 1 << 56).to_be_bytes(), body].concat()
+}
+
+/// The packets of the Opus fixture in a WebM, whose end says that `padding` nanoseconds are none.
+fn webm(padding: u32) -> Vec<u8> {
+    let ogg = std::fs::read(fixture("sine1k_opus.ogg")).unwrap();
+    let at = ogg.windows(8).position(|window| window == b"OpusHead").unwrap();
+    let head = &ogg[at..at + 19];
+    let mut reader = opus_pure::OggOpusReader::new(Cursor::new(&ogg)).unwrap();
+    let mut packets = vec![];
+    while let Some(packet) = reader.read_packet().unwrap() {
+        packets.push(packet.data);
+    }
+    let block = |(number, data): (usize, &Vec<u8>)| {
+        [&[0x81][..], &(20 * number as u16).to_be_bytes(), &[0x80], data].concat()
+    };
+    let last = packets.len() - 1;
+    let mut cluster = element(b"\xe7", &[0]);
+    for packet in packets[..last].iter().enumerate() {
+        cluster.extend(element(b"\xa3", &block(packet)));
+    }
+    let end = [
+        element(b"\xa1", &block((last, &packets[last]))),
+        [&b"\x75\xa2\x84"[..], &padding.to_be_bytes()].concat(),
+    ];
+    cluster.extend(element(b"\xa0", &end.concat()));
+    let audio = [element(b"\xb5", &48_000f64.to_be_bytes()), element(b"\x9f", &[1])].concat();
+    let track = [
+        element(b"\xd7", &[1]),
+        element(b"\x73\xc5", &[1]),
+        element(b"\x83", &[2]),
+        element(b"\x86", b"A_OPUS"),
+        element(b"\x63\xa2", head),
+        element(b"\xe1", &audio),
+    ];
+    let kind =
+        [element(b"\x42\x82", b"webm"), element(b"\x42\x87", &[4]), element(b"\x42\x85", &[2])];
+    let info = [
+        element(b"\x2a\xd7\xb1", &1_000_000u32.to_be_bytes()),
+        element(b"\x4d\x80", b"t"),
+        element(b"\x57\x41", b"t"),
+    ];
+    let segment = [
+        element(b"\x15\x49\xa9\x66", &info.concat()),
+        element(b"\x16\x54\xae\x6b", &element(b"\xae", &track.concat())),
+        element(b"\x1f\x43\xb6\x75", &cluster),
+    ];
+    let segment = element(b"\x18\x53\x80\x67", &segment.concat());
+    [element(b"\x1a\x45\xdf\xa3", &kind.concat()), segment].concat()
+}
+
+#[test]
+fn opus_in_webm_is_that_of_ogg() {
+    let ogg = Audio::open(&fixture("sine1k_opus.ogg")).unwrap();
+    let (whole, notes) = noted(&webm(0));
+    assert!(notes.is_empty() && whole.samples.starts_with(&ogg.samples), "{notes:?}");
+    let padding = (whole.samples.len() - ogg.samples.len()) as f64 / 48_000.0;
+    let (same, notes) = noted(&webm((padding * 1e9) as u32));
+    assert!(same == ogg && notes.is_empty(), "{} {notes:?}", same.samples.len());
+    let bytes = webm(0);
+    assert_eq!(lost(&bytes[..bytes.len() / 2]), None);
+}
+
+#[test]
+fn six_channels_of_aac_are_mixed() {
+    let config = rusty_aac::AacEncoderConfig { bitrate_bps: 256_000, ..Default::default() };
+    let mut encoder = rusty_aac::AacEncoder::new(config);
+    let tone = |i: usize| (TAU * 1_000.0 * i as f64 / 44_100.0).sin() as f32 * 0.3;
+    let samples: Vec<f32> =
+        (0..44_100).flat_map(|i| [tone(i), tone(i), 0.0, 0.0, 0.0, 0.0]).collect();
+    encoder.push_pcm(&samples, 6, 44_100).unwrap();
+    encoder.finish();
+    let mut adts = vec![];
+    while let Ok(packet) = encoder.next_packet() {
+        let (object_type, sample_rate, channels, header_len) = (2, 44_100, 6, 7);
+        let frame_length = 7 + packet.data.len();
+        let header =
+            rusty_aac::AdtsHeader { object_type, sample_rate, channels, frame_length, header_len };
+        adts.extend(rusty_aac::write_adts_header(&header));
+        adts.extend(packet.data);
+    }
+    let (audio, notes) = noted(&adts);
+    assert!(audio.seconds() > 0.99 && notes.is_empty(), "{} {notes:?}", audio.seconds());
+    let (tone, _) = tone_and_rest(&audio, 1_000.0);
+    assert!((tone - 0.1).abs() < 0.01, "{tone}");
+}

@@ -16,10 +16,13 @@ use super::pcm::Pcm;
 /// Bytes in which a header must end.
 const HEADER: u64 = 4096;
 
+/// What it writes: the first bytes, which were read for their header, and the rest.
+type Answer = io::Chain<Cursor<Vec<u8>>, ChildStdout>;
+
 /// A recording that `ffmpeg` decodes.
 pub(super) struct Ffmpeg {
     child: Child,
-    pcm: Pcm<io::Chain<Cursor<Vec<u8>>, ChildStdout>>,
+    pcm: Pcm<Answer>,
     /// A copy of what has no place in the file system.
     _copy: Option<NamedTempFile>,
 }
@@ -58,10 +61,7 @@ fn copied(mut source: ByteSource) -> io::Result<NamedTempFile> {
 }
 
 /// The samples of a WAV that begins with `head`.
-fn samples(
-    head: Vec<u8>,
-    rest: ChildStdout,
-) -> Result<Option<Pcm<io::Chain<Cursor<Vec<u8>>, ChildStdout>>>, Failure> {
+fn samples(head: Vec<u8>, rest: ChildStdout) -> Result<Option<Pcm<Answer>>, Failure> {
     let lead = headers::read(Container::Wav, &mut Cursor::new(&head[..]));
     let Ok(Lead::Samples(mut layout)) = lead else { return Ok(None) };
     // Its header was written before the length was known.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::errors::Error as Symphonia;
-use symphonia::core::formats::{FormatReader, TrackType, probe::Hint};
+use symphonia::core::formats::{FormatReader, Track, TrackType, probe::Hint};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
 
@@ -31,13 +31,27 @@ pub(super) struct Library<'a> {
     /// Samples of the codec's delay that are still to come.
     delay: usize,
     health: Health,
-    /// Seconds to cut from the end, for which the last packet is held back.
-    padding: f64,
+    ends: Ends,
+    /// The last packet, where there is padding.
     held: Option<Block>,
+    /// When the next packet of an Ogg should begin, in its samples.
+    due: Option<i64>,
     /// Frames decoded, and how many of them the last packet held.
     decoded: u64,
     last: usize,
     seconds: f64,
+}
+
+/// Seconds between two packets that are no matter of rounding.
+const GAP: f64 = 0.1;
+
+/// How a file ends, where its demuxer does not say so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// Seconds at the end that are none of the recording.
+    pub padding: f64,
+    /// Whether the file is as long as it says.
+    pub whole: bool,
 }
 
 /// What of a track is needed to decode it.
@@ -48,16 +62,15 @@ struct Chosen {
 }
 
 impl<'a> Library<'a> {
-    /// Reads the headers of `source`; `edits` are those of a track of an MP4, and `padding` is
-    /// how many seconds at the end are none of the recording.
+    /// Reads the headers of `source`; `edits` are those of a track of an MP4.
     ///
     /// # Errors
     /// [`Failure::Undecodable`], [`Failure::NoTrack`] and [`Failure::Codec`].
     pub fn new(
         source: ByteSource<'a>,
         container: Container,
+        ends: Ends,
         edits: impl FnOnce(u32) -> Option<Edits>,
-        padding: f64,
     ) -> Result<Self, Failure> {
         let stream = MediaSourceStream::new(source, Default::default());
         let format = symphonia::default::get_probe()
@@ -76,8 +89,9 @@ impl<'a> Library<'a> {
             edits,
             delay,
             health: Health::default(),
-            padding,
+            ends,
             held: None,
+            due: None,
             decoded: 0,
             last: 0,
             seconds: 0.0,
@@ -93,15 +107,13 @@ impl<'a> Library<'a> {
             Err(Symphonia::ResetRequired) => {
                 let Chosen { track, decoder, .. } = choose(self.format.as_ref(), self.container)?;
                 self.delay = decoder.delay();
-                (self.track, self.decoder, self.promised) = (track, decoder, None);
+                (self.track, self.decoder, self.promised, self.due) = (track, decoder, None, None);
                 self.packet(notes)
             }
             Err(error) if self.decoded == 0 => Err(damaged(self.container, error)),
             Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                 // What is missing is noted with its length where there is a length.
-                if self.promised.is_none() {
-                    notes.push(Note::CutShort { found, lost: None });
-                }
+                self.ends.whole &= self.promised.is_some();
                 Ok(None)
             }
             Err(error) => {
@@ -138,6 +150,19 @@ impl<'a> Library<'a> {
         Ok(())
     }
 
+    /// Notes what is missing in front of `packet`, where pages of an Ogg are lost.
+    fn check_gap(&mut self, packet: &Packet, rate: u32, notes: &mut Vec<Note>) {
+        if self.container != Container::Ogg {
+            return;
+        }
+        let begins = packet.pts.get();
+        let gap = self.due.map_or(0.0, |due| (begins - due) as f64 / f64::from(rate.max(1)));
+        if gap > GAP {
+            notes.push(Note::Gap { seconds: gap, at: self.seconds });
+        }
+        self.due = begins.checked_add_unsigned(packet.block_dur().get());
+    }
+
     /// What the whole file must be, once it has been read.
     fn check_end(&self, rate: u32, notes: &mut Vec<Note>) -> Result<(), Failure> {
         self.health.check(notes)?;
@@ -148,6 +173,10 @@ impl<'a> Library<'a> {
         let slack = if self.container == Container::Mp4 { 0.1 } else { 0.0 };
         if lost > slack {
             notes.push(Note::CutShort { found: self.seconds, lost: Some(lost) });
+        }
+        let told = notes.iter().any(Note::is_damage);
+        if !self.ends.whole && !told {
+            notes.push(Note::CutShort { found: self.seconds, lost: None });
         }
         let left_out = self.edits.as_ref().map_or(0.0, |edits| edits.left_out(rate));
         notes.extend((left_out > 0.5).then_some(Note::LeftOut { seconds: left_out }));
@@ -164,6 +193,7 @@ impl Library<'_> {
                 return Ok(false);
             };
             if next.track_id == self.track {
+                self.check_gap(&next, packet.rate, notes);
                 self.decode(&next, packet)?;
                 return Ok(true);
             }
@@ -173,7 +203,7 @@ impl Library<'_> {
 
 impl Packets for Library<'_> {
     fn next(&mut self, packet: &mut Block, notes: &mut Vec<Note>) -> Result<bool, Failure> {
-        if self.padding == 0.0 {
+        if self.ends.padding == 0.0 {
             return self.step(packet, notes);
         }
         if self.step(packet, notes)? {
@@ -185,7 +215,7 @@ impl Packets for Library<'_> {
         }
         let Some(last) = self.held.take() else { return Ok(false) };
         *packet = last;
-        let padding = (self.padding * f64::from(packet.rate)).round() as usize;
+        let padding = (self.ends.padding * f64::from(packet.rate)).round() as usize;
         packet.samples.truncate(packet.frames().saturating_sub(padding) * packet.channels);
         Ok(true)
     }
@@ -198,8 +228,7 @@ fn choose(format: &dyn FormatReader, container: Container) -> Result<Chosen, Fai
         Some(CodecParameters::Audio(params)) => Some(params.clone()),
         _ => None,
     };
-    let is_audio =
-        |track: &&symphonia::core::formats::Track| track.track_type() == Some(TrackType::Audio);
+    let is_audio = |track: &&Track| track.track_type() == Some(TrackType::Audio);
     let mut refused = Failure::NoTrack { kind };
     for track in format.tracks().iter().filter(is_audio) {
         let codec = params(track).ok_or("unknown codec".to_owned());
@@ -217,7 +246,7 @@ fn choose(format: &dyn FormatReader, container: Container) -> Result<Chosen, Fai
 /// The number of samples the header states, for the kinds whose statement is exact, and the
 /// rate in which it counts them.
 fn promised(
-    track: &symphonia::core::formats::Track,
+    track: &Track,
     params: &AudioCodecParameters,
     container: Container,
 ) -> Option<(u64, f64)> {

@@ -26,6 +26,7 @@ mod mix;
 mod mp4;
 mod mpeg;
 mod note;
+mod ogg;
 mod open;
 mod pcm;
 mod rate;

@@ -39,6 +39,13 @@ pub enum Note {
         /// Where, in seconds.
         at: f64,
     },
+    /// A stretch that is missing between two packets, by their times.
+    Gap {
+        /// How long it is.
+        seconds: f64,
+        /// Where, in seconds of what is there.
+        at: f64,
+    },
     /// Samples that the file holds, and its edit list leaves out.
     LeftOut {
         /// How long they are.
@@ -84,6 +91,12 @@ impl fmt::Display for Note {
             ),
             Self::Junk { bytes, at } => {
                 write!(f, "damaged: {bytes} bytes at {at:.3} s are no audio and were passed over")
+            }
+            Self::Gap { seconds, at } => {
+                write!(
+                    f,
+                    "damaged: {seconds:.3} s are missing at {at:.3} s; re-copy the file from its source"
+                )
             }
             Self::LeftOut { seconds } => {
                 write!(f, "{seconds:.3} s are left out, as the file's edit list says")

@@ -9,11 +9,12 @@ use super::failure::Failure;
 use super::ffmpeg::Ffmpeg;
 use super::gather::Gather;
 use super::headers::{self, Lead};
-use super::library::Library;
+use super::library::{Ends, Library};
 use super::matroska;
 use super::mp4::{self, Edits};
 use super::mpeg;
 use super::note::Note;
+use super::ogg;
 use super::pcm::{Pcm, at_samples};
 
 /// Bytes that tell what a file is, and enough to show the user.
@@ -119,6 +120,23 @@ fn page(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+fn library<'a>(open: Open<'a, '_>, container: Container) -> Result<Library<'a>, Failure> {
+    let (mut headers, mut padding, mut whole, mut source) = (vec![], 0.0, true, open()?);
+    match container {
+        Container::Mp4 => headers = mp4::headers(open()?.as_mut())?,
+        Container::Ogg => whole = ogg::is_whole(open()?.as_mut())?,
+        Container::Matroska => match matroska::shortened(source)? {
+            Ok(shortened) => (source, whole) = (shortened, false),
+            Err(same) => {
+                source = same;
+                padding = matroska::end_padding(open()?.as_mut())?;
+            }
+        },
+        _ => {}
+    }
+    Library::new(source, container, Ends { padding, whole }, |track| Edits::of(&headers, track))
+}
+
 fn contained<'a>(
     open: Open<'a, '_>,
     container: Container,
@@ -135,15 +153,6 @@ fn contained<'a>(
             let reason = "an encoding that is not plain samples".to_owned();
             Err(Failure::Codec { kind: container.name(), reason })
         }
-        Lead::Other => {
-            let (mut headers, mut padding) = (vec![], 0.0);
-            match container {
-                Container::Mp4 => headers = mp4::headers(open()?.as_mut())?,
-                Container::Matroska => padding = matroska::end_padding(open()?.as_mut())?,
-                _ => {}
-            }
-            let edits = |track| Edits::of(&headers, track);
-            Ok(Box::new(Gather::new(Library::new(open()?, container, edits, padding)?)))
-        }
+        Lead::Other => Ok(Box::new(Gather::new(library(open, container)?))),
     }
 }

@@ -10,7 +10,7 @@ use crate::runtime::Runtime;
 /// What to classify, with what, and where the results go.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Recordings, folders of them, patterns in quotes, or - for standard input
+    /// Recordings, playlists, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub paths: Vec<PathBuf>,
     /// What to classify with

@@ -6,11 +6,11 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
+use super::super::program::println;
 use super::arguments::Arguments;
 use super::input::StandardInput;
 use super::output::Output;
 use crate::classify::{self, ByEnding, Classifier, Collection};
-use crate::cli;
 use crate::files::{check_output, shown};
 use crate::text::counted;
 
@@ -77,7 +77,7 @@ fn tell_others(arguments: &Arguments, found: &Collection, failed: &ByEnding) -> 
     }
     if arguments.json {
         let summary = json!({"unread": unread, "passed_over": found.passed});
-        cli::println(json!({"file": null, "summary": summary}))?;
+        println(json!({"file": null, "summary": summary}))?;
     }
     Ok(found.unread.values().sum())
 }
