@@ -55,11 +55,11 @@ impl Framing {
     }
 }
 
-/// Where in `source`, from `start` on, frames of MPEG audio or of AAC begin, and which of the two.
+/// Which frames, of MPEG audio or of AAC, are in `source` from `start` on, and where they begin.
 ///
 /// # Errors
 /// Those of reading.
-pub(super) fn find(source: ByteSource, start: u64) -> io::Result<Option<Framing>> {
+pub(super) fn find(source: ByteSource, start: u64) -> io::Result<Option<(Framing, u64)>> {
     let mut window = Window::new(source, start, None)?;
     loop {
         let head = window.peek(HEADER)?;
@@ -70,12 +70,13 @@ pub(super) fn find(source: ByteSource, start: u64) -> io::Result<Option<Framing>
             break;
         }
     }
+    let before = start + window.position();
     let bytes = window.peek(SEARCHED)?;
     let begins = |at: &usize| bytes[*at] == 0xff;
+    let is_here = |at: usize, framing: &Framing| is_chain(&bytes[at..], *framing, at == 0);
     let framing = |at: usize| {
-        [Framing::Mpeg, Framing::Adts]
-            .into_iter()
-            .find(|framing| is_chain(&bytes[at..], *framing, at == 0))
+        let mut either = [Framing::Mpeg, Framing::Adts].into_iter();
+        Some((either.find(|framing| is_here(at, framing))?, before + at as u64))
     };
     Ok((0..bytes.len()).filter(begins).find_map(framing))
 }
@@ -290,7 +291,9 @@ impl<'a> Elementary<'a> {
             self.part = Part { tag, delay: tag.delay, last: Some(frame), ..Part::default() };
             return Ok(());
         }
-        if self.part.last.is_none_or(|last| last.form != frame.form) {
+        // A tag counts the frames of its whole file, whatever their forms.
+        let changes = self.part.last.is_none_or(|last| last.form != frame.form);
+        if changes && self.part.tag == Tag::default() {
             self.end_part(notes);
             self.part.unknown = frame.form.layer == 3;
         }

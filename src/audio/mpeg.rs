@@ -137,7 +137,9 @@ pub(super) fn player_tag(head: &[u8]) -> Option<u64> {
     let at = At(head);
     match head {
         // Its length is in four bytes of seven bits each.
-        [b'I', b'D', b'3', _, _, flags, length @ ..] if length.len() >= 4 => {
+        [b'I', b'D', b'3', 0..0xff, 0..0xff, flags, length @ ..]
+            if length.len() >= 4 && length[..4].iter().all(|byte| *byte < 0x80) =>
+        {
             let bytes = length[..4].iter();
             let footer = if flags & 0x10 != 0 { 10 } else { 0 };
             Some(10 + footer + bytes.fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f)))

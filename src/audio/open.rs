@@ -92,7 +92,7 @@ fn frames<'a>(
     match page(head) {
         Some(what) => Err(Failure::Page { what }),
         None => match elementary::find(open()?, start)? {
-            Some(framing) => stream(open, framing, start, None),
+            Some((framing, start)) => stream(open, framing, start, None),
             None => Err(Failure::NotAudio { head: head[..head.len().min(SHOWN)].to_vec() }),
         },
     }

@@ -14,6 +14,8 @@ pub(super) struct Window<'a> {
     left: u64,
     buffer: Vec<u8>,
     at: usize,
+    /// Bytes that were passed.
+    position: u64,
 }
 
 impl<'a> Window<'a> {
@@ -21,7 +23,7 @@ impl<'a> Window<'a> {
     pub fn new(mut source: ByteSource<'a>, start: u64, end: Option<u64>) -> io::Result<Self> {
         source.seek(SeekFrom::Start(start))?;
         let left = end.map_or(u64::MAX, |end| end.saturating_sub(start));
-        Ok(Self { source, left, buffer: vec![], at: 0 })
+        Ok(Self { source, left, buffer: vec![], at: 0, position: 0 })
     }
 
     /// The next `count` bytes, or all there are.
@@ -37,6 +39,11 @@ impl<'a> Window<'a> {
         Ok(&rest[..rest.len().min(count)])
     }
 
+    /// Bytes from where it began to where it stands.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Moves on by `count` bytes, or to the end; returns by how many.
     pub fn skip(&mut self, count: u64) -> io::Result<u64> {
         let mut left = count;
@@ -46,6 +53,7 @@ impl<'a> Window<'a> {
                 break;
             }
             self.at += step;
+            self.position += step as u64;
             left -= step as u64;
         }
         Ok(count - left)
