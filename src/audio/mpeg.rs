@@ -137,7 +137,7 @@ pub(super) fn player_tag(head: &[u8]) -> Option<u64> {
     let at = At(head);
     match head {
         // Its length is in four bytes of seven bits each.
-        [b'I', b'D', b'3', 0..0xff, 0..0xff, flags, length @ ..]
+        [b'I', b'D', b'3', 0..=0xfe, 0..=0xfe, flags, length @ ..]
             if length.len() >= 4 && length[..4].iter().all(|byte| *byte < 0x80) =>
         {
             let bytes = length[..4].iter();
