@@ -1,5 +1,6 @@
 //! Files that are either whole or absent: written beside their place, then renamed.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
@@ -84,6 +85,26 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
 pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     extensions.iter().any(|e| e.eq_ignore_ascii_case(extension))
+}
+
+/// The path as text that no other path has: what is no Unicode becomes `\xNN` for each byte, and
+/// in a name that holds such, or looks as if it did, a backslash becomes `\x5c`.
+#[must_use]
+pub(crate) fn shown(path: &Path) -> Cow<'_, str> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let is_escape =
+        |window: &[u8]| window.starts_with(b"\\x") && window[2..].iter().all(u8::is_ascii_hexdigit);
+    match path.to_str() {
+        Some(text) if !bytes.windows(4).any(is_escape) => Cow::Borrowed(text),
+        _ => {
+            let mut text = String::new();
+            for chunk in bytes.utf8_chunks() {
+                text += &chunk.valid().replace('\\', "\\x5c");
+                chunk.invalid().iter().for_each(|byte| text += &format!("\\x{byte:02x}"));
+            }
+            Cow::Owned(text)
+        }
+    }
 }
 
 /// A temporary folder beside `folder`, so that renaming it to that is one step; it is removed
@@ -197,6 +218,22 @@ mod tests {
         write(&path, b"{\n  \"x\": tru\n}").unwrap();
         let error = read_json::<serde_json::Value>(&path).unwrap_err().to_string();
         assert!(error.contains("a.json") && error.contains("line"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_two_names_look_alike() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        for (name, text) in [
+            (&b"a\\b/\xc3\xa4.wav"[..], r"a\b/ä.wav"),
+            (b"\xe4.wav", r"\xe4.wav"),
+            (b"\xf6.wav", r"\xf6.wav"),
+            (br"\xe4.wav", r"\x5cxe4.wav"),
+            (b"\\\xe4", r"\x5c\xe4"),
+        ] {
+            assert_eq!(shown(Path::new(OsStr::from_bytes(name))), text);
+        }
     }
 
     #[cfg(unix)]

@@ -371,29 +371,43 @@ fn broken_files_are_named_and_counted_and_the_others_go_on() {
     write_wav(&at("odd/k-slow.wav"), spec(8_000, 1), noise(16_000, 1));
     let output = classify(folder.path(), &["odd", "--model", "genres.onnx", "--json"]);
     assert_eq!(output.status.code(), Some(1));
-    let lines = lines(&output);
-    assert_eq!(lines.len(), 11);
-    for (line, part) in lines.iter().zip([
+    let mut lines = lines(&output);
+    assert_eq!(lines.len(), 12);
+    let summary = lines.pop().unwrap();
+    assert_eq!(summary["summary"]["unread"], serde_json::json!({"mp4": 1, "wav": 3}));
+    let failed = lines.iter().filter(|line| !line["error"].is_null());
+    for (line, part) in failed.zip([
         "empty (0 bytes)",
         "not an audio file: it begins with \"la la la\"",
         "no audio track",
-        "cut short",
         "0 samples",
     ]) {
         assert!(line["error"].as_str().unwrap().contains(part), "{line}");
         assert!(stderr(&output).contains(line["error"].as_str().unwrap()), "{line}");
     }
-    for line in &lines[5..] {
-        assert!(line["error"].is_null() && line["genre"].is_string(), "{line}");
+    let said = |name: &str| lines.iter().find(|line| line["file"] == name).unwrap();
+    let cut = said("odd/d-cut.wav");
+    let note = cut["notes"][0].as_str().unwrap();
+    assert!(note.contains("cut short: 4.500 s are there, 4.500 s are missing"), "{note}");
+    assert!(stderr(&output).contains(&format!("odd/d-cut.wav: {note}")));
+    for line in lines[5..].iter().chain([cut]) {
+        assert!(line["error"].is_null(), "{line}");
+        assert_eq!(line["genre"].is_null(), line["silent"] == true, "{line}");
     }
     let names: Vec<&str> = lines.iter().map(|line| line["file"].as_str().unwrap()).collect();
     assert!(names.is_sorted(), "{names:?}");
     assert_eq!(lines[5]["padded"], true);
     let silent: Vec<&Value> = lines[5..].iter().map(|line| &line["silent"]).collect();
-    assert_eq!(silent, [false, true, false, false, false, false]);
+    assert_eq!(silent, [true, true, false, false, false, false], "one sample is constant");
     assert_eq!(lines[9]["seconds"], 1.0);
-    assert!(stderr(&output).contains("classify: 5 of 11 recordings could not be classified"));
-    assert_eq!(stderr(&output).lines().count(), 5 + 2, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("classify: 4 of 11 recordings could not be classified"), "{said}");
+    assert!(said.contains("not read: 1 .mp4, 3 .wav"), "{said}");
+    assert_eq!(said.lines().count(), 4 + 1 + 3, "{said}");
+    let strict = classify(folder.path(), &["odd/d-cut.wav", "-m", "genres.onnx", "--strict"]);
+    let said = stderr(&strict);
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(said.contains("d-cut.wav: cut short") && said.contains("(--strict)"), "{said}");
 }
 
 #[test]
@@ -558,4 +572,118 @@ fn a_killed_run_goes_on_where_it_was() {
     let whole = classify(folder.path(), &[&arguments[..], &["--json"]].concat());
     assert_eq!(stdout(&whole), stdout(&resumed));
     assert!(fs::read(folder.path().join("r.parquet")).unwrap() == parquet);
+}
+
+#[test]
+fn a_playlist_stands_for_the_recordings_that_it_names() {
+    let (folder, ..) = music();
+    fs::create_dir(folder.path().join("lists")).unwrap();
+    let list = "#EXTM3U\n../song3.wav\n..\\song1.wav\ngone.wav\nhttp://example.com/x.mp3\n";
+    fs::write(folder.path().join("lists/a.m3u8"), list).unwrap();
+    let output = classify(folder.path(), &["lists/a.m3u8", "-m", "genres.onnx", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let files: Vec<Value> = lines(&output).iter().map(|line| line["file"].clone()).collect();
+    assert_eq!(files, ["lists/../song3.wav", "lists/../song1.wav"]);
+    let said = stderr(&output);
+    assert!(said.contains("lists/gone.wav: No such file"), "{said}");
+    assert!(said.contains("http://example.com/x.mp3: an address"), "{said}");
+    assert!(said.contains("2 of 4 recordings could not be classified"), "{said}");
+}
+
+#[test]
+fn what_a_folder_holds_besides_recordings_is_counted() {
+    let (folder, ..) = music();
+    for name in ["cover.jpg", "b.JPG", "list.m3u", "notes.txt"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    let ask = || classify(folder.path(), &[".", "-m", "genres.onnx", "--json"]);
+    let output = ask();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = "passed over, as no recordings: 2 .jpg, 1 .m3u, 1 .onnx, 1 .txt";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    fs::write(folder.path().join("e.xyz"), "x").unwrap();
+    fs::write(folder.path().join("f.wma"), b"\x30\x26\xb2\x75\x8e\x66\xcf\x11rest").unwrap();
+    let output = ask();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("f.wma: this is WMA (ASF)"), "{said}");
+    assert!(said.contains("not read: 1 .wma, 1 .xyz"), "{said}");
+    let summary = &lines(&output).pop().unwrap()["summary"];
+    assert_eq!(summary["unread"], serde_json::json!({"wma": 1, "xyz": 1}));
+    assert_eq!(summary["passed_over"]["jpg"], 2);
+    fs::remove_file(folder.path().join("f.wma")).unwrap();
+    let output = ask();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("one file in folders could not be read"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn silence_and_constants_have_no_genre() {
+    let (folder, ..) = music();
+    write_wav(&folder.path().join("dc.wav"), spec(16_000, 1), vec![0.25; 40_000]);
+    let more = ["--json", "--csv", "t.csv"];
+    let output = classify(folder.path(), &[&["dc.wav", "-m", "genres.onnx"], &more[..]].concat());
+    let line = &lines(&output)[0];
+    assert!(line["genre"].is_null() && line["silent"] == true, "{line}");
+    let rows = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    assert!(rows.contains("dc.wav,0,,,\n"), "{rows}");
+    let output = classify(folder.path(), &["dc.wav", "-m", "genres.onnx"]);
+    assert_eq!(stdout(&output), "dc.wav: no genre (2.5 s, silent or constant)\n");
+}
+
+/// A program of that name which answers with a WAV, whatever it is asked.
+#[cfg(unix)]
+#[test]
+fn what_nothing_here_decodes_goes_through_ffmpeg() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, ..) = music();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.wma"), b"\x30\x26\xb2\x75\x8e\x66\xcf\x11 anything").unwrap();
+    fs::create_dir(at("bin")).unwrap();
+    let ask = |script: &str| {
+        fs::write(at("bin/ffmpeg"), script).unwrap();
+        fs::set_permissions(at("bin/ffmpeg"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["a.wma", "-m", "genres.onnx", "--json", "--runtime", "tract"]);
+        let path = format!("{}:/usr/bin:/bin", at("bin").display());
+        command.env("PATH", path).current_dir(folder.path()).output().unwrap()
+    };
+    let song = at("song0.wav").display().to_string();
+    let read = ask(&format!("#!/bin/sh\ntest \"$5\" = a.wma && cat {song}\n"));
+    let wanted = classify(folder.path(), &["song0.wav", "-m", "genres.onnx", "--json"]);
+    assert_eq!(lines(&read)[0]["probabilities"], lines(&wanted)[0]["probabilities"]);
+    assert_eq!(lines(&read)[0]["seconds"], 9.0);
+    let refused = ask("#!/bin/sh\necho 'a.wma: Invalid data' >&2\nexit 1\n");
+    assert!(stderr(&refused).contains("ffmpeg cannot decode it: a.wma: Invalid data"));
+    let half = ask(&format!("#!/bin/sh\ncat {song}\necho 'it broke' >&2\nexit 1\n"));
+    assert!(stderr(&half).contains("ffmpeg cannot decode it: it broke"), "{}", stderr(&half));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_unicode_are_told_apart() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, ..) = music();
+    for (name, song) in [(&b"\xe4.wav"[..], "song0.wav"), (b"\xf6.wav", "song3.wav")] {
+        let name = folder.path().join(OsStr::from_bytes(name));
+        fs::rename(folder.path().join(song), name).unwrap();
+    }
+    let ask =
+        |more: &[&str]| classify(folder.path(), &[&["?.wav", "-m", "genres.onnx"], more].concat());
+    let output = ask(&["--json", "--csv", "t.csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let files: Vec<Value> = lines(&output).iter().map(|line| line["file"].clone()).collect();
+    assert_eq!(files, ["\\xe4.wav", "\\xf6.wav"]);
+    let csv = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    assert!(csv.contains("\\xe4.wav,0") && csv.contains("\\xf6.wav,0"), "{csv}");
+    assert!(ask(&["-o", "r.parquet"]).status.success());
+    let parquet = fs::read(folder.path().join("r.parquet")).unwrap();
+    for name in [b"\\xe4.wav", b"\\xf6.wav"] {
+        assert!(parquet.windows(name.len()).any(|window| window == name));
+    }
 }

@@ -1,24 +1,24 @@
 //! Audio files decoded block by block, so that memory does not grow with their length.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Cursor, Read, SeekFrom};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use symphonia::core::io::MediaSource;
-
-use super::blocks::{Blocks, ByteSource};
-use super::compressed::Compressed;
-use super::container::{Container, sniff};
+use super::block::{Block, Blocks, ByteSource, Open};
 use super::failure::Failure;
+use super::mix::Mixer;
+use super::note::Note;
+use super::open;
 use super::rate;
-use super::wav::Wav;
+use super::resample::Resampler;
 use crate::error::{Error, Result};
 
 /// An audio file on its way to mono samples, block by block.
 ///
 /// What comes out is what [`Audio::open`](super::Audio::open) gives, and what that refuses is
-/// refused here; but a file that is cut short shows this only at its end.
+/// refused here; but some of what is wrong with a file shows only at its end.
 ///
 /// ```no_run
 /// use genre_transfer::audio::Decoder;
@@ -30,14 +30,27 @@ use crate::error::{Error, Result};
 ///     println!("{} more samples", block.len());
 ///     block.clear();
 /// }
+/// for note in decoder.notes() {
+///     println!("{note}");
+/// }
 /// # Ok::<(), genre_transfer::Error>(())
 /// ```
 pub struct Decoder<'a> {
     path: PathBuf,
     rate: u32,
-    blocks: Box<dyn Blocks + 'a>,
-    /// The first block, which was read to know the rate and whether the file decodes at all.
-    first: Vec<f32>,
+    /// None behind the last block.
+    blocks: Option<Box<dyn Blocks + 'a>>,
+    /// The first blocks, which were read to know the rate and whether the file decodes at all.
+    first: VecDeque<Block>,
+    /// The form of the part that is being read: rate and channels.
+    form: (u32, usize),
+    mixer: Mixer,
+    /// From the rate of the part that is being read, where it is another than the first's.
+    resampler: Option<Resampler>,
+    mono: Vec<f32>,
+    ended: bool,
+    notes: Vec<Note>,
+    strict: bool,
     /// Samples given out.
     found: u64,
 }
@@ -49,20 +62,15 @@ impl<'a> Decoder<'a> {
     /// As [`Audio::open`](super::Audio::open), of what shows at the beginning of the file.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(Error::io(path))?;
-        let regular = file.metadata().map_err(Error::io(path))?.is_file();
-        let mut head = vec![];
-        // A pipe can be read only once, so all of it is kept.
-        let most = if regular { HEAD } else { u64::MAX };
-        file.by_ref().take(most).read_to_end(&mut head).map_err(Error::io(path))?;
-        if !regular {
-            let bytes: Arc<[u8]> = head.into();
-            let source = Arc::clone(&bytes);
-            let open =
-                move || -> io::Result<ByteSource> { Ok(Box::new(Cursor::new(source.clone()))) };
-            return Self::new(&bytes, &open, path).map_err(|reason| Error::audio(path, reason));
+        if file.metadata().map_err(Error::io(path))?.is_file() {
+            let open = || -> io::Result<ByteSource> { Ok(Box::new(File::open(path)?)) };
+            return Self::new(&open, path);
         }
-        let open = || -> io::Result<ByteSource> { Ok(Box::new(File::open(path)?)) };
-        Self::new(&head, &open, path).map_err(|reason| Error::audio(path, reason))
+        // A pipe can be read only once, so all of it is kept.
+        let mut bytes = vec![];
+        file.read_to_end(&mut bytes).map_err(Error::io(path))?;
+        let bytes: Arc<[u8]> = bytes.into();
+        Self::new(&move || Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), path)
     }
 
     /// The decoder of a file's contents; `path` appears in errors only.
@@ -70,28 +78,58 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Audio::decode`](super::Audio::decode), of what shows at the beginning.
     pub fn of_bytes(bytes: &'a [u8], path: &Path) -> Result<Self> {
-        let open = || -> io::Result<ByteSource> { Ok(Box::new(Cursor::new(bytes))) };
-        Self::new(bytes, &open, path).map_err(|reason| Error::audio(path, reason))
+        Self::new(&|| Ok(Box::new(Cursor::new(bytes))), path)
     }
 
-    fn new(
-        head: &[u8],
-        open: &dyn Fn() -> io::Result<ByteSource<'a>>,
-        path: &Path,
-    ) -> Result<Self, Failure> {
-        if head.is_empty() {
-            return Err(Failure::Empty);
+    fn new(open: Open<'a, '_>, path: &Path) -> Result<Self> {
+        Self::begun(open, path).map_err(|reason| Error::audio(path, reason))
+    }
+
+    fn begun(open: Open<'a, '_>, path: &Path) -> Result<Self, Failure> {
+        let mut notes = vec![];
+        let open::Opened { blocks, first } = open::blocks(open, path, &mut notes)?;
+        let mut decoder = Self {
+            path: path.to_owned(),
+            rate: first.rate,
+            blocks: Some(blocks),
+            first: VecDeque::new(),
+            form: (0, 0),
+            mixer: Mixer::default(),
+            resampler: None,
+            mono: vec![],
+            ended: false,
+            notes,
+            strict: false,
+            found: 0,
+        };
+        let is_short = first.frames() < first.rate as usize / 2;
+        decoder.first.push_back(first);
+        // HE-AAC may show its full rate only after some frames.
+        let mut second = Block::default();
+        if is_short && decoder.next_block(&mut second)? {
+            if second.rate == 2 * decoder.rate {
+                decoder.rate = second.rate;
+            }
+            decoder.first.push_back(second);
         }
-        let shown = || head[..head.len().min(SHOWN)].to_vec();
-        let container = sniff(head).ok_or_else(|| Failure::NotAudio { head: shown() })?;
-        let mut first = vec![];
-        let blocks = open_blocks(container, open, &mut first)?;
-        let rate = blocks.rate();
-        rate::check(rate)?;
-        if first.is_empty() {
-            return Err(Failure::NoSamples);
+        rate::check(decoder.rate)?;
+        Ok(decoder)
+    }
+
+    /// Reads the next block; false behind the last.
+    fn next_block(&mut self, block: &mut Block) -> Result<bool, Failure> {
+        let Some(blocks) = &mut self.blocks else { return Ok(false) };
+        let more = blocks.read(block, &mut self.notes)?;
+        if !more {
+            self.blocks = None;
         }
-        Ok(Self { path: path.to_owned(), rate, blocks, first, found: 0 })
+        Ok(more)
+    }
+
+    /// Makes damage an error, which is a note otherwise: whatever [`Note::is_damage`] says.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
     }
 
     /// Samples per second, in Hz.
@@ -99,20 +137,22 @@ impl<'a> Decoder<'a> {
         self.rate
     }
 
+    /// What is odd about the recording, as far as it has been read.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     /// Appends the next samples, the mean of the channels, nominally in [-1, 1] and never
-    /// above 1e10; returns false when there are no more.
+    /// above 1e10; returns false when there are no more. A part at another rate than the
+    /// beginning's is resampled to that.
     ///
     /// # Errors
-    /// As [`Audio::open`](super::Audio::open): [`Error::Audio`] if the file is damaged here, or
-    /// at its end if it is cut short.
+    /// As [`Audio::open`](super::Audio::open): [`Error::Audio`] if the file is damaged here.
     pub fn read(&mut self, samples: &mut Vec<f32>) -> Result<bool> {
         let before = samples.len();
-        let more = if self.first.is_empty() {
-            self.blocks.read(samples).map_err(|reason| Error::audio(&self.path, reason))?
-        } else {
-            samples.append(&mut self.first);
-            true
-        };
+        while samples.len() == before && !self.ended {
+            self.step(samples).map_err(|reason| Error::audio(&self.path, reason))?;
+        }
         let new = &samples[before..];
         if let Some(i) = new.iter().position(|x| x.is_nan() || x.abs() > LARGEST) {
             let at = self.found + i as u64;
@@ -121,74 +161,66 @@ impl<'a> Decoder<'a> {
             return Err(Error::audio(&self.path, wild));
         }
         self.found += new.len() as u64;
-        Ok(more)
+        Ok(samples.len() > before)
     }
+
+    /// The error of a recording that holds nothing but what is left out.
+    pub(super) fn empty(&self) -> Error {
+        Error::audio(&self.path, Failure::NoSamples)
+    }
+
+    /// Takes a block, or ends the recording.
+    fn step(&mut self, samples: &mut Vec<f32>) -> Result<(), Failure> {
+        let mut block = self.first.pop_front().unwrap_or_default();
+        let more = !block.samples.is_empty() || self.next_block(&mut block)?;
+        if self.strict
+            && let Some(note) = self.notes.iter().find(|note| note.is_damage())
+        {
+            return Err(Failure::Damaged(note.clone()));
+        }
+        if !more {
+            self.end_part(samples)?;
+            self.ended = true;
+            self.notes.extend(self.mixer.note());
+            return Ok(());
+        }
+        let form = (block.rate, block.channels);
+        if form != self.form {
+            self.end_part(samples)?;
+            rate::check(block.rate)?;
+            let other = block.rate != self.rate;
+            let resampler = other.then(|| Resampler::new(block.rate, self.rate)).transpose();
+            (self.form, self.resampler) = (form, resampler.map_err(resampling)?);
+        }
+        let Some(resampler) = &mut self.resampler else {
+            self.mixer.push(&mut block, samples);
+            return Ok(());
+        };
+        self.mono.clear();
+        self.mixer.push(&mut block, &mut self.mono);
+        resampler.push(&self.mono, samples).map_err(resampling)
+    }
+
+    /// Ends a part of one form.
+    fn end_part(&mut self, samples: &mut Vec<f32>) -> Result<(), Failure> {
+        let Some(mut resampler) = self.resampler.take() else {
+            self.mixer.finish(samples);
+            return Ok(());
+        };
+        self.mono.clear();
+        self.mixer.finish(&mut self.mono);
+        resampler.push(&self.mono, samples).map_err(resampling)?;
+        resampler.finish(samples).map_err(resampling)
+    }
+}
+
+fn resampling(error: Error) -> Failure {
+    Failure::Resampling(Box::new(error))
 }
 
 /// No recording is louder, and no spectrum's power overflows below it; full scale is 1, and
 /// 32768 in files whose writer has forgotten to scale.
 const LARGEST: f32 = 1e10;
-
-/// Bytes that tell what a file is, and enough to show the user.
-const HEAD: u64 = 64;
-
-/// Bytes of a file of no known kind that the error shows.
-const SHOWN: usize = 12;
-
-/// Opens the reader of a file and reads its first block into `first`.
-fn open_blocks<'a>(
-    container: Container,
-    open: &dyn Fn() -> io::Result<ByteSource<'a>>,
-    first: &mut Vec<f32>,
-) -> Result<Box<dyn Blocks + 'a>, Failure> {
-    let mut refused = None;
-    if container == Container::Wav {
-        let opened = Wav::new(open()?).and_then(|mut wav| {
-            wav.read(first)?;
-            Ok(wav)
-        });
-        match opened {
-            Ok(wav) => return Ok(Box::new(wav)),
-            // `hound` reads fewer kinds of WAV than there are, so its refusal proves nothing.
-            Err(failure @ (Failure::Hound(_) | Failure::BitsPerSample(_))) => {
-                first.clear();
-                refused = Some(Box::new(failure));
-            }
-            Err(damaged) => return Err(damaged),
-        }
-    }
-    let tagged = container == Container::Mp3 && has_length_tag(open()?.as_mut())?;
-    let opened = Compressed::new(open()?, container, tagged).and_then(|mut compressed| {
-        compressed.read(first)?;
-        Ok(compressed)
-    });
-    match (opened, refused) {
-        (Ok(compressed), _) => Ok(Box::new(compressed)),
-        (Err(failure), None) => Err(failure),
-        (Err(failure), Some(hound)) => {
-            Err(Failure::NeitherReader { symphonia: Box::new(failure), hound })
-        }
-    }
-}
-
-/// Whether the first frame of an MP3 is a tag that states the number of frames.
-fn has_length_tag(source: &mut dyn MediaSource) -> io::Result<bool> {
-    let mut start = vec![];
-    Read::take(&mut *source, 10).read_to_end(&mut start)?;
-    let id3 = match start[..] {
-        // Its length is in four bytes of seven bits each.
-        [b'I', b'D', b'3', _, _, _, ref length @ ..] if length.len() == 4 => {
-            10 + length.iter().fold(0, |sum, byte| sum << 7 | u64::from(byte & 0x7f))
-        }
-        _ => 0,
-    };
-    source.seek(SeekFrom::Start(id3))?;
-    // The tag lies within the first 60 bytes of a frame; before it there may be padding.
-    let mut head = vec![];
-    Read::take(&mut *source, 4096).read_to_end(&mut head)?;
-    let tags = [b"Xing", b"Info", b"VBRI"];
-    Ok(head.windows(4).any(|window| tags.iter().any(|tag| window == *tag)))
-}
 
 #[cfg(test)]
 mod tests {

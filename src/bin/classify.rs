@@ -17,12 +17,15 @@ const EXAMPLES: &str = "Examples:
   classify 'albums/**/*.flac' --model bundle --json > genres.jsonl
   classify /mnt/archive --model genres.onnx --output genres.parquet
   classify concert.wav --model genres.onnx --picture concert.svg --csv concert.csv
-  ffmpeg -i song.opus -f wav - | classify - --model genres.onnx
+  classify party.m3u8 --model genres.onnx
+  ffmpeg -i song.tak -f wav - | classify - --model genres.onnx
 
 The model is an .onnx file that export-onnx wrote (whatever its input), a run folder or a
-bundle folder. Folders are searched for recordings. A recording that cannot be read is named
-on standard error, the others go on, and the exit code is then 1. Exits with 2 if the
-command line is wrong.
+bundle folder. Folders are searched for recordings; a playlist stands for those that it names.
+A recording that cannot be read is named on standard error, the others go on, and the exit
+code is then 1. One that is cut short is used as far as it goes, with a warning (--strict: an
+error). What nothing here decodes is read through ffmpeg, if it is on the PATH. Exits with 2
+if the command line is wrong.
 
 With --output the results so far are in FILE.part: a run that was killed, given the same
 command again, goes on after the last recording it had finished.";

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::audio::Note;
 use crate::features::Windows;
 
 /// What a recording sounds like.
@@ -11,9 +12,11 @@ pub struct Classification {
     pub seconds: f64,
     /// Whether it was shorter than a patch and silence made up for the rest.
     pub padded: bool,
-    /// Whether nothing in it is louder than -80 dB of full scale: the probabilities of silence
-    /// say nothing.
+    /// Whether nothing in it moves by more than -80 dB of full scale, be it silence or a constant
+    /// voltage: its probabilities say nothing, and it has no genre.
     pub silent: bool,
+    /// What is odd about the recording.
+    pub notes: Vec<Note>,
     /// A probability for every label of the model: the mean over the patches.
     pub probabilities: Vec<f32>,
     /// The probabilities over time.
@@ -47,6 +50,11 @@ impl Classification {
     /// The most probable label, as an index.
     pub fn best(&self) -> usize {
         self.ranking().first().copied().unwrap_or(0)
+    }
+
+    /// The most probable label, as an index; none of a silent recording.
+    pub fn genre(&self) -> Option<usize> {
+        (!self.silent).then(|| self.best())
     }
 
     /// All labels as indices, the most probable one first.
@@ -155,7 +163,7 @@ impl Scores {
         }
         let count = timeline.len().max(1) as f64;
         let probabilities = sums.into_iter().map(|sum| (sum / count) as f32).collect();
-        Classification { seconds, padded, silent, probabilities, timeline }
+        Classification { seconds, padded, silent, notes: vec![], probabilities, timeline }
     }
 }
 

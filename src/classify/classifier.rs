@@ -71,7 +71,7 @@ impl Classifier {
         for block in samples.chunks(BLOCK) {
             recording.push(block)?;
         }
-        recording.finish()
+        recording.finish(vec![])
     }
 
     /// The genres of the recording in the file at `path`.

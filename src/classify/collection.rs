@@ -1,13 +1,28 @@
 //! The recordings that a command line names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::audio::EXTENSIONS;
+use super::pattern;
+use super::playlist::{self, Entry};
+use crate::audio::{self, EXTENSIONS};
 use crate::dataset::Skipped;
 use crate::files::{has_extension, is_hidden};
+
+/// Endings of files that lie beside recordings and are none, in lower case: covers, texts, tables,
+/// models.
+const BESIDE: &[&str] = &[
+    "jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff", "svg", "ico", "psd", // covers
+    "txt", "md", "nfo", "log", "cue", "lrc", "srt", "html", "htm", "pdf", "rtf", "doc", "docx",
+    "url", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "parquet", "part", "npz",
+    "db", "ini", "sfv", "md5", "sha256", "ffp", "accurip", "lnk", "onnx", "py",
+    "sh", // texts, tables, models
+];
+
+/// Counts of files, by the ending of their names.
+pub type ByEnding = BTreeMap<String, usize>;
 
 /// Recordings to classify.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,16 +33,29 @@ pub struct Collection {
     pub missing: Vec<Skipped>,
     /// Symbolic links that lead back to a folder they lie in: not followed.
     pub loops: Vec<Skipped>,
+    /// Whether a folder was among what was named.
+    pub folders: bool,
+    /// Files in folders that are no recordings, but covers, texts and playlists.
+    pub passed: ByEnding,
+    /// Files in folders of which nobody knows what they are.
+    pub unread: ByEnding,
 }
 
-/// The recordings that `names` stand for: files as they are, folders with all that is in and
-/// below them (hidden names and other extensions than [`EXTENSIONS`] left out, symbolic links
-/// followed but not in circles), and patterns such as `music/**/*.mp3` where there is no file
-/// of that name.
+/// The recordings that `names` stand for: files as they are, but for playlists (M3U, PLS, XSPF),
+/// of which those that they name; folders with all recordings that are in and below them (by
+/// their endings, [`EXTENSIONS`], or where an ending is unknown by their first bytes; hidden
+/// names left out, symbolic links followed but not in circles); and patterns such as
+/// `music/**/*.mp3` where there is no file of that name.
 pub fn find(names: &[PathBuf]) -> Collection {
     let mut finder = Finder::default();
     names.iter().for_each(|name| finder.add(name));
     finder.found
+}
+
+/// Counts one more file of this ending.
+pub fn count(counts: &mut ByEnding, path: &Path) {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    *counts.entry(ending.unwrap_or_default()).or_default() += 1;
 }
 
 #[derive(Default)]
@@ -40,48 +68,62 @@ impl Finder {
     fn add(&mut self, name: &Path) {
         match name.symlink_metadata() {
             Ok(_) => self.add_path(name),
-            Err(error) => match name.to_str().filter(|text| text.contains(['*', '?', '['])) {
-                Some(pattern) => self.add_matches(name, pattern),
-                None => self.miss(name, error),
-            },
+            Err(_) if is_pattern(name) => self.add_matches(name),
+            Err(error) => self.miss(name, error),
         }
     }
 
     fn add_path(&mut self, path: &Path) {
         if path.is_dir() {
+            self.found.folders = true;
             self.add_folder(path);
         } else if self.seen.insert(path.to_owned()) {
-            self.found.files.push(path.to_owned());
+            if has_extension(path, playlist::EXTENSIONS) {
+                self.add_playlist(path);
+            } else {
+                self.found.files.push(path.to_owned());
+            }
         }
     }
 
-    fn add_matches(&mut self, name: &Path, pattern: &str) {
-        let paths = match glob::glob(pattern) {
-            Ok(paths) => paths,
-            Err(error) => return self.miss(name, format!("not a pattern: {error}")),
+    fn add_playlist(&mut self, path: &Path) {
+        let entries = match playlist::read(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.miss(path, error.reason_at(path)),
         };
-        let mut any = false;
-        for path in paths {
-            any = true;
-            match path {
-                Ok(path) => self.add_path(&path),
-                Err(error) => self.miss(error.path(), error.error()),
+        if entries.is_empty() {
+            self.miss(path, "this playlist names no recordings");
+        }
+        for entry in entries {
+            match entry {
+                Entry::File(file) => match file.symlink_metadata() {
+                    Ok(_) => self.add_path(&file),
+                    Err(error) => self.miss(&file, format!("{error}; {} names it", path.display())),
+                },
+                Entry::Address(address) => {
+                    let reason = format!("an address; download it ({} names it)", path.display());
+                    self.miss(Path::new(&address), reason);
+                }
             }
         }
-        if !any {
-            self.miss(name, "no file matches this pattern");
+    }
+
+    fn add_matches(&mut self, name: &Path) {
+        match pattern::expand(name) {
+            Ok(paths) if paths.is_empty() => self.miss(name, "no file matches this pattern"),
+            Ok(paths) => paths.iter().for_each(|path| self.add_path(path)),
+            Err(error) => self.miss(name, format!("not a pattern: {error}")),
         }
     }
 
     fn add_folder(&mut self, folder: &Path) {
-        let before = self.found.files.len() + self.found.missing.len();
-        let mut known = false;
+        let total = |found: &Collection| found.files.len() + found.missing.len();
+        let (before, mut known) = (total(&self.found), false);
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.path())) {
             match entry {
-                Ok(entry)
-                    if entry.file_type().is_file() && has_extension(entry.path(), EXTENSIONS) =>
-                {
+                Ok(entry) if !entry.file_type().is_file() => {}
+                Ok(entry) if self.is_recording(entry.path()) => {
                     let path = entry.into_path();
                     if self.seen.insert(path.clone()) {
                         self.found.files.push(path)
@@ -93,10 +135,23 @@ impl Finder {
                 Err(error) => self.skip(folder, &error),
             }
         }
-        if !known && before == self.found.files.len() + self.found.missing.len() {
+        if !known && before == total(&self.found) {
             let kinds = EXTENSIONS.join(", ");
             self.miss(folder, format!("there are no recordings in this folder ({kinds})"));
         }
+    }
+
+    /// Whether a file in a folder is a recording; counts it if it is none.
+    fn is_recording(&mut self, path: &Path) -> bool {
+        if has_extension(path, EXTENSIONS) {
+            return true;
+        }
+        let beside = has_extension(path, BESIDE) || has_extension(path, playlist::EXTENSIONS);
+        if !beside && audio::is_recording(path) {
+            return true;
+        }
+        count(if beside { &mut self.found.passed } else { &mut self.found.unread }, path);
+        false
     }
 
     fn skip(&mut self, folder: &Path, error: &walkdir::Error) {
@@ -114,6 +169,11 @@ impl Finder {
     fn miss(&mut self, path: &Path, reason: impl ToString) {
         self.found.missing.push(Skipped { path: path.to_owned(), reason: reason.to_string() });
     }
+}
+
+/// Whether a name may be a pattern.
+fn is_pattern(name: &Path) -> bool {
+    name.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
 }
 
 #[cfg(test)]
@@ -149,6 +209,40 @@ mod tests {
             ["notes.txt", "a.wav", "b.MP3", "deep/d.flac"]
         );
         assert_eq!((found.missing, found.loops), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_a_folder_holds_besides_is_counted() {
+        let music = music();
+        fs::write(music.path().join("cover.JPG"), "").unwrap();
+        fs::write(music.path().join("list.m3u8"), "").unwrap();
+        fs::write(music.path().join("e.xyz"), "x").unwrap();
+        fs::write(music.path().join("f"), "x").unwrap();
+        fs::write(music.path().join("song.bak"), b"RIFF\x24\0\0\0WAVEfmt ").unwrap();
+        let found = find(&[music.path().to_owned()]);
+        let counts = |counts: &[(&str, usize)]| -> ByEnding {
+            counts.iter().map(|(ending, count)| ((*ending).to_owned(), *count)).collect()
+        };
+        assert_eq!(found.passed, counts(&[("jpg", 1), ("m3u8", 1), ("txt", 1)]));
+        assert_eq!(found.unread, counts(&[("", 1), ("xyz", 1)]));
+        assert_eq!(
+            names(music.path(), &found.files),
+            ["a.wav", "b.MP3", "deep/d.flac", "song.bak"]
+        );
+    }
+
+    #[test]
+    fn a_playlist_stands_for_what_it_names() {
+        let music = music();
+        let list = music.path().join("list.m3u");
+        fs::write(&list, "#EXTM3U\ndeep\\d.flac\na.wav\nno.mp3\nhttp://a/b.mp3\nlist.m3u\n")
+            .unwrap();
+        let found = find(&[list]);
+        assert_eq!(names(music.path(), &found.files), ["deep/d.flac", "a.wav"]);
+        let reasons: Vec<&str> = found.missing.iter().map(|m| m.reason.as_str()).collect();
+        assert!(reasons[0].contains("No such file") && reasons[0].contains("list.m3u names it"));
+        assert!(reasons[1].contains("an address; download it"), "{reasons:?}");
+        assert_eq!(reasons.len(), 2);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::runtime::Runtime;
 pub(super) struct Engine {
     pub model: Model,
     pub threads: usize,
+    pub strict: bool,
     sessions: Sessions,
     /// Where the pieces of one recording run side by side; `None` with one thread.
     pool: Option<ThreadPool>,
@@ -39,7 +40,7 @@ impl Engine {
             .then(|| ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .map_err(|e| Error::out_of_range("threads", threads, e.to_string()))?;
-        Ok(Self { model, threads, sessions, pool })
+        Ok(Self { model, threads, strict: options.strict, sessions, pool })
     }
 
     /// The probabilities of a piece's patches, `[patches, classes]`.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Classification, Timeline};
 use super::parquet::{Column, ColumnType, Writer};
+use crate::audio::Note;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -37,14 +38,16 @@ struct Record {
     seconds: f64,
     padded: bool,
     silent: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Note>,
     probabilities: Vec<f32>,
 }
 
 impl From<Record> for Classification {
     /// Without a timeline.
     fn from(record: Record) -> Self {
-        let Record { seconds, padded, silent, probabilities, .. } = record;
-        Self { seconds, padded, silent, probabilities, timeline: Timeline::none() }
+        let Record { seconds, padded, silent, notes, probabilities, .. } = record;
+        Self { seconds, padded, silent, notes, probabilities, timeline: Timeline::none() }
     }
 }
 
@@ -143,6 +146,7 @@ impl Journal {
             seconds: answer.seconds,
             padded: answer.padded,
             silent: answer.silent,
+            notes: answer.notes.clone(),
             probabilities: answer.probabilities.clone(),
         };
         let offset = self.end;
@@ -153,8 +157,9 @@ impl Journal {
     }
 
     /// Writes all results as a Parquet file, those of `order` first, and removes the journal:
-    /// columns `path`, `genre`, `seconds`, `padded`, `silent`, `probability_` and each label,
-    /// and `model_sha256`. Without a result there is nothing to write, and what may be there
+    /// columns `path`, `genre` (null of a silent recording), `seconds`, `padded`, `silent`,
+    /// `notes` (what is odd about the recording, or empty), `probability_` and each label, and
+    /// `model_sha256`. Without a result there is nothing to write, and what may be there
     /// from before is left as it is.
     ///
     /// # Errors
@@ -192,10 +197,11 @@ impl Journal {
         let field = |name: &str, kind| (name.to_owned(), kind);
         let mut fields = vec![
             field("path", ColumnType::Text),
-            field("genre", ColumnType::Text),
+            field("genre", ColumnType::OptionalText),
             field("seconds", ColumnType::Double),
             field("padded", ColumnType::Bool),
             field("silent", ColumnType::Bool),
+            field("notes", ColumnType::Text),
         ];
         let labels = self.header.labels.iter();
         fields.extend(labels.map(|label| (format!("probability_{label}"), ColumnType::Float)));
@@ -205,17 +211,23 @@ impl Journal {
 
     fn columns(&self, records: &[Record]) -> Vec<Column> {
         let Header { model_sha256, labels } = &self.header;
-        let best = |record: &Record| Classification::from(record.clone()).best() as u32;
+        let genre = |record: &Record| {
+            Classification::from(record.clone()).genre().map(|genre| genre as u32)
+        };
+        let notes = |record: &Record| {
+            record.notes.iter().map(Note::to_string).collect::<Vec<_>>().join("; ")
+        };
         let probability = |place: usize| {
             let of = |record: &Record| record.probabilities.get(place).copied().unwrap_or(f32::NAN);
             Column::Float(records.iter().map(of).collect())
         };
         let mut columns = vec![
             Column::Text(records.iter().map(|record| record.path.clone()).collect()),
-            Column::Choice(labels.clone(), records.iter().map(best).collect()),
+            Column::OptionalChoice(labels.clone(), records.iter().map(genre).collect()),
             Column::Double(records.iter().map(|record| record.seconds).collect()),
             Column::Bool(records.iter().map(|record| record.padded).collect()),
             Column::Bool(records.iter().map(|record| record.silent).collect()),
+            Column::Text(records.iter().map(notes).collect()),
         ];
         columns.extend((0..labels.len()).map(probability));
         columns.push(Column::Choice(vec![model_sha256.clone()], vec![0; records.len()]));
@@ -283,8 +295,9 @@ impl Journal {
     }
 }
 
+/// What the journal calls a file: no two alike, whatever their bytes.
 fn name(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    files::shown(path).into_owned()
 }
 
 /// Size and time of change, in nanoseconds since 1970.
@@ -303,6 +316,7 @@ mod tests {
             seconds: 30.0,
             padded: false,
             silent: false,
+            notes: vec![],
             probabilities: vec![p, 1.0 - p],
             timeline: Timeline::none(),
         }

@@ -32,7 +32,9 @@ mod journal;
 mod model;
 mod options;
 mod parquet;
+mod pattern;
 mod picture;
+mod playlist;
 mod recording;
 mod render;
 mod sessions;
@@ -46,7 +48,7 @@ pub use stream::Stream;
 
 // For the program `classify`.
 #[doc(hidden)]
-pub use collection::{Collection, find};
+pub use collection::{ByEnding, Collection, count, find};
 #[doc(hidden)]
 pub use journal::Journal;
 #[doc(hidden)]

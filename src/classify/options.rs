@@ -13,12 +13,14 @@ pub struct Options {
     pub device: Device,
     /// Threads to use, at least 1.
     pub threads: usize,
+    /// Whether a recording of which part is missing is an error, and not a note.
+    pub strict: bool,
 }
 
 impl Default for Options {
     /// ort if its library is found, else tract, on all cores this process may use.
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, |n| n.get());
-        Self { runtime: runtime::preferred(), device: Device::Cpu, threads }
+        Self { runtime: runtime::preferred(), device: Device::Cpu, threads, strict: false }
     }
 }

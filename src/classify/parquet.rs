@@ -26,6 +26,8 @@ const MAGIC: &[u8] = b"PAR1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnType {
     Text,
+    /// Text that may be missing.
+    OptionalText,
     Float,
     Double,
     Bool,
@@ -36,6 +38,8 @@ pub(super) enum Column {
     Text(Vec<String>),
     /// Text of few kinds: the kinds, and each row's place among them.
     Choice(Vec<String>, Vec<u32>),
+    /// The same where it may be missing.
+    OptionalChoice(Vec<String>, Vec<Option<u32>>),
     Float(Vec<f32>),
     Double(Vec<f64>),
     Bool(Vec<bool>),
@@ -51,7 +55,8 @@ pub(super) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file with columns of these names and types, in which no value is ever missing.
+    /// Begins a file with columns of these names and types; only of optional ones a value may be
+    /// missing.
     pub fn new(output: W, fields: Vec<(String, ColumnType)>) -> io::Result<Self> {
         let mut writer = Self { output, at: 0, fields, groups: vec![], rows: 0 };
         writer.put(MAGIC)?;
@@ -125,7 +130,7 @@ impl<W: Write> Writer<W> {
         let start = self.at;
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
         let mut dictionary = None;
-        if let Column::Choice(kinds, _) = column {
+        if let Column::Choice(kinds, _) | Column::OptionalChoice(kinds, _) = column {
             dictionary = Some(start as i64);
             encodings.push(Encoding::RLE_DICTIONARY);
             let header = DictionaryPageHeader {
@@ -208,7 +213,7 @@ impl<W: Write> Writer<W> {
 
 fn physical(kind: ColumnType) -> Type {
     match kind {
-        ColumnType::Text => Type::BYTE_ARRAY,
+        ColumnType::Text | ColumnType::OptionalText => Type::BYTE_ARRAY,
         ColumnType::Float => Type::FLOAT,
         ColumnType::Double => Type::DOUBLE,
         ColumnType::Bool => Type::BOOLEAN,
@@ -216,11 +221,14 @@ fn physical(kind: ColumnType) -> Type {
 }
 
 fn element(name: &str, kind: Option<ColumnType>) -> SchemaElement {
-    let is_text = kind == Some(ColumnType::Text);
+    let is_text = matches!(kind, Some(ColumnType::Text | ColumnType::OptionalText));
+    let is_optional = kind == Some(ColumnType::OptionalText);
+    let repetition =
+        if is_optional { FieldRepetitionType::OPTIONAL } else { FieldRepetitionType::REQUIRED };
     SchemaElement {
         type_: kind.map(physical),
         type_length: None,
-        repetition_type: Some(FieldRepetitionType::REQUIRED),
+        repetition_type: Some(repetition),
         name: name.to_owned(),
         num_children: None,
         converted_type: is_text.then_some(ConvertedType::UTF8),
@@ -243,6 +251,13 @@ fn values(column: &Column) -> Vec<u8> {
     match column {
         Column::Text(values) => text(values),
         Column::Choice(kinds, places) => runs(kinds.len(), places),
+        Column::OptionalChoice(kinds, places) => {
+            // Which rows have a value, behind the length of that, and then the values there are.
+            let present: Vec<u32> = places.iter().map(|place| place.is_some().into()).collect();
+            let levels = runs(2, &present).split_off(1);
+            let there: Vec<u32> = places.iter().copied().flatten().collect();
+            [&(levels.len() as u32).to_le_bytes()[..], &levels, &runs(kinds.len(), &there)].concat()
+        }
         Column::Float(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Column::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Column::Bool(values) => values
@@ -277,6 +292,13 @@ mod tests {
         assert_eq!(runs(1, &[0, 0, 0]), [1, 6, 0]);
         assert_eq!(runs(10, &[9, 9, 3]), [4, 4, 9, 2, 3]);
         assert_eq!(runs(300, &[256; 100]), [9, 0xc8, 1, 0, 1]);
+    }
+
+    #[test]
+    fn what_is_missing_takes_a_level_and_no_place() {
+        let kinds = ["a", "b"].map(str::to_owned).to_vec();
+        let column = Column::OptionalChoice(kinds, vec![Some(1), None, None]);
+        assert_eq!(values(&column), [4, 0, 0, 0, 2, 1, 4, 0, 1, 2, 1]);
     }
 
     #[test]

@@ -128,6 +128,7 @@ mod tests {
             seconds,
             padded: false,
             silent: false,
+            notes: vec![],
             probabilities: vec![0.25, 0.75],
             timeline,
         }

@@ -5,22 +5,19 @@ use std::path::Path;
 use super::answer::{Classification, Scores};
 use super::cutter::{Cutter, Piece};
 use super::engine::Engine;
-use crate::audio::{Decoder, Resampler};
+use crate::audio::{Decoder, Level, Note, Resampler};
 use crate::error::Result;
-
-/// -80 dB: a recording nowhere louder is silent, whatever a model thinks of it.
-const SILENCE: f32 = 1e-4;
 
 /// Classifies the file at `path`, `width` of its pieces at a time.
 pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Result<Classification> {
-    let mut decoder = Decoder::open(path)?;
+    let mut decoder = Decoder::open(path)?.strict(engine.strict);
     let mut recording = Recording::new(engine, decoder.rate(), width)?;
     let mut block = vec![];
     while decoder.read(&mut block)? {
         recording.push(&block)?;
         block.clear();
     }
-    recording.finish()
+    recording.finish(decoder.notes().to_vec())
 }
 
 /// Samples in, from the first to the last; the answer out.
@@ -34,7 +31,7 @@ pub(super) struct Recording<'a> {
     scores: Scores,
     resampled: Vec<f32>,
     samples: u64,
-    peak: f32,
+    level: Level,
     rate: u32,
 }
 
@@ -51,7 +48,7 @@ impl<'a> Recording<'a> {
             scores: Scores::new(&model.windows, model.labels.len()),
             resampled: vec![],
             samples: 0,
-            peak: 0.0,
+            level: Level::default(),
             rate,
         })
     }
@@ -59,7 +56,7 @@ impl<'a> Recording<'a> {
     /// Takes the next samples and runs the pieces that they complete.
     pub fn push(&mut self, samples: &[f32]) -> Result<()> {
         self.samples += samples.len() as u64;
-        self.peak = samples.iter().fold(self.peak, |peak, sample| peak.max(sample.abs()));
+        self.level.push(samples);
         self.resampled.clear();
         self.resampler.push(samples, &mut self.resampled)?;
         self.cutter.push(&self.resampled);
@@ -73,8 +70,8 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    /// Runs what is left.
-    pub fn finish(mut self) -> Result<Classification> {
+    /// Runs what is left. `notes` say what is odd about the recording.
+    pub fn finish(mut self, notes: Vec<Note>) -> Result<Classification> {
         self.resampled.clear();
         self.resampler.finish(&mut self.resampled)?;
         self.cutter.push(&self.resampled);
@@ -85,7 +82,7 @@ impl<'a> Recording<'a> {
         }
         self.run()?;
         let seconds = self.samples as f64 / f64::from(self.rate);
-        Ok(self.scores.finish(seconds, padded, self.peak < SILENCE))
+        Ok(Classification { notes, ..self.scores.finish(seconds, padded, self.level.is_silent()) })
     }
 
     fn run(&mut self) -> Result<()> {

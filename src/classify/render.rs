@@ -6,7 +6,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::answer::Classification;
+use crate::audio::Note;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The most columns of a timeline in text.
 const COLUMNS: usize = 60;
@@ -34,11 +36,13 @@ struct Line<'a> {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    genre: &'a str,
+    genre: Option<&'a str>,
     probabilities: Ordered<'a, f32>,
     seconds: f64,
     padded: bool,
     silent: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// A value for every second.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Ordered<'a, Vec<f32>>>,
@@ -70,14 +74,17 @@ impl<'a> View<'a> {
         let shown = self.shown(answer);
         let genre =
             |&place: &usize| format!("{} {:.3}", self.label(place), answer.probabilities[place]);
-        let genres: Vec<String> = shown.iter().map(genre).collect();
+        let genres = if answer.silent {
+            "no genre".to_owned()
+        } else {
+            shown.iter().map(genre).collect::<Vec<_>>().join(", ")
+        };
         let note = match answer {
-            Classification { silent: true, .. } => ", silent: says nothing",
+            Classification { silent: true, .. } => ", silent or constant",
             Classification { padded: true, .. } => ", padded with silence",
             _ => "",
         };
-        let mut text =
-            format!("{}: {} ({:.1} s{note})", path.display(), genres.join(", "), answer.seconds);
+        let mut text = format!("{}: {genres} ({:.1} s{note})", files::shown(path), answer.seconds);
         if self.timeline {
             text.push_str(&self.sparklines(answer, &shown));
         }
@@ -99,9 +106,10 @@ impl<'a> View<'a> {
         text + &format!("\n  {:width$}       0:00{:space$}{end}", "", "")
     }
 
-    /// A line of JSON for the recording at `path`: `file`, `genre`, `probabilities` (of the
-    /// labels to show), `seconds`, `padded`, `silent` and perhaps `timeline` (for each of these labels a
-    /// value for every second); or `file` and `error`.
+    /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one),
+    /// `probabilities` (of the labels to show), `seconds`, `padded`, `silent`, where something is
+    /// odd `notes`, and perhaps `timeline` (for each of these labels a value for every second);
+    /// or `file` and `error`.
     ///
     /// # Errors
     /// [`Error::Format`] if it cannot be written as JSON.
@@ -113,17 +121,18 @@ impl<'a> View<'a> {
                 |place: usize| by_second.iter().map(|second| second[place]).collect::<Vec<f32>>();
             let pairs = shown.iter().map(|&p| (self.label(p), answer.probabilities[p]));
             Answer {
-                genre: self.label(answer.best()),
+                genre: answer.genre().map(|genre| self.label(genre)),
                 probabilities: Ordered(pairs.collect()),
                 seconds: answer.seconds,
                 padded: answer.padded,
                 silent: answer.silent,
+                notes: answer.notes.iter().map(Note::to_string).collect(),
                 timeline: self.timeline.then(|| {
                     Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
                 }),
             }
         };
-        let file = path.to_string_lossy().into_owned();
+        let file = files::shown(path).into_owned();
         let line = Line { file, answer: result.ok().map(one), error: result.err() };
         serde_json::to_string(&line).map_err(|e| Error::format(path, e))
     }
@@ -167,6 +176,7 @@ mod tests {
             seconds: 2.5,
             padded: false,
             silent: false,
+            notes: vec![],
             probabilities: vec![0.5, 0.5],
             timeline,
         }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::files;
 
 /// The timelines of many recordings as CSV: a row for every second of each, with columns
-/// `file`, `second` and a probability for every label.
+/// `file`, `second` and a probability for every label. Of a silent recording these are empty.
 pub struct TimelineCsv {
     writer: csv::Writer<BufWriter<NamedTempFile>>,
     path: PathBuf,
@@ -36,8 +36,9 @@ impl TimelineCsv {
     /// [`Error::Io`] if it cannot be written.
     pub fn add(&mut self, file: &Path, answer: &Classification) -> Result<()> {
         for (second, probabilities) in answer.by_second().iter().enumerate() {
-            let cells = [file.to_string_lossy().into_owned(), second.to_string()];
-            let values = probabilities.iter().map(f32::to_string);
+            let cells = [files::shown(file).into_owned(), second.to_string()];
+            let value = |p: &f32| if answer.silent { String::new() } else { p.to_string() };
+            let values = probabilities.iter().map(value);
             let row = cells.into_iter().chain(values);
             self.writer.write_record(row).map_err(|e| self.failed(e))?;
         }
@@ -77,6 +78,7 @@ mod tests {
             seconds: 2.5,
             padded: false,
             silent: false,
+            notes: vec![],
             probabilities: vec![0.5, 0.5],
             timeline: Timeline::of(1.0, 1.0, 2, &rows.concat()),
         };

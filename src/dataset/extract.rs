@@ -61,7 +61,7 @@ impl Dataset {
 /// recording, or with `window`, in seconds, a row for each window. There is a column `label`
 /// if every genre is known.
 ///
-/// A recording that cannot be read or is shorter than a frame is skipped, unless `strict`.
+/// A recording that cannot be read, is silent or shorter than a frame is skipped, unless `strict`.
 ///
 /// # Errors
 /// [`Error::OutOfRange`] for a window too short, [`Error::TooFew`] if no recording can be
@@ -78,7 +78,7 @@ pub fn extract_features(
     let bar = progress::begin(recordings.len(), "Describing", "files");
     let described: Vec<Described> = recordings
         .par_iter()
-        .map(|recording| describe(recording, &descriptors, window))
+        .map(|recording| describe(recording, &descriptors, window, strict))
         .inspect(|_| bar.advance(1))
         .collect();
     let mut extracted = Extracted { rows: 0, seconds: 0.0, skipped: vec![] };
@@ -125,10 +125,16 @@ fn window_samples(seconds: f64) -> Result<usize> {
     }
 }
 
-fn describe(recording: &Recording, descriptors: &Descriptors, window: Option<usize>) -> Described {
+fn describe(
+    recording: &Recording,
+    descriptors: &Descriptors,
+    window: Option<usize>,
+    strict: bool,
+) -> Described {
     let skip = |reason: String| Skipped { path: recording.path.clone(), reason };
-    let audio = Audio::open_at(&recording.path, descriptors::RATE)
+    let (audio, notes) = Audio::open_to_learn(&recording.path, descriptors::RATE, strict)
         .map_err(|error| skip(error.reason_at(&recording.path)))?;
+    notes.iter().for_each(|note| tracing::warn!("{}: {note}", recording.path.display()));
     let row = |name: String, samples: &[f32]| {
         let values = descriptors.describe(samples).ok_or_else(|| {
             skip(format!(

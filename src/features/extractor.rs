@@ -44,6 +44,8 @@ pub struct Patches {
     pub values: Array3<f32>,
     /// Whether the recording was shorter than a patch and silence made up for the rest.
     pub padded: bool,
+    /// Whether something about the recording was odd, and was said.
+    pub noted: bool,
 }
 
 /// A front end made ready to use: window, planned FFT and sparse filterbank.
@@ -126,7 +128,11 @@ impl Extractor {
     pub fn patches(&self, samples: &[f32]) -> Patches {
         let FrontEnd { patch_frames, patch_hop, .. } = self.front_end;
         let (log_mel, padded) = self.padded_log_mel(samples);
-        Patches { values: patches(&log_mel, patch_frames, patch_hop).into_owned(), padded }
+        Patches {
+            values: patches(&log_mel, patch_frames, patch_hop).into_owned(),
+            padded,
+            noted: false,
+        }
     }
 
     /// Fills `frame` with the windowed samples from `start` on, silence beyond the

@@ -17,6 +17,9 @@ pub struct Reader {
     preprocessor: Preprocessor,
     /// Where log-mels are made.
     extractor: Option<Box<Extractor>>,
+    /// Whether it says what is odd about recordings.
+    says: bool,
+    strict: bool,
 }
 
 impl Preprocessor {
@@ -30,7 +33,7 @@ impl Preprocessor {
             Self::Audio(front_end) => Some(Box::new(Extractor::new(front_end)?)),
             Self::Picture(_) | Self::Image(_) | Self::Samples(_) => None,
         };
-        Ok(Reader { preprocessor: self.clone(), extractor })
+        Ok(Reader { preprocessor: self.clone(), extractor, says: false, strict: false })
     }
 }
 
@@ -43,14 +46,21 @@ impl Reader {
         Preprocessor::Audio(front_end.clone()).reader()
     }
 
+    /// The first that reads a collection: it says what is odd about a recording, so that those
+    /// after it need not, and refuses damaged ones if `strict`.
+    #[must_use]
+    pub(crate) fn first(self, strict: bool) -> Self {
+        Self { says: true, strict, ..self }
+    }
+
     /// The spectrogram of the file at `path`, at least a patch long; of a picture for a vision
     /// network its columns, of a recording for a network that takes samples these:
     /// `[frames, features]`.
     ///
     /// # Errors
-    /// Those of [`Audio::open`]; [`Error::Io`] and [`Error::Format`] of a picture.
+    /// Those of [`Audio::open_to_learn`]; [`Error::Io`] and [`Error::Format`] of a picture.
     pub fn read(&self, path: &Path) -> Result<LogMel> {
-        Ok(self.padded(path)?.0)
+        Ok(self.padded(path)?.0.0)
     }
 
     /// The patches of the file at `path`, `[patches, frames, features]`.
@@ -58,8 +68,8 @@ impl Reader {
     /// # Errors
     /// Those of [`Reader::read`].
     pub fn patches(&self, path: &Path) -> Result<Patches> {
-        let (frames, padded) = self.padded(path)?;
-        Ok(Patches { values: self.cut(&frames), padded })
+        let ((frames, padded), noted) = self.padded(path)?;
+        Ok(Patches { values: self.cut(&frames), padded, noted })
     }
 
     /// The patches of what [`Reader::read`] gives.
@@ -80,10 +90,19 @@ impl Reader {
     /// The whole recording at `path`, at the front end's rate.
     ///
     /// # Errors
-    /// Those of [`Audio::open`]; [`Error::Unsupported`] if this reads pictures.
+    /// Those of [`Audio::open_to_learn`]; [`Error::Unsupported`] if this reads pictures.
     pub(crate) fn samples(&self, path: &Path) -> Result<Vec<f32>> {
+        Ok(self.noted(path)?.0)
+    }
+
+    /// The same, and whether something about it is odd.
+    fn noted(&self, path: &Path) -> Result<(Vec<f32>, bool)> {
         let rate = self.windows(path)?.sample_rate;
-        Ok(Audio::open(path)?.resampled(rate)?.samples)
+        let (audio, notes) = Audio::open_to_learn(path, rate, self.strict)?;
+        if self.says {
+            notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));
+        }
+        Ok((audio.samples, !notes.is_empty()))
     }
 
     /// The patches of a recording's samples, `[patches, frames, features]`.
@@ -94,15 +113,17 @@ impl Reader {
         Ok(self.cut(&self.heard(samples, self.windows(path)?).0))
     }
 
-    fn padded(&self, path: &Path) -> Result<(LogMel, bool)> {
+    /// A spectrogram, whether it was made longer, and whether something about its file is odd.
+    fn padded(&self, path: &Path) -> Result<((LogMel, bool), bool)> {
         match &self.preprocessor {
-            Preprocessor::Picture(front_end) => Ok((front_end.read(path)?, false)),
+            Preprocessor::Picture(front_end) => Ok(((front_end.read(path)?, false), false)),
             Preprocessor::Image(front_end) => {
                 let pixels = front_end.read(path)?;
-                Ok((pixels.values, pixels.stretched))
+                Ok(((pixels.values, pixels.stretched), false))
             }
             Preprocessor::Samples(_) | Preprocessor::Audio(_) => {
-                Ok(self.heard(&self.samples(path)?, self.windows(path)?))
+                let (samples, noted) = self.noted(path)?;
+                Ok((self.heard(&samples, self.windows(path)?), noted))
             }
         }
     }

@@ -422,7 +422,8 @@ fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embedd
     let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end)?;
     collection::report_origin(&dataset, config.data.as_deref());
     let Config { pool, runtime, .. } = *config;
-    let wanted = Wanted { output: config.output.as_deref(), pool, runtime };
+    let (output, strict) = (config.output.as_deref(), config.strict);
+    let wanted = Wanted { output, pool, runtime, strict };
     let embedded = embed(&dataset, backbone, wanted, Path::new(CACHE))?;
     let feed = embedded.feed;
     dataset.exclude(embedded.skipped);

@@ -10,7 +10,7 @@ use crate::runtime::Runtime;
 /// What to classify, with what, and where the results go.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Recordings, folders of them, patterns in quotes, or - for standard input
+    /// Recordings, playlists, folders, patterns in quotes, or - for standard input
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub paths: Vec<PathBuf>,
     /// What to classify with
@@ -36,6 +36,9 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE.parquet")]
     #[arg(conflicts_with_all = ["timeline", "csv", "picture"])]
     pub output: Option<PathBuf>,
+    /// Make a recording of which part is missing an error
+    #[arg(long)]
+    pub strict: bool,
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -51,6 +54,7 @@ impl Arguments {
         Options {
             runtime: self.runtime.unwrap_or(defaults.runtime),
             threads: self.threads.map_or(defaults.threads, usize::from),
+            strict: self.strict,
             ..defaults
         }
     }

@@ -9,8 +9,9 @@ use super::arguments::Arguments;
 use super::in_order::InOrder;
 use super::input::StandardInput;
 use super::lines::Lines;
-use crate::classify::{self, Classification, Classifier, Journal, TimelineCsv, View};
+use crate::classify::{self, ByEnding, Classification, Classifier, Journal, TimelineCsv, View};
 use crate::error::Result;
+use crate::files::shown;
 
 /// Everything the results of a run go to.
 pub(super) struct Output<'a> {
@@ -27,10 +28,12 @@ pub(super) struct Output<'a> {
 }
 
 /// What a run has come to.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Total {
     /// Recordings that could not be classified.
     pub failed: usize,
+    /// The same by their endings.
+    pub by_ending: ByEnding,
     /// Seconds of audio classified by this run.
     pub seconds: f64,
 }
@@ -118,14 +121,20 @@ impl<'a> Output<'a> {
         let path = self.input.name(&self.files[place]);
         let result = result.map_err(|error| self.input.explain(&error));
         match &result {
-            Ok(answer) => self.total.seconds += answer.seconds,
+            Ok(answer) => {
+                self.total.seconds += answer.seconds;
+                for note in &answer.notes {
+                    self.say(&format!("{}: {note}", shown(path)));
+                }
+            }
             Err(reason) => {
                 self.total.failed += 1;
+                classify::count(&mut self.total.by_ending, path);
                 self.say(reason);
             }
         }
         if let (Some(picture), Ok(answer)) = (&self.arguments.picture, &result) {
-            classify::picture(picture, &path.to_string_lossy(), answer, &self.view)?;
+            classify::picture(picture, &shown(path), answer, &self.view)?;
         }
         let line = self.line(path, &result)?;
         let rows = result.ok().filter(|_| self.csv.is_some());

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
+use serde_json::json;
 
+use super::super::program::println;
 use super::arguments::Arguments;
 use super::input::StandardInput;
 use super::output::Output;
-use crate::classify::{self, Classifier, Collection};
-use crate::files::check_output;
+use crate::classify::{self, ByEnding, Classifier, Collection};
+use crate::files::{check_output, shown};
+use crate::text::counted;
 
 const NO_MODEL: &str = "no model given: train one with `finetune --data FOLDER` (which holds a \
     folder of recordings a genre) and give its run with --model runs/NAME, or give an .onnx file \
@@ -25,18 +28,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     arguments.picture.as_deref().map(classify::is_png).transpose()?;
     let classifier = Classifier::open(model, &arguments.options())?;
     let input = StandardInput::read(&arguments.paths, arguments.output.as_deref())?;
-    let Collection { files, missing, loops } = classify::find(&input.replaced(&arguments.paths));
-    for skipped in &loops {
-        crate::say!("not followed: {}: {}", skipped.path.display(), skipped.reason);
+    let found = classify::find(&input.replaced(&arguments.paths));
+    let Collection { files, missing, loops, .. } = &found;
+    for skipped in loops {
+        crate::say!("not followed: {}: {}", shown(&skipped.path), skipped.reason);
     }
-    for missing in &missing {
-        crate::say!("{}: {}", missing.path.display(), missing.reason);
+    for missing in missing {
+        crate::say!("{}: {}", shown(&missing.path), missing.reason);
     }
     // Before what an earlier run has written is replaced.
-    check(arguments, &classifier, &files)?;
+    check(arguments, &classifier, files)?;
 
     let started = Instant::now();
-    let mut output = Output::new(arguments, &classifier, &files, &input)?;
+    let mut output = Output::new(arguments, &classifier, files, &input)?;
     let rest = output.resume()?;
     let paths: Vec<PathBuf> = rest.iter().map(|&place| files[place].clone()).collect();
     classifier.classify_files(&paths, |number, result| output.add(rest[number], result))?;
@@ -49,8 +53,42 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         done.seconds,
         done.seconds / took
     );
+    let unread = tell_others(arguments, &found, &done.by_ending)?;
     ensure!(failed == 0, "{failed} of {total} recordings could not be classified");
+    ensure!(unread == 0, "{} in folders could not be read", counted(unread, "file"));
     Ok(())
+}
+
+/// Says what else is in the folders, and what of them could not be read, by ending; returns how
+/// many files are of no known kind.
+fn tell_others(arguments: &Arguments, found: &Collection, failed: &ByEnding) -> Result<usize> {
+    let mut unread = found.unread.clone();
+    for (ending, count) in failed {
+        *unread.entry(ending.clone()).or_default() += count;
+    }
+    if !found.folders || unread.is_empty() && found.passed.is_empty() {
+        return Ok(0);
+    }
+    for (what, counts) in [("passed over, as no recordings", &found.passed), ("not read", &unread)]
+    {
+        if !counts.is_empty() {
+            crate::say!("{what}: {}", by_ending(counts));
+        }
+    }
+    if arguments.json {
+        let summary = json!({"unread": unread, "passed_over": found.passed});
+        println(json!({"file": null, "summary": summary}))?;
+    }
+    Ok(found.unread.values().sum())
+}
+
+/// `3 .jpg, 1 .txt`.
+fn by_ending(counts: &ByEnding) -> String {
+    let one = |(ending, count): (&String, &usize)| match ending.as_str() {
+        "" => format!("{count} without an ending"),
+        ending => format!("{count} .{ending}"),
+    };
+    counts.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses what can be seen to be wrong before anything is written.

@@ -31,7 +31,9 @@ impl Spectrograms {
         let (mut dataset, source) = resolve(config.data.as_deref(), config.source)?;
         let preprocessor = preprocessor(config, &dataset, source)?;
         let (mut samples, mut skipped) = (vec![], vec![]);
-        for (track, read) in dataset.tracks.iter().zip(read(&dataset.tracks, &preprocessor)?) {
+        for (track, read) in
+            dataset.tracks.iter().zip(read(&dataset.tracks, &preprocessor, config.strict)?)
+        {
             match read {
                 Ok(log_mel) => samples.push(Sample { label: track.label, log_mel, teacher: None }),
                 Err(error) => skipped.push(Skipped {
@@ -47,8 +49,12 @@ impl Spectrograms {
 }
 
 /// Spectrograms of `tracks`, in parallel.
-fn read(tracks: &[Track], preprocessor: &Preprocessor) -> Result<Vec<Result<LogMel>>> {
-    let reader = preprocessor.reader()?;
+fn read(
+    tracks: &[Track],
+    preprocessor: &Preprocessor,
+    strict: bool,
+) -> Result<Vec<Result<LogMel>>> {
+    let reader = preprocessor.reader()?.first(strict);
     let bar = progress::begin(tracks.len(), "spectrograms", "tracks");
     let one = |track: &Track| {
         let read = reader.read(&track.path);
