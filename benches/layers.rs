@@ -10,7 +10,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use genre_transfer::model::layers::{Geometry, correlate, max_pool_2x2, normalize};
+use genre_transfer::model::layers::{
+    Bounds, Geometry, How, Order, convolve, correlate, max_pool_2x2, normalize,
+};
 
 const BATCH: usize = 16;
 
@@ -47,5 +49,42 @@ fn layers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layers);
+/// Channels and the side of the map of depthwise convolutions, as EfficientNet has them.
+const DEEP_MAPS: [[usize; 2]; 3] = [[96, 56], [240, 28], [672, 14]];
+
+/// A depthwise and a pointwise convolution with ReLU6, as imported networks have them.
+fn places(criterion: &mut Criterion) {
+    let device = Device::flex().autodiff();
+    for [channels, side] in DEEP_MAPS {
+        let random = |shape| {
+            Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+        };
+        let (x, deep) = (random([BATCH, channels, side, side]), random([channels, 1, 3, 3]));
+        let point = random([channels, channels, 1, 1]);
+        let bounds = Bounds { low: 0.0, high: 6.0 };
+        let ours = |padding: usize, x: Tensor<4>, weight: &Tensor<4>| {
+            let how = How { geometry: Geometry::even(1, padding), order: Order::Places, bounds };
+            convolve(x, weight.clone(), None, how)
+        };
+        let theirs = |padding: usize, x: Tensor<4>, weight: &Tensor<4>, groups: usize| {
+            let options = ConvOptions::new([1, 1], [padding; 2], [1, 1], groups);
+            conv2d(x, weight.clone(), None, options).clamp(0.0, 6.0)
+        };
+        let mut group =
+            criterion.benchmark_group(format!("{channels} channels apart, {side} x {side}"));
+        group.sample_size(10);
+        let mut time = |name: &str, layer: &dyn Fn() -> Tensor<4>| {
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| black_box(layer().sum().backward()));
+            });
+        };
+        time("depthwise and pointwise, ours", &|| ours(0, ours(1, x.clone(), &deep), &point));
+        time("depthwise and pointwise, burn's", &|| {
+            theirs(0, theirs(1, x.clone(), &deep, channels), &point, 1)
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, layers, places);
 criterion_main!(benches);

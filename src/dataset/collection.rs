@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::listing::genres_folder;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -187,8 +186,8 @@ impl Dataset {
         if different >= 2 {
             return Ok(());
         }
-        let folder = genres_folder(&self.root).join(genre);
-        let in_folder = |s: &&Skipped| s.path.starts_with(&folder);
+        let in_folder =
+            |s: &&Skipped| s.path.components().any(|name| name.as_os_str() == genre.as_str());
         let skipped = self.left_out(in_folder);
         Err(Error::TooFew(format!(
             "{}: genre \"{genre}\" has {} usable recording(s), {different} of them different; \

@@ -262,8 +262,10 @@ fn listed_groups<'a>(
     }
     for group in genres.iter().flatten() {
         if let Some(other) = group.iter().find(|t| fold_of[&*t.id] != fold_of[&*group[0].id]) {
+            let same = other.content == group[0].content;
+            let are = if same { "are the same recording" } else { "belong together" };
             return Err(Error::Mismatch(format!(
-                "{} and {} are the same recording, but in different folds",
+                "{} and {} {are}, but are in different folds",
                 group[0].id, other.id
             )));
         }
@@ -481,7 +483,7 @@ mod tests {
             text.contains("fold 2, counted from 0, has none") && text.contains("g00/000.wav"),
             "{text}"
         );
-        set.tracks[1].sha256 = set.tracks[0].sha256.clone();
+        set.tracks[1].content = set.tracks[0].content.clone();
         let text = refusal(&set, &[&even, &odd]);
         assert!(text.contains("g00/000.wav and g00/001.wav are the same recording"), "{text}");
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::collection::Part;
 use super::delimited::Delimited;
-use super::listing::{Found, Listing};
+use super::found::{Found, Listing};
 use crate::error::{Error, Result};
 use crate::files::has_extension;
 use crate::text::counted;

@@ -10,6 +10,7 @@ mod delimited;
 pub(crate) mod demo;
 mod draw;
 mod extract;
+mod found;
 mod groups;
 mod gtzan;
 mod labels;

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::collection::{Dataset, Origin, Skipped, Track};
 use super::demo;
-use super::listing::{Found, Listing, list};
+use super::found::{Found, Listing};
+use super::listing::list;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress;

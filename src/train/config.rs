@@ -151,6 +151,10 @@ pub struct DeepOptions {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub schedule: Schedule,
+    /// Largest norm of a parameter's gradient, for unfrozen layers [default: any]
+    #[arg(long, value_name = "NORM")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
     /// How patches are varied.
     #[command(flatten)]
     #[serde(default, skip_serializing_if = "is_default")]
@@ -348,6 +352,7 @@ impl Config {
         check::at_least_one("deep-epochs", deep.deep_epochs)?;
         check::at_least_one("patches-per-track", deep.patches_per_track)?;
         check::factor("layer-decay", deep.layer_decay)?;
+        check::positive("clip", deep.clip.unwrap_or(1.0), "number")?;
         deep.vary.check()?;
         if deep.unfreeze == Unfreeze::None {
             let advice = "no layer is to be trained; say how many with ‹unfreeze›";
@@ -365,8 +370,8 @@ impl Config {
                 return refuse("schedule", "one-cycle");
             }
             let Variation { mixup, masks, label_smoothing, .. } = deep.vary;
-            let given = [mixup, masks as f64, label_smoothing];
-            let options = ["mixup", "masks", "label-smoothing"];
+            let given = [mixup, masks as f64, label_smoothing, deep.clip.unwrap_or(0.0)];
+            let options = ["mixup", "masks", "label-smoothing", "clip"];
             if let Some((option, value)) = options.into_iter().zip(given).find(|(_, v)| *v != 0.0) {
                 return refuse(option, &value.to_string());
             }

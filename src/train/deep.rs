@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ParamId};
 use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
@@ -101,8 +102,10 @@ impl DeepTask<'_> {
         let model = GenreModel { backbone: graph, head: fitted.head.clone() };
         let model = model.fork(&learning).train();
         let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
-        let optimizer =
-            || AdamWConfig::new().with_weight_decay(self.head.weight_decay as f32).init();
+        let clip = self.options.clip.map(|norm| GradientClippingConfig::Norm(norm as f32));
+        let decay = self.head.weight_decay as f32;
+        let config = AdamWConfig::new().with_weight_decay(decay).with_grad_clipping(clip);
+        let optimizer = || config.init();
         let mut state = State {
             best: model.valid(),
             model,
