@@ -1,6 +1,7 @@
 //! A collection: tracks, their genres and what was left out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -170,10 +171,11 @@ impl Dataset {
         if self.genres.len() < 2 {
             return Err(Error::TooFew(format!(
                 "{}: {} genre folder(s) found, at least 2 are needed{}; \
-                 put the recordings of each genre into a folder of its own, named after the genre",
+                 put the recordings of each genre into a folder of its own, named after the genre{}",
                 self.root.display(),
                 self.genres.len(),
                 self.left_out(|_| true),
+                self.hint(),
             )));
         }
         (0..self.genres.len()).try_for_each(|label| self.check_genre(label))
@@ -192,10 +194,26 @@ impl Dataset {
         Err(Error::TooFew(format!(
             "{}: genre \"{genre}\" has {} usable recording(s), {different} of them different; \
              at least 2 different ones are needed, one to train on and one to test on{skipped}; \
-             add recordings or remove the folder",
+             add recordings or remove the folder{}",
             self.root.display(),
             of_genre().count(),
+            self.hint(),
         )))
+    }
+
+    /// What the folder may be meant to be instead.
+    fn hint(&self) -> String {
+        if self.others.contains_key(".parquet") {
+            return "; recordings inside Parquet files are not read: write them out as files first"
+                .to_owned();
+        }
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let lists = entries.map(|entry| entry.path());
+        let mut lists = lists.filter(|path| files::has_extension(path, &["csv", "tsv", "jsonl"]));
+        match lists.next() {
+            Some(list) => format!("; if {} says the genres, give it as ‹data›", list.display()),
+            None => String::new(),
+        }
     }
 
     /// The first of what was left out that is `wanted`, for a message.

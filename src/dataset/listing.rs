@@ -46,6 +46,9 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     }
     let base = genres_folder(root);
     let mut listing = Listing::default();
+    if root.join(LITTER).is_dir() {
+        listing.others.insert(LITTER.to_owned(), 1);
+    }
     let parts = parts(&base);
     if parts.is_empty() {
         listing.walk(&base, &base, None, extensions);
