@@ -71,7 +71,7 @@ impl Chunked {
     fn next(self, source: &mut dyn MediaSource, end: u64) -> io::Result<u64> {
         match self {
             Self::Caf => Ok(end),
-            Self::W64 => Ok(end.next_multiple_of(8)),
+            Self::W64 => Ok(end.checked_next_multiple_of(8).unwrap_or(u64::MAX)),
             // Some writers forget the byte that makes a length even.
             Self::Riff | Self::Iff if end % 2 == 1 => {
                 let bytes = bytes_at(source, end, 5)?;

@@ -1,7 +1,7 @@
 //! Audio files decoded block by block, so that memory does not grow with their length.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +55,18 @@ pub struct Decoder<'a> {
     found: u64,
 }
 
+/// Whether it may never end.
+#[cfg(unix)]
+fn is_device(kind: FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_char_device() || kind.is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: FileType) -> bool {
+    false
+}
+
 impl<'a> Decoder<'a> {
     /// Opens the file at `path` and decodes its first block.
     ///
@@ -62,15 +74,19 @@ impl<'a> Decoder<'a> {
     /// As [`Audio::open`](super::Audio::open), of what shows at the beginning of the file.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(Error::io(path))?;
-        if file.metadata().map_err(Error::io(path))?.is_file() {
+        let kind = file.metadata().map_err(Error::io(path))?.file_type();
+        if is_device(kind) {
+            return Err(Error::unsupported(path, "a device; give a file or a pipe"));
+        }
+        if kind.is_file() {
             let open = || -> io::Result<ByteSource> { Ok(Box::new(File::open(path)?)) };
-            return Self::new(&open, path);
+            return Self::new(&open, path, Some(path));
         }
         // A pipe can be read only once, so all of it is kept.
         let mut bytes = vec![];
         file.read_to_end(&mut bytes).map_err(Error::io(path))?;
         let bytes: Arc<[u8]> = bytes.into();
-        Self::new(&move || Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), path)
+        Self::new(&move || Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), path, None)
     }
 
     /// The decoder of a file's contents; `path` appears in errors only.
@@ -78,16 +94,17 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Audio::decode`](super::Audio::decode), of what shows at the beginning.
     pub fn of_bytes(bytes: &'a [u8], path: &Path) -> Result<Self> {
-        Self::new(&|| Ok(Box::new(Cursor::new(bytes))), path)
+        Self::new(&|| Ok(Box::new(Cursor::new(bytes))), path, None)
     }
 
-    fn new(open: Open<'a, '_>, path: &Path) -> Result<Self> {
-        Self::begun(open, path).map_err(|reason| Error::audio(path, reason))
+    /// Of the file at `place`, if it is one.
+    fn new(open: Open<'a, '_>, path: &Path, place: Option<&Path>) -> Result<Self> {
+        Self::begun(open, path, place).map_err(|reason| Error::audio(path, reason))
     }
 
-    fn begun(open: Open<'a, '_>, path: &Path) -> Result<Self, Failure> {
+    fn begun(open: Open<'a, '_>, path: &Path, place: Option<&Path>) -> Result<Self, Failure> {
         let mut notes = vec![];
-        let open::Opened { blocks, first } = open::blocks(open, path, &mut notes)?;
+        let open::Opened { blocks, first } = open::blocks(open, place, &mut notes)?;
         let mut decoder = Self {
             path: path.to_owned(),
             rate: first.rate,

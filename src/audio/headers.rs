@@ -68,7 +68,9 @@ fn wav_lead(format: &At, start: u64, bytes: Option<u64>) -> Option<Lead> {
         (3, 32 | 64) => Encoding::Float(bits as usize / 8, Order::Little),
         (6, _) => Encoding::ALaw,
         (7, _) => Encoding::MuLaw,
-        (0x50 | 0x55, _) => return Some(Lead::Mpeg(start, bytes.map(|bytes| start + bytes))),
+        (0x50 | 0x55, _) => {
+            return Some(Lead::Mpeg(start, bytes.map(|bytes| start.saturating_add(bytes))));
+        }
         _ => return Some(Lead::Other),
     };
     let (rate, channels) = (format.le32(4)?, channels.into());

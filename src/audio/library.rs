@@ -101,15 +101,16 @@ impl<'a> Library<'a> {
     /// The next packet, of whatever track; none at the end, wherever that is.
     fn packet(&mut self, notes: &mut Vec<Note>) -> Result<Option<Packet>, Failure> {
         let found = self.seconds;
-        match self.format.next_packet() {
+        let mut next = self.format.next_packet();
+        // Another stream follows in the same file, with a header of its own.
+        while let Err(Symphonia::ResetRequired) = next {
+            let Chosen { track, decoder, .. } = choose(self.format.as_ref(), self.container)?;
+            self.delay = decoder.delay();
+            (self.track, self.decoder, self.promised, self.due) = (track, decoder, None, None);
+            next = self.format.next_packet();
+        }
+        match next {
             Ok(packet) => Ok(packet),
-            // Another stream follows in the same file, with a header of its own.
-            Err(Symphonia::ResetRequired) => {
-                let Chosen { track, decoder, .. } = choose(self.format.as_ref(), self.container)?;
-                self.delay = decoder.delay();
-                (self.track, self.decoder, self.promised, self.due) = (track, decoder, None, None);
-                self.packet(notes)
-            }
             Err(error) if self.decoded == 0 => Err(damaged(self.container, error)),
             Err(Symphonia::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                 // What is missing is noted with its length where there is a length.

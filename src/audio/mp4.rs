@@ -90,7 +90,8 @@ impl Edits {
             None => vec![gapless(headers, media)?],
         };
         // Repeated or reordered stretches are left as they were recorded.
-        let ordered = ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0);
+        let ordered = ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+            && ranges.iter().all(|(from, to)| from <= to);
         (ordered && !ranges.is_empty()).then_some(Self { ranges, left_out: 0 })
     }
 
@@ -164,7 +165,8 @@ fn gapless(headers: &[u8], rate: f64) -> Option<(f64, f64)> {
     let text = String::from_utf8_lossy(text.get(data + 12..)?);
     let mut numbers = text.split_whitespace().map(|word| u64::from_str_radix(word, 16).ok());
     let (delay, length) = (numbers.nth(1)??, numbers.nth(1)??);
-    (length > 0).then(|| (delay as f64 / rate, (delay + length) as f64 / rate))
+    let (delay, length) = (delay as f64, length as f64);
+    (length > 0.0).then(|| (delay / rate, (delay + length) / rate))
 }
 
 #[cfg(test)]

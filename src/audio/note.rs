@@ -25,6 +25,13 @@ pub enum Note {
         /// Why it cannot.
         reason: String,
     },
+    /// What the program that decoded it found wrong with it.
+    Faulty {
+        /// Seconds that are there.
+        found: f64,
+        /// What it said last.
+        reason: String,
+    },
     /// Packets that are malformed: silence stands in their place.
     Malformed {
         /// How many.
@@ -84,6 +91,11 @@ impl fmt::Display for Note {
                 f,
                 "damaged: nothing behind {found:.3} s can be decoded ({reason}); re-copy the file \
                  from its source"
+            ),
+            Self::Faulty { found, reason } => write!(
+                f,
+                "damaged: ffmpeg gave {found:.3} s and said: {reason}; re-copy the file from its \
+                 source"
             ),
             Self::Malformed { malformed, packets } => write!(
                 f,

@@ -35,13 +35,17 @@ pub(super) struct Opened<'a> {
 /// Why it cannot be read.
 pub(super) fn blocks<'a>(
     open: Open<'a, '_>,
-    path: &Path,
+    path: Option<&Path>,
     notes: &mut Vec<Note>,
 ) -> Result<Opened<'a>, Failure> {
     let opened = reader(open).and_then(|blocks| begun(blocks, notes));
     match opened {
         Err(failure) if failure.is_foreign() => match Ffmpeg::open(path, open()?)? {
-            Some(ffmpeg) => begun(Box::new(ffmpeg), notes),
+            Some(ffmpeg) => {
+                // What another reader found odd is not so to this one.
+                notes.clear();
+                begun(Box::new(ffmpeg), notes)
+            }
             None => Err(failure),
         },
         opened => opened,

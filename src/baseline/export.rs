@@ -98,6 +98,11 @@ impl Probe {
         let all = values(&problem.table, &problem.test_rows);
         let decided = all.chunks_exact(features).filter(|row| model.is_decided(row));
         let rows: Vec<f32> = decided.take(PROBES).flatten().copied().collect();
+        if rows.is_empty() {
+            let reason = "its export cannot be proved: every test row lies as near to one training \
+                          row as to another; leave out rows that are there twice";
+            return Err(Error::Fit(reason.into()));
+        }
         let wanted = model.probabilities(&rows);
         let rows = Array2::from_shape_vec((rows.len() / features, features), rows)
             .map_err(|error| Error::Fit(error.into()))?;

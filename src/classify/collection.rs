@@ -73,11 +73,16 @@ impl Finder {
         }
     }
 
+    /// Whether a file was not met before, under whatever name.
+    fn is_new(&mut self, path: &Path) -> bool {
+        self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+    }
+
     fn add_path(&mut self, path: &Path) {
         if path.is_dir() {
             self.found.folders = true;
             self.add_folder(path);
-        } else if self.seen.insert(path.to_owned()) {
+        } else if self.is_new(path) {
             if has_extension(path, playlist::EXTENSIONS) {
                 self.add_playlist(path);
             } else {
@@ -125,11 +130,7 @@ impl Finder {
                 Ok(entry) if !entry.file_type().is_file() => {}
                 Ok(entry) if self.is_recording(entry.path()) => {
                     let path = entry.into_path();
-                    if self.seen.insert(path.clone()) {
-                        self.found.files.push(path)
-                    } else {
-                        known = true
-                    }
+                    if self.is_new(&path) { self.found.files.push(path) } else { known = true }
                 }
                 Ok(_) => {}
                 Err(error) => self.skip(folder, &error),

@@ -58,7 +58,9 @@ fn locations(text: &[u8]) -> Vec<Vec<u8>> {
         let plain =
             [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
         let place = plain.iter().fold(place.to_owned(), |p, (code, sign)| p.replace(code, sign));
-        Some(unescaped(place.as_bytes()))
+        // What is a file's address is unescaped as one, below.
+        let is_address = place.contains("://");
+        Some(if is_address { place.into_bytes() } else { unescaped(place.as_bytes()) })
     };
     tracks.split("<location").skip(1).filter_map(inside).collect()
 }

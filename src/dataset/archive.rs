@@ -1,20 +1,21 @@
 //! Collections in an archive, as they are downloaded: unpacked once into the cache.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::interrupt;
 use crate::progress;
 
 /// Where archives are unpacked.
 const CACHE: &str = "data/cache/archives";
 
 /// The most that an archive may hold: one that says more is damaged, or made to fill a disk.
-const MOST_BYTES: u64 = 1 << 40;
+const MOST_BYTES: u64 = 1 << 38;
 
 /// The most entries that an archive may have.
 const MOST_ENTRIES: usize = 10_000_000;
@@ -60,7 +61,10 @@ fn unpacked_in(cache: &Path, path: &Path) -> Result<Option<PathBuf>> {
     files::create_dir(cache)?;
     let whole = files::folder_beside(&folder)?;
     tracing::info!("unpacking {} into {}", path.display(), cache.display());
-    let file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+    if kind == Kind::Tar {
+        check_end(path, &mut file)?;
+    }
     match kind {
         Kind::Tar => tar(path, file, whole.path())?,
         Kind::TarGz => tar(path, MultiGzDecoder::new(file), whole.path())?,
@@ -77,7 +81,21 @@ fn unpacked_in(cache: &Path, path: &Path) -> Result<Option<PathBuf>> {
 }
 
 fn damaged(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::format(path, format!("the archive cannot be unpacked: {error}"))
+    Error::format(
+        path,
+        format!("the archive cannot be unpacked: {error}; get it again, or give a folder"),
+    )
+}
+
+/// Refuses a tar without its last block of zeros: one that was cut between two files would pass for
+/// a whole one. (A gzip stream has a sum of its own.)
+fn check_end(path: &Path, file: &mut (impl Read + Seek)) -> Result<()> {
+    let mut last = vec![];
+    let found = file.seek(SeekFrom::End(-512)).and_then(|_| file.read_to_end(&mut last));
+    if found.is_err() || last.iter().any(|byte| *byte != 0) {
+        return Err(damaged(path, "its end is missing"));
+    }
+    file.rewind().map_err(Error::io(path))
 }
 
 /// What an archive has given so far.
@@ -105,8 +123,18 @@ fn tar(path: &Path, reader: impl Read, folder: &Path) -> Result<()> {
     for entry in archive.entries().map_err(|error| damaged(path, error))? {
         let mut entry = entry.map_err(|error| damaged(path, error))?;
         given.add(path, entry.size())?;
+        interrupt::check("nothing was kept of the archive")?;
         let kind = entry.header().entry_type();
-        if kind.is_dir() || kind.is_file() {
+        if kind.is_symlink() {
+            let name = entry.path().map(|name| name.display().to_string()).unwrap_or_default();
+            tracing::warn!("{}: the link \"{name}\" is left out", path.display());
+        } else if kind.is_dir() {
+            // Made with the files in them: a folder of its own mode may not be written to.
+        } else if kind.is_file()
+            || kind.is_contiguous()
+            || kind.is_gnu_sparse()
+            || kind.is_hard_link()
+        {
             let name = entry.path().map(|name| name.display().to_string()).unwrap_or_default();
             // It refuses to write outside the folder.
             match entry.unpack_in(folder) {
@@ -116,6 +144,11 @@ fn tar(path: &Path, reader: impl Read, folder: &Path) -> Result<()> {
                 }
                 Err(error) => return Err(damaged(path, error)),
             }
+        } else {
+            tracing::warn!(
+                "{}: an entry that is neither file nor folder is left out",
+                path.display()
+            );
         }
     }
     Ok(())
@@ -126,8 +159,10 @@ fn zip(path: &Path, reader: impl Read + Seek, folder: &Path) -> Result<()> {
     let bar = progress::begin(archive.len(), "Unpacking", "files");
     let mut given = Given::default();
     for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|error| damaged(path, error))?;
+        let entry = archive.by_index(index).map_err(|error| damaged(path, error))?;
         given.add(path, entry.size())?;
+        interrupt::check("nothing was kept of the archive")?;
+        let stated = entry.size();
         let Some(name) = entry.enclosed_name() else {
             let name = entry.name().unwrap_or_default();
             return Err(damaged(path, format!("\"{name}\" lies outside of it")));
@@ -139,7 +174,13 @@ fn zip(path: &Path, reader: impl Read + Seek, folder: &Path) -> Result<()> {
             let above = place.parent().unwrap_or(folder);
             std::fs::create_dir_all(above).map_err(Error::io(above))?;
             let mut file = File::create(&place).map_err(Error::io(&place))?;
-            std::io::copy(&mut entry, &mut file).map_err(|error| damaged(path, error))?;
+            let mut inside = entry.take(stated.saturating_add(1));
+            let copied = std::io::copy(&mut inside, &mut file);
+            if copied.map_err(|error| damaged(path, error))? > stated {
+                return Err(damaged(path, "a file in it is longer than it says"));
+            }
+        } else {
+            tracing::warn!("{}: the link {} is left out", path.display(), place.display());
         }
         bar.advance(1);
     }
@@ -220,6 +261,7 @@ mod tests {
         let zip = zip_of(&FILES);
         let outside = [("../evil.wav", "x")];
         for bytes in [
+            tar_of(&FILES)[..1024].to_vec(),
             tar[..tar.len() / 2].to_vec(),
             zip[..zip.len() - 30].to_vec(),
             tar_of(&outside),

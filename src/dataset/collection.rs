@@ -124,13 +124,16 @@ impl Dataset {
         }
     }
 
-    /// Files that are copies of an earlier one under other tags: its id, and theirs.
+    /// Files that are copies of an earlier one under other tags, or of another genre: its id, and
+    /// theirs.
     pub(crate) fn copies(&self) -> Vec<(&str, &str)> {
         let mut first: HashMap<&str, &Track> = HashMap::new();
         let mut found = vec![];
         for track in &self.tracks {
             let original = *first.entry(&track.content).or_insert(track);
-            if original.sha256 != track.sha256 {
+            if original.id != track.id
+                && (original.sha256 != track.sha256 || original.label != track.label)
+            {
                 found.push((original.id.as_str(), track.id.as_str()));
             }
         }

@@ -81,6 +81,14 @@ impl Split {
         if test.is_empty() {
             test = std::mem::take(&mut validation);
         }
+        if let Some((part, _)) =
+            [("training", &train), ("test", &test)].iter().find(|p| p.1.is_empty())
+        {
+            let reason = format!(
+                "the collection's own split has no {part} part; draw one with ‹split› shuffled"
+            );
+            return Err(Error::Mismatch(reason));
+        }
         if validation.is_empty() {
             let learned = |track: &&Track| track.part == Some(Part::Train);
             let tracks = dataset.tracks.iter().filter(learned).cloned().collect();

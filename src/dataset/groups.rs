@@ -37,11 +37,13 @@ fn leaders(tracks: &[&Track]) -> Vec<usize> {
         at
     }
     let mut of: Vec<usize> = (0..tracks.len()).collect();
-    let (mut by_content, mut by_group) = (HashMap::new(), HashMap::new());
+    let (mut by_bytes, mut by_content, mut by_group) =
+        (HashMap::new(), HashMap::new(), HashMap::new());
     for (at, track) in tracks.iter().enumerate() {
+        let same = *by_bytes.entry(track.sha256.as_str()).or_insert(at);
         let first = *by_content.entry(track.content.as_str()).or_insert(at);
         let group = track.group.as_deref().map(|group| *by_group.entry(group).or_insert(at));
-        for other in [Some(first), group].into_iter().flatten() {
+        for other in [Some(same), Some(first), group].into_iter().flatten() {
             let (a, b) = (leader(&mut of, at), leader(&mut of, other));
             of[a.max(b)] = a.min(b);
         }

@@ -51,15 +51,21 @@ struct Entry {
 /// that has another name than usual; [`Error::Unsupported`] for a track of several genres.
 pub(super) fn read(path: &Path, extensions: &[&str]) -> Result<Listing> {
     let is_lines = has_extension(path, &LINES);
-    let entries = if is_lines { json_entries(path)? } else { table_entries(path)? };
+    let mut entries = if is_lines { json_entries(path)? } else { table_entries(path)? };
     if entries.is_empty() {
         return Err(Error::format(path, "it lists no files"));
+    }
+    // Several in one cell are several: a genre's name has no such sign.
+    for entry in &mut entries {
+        let labels = std::mem::take(&mut entry.labels);
+        let parts = labels.iter().flat_map(|label| label.split(['|', ';'])).map(str::trim);
+        entry.labels = parts.filter(|label| !label.is_empty()).map(str::to_owned).collect();
     }
     check_single(path, &entries)?;
     let mut listing = Listing::default();
     let mut lines: HashMap<String, u64> = HashMap::new();
     for entry in entries {
-        let name = entry.path.replace('\\', "/");
+        let name = plain_name(&entry.path);
         if let Some(first) = lines.insert(name.clone(), entry.line) {
             let reason = format!("line {}: \"{name}\" is already on line {first}", entry.line);
             return Err(Error::format(path, reason));
@@ -111,7 +117,7 @@ impl Listing {
             Some(text) => Some(Part::named(text).ok_or_else(|| {
                 let reason = format!(
                     "line {line}: the part \"{text}\" of a split; expected train, validation or \
-                     test"
+                     test; if its column is something else, give that another name"
                 );
                 Error::format(list, reason)
             })?),
@@ -127,12 +133,20 @@ impl Listing {
                 self.skip(&path, "its ending is not one of those that are read");
             }
             Some(path) => {
-                let name = name.trim_start_matches(['/', '.']).to_owned();
+                let name = name.trim_start_matches('/').to_owned();
                 self.files.push(Found { genre, name, path, part, facts: facts.clone() });
             }
         }
         Ok(())
     }
+}
+
+/// A listed path with `/` between its parts, and none that mean the place they are in.
+fn plain_name(listed: &str) -> String {
+    let listed = listed.replace('\\', "/");
+    let root = if listed.starts_with('/') { "/" } else { "" };
+    let parts = listed.split('/').filter(|part| !matches!(*part, "" | "."));
+    format!("{root}{}", parts.collect::<Vec<&str>>().join("/"))
 }
 
 /// Where a listed file is, if it is there.
@@ -150,10 +164,23 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
     };
     let missing = |what: &str, wanted: &[&str]| {
         let wanted = wanted.join(", ");
-        Error::format(path, format!("line 1: no column of {what}; expected one of {wanted}"))
+        let reason = format!(
+            "line 1: no column of {what}; expected one of {wanted}; if it is no list of \
+             recordings, give it another name"
+        );
+        Error::format(path, reason)
     };
     let file = place(&PATHS).ok_or_else(|| missing("files", &PATHS))?;
     let label = place(&LABELS).ok_or_else(|| missing("genres", &LABELS))?;
+    if let Some(at) = [file, label].into_iter().find(|at| names[at + 1..].contains(&names[*at])) {
+        let reason = format!("line 1: the column \"{}\" is there twice", names[at]);
+        return Err(Error::format(path, reason));
+    }
+    let (file_name, label_name) = (&table.names[file], &table.names[label]);
+    tracing::info!(
+        "note: {}: files from the column \"{file_name}\", genres from \"{label_name}\"",
+        path.display()
+    );
     let part = place(&PARTS);
     let is_last = label + 1 == names.len();
     let (mut record, mut entries) = (StringRecord::new(), vec![]);
@@ -288,6 +315,8 @@ mod tests {
             ("l.csv", "path,genre\na.wav,a/b\n", "line 2: the label \"a/b\""),
             ("l.csv", "path,genre\na.wav,rock,pop\n", "line 2: 3 values for 2 columns"),
             ("l.csv", "path,genre\n", "it lists no files"),
+            ("l.csv", "path,genre\na.wav,rock|pop\n", "line 2: 2 labels (rock, pop)"),
+            ("l.csv", "path,genre,Genre\na.wav,rock,pop\n", "the column \"genre\" is there twice"),
             (
                 "l.tsv",
                 "PATH\tTAGS\na.wav\trock\tpop\nb.mp3\trock\n",

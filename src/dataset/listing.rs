@@ -1,7 +1,7 @@
 //! Which files a collection has and what genre each is of, before any is opened: by folders, or by
 //! a list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,9 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     }
     fs::read_dir(root).map_err(Error::io(root))?;
     if let Some(list) = LISTS.iter().map(|name| root.join(name)).find(|list| list.is_file()) {
-        return labels::read(&list, extensions);
+        let mut listing = labels::read(&list, extensions)?;
+        listing.count_unlisted(root, extensions);
+        return Ok(listing);
     }
     let base = genres_folder(root);
     let mut listing = Listing::default();
@@ -56,6 +58,11 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     } else {
         for (folder, part) in &parts {
             listing.walk(&base, folder, Some(*part), extensions);
+        }
+        for folder in entries(&base).0 {
+            if !parts.iter().any(|(part, _)| *part == folder) {
+                listing.skip(&folder, "beside the folders of a split, and none of its parts");
+            }
         }
         listing.about = format!("the folders in {}, with their own split", base.display());
     }
@@ -105,8 +112,7 @@ fn parts(base: &Path) -> Vec<(PathBuf, Part)> {
     };
     let mut found = entries(base).0;
     found.sort();
-    let parts: Option<Vec<(PathBuf, Part)>> = found.iter().map(part).collect();
-    let parts = parts.unwrap_or_default();
+    let parts: Vec<(PathBuf, Part)> = found.iter().filter_map(part).collect();
     let has = |wanted: Part| parts.iter().any(|(_, part)| *part == wanted);
     let nested = parts.iter().all(|(folder, _)| !entries(folder).0.is_empty());
     if has(Part::Train) && (has(Part::Test) || has(Part::Validation)) && nested {
@@ -128,6 +134,18 @@ impl Listing {
                 Ok(entry) => self.add(base, folder, entry, part, extensions),
                 Err(error) => self.skip_error(folder, &error),
             }
+        }
+    }
+
+    /// Counts recordings in `folder` that a list in it does not name.
+    fn count_unlisted(&mut self, folder: &Path, extensions: &[&str]) {
+        let listed: HashSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
+        let walk = WalkDir::new(folder).into_iter().filter_entry(|e| !is_hidden(e.path()));
+        let files = walk.flatten().filter(|entry| entry.file_type().is_file());
+        let others = files.filter(|entry| has_extension(entry.path(), extensions));
+        let count = others.filter(|entry| !listed.contains(entry.path())).count();
+        if count > 0 {
+            self.others.insert("that the list does not name".to_owned(), count);
         }
     }
 
@@ -288,6 +306,9 @@ mod tests {
         );
         let found = listing(&["train/x/a.wav", "jazz/b.wav"]);
         assert_eq!(found.genres, ["jazz", "train"]);
+        let found = listing(&["train/x/a.wav", "test/x/b.wav", "docs/c.wav"]);
+        assert_eq!((found.genres.join(" "), found.files.len()), ("x".to_owned(), 2));
+        assert!(found.skipped[0].path.ends_with("docs"), "{found:?}");
     }
 
     #[test]
@@ -321,5 +342,10 @@ mod tests {
         let found = list(root.path(), &["wav"]).unwrap();
         assert_eq!(ids(&found), ["jazz/0.wav", "rock/1.wav"]);
         assert!(found.about.contains("metadata.csv"));
+        assert!(found.others.is_empty(), "{found:?}");
+        fs::create_dir(root.path().join("more")).unwrap();
+        fs::write(root.path().join("more/2.wav"), "2").unwrap();
+        let found = list(root.path(), &["wav"]).unwrap();
+        assert_eq!(found.others.into_values().collect::<Vec<usize>>(), [1]);
     }
 }

@@ -162,7 +162,8 @@ impl Split {
             }
         }
         self.check_parts(dataset, &parts)?;
-        let missing = part_of.len() - parts.iter().map(Vec::len).sum::<usize>();
+        let found = parts.iter().map(Vec::len).sum::<usize>();
+        let missing = part_of.len().saturating_sub(found);
         let [train, validation, test] = parts;
         Ok(Parts { train, validation, test, missing, unlisted })
     }

@@ -1,6 +1,6 @@
 //! What every kind of training does with a collection: split it, say what it found, score it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::config::{Folds, SplitOptions};
@@ -44,9 +44,19 @@ pub(super) fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
     let copies = dataset.copies();
     if let Some((original, copy)) = copies.first() {
         tracing::warn!(
-            "copies of a recording under other tags, kept in the part of the first: {} ({copy} is \
-             {original}, for one)",
+            "copies of a recording under other tags or genres, kept in the part of the first: {} \
+             ({copy} is {original}, for one)",
             counted(copies.len(), "track")
+        );
+    }
+    let label = |id: &str| dataset.tracks.iter().find(|track| track.id == id).map(|t| t.label);
+    let contradict = |(a, b): &&(&str, &str)| label(a) != label(b);
+    let both: Vec<&(&str, &str)> = copies.iter().filter(contradict).collect();
+    if let Some((original, copy)) = both.first() {
+        tracing::warn!(
+            "the same recording under two genres: {} ({copy} and {original}, for one); remove one \
+             of each",
+            counted(both.len(), "time")
         );
     }
     let Some(fact) = &options.group_by else { return Ok(()) };
@@ -55,7 +65,7 @@ pub(super) fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
     let groups = dataset.tracks.iter().filter_map(|track| track.group.as_deref());
     let groups = groups.collect::<HashSet<&str>>().len();
     tracing::info!(
-        "grouped by {fact}: {}, none in two parts{}",
+        "grouped by {fact}: {}{}",
         counted(groups, "group"),
         if alone > 0 { format!("; tracks without one: {alone}") } else { String::new() }
     );
@@ -175,6 +185,14 @@ pub(super) fn report_understood(dataset: &Dataset) {
         text += &format!("; passed over: {}", others.collect::<Vec<String>>().join(", "));
     }
     tracing::info!("data: {text}");
+    let mut names: HashMap<String, &str> = HashMap::new();
+    for genre in &dataset.genres {
+        if let Some(other) = names.insert(genre.to_lowercase(), genre) {
+            tracing::warn!(
+                "\"{other}\" and \"{genre}\" are two genres; their names differ in case only"
+            );
+        }
+    }
 }
 
 /// Genres that are listed with their counts.
@@ -213,8 +231,17 @@ pub(super) fn report_padded(count: usize, front_end: &Preprocessor) {
     }
 }
 
-/// Says how many tracks each part has.
-pub(super) fn report_parts(parts: &Parts) {
+/// Says how many tracks each part has, and whether what was to stay together does: a split that was
+/// not drawn here may know nothing of it.
+pub(super) fn report_parts(parts: &Parts, dataset: &Dataset) {
+    let parted = parted_groups(parts, dataset);
+    if let Some(first) = parted.first() {
+        tracing::warn!(
+            "the split has {} in two parts (\"{first}\" for one), for it was not drawn by \
+             ‹group-by›",
+            counted(parted.len(), "group")
+        );
+    }
     tracing::info!(
         "split by track: {} to train, {} to validate, {} to test",
         parts.train.len(),
@@ -229,6 +256,23 @@ pub(super) fn report_parts(parts: &Parts) {
             parts.unlisted
         );
     }
+}
+
+/// The groups that are in more than one part.
+fn parted_groups<'a>(parts: &Parts, dataset: &'a Dataset) -> BTreeSet<&'a str> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let parts = [&parts.train, &parts.validation, &parts.test];
+    let tracks = parts
+        .into_iter()
+        .enumerate()
+        .flat_map(|(part, tracks)| tracks.iter().map(move |track| (part, *track)));
+    let group =
+        |(part, track): (usize, usize)| Some((part, dataset.tracks[track].group.as_deref()?));
+    tracks
+        .filter_map(group)
+        .filter(|(part, group)| *seen.entry(group).or_insert(*part) != *part)
+        .map(|(_, group)| group)
+        .collect()
 }
 
 /// What is wrong with a model whose answer is no genre.

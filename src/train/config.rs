@@ -244,10 +244,11 @@ impl SplitOptions {
 /// Everything a fine-tuning run depends on besides the files it reads.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Folder with one folder of recordings a genre (GTZAN's layout), or of pictures for a
-    /// network that looks at these; without it data/gtzan if present, else a synthesized demo
+    /// Folder with one folder of recordings a genre (GTZAN's layout), be it in train and test, or
+    /// of pictures for a network that looks at these; a list (.csv, .tsv, .jsonl) of paths and
+    /// genres; an archive (.tar.gz, .zip) of such a folder; without it data/gtzan if present, else a synthesized demo
     /// set
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|LIST|ARCHIVE")]
     pub data: Option<PathBuf>,
     /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
@@ -354,6 +355,10 @@ impl Config {
         check::factor("layer-decay", deep.layer_decay)?;
         check::positive("clip", deep.clip.unwrap_or(1.0), "number")?;
         deep.vary.check()?;
+        if deep.vary.masks == 0 && deep.vary.mask_width != Variation::default().mask_width {
+            let advice = "nothing is masked; say how often with ‹masks›";
+            return Err(Error::out_of_range("mask-width", deep.vary.mask_width, advice));
+        }
         if deep.unfreeze == Unfreeze::None {
             let advice = "no layer is to be trained; say how many with ‹unfreeze›";
             let refuse = |option, value: &str| Err(Error::out_of_range(option, value, advice));

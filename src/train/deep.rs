@@ -22,7 +22,7 @@ use super::fit::Fitted;
 use super::prediction::TrackPrediction;
 use super::schedule::{Schedule, factor};
 use super::stopping::EarlyStopping;
-use super::variation::{Variation, cover, mix, mixing, smoothed};
+use super::variation::{cover, mix, mixing, smoothed};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -242,7 +242,7 @@ impl DeepTask<'_> {
         let columns = self.train[0].log_mel.ncols();
         let shape = [crops.len(), self.patch[0], columns];
         let vary = &self.options.vary;
-        if *vary == Variation::default() {
+        if vary.is_none() {
             let values: Vec<f32> = crops.iter().flat_map(|crop| self.cut(*crop)).collect();
             let labels = crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
             return Batch {

@@ -117,7 +117,7 @@ impl<'a> FineTuning<'a> {
         let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
-        collection::report_parts(&parts);
+        collection::report_parts(&parts, &dataset);
         let fold_splits = match &folds {
             Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
             None => vec![],

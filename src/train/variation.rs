@@ -10,7 +10,7 @@ use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
 use super::check;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How patches are varied while unfrozen layers learn.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,11 +36,22 @@ impl Default for Variation {
     }
 }
 
+/// More would cover everything.
+const MOST_MASKS: usize = 100;
+
 impl Variation {
     pub(super) fn check(&self) -> Result<()> {
         check::not_negative("mixup", self.mixup, "number")?;
         check::below_one("mask-width", self.mask_width)?;
+        if self.masks > MOST_MASKS {
+            return Err(Error::out_of_range("masks", self.masks, "give at most 100"));
+        }
         check::below_one("label-smoothing", self.label_smoothing)
+    }
+
+    /// Whether patches go to the network as they are.
+    pub(super) fn is_none(&self) -> bool {
+        self.mixup == 0.0 && self.masks == 0 && self.label_smoothing == 0.0
     }
 }
 

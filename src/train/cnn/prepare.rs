@@ -56,7 +56,7 @@ impl CnnTraining {
         let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
-        collection::report_parts(&parts);
+        collection::report_parts(&parts, &dataset);
         if let Some(run) = &config.teacher {
             let learned = [&parts.train[..], &parts.validation].concat();
             for (track, probabilities) in teacher_probabilities(run, &split, &dataset, &learned)? {
