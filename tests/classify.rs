@@ -653,10 +653,15 @@ fn what_nothing_here_decodes_goes_through_ffmpeg() {
         command.env("PATH", path).current_dir(folder.path()).output().unwrap()
     };
     let song = at("song0.wav").display().to_string();
-    let read = ask(&format!("#!/bin/sh\ntest \"$5\" = a.wma && cat {song}\n"));
+    let read = ask(&format!("#!/bin/sh\ntest \"$7\" = file:a.wma && cat {song}\n"));
     let wanted = classify(folder.path(), &["song0.wav", "-m", "genres.onnx", "--json"]);
     assert_eq!(lines(&read)[0]["probabilities"], lines(&wanted)[0]["probabilities"]);
     assert_eq!(lines(&read)[0]["seconds"], 9.0);
+    // However much it says, and though it ends well.
+    let talks = "yes 'it skipped some' | head -c 300000 >&2";
+    let noted = ask(&format!("#!/bin/sh\n{talks}\ncat {song}\n"));
+    assert_eq!(lines(&noted)[0]["seconds"], 9.0);
+    assert!(stderr(&noted).contains("ffmpeg gave 9.000 s and said: it skipped some"), "{noted:?}");
     let refused = ask("#!/bin/sh\necho 'a.wma: Invalid data' >&2\nexit 1\n");
     assert!(stderr(&refused).contains("ffmpeg cannot decode it: a.wma: Invalid data"));
     let half = ask(&format!("#!/bin/sh\ncat {song}\necho 'it broke' >&2\nexit 1\n"));

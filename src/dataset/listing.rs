@@ -140,7 +140,9 @@ impl Listing {
     /// Counts recordings in `folder` that a list in it does not name.
     fn count_unlisted(&mut self, folder: &Path, extensions: &[&str]) {
         let listed: HashSet<&Path> = self.files.iter().map(|file| file.path.as_path()).collect();
-        let walk = WalkDir::new(folder).into_iter().filter_entry(|e| !is_hidden(e.path()));
+        let walk = WalkDir::new(folder)
+            .into_iter()
+            .filter_entry(|e| e.depth() == 0 || !is_hidden(e.path()));
         let files = walk.flatten().filter(|entry| entry.file_type().is_file());
         let others = files.filter(|entry| has_extension(entry.path(), extensions));
         let count = others.filter(|entry| !listed.contains(entry.path())).count();

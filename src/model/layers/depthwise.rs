@@ -49,7 +49,7 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
         };
         let (begin, begin_rest) = S::as_simd_f32s(self.begin);
         let mut terms = vec![];
-        let mut vectors: Vec<(&[S::f32s], &[S::f32s])> = vec![];
+        let mut vectors: Vec<[&[S::f32s]; 2]> = vec![];
         for (place, out) in self.out.chunks_exact_mut(channels).enumerate() {
             terms.clear();
             (self.terms)(place, &mut terms);
@@ -58,11 +58,11 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
             vectors.extend(terms.iter().map(|[at, kernel]| {
                 let map = S::as_simd_f32s(&self.map[at * channels..][..channels]).0;
                 let weight = S::as_simd_f32s(&self.weight[kernel * channels..][..channels]).0;
-                (map, weight)
+                [map, weight]
             }));
             for (at, (out, begin)) in out.iter_mut().zip(begin).enumerate() {
                 let mut sum = *begin;
-                for (map, weight) in &vectors {
+                for [map, weight] in &vectors {
                     sum = simd.mul_add_f32s(map[at], weight[at], sum);
                 }
                 *out = keep(sum);
