@@ -80,6 +80,12 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
+/// What the name has behind its last dot, in lower case; nothing if there is none.
+#[must_use]
+pub(crate) fn ending(path: &Path) -> String {
+    path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
 /// Whether the name ends with a dot and one of `extensions`, in whatever case.
 #[must_use]
 pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {

@@ -9,7 +9,7 @@ use super::pattern;
 use super::playlist::{self, Entry};
 use crate::audio::{self, EXTENSIONS};
 use crate::dataset::Skipped;
-use crate::files::{has_extension, is_hidden};
+use crate::files::{ending, has_extension, is_hidden};
 
 /// Endings of files that lie beside recordings and are none, in lower case: covers, texts, tables,
 /// models.
@@ -54,8 +54,7 @@ pub fn find(names: &[PathBuf]) -> Collection {
 
 /// Counts one more file of this ending.
 pub fn count(counts: &mut ByEnding, path: &Path) {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    *counts.entry(ending.unwrap_or_default()).or_default() += 1;
+    *counts.entry(ending(path)).or_default() += 1;
 }
 
 #[derive(Default)]

@@ -37,6 +37,14 @@ pub struct Track {
     pub group: Option<String>,
 }
 
+impl Track {
+    /// A track of which no more is known: its bytes are its content.
+    pub(super) fn new(id: String, path: PathBuf, label: usize, sha256: String) -> Self {
+        let content = sha256.clone();
+        Self { id, path, label, sha256, part: None, facts: BTreeMap::new(), content, group: None }
+    }
+}
+
 /// A part of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -124,9 +132,9 @@ impl Dataset {
         }
     }
 
-    /// Files that are copies of an earlier one under other tags, or of another genre: its id, and
-    /// theirs.
-    pub(crate) fn copies(&self) -> Vec<(&str, &str)> {
+    /// Files that are copies of an earlier one under other tags, or of another genre: that one, and
+    /// they.
+    pub(crate) fn copies(&self) -> Vec<(&Track, &Track)> {
         let mut first: HashMap<&str, &Track> = HashMap::new();
         let mut found = vec![];
         for track in &self.tracks {
@@ -134,7 +142,7 @@ impl Dataset {
             if original.id != track.id
                 && (original.sha256 != track.sha256 || original.label != track.label)
             {
-                found.push((original.id.as_str(), track.id.as_str()));
+                found.push((original, track));
             }
         }
         found

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::collection::{Dataset, Part, Track};
+use super::collection::Dataset;
 use super::groups::{Group, by_genre, deal, ids, take};
 use super::split::{Fold, Method, Split};
 use crate::error::{Error, Result};
@@ -53,67 +53,6 @@ impl Split {
             train: ids(train),
             validation: ids(validation),
             test: ids(test),
-        })
-    }
-
-    /// The split that the collection brings along. Where it has no test part, its validation part
-    /// is that; where there is then no validation part, `validation_fraction` of the training part
-    /// is drawn for it as in [`Split::stratified`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] if the fraction is not between 0 and 1, [`Error::TooFew`] if the
-    /// collection does not pass [`Dataset::check`], [`Error::Mismatch`] if a track is in no part.
-    pub fn given(dataset: &Dataset, seed: u64, validation_fraction: f64) -> Result<Self> {
-        check_fraction("validation", validation_fraction)?;
-        dataset.check()?;
-        if let Some(track) = dataset.tracks.iter().find(|track| track.part.is_none()) {
-            let reason = format!("the collection's own split does not say where {} is", track.id);
-            return Err(Error::Mismatch(reason));
-        }
-        let listed = |part: Part| -> Vec<String> {
-            let tracks = dataset.tracks.iter().filter(|track| track.part == Some(part));
-            let mut ids: Vec<String> = tracks.map(|track| track.id.clone()).collect();
-            ids.sort();
-            ids
-        };
-        let [mut train, mut validation, mut test] =
-            [Part::Train, Part::Validation, Part::Test].map(listed);
-        if test.is_empty() {
-            test = std::mem::take(&mut validation);
-        }
-        if let Some((part, _)) =
-            [("training", &train), ("test", &test)].iter().find(|p| p.1.is_empty())
-        {
-            let reason = format!(
-                "the collection's own split has no {part} part; draw one with ‹split› shuffled"
-            );
-            return Err(Error::Mismatch(reason));
-        }
-        if validation.is_empty() {
-            let learned = |track: &&Track| track.part == Some(Part::Train);
-            let tracks = dataset.tracks.iter().filter(learned).cloned().collect();
-            let inner = Dataset { tracks, ..dataset.clone() };
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let (mut taken, mut rest) = (vec![], vec![]);
-            for mut groups in by_genre(&inner) {
-                groups.shuffle(&mut rng);
-                let (some, others) = take(groups, validation_fraction, 1);
-                taken.extend(some);
-                rest.extend(others);
-            }
-            (train, validation) = (ids(rest), ids(taken));
-        }
-        let share = |part: usize, rest: usize| part as f64 / (part + rest).max(1) as f64;
-        Ok(Self {
-            method: Method::Given,
-            seed,
-            test_fraction: share(test.len(), train.len() + validation.len()),
-            validation_fraction: share(validation.len(), train.len()),
-            fold: None,
-            genres: dataset.genres.clone(),
-            train,
-            validation,
-            test,
         })
     }
 
@@ -281,7 +220,7 @@ fn listed_groups<'a>(
     Ok(genres)
 }
 
-fn check_fraction(name: &str, value: f64) -> Result<()> {
+pub(super) fn check_fraction(name: &str, value: f64) -> Result<()> {
     if value > 0.0 && value < 1.0 {
         return Ok(());
     }
@@ -321,33 +260,6 @@ mod tests {
     /// How many tracks of the groups that belong to a genre are in `ids`.
     fn share(groups: &[Group], ids: &[String]) -> usize {
         groups.iter().flatten().filter(|track| ids.contains(&track.id)).count()
-    }
-
-    #[test]
-    fn a_split_that_comes_along_is_used_and_a_part_that_it_lacks_is_drawn() {
-        let with = |parts: &dyn Fn(usize) -> Part| {
-            let mut set = plain(2, 10);
-            for (at, track) in set.tracks.iter_mut().enumerate() {
-                track.part = Some(parts(at % 10));
-            }
-            set
-        };
-        let of = |set: &Dataset| Split::given(set, 0, 0.25).unwrap();
-        let sizes = |split: &Split| [&split.train, &split.validation, &split.test].map(Vec::len);
-        let two = with(&|at| if at < 2 { Part::Test } else { Part::Train });
-        let split = of(&two);
-        assert_eq!((split.method, sizes(&split)), (Method::Given, [12, 4, 4]));
-        assert!(split.test.iter().all(|id| id.ends_with("000.wav") || id.ends_with("001.wav")));
-        split.assign(&two).unwrap();
-        let three = with(&|at| [Part::Test, Part::Validation, Part::Train][at.min(2)]);
-        assert_eq!(sizes(&of(&three)), [16, 2, 2]);
-        let no_test = with(&|at| if at < 3 { Part::Validation } else { Part::Train });
-        let split = of(&no_test);
-        assert_eq!(split.test.len(), 6);
-        let mut one_out = two;
-        one_out.tracks[3].part = None;
-        let error = Split::given(&one_out, 0, 0.25).unwrap_err().to_string();
-        assert!(error.contains("does not say where g00/003.wav is"), "{error}");
     }
 
     proptest! {

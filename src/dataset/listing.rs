@@ -12,7 +12,7 @@ use super::found::{Found, Listing};
 use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
-use crate::files::{has_extension, is_hidden};
+use crate::files::{ending, has_extension, is_hidden};
 
 /// What Hugging Face's folders call their lists.
 const LISTS: [&str; 4] = ["metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.ndjson"];
@@ -162,9 +162,11 @@ impl Listing {
         let is_genre = entry.depth() == 1 && entry.file_type().is_dir();
         let is_file = entry.file_type().is_file();
         if is_file && !has_extension(entry.path(), extensions) {
-            let ending = entry.path().extension().map(|ending| ending.to_string_lossy());
-            let ending = ending.map_or("no ending".to_owned(), |ending| format!(".{ending}"));
-            *self.others.entry(ending.to_lowercase()).or_default() += 1;
+            let ending = match ending(entry.path()).as_str() {
+                "" => "no ending".to_owned(),
+                ending => format!(".{ending}"),
+            };
+            *self.others.entry(ending).or_default() += 1;
         } else if is_file || is_genre {
             let Some(names) = names(folder, entry.path()) else {
                 return self.skip(entry.path(), "the name is not valid Unicode");

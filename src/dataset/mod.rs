@@ -11,6 +11,7 @@ pub(crate) mod demo;
 mod draw;
 mod extract;
 mod found;
+mod given;
 mod groups;
 mod gtzan;
 mod labels;

@@ -76,16 +76,10 @@ fn hash(file: Found, genres: &[String]) -> Result<Track, Skipped> {
     };
     match files::sha256(&path) {
         Ok(sha256) if sha256 == EMPTY => skip(path, "the file is empty".into()),
-        Ok(sha256) => Ok(Track {
-            id: format!("{genre}/{name}"),
-            path,
-            label,
-            part,
-            facts,
-            content: sha256.clone(),
-            sha256,
-            group: None,
-        }),
+        Ok(sha256) => {
+            let track = Track::new(format!("{genre}/{name}"), path, label, sha256);
+            Ok(Track { part, facts, ..track })
+        }
         Err(Error::Io { source, .. }) => skip(path, source.to_string()),
         Err(error) => skip(path, error.to_string()),
     }

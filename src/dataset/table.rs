@@ -114,17 +114,7 @@ impl FeatureTable {
             row.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
         let track = |(id, (label, hash)): (&String, (usize, Sha256))| {
-            let sha256 = files::hex(&hash.finalize());
-            Track {
-                id: id.clone(),
-                path: self.path.clone(),
-                label,
-                content: sha256.clone(),
-                sha256,
-                part: None,
-                facts: BTreeMap::new(),
-                group: None,
-            }
+            Track::new(id.clone(), self.path.clone(), label, files::hex(&hash.finalize()))
         };
         Dataset {
             root: self.path.clone(),

@@ -17,15 +17,10 @@ pub fn dataset<S: Into<String>>(tracks: impl IntoIterator<Item = (S, S)>) -> Dat
     genres.dedup();
     let tracks = tracks
         .into_iter()
-        .map(|(id, sha256)| Track {
-            label: genres.iter().position(|g| *g == genre(&id)).unwrap(),
-            path: Path::new("/music").join(&id),
-            id,
-            content: sha256.clone(),
-            sha256,
-            part: None,
-            facts: BTreeMap::new(),
-            group: None,
+        .map(|(id, sha256)| {
+            let label = genres.iter().position(|g| *g == genre(&id)).unwrap();
+            let path = Path::new("/music").join(&id);
+            Track::new(id, path, label, sha256)
         })
         .collect();
     Dataset {

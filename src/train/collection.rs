@@ -45,18 +45,19 @@ pub(super) fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
     if let Some((original, copy)) = copies.first() {
         tracing::warn!(
             "copies of a recording under other tags or genres, kept in the part of the first: {} \
-             ({copy} is {original}, for one)",
-            counted(copies.len(), "track")
+             ({} is {}, for one)",
+            counted(copies.len(), "track"),
+            copy.id,
+            original.id
         );
     }
-    let label = |id: &str| dataset.tracks.iter().find(|track| track.id == id).map(|t| t.label);
-    let contradict = |(a, b): &&(&str, &str)| label(a) != label(b);
-    let both: Vec<&(&str, &str)> = copies.iter().filter(contradict).collect();
-    if let Some((original, copy)) = both.first() {
+    let contradictions = || copies.iter().filter(|(original, copy)| original.label != copy.label);
+    if let Some((original, copy)) = contradictions().next() {
         tracing::warn!(
-            "the same recording under two genres: {} ({copy} and {original}, for one); remove one \
-             of each",
-            counted(both.len(), "time")
+            "the same recording under two genres: {} ({} and {}, for one); remove one of each",
+            counted(contradictions().count(), "time"),
+            copy.id,
+            original.id
         );
     }
     let Some(fact) = &options.group_by else { return Ok(()) };

@@ -97,9 +97,18 @@ fn arranged(tensor: FlexTensor, order: Order) -> FlexTensor {
 /// says.
 fn from_order(values: Vec<f32>, shape: [usize; 4], order: Order) -> FlexTensor {
     let [batch, channels, height, width] = shape;
+    let lying = match order {
+        Order::Planes => shape,
+        Order::Places => [batch, height, width, channels],
+    };
+    by_channel(tensor(values, lying), order)
+}
+
+/// What [`arranged`] gave, as `[batch, channels, height, width]` again.
+fn by_channel(arranged: FlexTensor, order: Order) -> FlexTensor {
     match order {
-        Order::Planes => tensor(values, shape),
-        Order::Places => tensor(values, [batch, height, width, channels]).permute(&[0, 3, 1, 2]),
+        Order::Planes => arranged,
+        Order::Places => arranged.permute(&[0, 3, 1, 2]),
     }
 }
 
@@ -172,10 +181,7 @@ impl LayerGradients for Flex {
         let y = arranged(y, how.order);
         let mut gradient = arranged(gradient, how.order);
         ending::bounded_gradient(values(&y), how.bounds, gradient.storage_mut());
-        match how.order {
-            Order::Planes => gradient,
-            Order::Places => gradient.permute(&[0, 3, 1, 2]),
-        }
+        by_channel(gradient, how.order)
     }
 
     fn bias_gradient(gradient: FlexTensor, how: How) -> FlexTensor {

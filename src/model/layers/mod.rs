@@ -30,4 +30,4 @@ mod product;
 
 pub use convolution::{Geometry, How, Order};
 pub use ending::Bounds;
-pub use ops::{convolve, correlate, max_pool_2x2, normalize};
+pub use ops::{bounded, convolve, correlate, max_pool_2x2, normalize};

@@ -34,13 +34,18 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, how: H
     let Geometry { stride, padding } = how.geometry;
     let groups = x.dims()[1] / seen.max(1);
     let options = ConvOptions::new_with_padding(stride, padding, [1, 1], groups);
-    let y = conv2d(x, weight, bias, options);
-    let Bounds { low, high } = how.bounds;
+    bounded(conv2d(x, weight, bias, options), how.bounds)
+}
+
+/// What of `x` the bounds let through.
+pub fn bounded<const D: usize>(x: Tensor<D>, bounds: Bounds) -> Tensor<D> {
+    let Bounds { low, high } = bounds;
     match (low > f32::NEG_INFINITY, high < f32::INFINITY) {
-        (true, true) => y.clamp(low, high),
-        (true, false) => y.clamp_min(low),
-        (false, true) => y.clamp_max(high),
-        (false, false) => y,
+        (true, true) if low > high => x.full_like(high),
+        (true, true) => x.clamp(low, high),
+        (true, false) => x.clamp_min(low),
+        (false, true) => x.clamp_max(high),
+        (false, false) => x,
     }
 }
 

@@ -8,9 +8,8 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
-use super::elementwise::bounded;
 use super::windows::{Window, windows};
-use crate::model::layers::{Geometry, How, Order, convolve};
+use crate::model::layers::{Geometry, How, Order, bounded, convolve};
 
 /// A window of one value, for the axis that a convolution over one axis lacks.
 const POINT: Window = Window { kernel: 1, stride: 1, dilation: 1, pads: (0, 0) };

@@ -10,7 +10,7 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, broadcast};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
-use crate::model::layers::Bounds;
+use crate::model::layers::{Bounds, bounded};
 
 fn float(floats: Floats) -> Vec<Value> {
     vec![Value::Float(floats)]
@@ -181,18 +181,6 @@ pub(in super::super) fn clip_bounds(node: &Node, inputs: &mut Inputs) -> Outcome
     let some = |bound: Option<f32>| bound.filter(|bound| bound.abs() < 1e30);
     let Bounds { low: least, high: most } = Bounds::NONE;
     Ok(Bounds { low: some(low).unwrap_or(least), high: some(high).unwrap_or(most) })
-}
-
-/// What of `x` the bounds let through.
-pub(super) fn bounded<const D: usize>(x: Tensor<D>, bounds: Bounds) -> Tensor<D> {
-    let Bounds { low, high } = bounds;
-    match (low > f32::NEG_INFINITY, high < f32::INFINITY) {
-        (true, true) if low > high => x.full_like(high),
-        (true, true) => x.clamp(low, high),
-        (true, false) => x.clamp_min(low),
-        (false, true) => x.clamp_max(high),
-        (false, false) => x,
-    }
 }
 
 /// Two arrays of integers or truth values, broadcast, value by value.
