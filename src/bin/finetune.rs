@@ -8,10 +8,8 @@ use genre_transfer::cli::{self, RunArgs};
 use genre_transfer::run::Run;
 use genre_transfer::train::{Config, finetune};
 
-// Maps of every layer come and go at each step of unfrozen layers; glibc gives such large blocks
-// back to the kernel, which clears them page by page.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: cli::Allocator = cli::Allocator;
 
 const EXAMPLES: &str = "Examples:
   finetune                                  on data/gtzan, or on the synthesized demo set

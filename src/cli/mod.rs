@@ -1,5 +1,7 @@
 //! What the programs share: arguments, errors on standard error, exit codes, last lines.
 
+#[cfg(feature = "train")]
+mod allocator;
 mod bar;
 #[cfg(feature = "train")]
 pub mod baseline_summary;
@@ -15,6 +17,8 @@ mod program;
 #[cfg(feature = "train")]
 mod run_args;
 
+#[cfg(feature = "train")]
+pub use allocator::Allocator;
 pub use bar::bar;
 pub use flag::flag;
 pub use interrupt::stop_on_ctrl_c;

@@ -28,7 +28,7 @@ pub const RELATIVE_TOLERANCE: f32 = graph::TOLERANCE;
 /// What a run's exported file is held to.
 pub(super) struct Proof {
     probes: Vec<Probe>,
-    /// The backbone's own file: what tract lacks for that, it may lack for ours as well.
+    /// The backbone's own file: a runtime that does not run that need not run ours.
     file: Option<BackboneFile>,
 }
 
@@ -101,15 +101,33 @@ impl Proof {
     /// Compares the exported file with the trained model in every runtime at hand.
     ///
     /// # Errors
-    /// [`Error::Onnx`] if one answers otherwise; [`Error::Runtime`] if one that is there and has
-    /// all that the backbone's own file wants cannot run it.
+    /// [`Error::Onnx`] if one answers otherwise; [`Error::Runtime`] if one that is there and runs
+    /// the backbone's own file cannot run it, or none can.
     pub fn verify(&self, path: &Path) -> Result<Vec<Agreement>> {
-        let lacks = |file: &BackboneFile| file.open(Runtime::Tract).is_err();
         let may_fail = |runtime: Runtime| {
-            let splits = |file: &BackboneFile| lacks(file) || file.splits();
-            runtime.version().is_none()
-                || runtime == Runtime::Tract && self.file.as_ref().is_some_and(splits)
+            let refuses = |file: &BackboneFile| {
+                file.open(runtime).is_err() || runtime == Runtime::Tract && file.splits()
+            };
+            runtime.version().is_none() || self.file.as_ref().is_some_and(refuses)
         };
+        let agreement = self.compare(path, may_fail)?;
+        if agreement.iter().any(|found| found.max_abs_difference.is_some()) {
+            return Ok(agreement);
+        }
+        let reasons = agreement.into_iter().filter_map(|found| found.reason);
+        let reason = format!(
+            "no runtime here can run the file, so nothing proves it: {}",
+            reasons.collect::<Vec<_>>().join("; ")
+        );
+        Err(Error::onnx(path, reason))
+    }
+
+    /// The differences in every runtime at hand.
+    fn compare(
+        &self,
+        path: &Path,
+        may_fail: impl Fn(Runtime) -> bool,
+    ) -> Result<Vec<Agreement>> {
         compare_in_runtimes(path, may_fail, |runtime, session| {
             let (mut absolute, mut relative) = (0f32, 0f32);
             for probe in &self.probes {

@@ -10,6 +10,9 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, SparseTensorProto, Tenso
 use super::tensors;
 use crate::error::{Error, Result};
 
+/// The widest padding on one side of one axis: four seconds at 16 kHz, for networks of samples.
+const WIDEST_PADDING: u64 = 1 << 16;
+
 /// Walks every tensor of a model; `path` is the model file, for messages and as the
 /// place that external data must not leave.
 pub(super) struct Checker<'a> {
@@ -76,6 +79,7 @@ impl Checker<'_> {
             } else {
                 &node.name
             };
+            self.padding(node, name)?;
             for a in &node.attribute {
                 let label = format!("{name}.{}", a.name);
                 a.t.iter().chain(&a.tensors).try_for_each(|tensor| self.tensor(tensor, &label))?;
@@ -85,6 +89,20 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A padding that a file can afford to write and no machine to compute: runtimes abort the
+    /// process when there is no memory for it.
+    fn padding(&self, node: &NodeProto, name: &str) -> Result<()> {
+        let named = |name| node.attribute.iter().find(|a| a.name == name);
+        let values = ["pads", "output_padding"].into_iter().filter_map(named).flat_map(|a| &a.ints);
+        match values.copied().find(|value| value.unsigned_abs() > WIDEST_PADDING) {
+            Some(value) => self.fail(format!(
+                "{} \"{name}\" pads by {value}, and no network by more than {WIDEST_PADDING}",
+                node.op_type
+            )),
+            None => Ok(()),
+        }
     }
 
     fn sparse(&self, sparse: &SparseTensorProto, label: &str) -> Result<()> {
@@ -281,6 +299,21 @@ mod tests {
 
     fn node(attribute: AttributeProto) -> NodeProto {
         NodeProto { attribute: vec![attribute], ..Default::default() }
+    }
+
+    #[test]
+    fn a_padding_that_takes_all_memory_is_refused_by_its_name() {
+        let checked = |pads: &[i64]| {
+            let pads =
+                AttributeProto { name: "pads".into(), ints: pads.into(), ..Default::default() };
+            let node = NodeProto { name: "c".into(), op_type: "Conv".into(), ..node(pads) };
+            Checker { path: Path::new("m.onnx") }.nodes(&[node])
+        };
+        assert!(checked(&[32_768, 0, 32_768, 0]).is_ok());
+        for pads in [[1_000_000, 0, 0, 0], [0, 0, 0, i64::MIN]] {
+            let error = checked(&pads).unwrap_err().to_string();
+            assert!(error.contains("Conv \"c\" pads by") && error.contains("65536"), "{error}");
+        }
     }
 
     #[test]
