@@ -1,4 +1,13 @@
-//! Numbers and counts in words for the user.
+//! Names, numbers and counts as the user reads them.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The composed form (NFC) of a name: "\u{e9}" is one letter, whether a system wrote one or, as
+/// macOS does, an "e" and an accent.
+#[must_use]
+pub fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
 
 /// A number with its thousands apart: `3,205,706`.
 #[must_use]
@@ -26,6 +35,12 @@ pub fn counted(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_name_has_one_form() {
+        assert_eq!(composed("Mu\u{301}sica"), "M\u{fa}sica");
+        assert_eq!(composed("blues"), "blues");
+    }
 
     #[test]
     fn numbers_and_what_they_count() {

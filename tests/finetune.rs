@@ -97,7 +97,8 @@ fn a_seed_gives_the_same_run_anywhere_and_another_seed_another_split() {
 
 /// The cache's files and when they were written.
 fn entries(desk: &Desk) -> BTreeMap<PathBuf, SystemTime> {
-    let files = walkdir::WalkDir::new(desk.path("data/cache")).into_iter().map(|e| e.unwrap());
+    let files =
+        walkdir::WalkDir::new(desk.path("data/cache/embeddings")).into_iter().map(|e| e.unwrap());
     files
         .filter(|entry| entry.file_type().is_file())
         .map(|e| (e.path().to_owned(), e.metadata().unwrap().modified().unwrap()))

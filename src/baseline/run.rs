@@ -94,7 +94,7 @@ pub(super) fn write(
             name: name.to_string_lossy().into_owned(),
             fingerprint: problem.units.fingerprint(),
             tracks: problem.table.songs().tracks.len(),
-            skipped: 0,
+            ..TrainingData::default()
         },
         train_rows: problem.train.labels.len(),
         skipped_rows: problem.skipped_rows,

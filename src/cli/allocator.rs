@@ -21,9 +21,7 @@ pub struct Allocator;
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe {
-            if layout.size() < LARGE { MiMalloc.alloc(layout) } else { System.alloc(layout) }
-        }
+        unsafe { if layout.size() < LARGE { MiMalloc.alloc(layout) } else { System.alloc(layout) } }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -65,8 +63,9 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 #[cfg(test)]
-#[allow(unsafe_code)]
 mod tests {
+    #![allow(unsafe_code)]
+
     use super::*;
 
     #[test]

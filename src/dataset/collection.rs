@@ -32,6 +32,9 @@ pub struct Track {
     /// What all copies of it share: equal here, two files are one recording.
     #[serde(skip)]
     pub content: String,
+    /// What all recordings that sound like it share.
+    #[serde(skip)]
+    pub alike: Option<String>,
     /// What no split may part: an artist, say.
     #[serde(skip)]
     pub group: Option<String>,
@@ -41,7 +44,8 @@ impl Track {
     /// A track of which no more is known: its bytes are its content.
     pub(super) fn new(id: String, path: PathBuf, label: usize, sha256: String) -> Self {
         let content = sha256.clone();
-        Self { id, path, label, sha256, part: None, facts: BTreeMap::new(), content, group: None }
+        let (part, facts, alike, group) = (None, BTreeMap::new(), None, None);
+        Self { id, path, label, sha256, part, facts, content, alike, group }
     }
 }
 
@@ -132,17 +136,24 @@ impl Dataset {
         }
     }
 
-    /// Files that are copies of an earlier one under other tags, or of another genre: that one, and
-    /// they.
-    pub(crate) fn copies(&self) -> Vec<(&Track, &Track)> {
-        let mut first: HashMap<&str, &Track> = HashMap::new();
+    /// Forgets which tracks are copies of one recording, unless their bytes are equal.
+    pub(crate) fn forget_copies(&mut self) {
+        for track in &mut self.tracks {
+            track.content = track.sha256.clone();
+            track.alike = None;
+        }
+    }
+
+    /// Files that are copies of an earlier one under other tags, or of another genre: the indices
+    /// of that one, and of theirs.
+    pub(crate) fn copies(&self) -> Vec<[usize; 2]> {
+        let mut first: HashMap<&str, usize> = HashMap::new();
         let mut found = vec![];
-        for track in &self.tracks {
-            let original = *first.entry(&track.content).or_insert(track);
-            if original.id != track.id
-                && (original.sha256 != track.sha256 || original.label != track.label)
-            {
-                found.push((original, track));
+        for (at, track) in self.tracks.iter().enumerate() {
+            let original = *first.entry(&track.content).or_insert(at);
+            let other = &self.tracks[original];
+            if original != at && (other.sha256 != track.sha256 || other.label != track.label) {
+                found.push([original, at]);
             }
         }
         found

@@ -2,12 +2,8 @@
 
 use std::collections::HashMap;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
 use super::collection::Dataset;
-use super::groups::{Group, by_genre, deal, ids, take};
+use super::groups::{Group, by_genre, deal, ids, shuffled, take};
 use super::split::{Fold, Method, Split};
 use crate::error::{Error, Result};
 
@@ -18,7 +14,9 @@ impl Split {
     /// Tracks with the same bytes stay together and count for the genre of the first
     /// of them (by id). A genre with two different recordings has one in training and
     /// one in test; with three or more it is in all parts. The same ids, bytes and
-    /// seed give the same split on every platform, in whatever order they come.
+    /// seed give the same split on every platform, in whatever order they come, and whether they
+    /// are of recordings, of pictures or of rows of a table: their endings do not count. With a
+    /// track more or less, hardly another one changes its part.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if a fraction is not between 0 and 1, [`Error::TooFew`] if the
@@ -32,10 +30,9 @@ impl Split {
         check_fraction("test", test_fraction)?;
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut train, mut validation, mut test) = (vec![], vec![], vec![]);
-        for mut groups in by_genre(dataset) {
-            groups.shuffle(&mut rng);
+        for groups in by_genre(dataset) {
+            let groups = shuffled(groups, seed, "split");
             let keep = if groups.len() > 2 { 2 } else { 1 };
             let (taken, rest) = take(groups, test_fraction, keep);
             test.extend(taken);
@@ -128,20 +125,19 @@ impl Split {
 /// validation part drawn from the rest.
 fn cross_validation<'a>(
     dataset: &'a Dataset,
-    mut genres: Vec<Vec<Group<'a>>>,
+    genres: Vec<Vec<Group<'a>>>,
     seed: u64,
     validation_fraction: f64,
     test_parts: impl FnOnce(&[Vec<Group<'a>>]) -> Vec<Vec<Group<'a>>>,
 ) -> Vec<Split> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    genres.iter_mut().for_each(|groups| groups.shuffle(&mut rng));
+    let genres: Vec<_> = genres.into_iter().map(|groups| shuffled(groups, seed, "folds")).collect();
     let tests = test_parts(&genres);
     let of = tests.len();
-    let mut split = |(index, test): (usize, Vec<Group>)| {
+    let split = |(index, test): (usize, Vec<Group>)| {
         let (mut train, mut validation) = (vec![], vec![]);
         for groups in &genres {
-            let mut rest: Vec<_> = groups.iter().filter(|g| !test.contains(g)).cloned().collect();
-            rest.shuffle(&mut rng);
+            let rest = groups.iter().filter(|g| !test.contains(g)).cloned().collect();
+            let rest = shuffled(rest, seed, &format!("validation {index}"));
             let (taken, rest) = take(rest, validation_fraction, 1);
             validation.extend(taken);
             train.extend(rest);
@@ -158,7 +154,7 @@ fn cross_validation<'a>(
             test: ids(test),
         }
     };
-    tests.into_iter().enumerate().map(&mut split).collect()
+    tests.into_iter().enumerate().map(split).collect()
 }
 
 /// Refuses a fold of given lists that leaves a part of its split without a track.
@@ -230,6 +226,9 @@ pub(super) fn check_fraction(name: &str, value: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand::seq::SliceRandom;
+    use rand_chacha::ChaCha8Rng;
 
     use super::super::testing::{any_dataset, plain};
     use super::*;
@@ -362,12 +361,35 @@ mod tests {
     }
 
     /// Pinned, so that a change of generator or algorithm cannot go unnoticed: a split
-    /// named by its seed must stay the same.
+    /// named by its seed must stay the same. (It changed once, on 28 November 2026, so that
+    /// tables, pictures and recordings of the same tracks are split alike.)
     #[test]
     fn a_seed_names_a_split_for_good() {
         let split = Split::stratified(&plain(2, 5), 42, 0.2, 0.25).unwrap();
-        assert_eq!(split.test, ["g00/002.wav", "g01/000.wav"]);
-        assert_eq!(split.validation, ["g00/001.wav", "g01/004.wav"]);
+        assert_eq!(split.test, ["g00/004.wav", "g01/001.wav"]);
+        assert_eq!(split.validation, ["g00/000.wav", "g01/002.wav"]);
+    }
+
+    #[test]
+    fn a_track_more_or_another_ending_leaves_the_others_where_they_are() {
+        let (set, mut other) = (plain(3, 50), plain(3, 50));
+        other.tracks.remove(60);
+        for track in &mut other.tracks {
+            track.id = track.id.replace(".wav", ".png");
+            track.sha256 = format!("picture {}", track.sha256);
+            track.content = track.sha256.clone();
+        }
+        for seed in 0..10 {
+            let [one, two] = [&set, &other].map(|set| {
+                let split = Split::stratified(set, seed, 0.2, 0.2).unwrap();
+                [split.test, split.validation, split.train]
+                    .map(|ids| ids.into_iter().map(|id| id[..7].to_owned()).collect::<Vec<_>>())
+            });
+            for (one, two) in one.iter().zip(&two) {
+                let moved = one.iter().filter(|id| !two.contains(id)).count();
+                assert!(moved <= 2, "seed {seed}: {moved} tracks");
+            }
+        }
     }
 
     #[test]

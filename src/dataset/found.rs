@@ -1,9 +1,10 @@
 //! The files of a collection, before any is opened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::collection::{Part, Skipped};
+use crate::text::composed;
 
 /// A file of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,10 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Puts the genres in order and leaves out those without any file; what they were is said.
+    /// Gives names one form, puts the genres in order and leaves out those without any file; what
+    /// they were is said.
     pub(super) fn close(&mut self) {
+        self.compose();
         self.genres.sort();
         self.genres.dedup();
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -55,7 +58,58 @@ impl Listing {
         }
     }
 
+    /// Names in composed form, so that they are those of the same collection on another system. Of
+    /// two files that then have one name the second is left out.
+    fn compose(&mut self) {
+        self.genres.iter_mut().for_each(|genre| *genre = composed(genre));
+        let mut seen = HashSet::new();
+        for mut file in std::mem::take(&mut self.files) {
+            let as_it_was = (file.genre.clone(), file.name.clone());
+            (file.genre, file.name) = (composed(&file.genre), composed(&file.name));
+            file.facts.values_mut().for_each(|fact| *fact = composed(fact));
+            let name = (file.genre.clone(), file.name.clone());
+            let is_other = name != as_it_was;
+            if seen.insert(name) || !is_other {
+                self.files.push(file);
+            } else {
+                self.skip(&file.path, "its name is that of another file, in another Unicode form");
+            }
+        }
+    }
+
     pub(super) fn skip(&mut self, path: &Path, reason: impl ToString) {
         self.skipped.push(Skipped { path: path.to_path_buf(), reason: reason.to_string() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_in_either_unicode_form() {
+        let file = |genre: &str, name: &str| Found {
+            genre: genre.into(),
+            name: name.into(),
+            path: Path::new("/music").join(genre).join(name),
+            part: None,
+            facts: BTreeMap::from([("artist".into(), "Bjo\u{308}rk".into())]),
+        };
+        let mut listing = Listing {
+            genres: vec!["mu\u{301}sica".into(), "m\u{fa}sica".into()],
+            files: vec![
+                file("m\u{fa}sica", "\u{e9}.wav"),
+                file("mu\u{301}sica", "e\u{301}.wav"),
+                file("mu\u{301}sica", "o\u{301}.wav"),
+            ],
+            ..Listing::default()
+        };
+        listing.close();
+        assert_eq!(listing.genres, ["m\u{fa}sica"]);
+        let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["\u{e9}.wav", "\u{f3}.wav"]);
+        assert_eq!(listing.files[1].path, Path::new("/music/mu\u{301}sica/o\u{301}.wav"));
+        assert_eq!(listing.files[0].facts["artist"], "Bj\u{f6}rk");
+        assert!(listing.skipped[0].reason.contains("Unicode"), "{:?}", listing.skipped);
     }
 }

@@ -1,12 +1,8 @@
 //! Splits that collections bring along.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
 use super::collection::{Dataset, Part, Track};
 use super::draw::check_fraction;
-use super::groups::{by_genre, ids, take};
+use super::groups::{by_genre, ids, shuffled, take};
 use super::split::{Method, Split};
 use crate::error::{Error, Result};
 
@@ -69,11 +65,9 @@ fn hold_out(dataset: &Dataset, seed: u64, fraction: f64) -> (Vec<String>, Vec<St
     let learned = |track: &&Track| track.part == Some(Part::Train);
     let tracks = dataset.tracks.iter().filter(learned).cloned().collect();
     let inner = Dataset { tracks, ..dataset.clone() };
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut train, mut validation) = (vec![], vec![]);
-    for mut groups in by_genre(&inner) {
-        groups.shuffle(&mut rng);
-        let (taken, rest) = take(groups, fraction, 1);
+    for groups in by_genre(&inner) {
+        let (taken, rest) = take(shuffled(groups, seed, "validation"), fraction, 1);
         validation.extend(taken);
         train.extend(rest);
     }

@@ -18,7 +18,7 @@ const PATHS: [&str; 8] =
     ["path", "file_name", "filename", "file", "audio", "audio_path", "filepath", "file_path"];
 
 /// What the column of genres is called. The last is MTG-Jamendo's.
-const LABELS: [&str; 6] = ["genre", "label", "class", "genre_top", "genres", "tags"];
+pub(super) const LABELS: [&str; 6] = ["genre", "label", "class", "genre_top", "genres", "tags"];
 
 /// What the column of parts is called.
 const PARTS: [&str; 5] = ["split", "subset", "set", "part", "fold_split"];

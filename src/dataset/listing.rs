@@ -9,6 +9,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::collection::Part;
 use super::found::{Found, Listing};
+#[cfg(feature = "train")]
+use super::parquet;
 use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
@@ -35,7 +37,7 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
         if labels::is_list(root) {
             return labels::read(root, extensions);
         }
-        return match archive::unpacked(root)? {
+        return match inside(root)? {
             Some(folder) => list(&folder, extensions),
             None => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
         };
@@ -45,6 +47,12 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
         let mut listing = labels::read(&list, extensions)?;
         listing.count_unlisted(root, extensions);
         return Ok(listing);
+    }
+    if !holds_any(root, extensions)
+        && let Some(folder) = inside(root)?
+    {
+        let listing = list(&folder, extensions)?;
+        return Ok(Listing { about: format!("the tables in {}", root.display()), ..listing });
     }
     let base = genres_folder(root);
     let mut listing = Listing::default();
@@ -68,6 +76,22 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     }
     listing.close();
     Ok(listing)
+}
+
+/// The folder that what is inside an archive, a Parquet file or a folder of such was written to.
+fn inside(root: &Path) -> Result<Option<PathBuf>> {
+    #[cfg(feature = "train")]
+    if root.is_dir() || has_extension(root, &["parquet"]) {
+        return parquet::unpacked(root);
+    }
+    if root.is_dir() { Ok(None) } else { archive::unpacked(root) }
+}
+
+/// Whether there is a file with one of these endings, at any depth.
+fn holds_any(root: &Path, extensions: &[&str]) -> bool {
+    let walk = WalkDir::new(root).follow_links(true).into_iter();
+    let seen = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    seen.flatten().any(|entry| has_extension(entry.path(), extensions))
 }
 
 /// Folders in `folder` that are neither hidden nor litter, and the files beside them.

@@ -10,12 +10,18 @@ mod delimited;
 pub(crate) mod demo;
 mod draw;
 mod extract;
+#[cfg(feature = "train")]
+mod fingerprint;
 mod found;
 mod given;
 mod groups;
 mod gtzan;
 mod labels;
 mod listing;
+#[cfg(feature = "train")]
+mod near;
+#[cfg(feature = "train")]
+mod parquet;
 mod resolve;
 mod scan;
 #[doc(hidden)]
@@ -28,6 +34,8 @@ mod testing;
 pub use collection::{Dataset, Origin, Part, Skipped, Track};
 #[doc(hidden)]
 pub use extract::{Extracted, Recording, extract_features};
+#[cfg(feature = "train")]
+pub(crate) use near::Near;
 pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};

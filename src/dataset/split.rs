@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::collection::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::text::composed;
 
 /// How a split was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +100,11 @@ impl Split {
     /// [`Error::Io`] if it cannot be read; [`Error::Format`] naming the line, the field
     /// or the id if it is not a split.
     pub fn load(path: &Path) -> Result<Self> {
-        let split: Self = files::read_json(path)?;
+        let mut split: Self = files::read_json(path)?;
+        let ids = [&mut split.train, &mut split.validation, &mut split.test];
+        for name in ids.into_iter().chain([&mut split.genres]).flatten() {
+            *name = composed(name);
+        }
         split.validate().map_err(|wrong| Error::format(path, wrong))?;
         Ok(split)
     }
@@ -126,7 +131,7 @@ impl Split {
         }
         let folds: Vec<Vec<Listed>> = files::read_json(path)?;
         let id = |listed| match listed {
-            Listed::Id(id) | Listed::Tested { track: id } => id,
+            Listed::Id(id) | Listed::Tested { track: id } => composed(&id),
         };
         Ok(folds.into_iter().map(|fold| fold.into_iter().map(id).collect()).collect())
     }

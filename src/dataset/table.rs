@@ -17,6 +17,7 @@ use super::delimited::Delimited;
 use crate::error::{Error, Result};
 use crate::features::descriptors;
 use crate::files;
+use crate::text::composed;
 
 /// One row of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -250,6 +251,7 @@ impl<'a> Reader<'a> {
         let values = columns.descriptors.iter().map(number).collect::<Result<_>>()?;
         let samples = columns.length.as_ref().map(number).transpose()?.map(f64::from);
         let name = file_name(table.text(record, line, columns.filename)?);
+        let (name, label) = (composed(&name), composed(&label));
         Ok(Raw { line, samples, name, label, values })
     }
 }

@@ -123,11 +123,7 @@ impl Proof {
     }
 
     /// The differences in every runtime at hand.
-    fn compare(
-        &self,
-        path: &Path,
-        may_fail: impl Fn(Runtime) -> bool,
-    ) -> Result<Vec<Agreement>> {
+    fn compare(&self, path: &Path, may_fail: impl Fn(Runtime) -> bool) -> Result<Vec<Agreement>> {
         compare_in_runtimes(path, may_fail, |runtime, session| {
             let (mut absolute, mut relative) = (0f32, 0f32);
             for probe in &self.probes {

@@ -161,9 +161,14 @@ impl Entry {
         patch.reduce(f64::min).map(|ms| ms * patches.max(1.0))
     }
 
-    /// Whether windows of one song were in training and test.
+    /// Whether windows of one song, or copies of one recording, were in training and test.
     pub(super) fn is_leaky(&self) -> bool {
-        self.baseline.as_ref().is_some_and(|baseline| baseline.leaky)
+        self.data.leaks > 0 || self.baseline.as_ref().is_some_and(|baseline| baseline.leaky)
+    }
+
+    /// The label without the word that its split leaks.
+    pub(super) fn honest_label(&self) -> &str {
+        self.label.strip_prefix(LEAKY).unwrap_or(&self.label)
     }
 
     /// The genres, in the order of confusion matrix and probabilities.
@@ -266,8 +271,11 @@ impl From<Metrics> for Results {
     }
 }
 
+/// Before the label of a run whose split leaks.
+const LEAKY: &str = "leaky ";
+
 fn baseline_label(metrics: &BaselineMetrics) -> String {
-    let leaky = if metrics.leaky { "leaky " } else { "" };
+    let leaky = if metrics.leaky { LEAKY } else { "" };
     let table = match metrics.features.as_str() {
         "30s" => "30 s features",
         "3s" => "3 s features",
@@ -277,19 +285,20 @@ fn baseline_label(metrics: &BaselineMetrics) -> String {
 }
 
 fn network_label(metrics: &Metrics) -> String {
+    let leaky = if metrics.data.leaks > 0 { LEAKY } else { "" };
     if let Some(CnnMetrics { name, source, teacher, .. }) = &metrics.cnn {
         let taught = if teacher.is_some() { "taught " } else { "" };
         let source = match source {
             Source::Pictures => "pictures",
             Source::Audio => "audio",
         };
-        return format!("{taught}CNN {name} on {source}");
+        return format!("{leaky}{taught}CNN {name} on {source}");
     }
     let name = metrics.name();
     match (metrics.kept, metrics.unfrozen_layers) {
-        (Kept::Unfrozen, 1) => format!("{name} with 1 trained layer"),
-        (Kept::Unfrozen, layers) => format!("{name} with {layers} trained layers"),
-        _ => format!("frozen {name}"),
+        (Kept::Unfrozen, 1) => format!("{leaky}{name} with 1 trained layer"),
+        (Kept::Unfrozen, layers) => format!("{leaky}{name} with {layers} trained layers"),
+        _ => format!("{leaky}frozen {name}"),
     }
 }
 

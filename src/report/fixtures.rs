@@ -34,7 +34,7 @@ pub(super) fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
             name: "music".into(),
             fingerprint: "f".into(),
             tracks: 40,
-            skipped: 0,
+            ..TrainingData::default()
         },
         data_folder: None,
         split: Split {

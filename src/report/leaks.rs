@@ -2,8 +2,8 @@
 
 use super::entry::Entry;
 
-/// A run with windows of one song in training and test, and the honest run of the same
-/// model on the same table.
+/// A run with windows of one song, or copies of one recording, in training and test, and the
+/// honest run of the same model on the same data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leak<'a> {
     /// The leaky run.
@@ -18,6 +18,12 @@ pub(super) fn leaks(entries: &[Entry]) -> Vec<Leak<'_>> {
     for leaky in entries.iter().filter(|entry| entry.is_leaky()) {
         let same = |entry: &&Entry| match (&entry.baseline, &leaky.baseline) {
             (Some(a), Some(b)) => !a.leaky && a.model == b.model && a.table == b.table,
+            (None, None) => {
+                let data = &entry.data;
+                !entry.is_leaky()
+                    && entry.label == leaky.honest_label()
+                    && data.fingerprint == leaky.data.fingerprint
+            }
             _ => false,
         };
         let honest = entries.iter().filter(same);

@@ -72,6 +72,18 @@ pub struct TrainingData {
     pub tracks: usize,
     /// Files left out because they could not be read.
     pub skipped: usize,
+    /// Tracks that are copies of one recording, in pairs: the same under other tags, or near
+    /// copies that sound alike.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<[String; 2]>,
+    /// Tested tracks of which a copy was learned from, where that was allowed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub leaks: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Results of one part of the split.

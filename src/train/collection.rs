@@ -1,9 +1,10 @@
 //! What every kind of training does with a collection: split it, say what it found, score it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::config::{Folds, SplitOptions};
+use super::copies::Copies;
 use super::prediction::TrackPrediction;
 use crate::dataset::{Dataset, Origin, Parts, Split};
 use crate::error::{Error, Result};
@@ -23,54 +24,16 @@ pub(super) fn name(dataset: &Dataset) -> String {
     }
 }
 
-/// The collection as a run's metrics name it.
-pub(super) fn training_data(dataset: &Dataset) -> TrainingData {
+/// The collection as a run's metrics name it, with the copies in it.
+pub(super) fn training_data(dataset: &Dataset, copies: &Copies, parts: &Parts) -> TrainingData {
     TrainingData {
         name: name(dataset),
         fingerprint: dataset.fingerprint(),
         tracks: dataset.tracks.len(),
         skipped: dataset.skipped.len(),
+        copies: copies.ids(dataset),
+        leaks: copies.leaks(parts),
     }
-}
-
-/// Puts together what no split may part: copies, of which a model is given the same `values`, and
-/// what the options ask for.
-pub(super) fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
-    options: &SplitOptions,
-    dataset: &mut Dataset,
-    values: impl Iterator<Item = V>,
-) -> Result<()> {
-    dataset.find_copies(values);
-    let copies = dataset.copies();
-    if let Some((original, copy)) = copies.first() {
-        tracing::warn!(
-            "copies of a recording under other tags or genres, kept in the part of the first: {} \
-             ({} is {}, for one)",
-            counted(copies.len(), "track"),
-            copy.id,
-            original.id
-        );
-    }
-    let contradictions = || copies.iter().filter(|(original, copy)| original.label != copy.label);
-    if let Some((original, copy)) = contradictions().next() {
-        tracing::warn!(
-            "the same recording under two genres: {} ({} and {}, for one); remove one of each",
-            counted(contradictions().count(), "time"),
-            copy.id,
-            original.id
-        );
-    }
-    let Some(fact) = &options.group_by else { return Ok(()) };
-    dataset.group_by(fact)?;
-    let alone = dataset.tracks.iter().filter(|track| track.group.is_none()).count();
-    let groups = dataset.tracks.iter().filter_map(|track| track.group.as_deref());
-    let groups = groups.collect::<HashSet<&str>>().len();
-    tracing::info!(
-        "grouped by {fact}: {}{}",
-        counted(groups, "group"),
-        if alone > 0 { format!("; tracks without one: {alone}") } else { String::new() }
-    );
-    Ok(())
 }
 
 /// The split that the options ask for.

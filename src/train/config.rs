@@ -227,6 +227,11 @@ pub struct SplitOptions {
     #[arg(long, value_name = "artist|album|folder|COLUMN")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_by: Option<String>,
+    /// Let copies of a recording (other tags, format, level, a second cut off) be on both sides:
+    /// only to see how much that flatters a model. Without it they stay together
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_copies: bool,
 }
 
 impl SplitOptions {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::collection;
 use super::collection::FoldPlan;
 use super::config::{BatchNorm, Config, HeadOptions, Keep, Unfreeze};
+use super::copies::Copies;
 use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
 use super::embeddings::{Embeddings, Wanted, embed};
@@ -92,6 +93,7 @@ struct FineTuning<'a> {
     config: &'a Config,
     device: Device,
     dataset: Dataset,
+    copies: Copies,
     backbone: Backbone,
     embeddings: Vec<Embeddings>,
     /// How the backbone's file was fed for them.
@@ -113,7 +115,8 @@ impl<'a> FineTuning<'a> {
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
         let (mut dataset, embeddings, feed) = embedded(config, &backbone)?;
         let values = embeddings.iter().map(|embeddings| &embeddings.data);
-        collection::put_together(&config.split, &mut dataset, values)?;
+        let are_recordings = !backbone.front_end.is_of_pictures();
+        let copies = Copies::put_together(&config.split, &mut dataset, values, are_recordings)?;
         let make = || collection::split(&config.split, config.seed, &dataset);
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
@@ -126,6 +129,7 @@ impl<'a> FineTuning<'a> {
             config,
             device,
             dataset,
+            copies,
             backbone,
             embeddings,
             feed,
@@ -391,7 +395,7 @@ impl<'a> FineTuning<'a> {
     fn metrics(&self, outcome: Outcome, seconds: f64) -> Result<Metrics> {
         let network = outcome.network;
         Ok(Metrics {
-            data: collection::training_data(&self.dataset),
+            data: collection::training_data(&self.dataset, &self.copies, &self.parts),
             backbone: Some(self.backbone.source.clone()),
             cnn: None,
             unfrozen_layers: network.unfrozen_layers,

@@ -9,6 +9,7 @@ mod checkpoint;
 pub mod cnn;
 mod collection;
 pub(crate) mod config;
+mod copies;
 mod deep;
 mod destination;
 mod embeddings;

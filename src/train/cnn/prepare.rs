@@ -15,6 +15,7 @@ use crate::features::{LogMel, Preprocessor};
 use crate::model::{CnnEnsemble, burn_device};
 use crate::run::{CnnConfig, Run};
 use crate::train::collection;
+use crate::train::copies::Copies;
 use crate::train::destination::Destination;
 use crate::train::prediction::TrackPrediction;
 
@@ -24,6 +25,7 @@ pub(super) struct CnnTraining {
     pub(super) config: CnnRunConfig,
     pub(super) device: Device,
     pub(super) dataset: Dataset,
+    pub(super) copies: Copies,
     samples: Vec<Sample>,
     pub(super) preprocessor: Preprocessor,
     pub(super) split: Split,
@@ -49,7 +51,8 @@ impl CnnTraining {
         collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
         let values = samples.iter().map(|sample| &sample.log_mel);
-        collection::put_together(&config.split, &mut dataset, values)?;
+        let are_recordings = !preprocessor.is_of_pictures();
+        let copies = Copies::put_together(&config.split, &mut dataset, values, are_recordings)?;
         if !config.search.search {
             config.architecture().check(preprocessor.patch())?;
         }
@@ -63,7 +66,7 @@ impl CnnTraining {
                 samples[track].teacher = Some(probabilities);
             }
         }
-        Ok(Self { config, device, dataset, samples, preprocessor, split, parts })
+        Ok(Self { config, device, dataset, copies, samples, preprocessor, split, parts })
     }
 
     pub(super) fn open_run(&self, destination: &Destination) -> Result<Run> {

@@ -157,7 +157,7 @@ impl CnnTraining {
     ) -> Result<Metrics> {
         let (test, seed) = (&self.parts.test, self.config.seed);
         Ok(Metrics {
-            data: collection::training_data(&self.dataset),
+            data: collection::training_data(&self.dataset, &self.copies, &self.parts),
             backbone: None,
             cnn: Some(cnn),
             unfrozen_layers: 0,

@@ -1,0 +1,351 @@
+//! Collections of Hugging Face as they are downloaded: Parquet files with the recordings, or the
+//! pictures, inside. They are written out into the cache once, as files and a list of them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use super::collection::Part;
+use super::labels::LABELS;
+use crate::audio::{Container, sniff};
+use crate::error::{Error, Result};
+use crate::files::{self, ending, has_extension, is_hidden};
+use crate::text::counted;
+use crate::{interrupt, progress};
+
+/// Where the files are written.
+const CACHE: &str = "data/cache/parquet";
+/// How deep the Parquet files of a data set lie: `data/train-0.parquet`, `default/train/0.parquet`.
+const DEEPEST: usize = 3;
+/// What the list of the files is called, so that it is found as that of a folder.
+const LIST: &str = "metadata.jsonl";
+/// The key under which Hugging Face keeps what the columns are.
+const FEATURES: &str = "huggingface";
+
+/// The names of the classes of each column that has such.
+type Classes = BTreeMap<String, Vec<String>>;
+
+/// The folder with the recordings inside the Parquet files at `root`, a folder of them or one;
+/// none if there are none. It is made unless it was before.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Format`] for a file that is damaged or has no column of files.
+pub(super) fn unpacked(root: &Path) -> Result<Option<PathBuf>> {
+    unpacked_in(Path::new(CACHE), root)
+}
+
+fn unpacked_in(cache: &Path, root: &Path) -> Result<Option<PathBuf>> {
+    let tables = tables(root);
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let mut digest = Sha256::new();
+    for (table, part) in &tables {
+        digest.update(format!("{part:?} {}\n", files::sha256(table)?));
+    }
+    let folder = cache.join(files::hex(&digest.finalize()));
+    if folder.is_dir() {
+        return Ok(Some(folder));
+    }
+    files::create_dir(cache)?;
+    let whole = files::folder_beside(&folder)?;
+    tracing::info!("writing the files inside {} to {}", root.display(), cache.display());
+    unpack(&tables, whole.path())?;
+    match fs::rename(whole.path(), &folder) {
+        // Another process may have done the same in the meantime.
+        Err(_) if folder.is_dir() => {}
+        renamed => renamed.map_err(Error::io(&folder))?,
+    }
+    drop(whole);
+    Ok(Some(folder))
+}
+
+/// The Parquet files at `root`, sorted, with the part of a split that their names say.
+fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
+    let walk = WalkDir::new(root).max_depth(DEEPEST).follow_links(true).into_iter();
+    let seen = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    let files = seen.flatten().filter(|entry| entry.file_type().is_file());
+    let mut found: Vec<PathBuf> = files
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| has_extension(path, &["parquet"]))
+        .collect();
+    found.sort();
+    found.into_iter().map(|path| (path.clone(), part(&path))).collect()
+}
+
+/// `train-00000-of-00001.parquet` or `train/0000.parquet`.
+fn part(path: &Path) -> Option<Part> {
+    let name = path.file_stem()?.to_str()?;
+    let first = name.split(['-', '.', '_']).next().unwrap_or(name);
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    Part::named(first).or_else(|| folder.and_then(Part::named))
+}
+
+fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
+    let list = folder.join(LIST);
+    let mut list_file = BufWriter::new(File::create(&list).map_err(Error::io(&list))?);
+    let bar = progress::begin(0, "Unpacking", "files");
+    let (mut names, mut unlabelled) = (HashSet::new(), 0);
+    for (path, part) in tables {
+        let damaged = |error: &dyn std::fmt::Display| {
+            Error::format(path, format!("not a Parquet file that can be read: {error}"))
+        };
+        let file = File::open(path).map_err(Error::io(path))?;
+        let table = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
+        let classes = classes(&table);
+        for row in table.get_row_iter(None).map_err(|error| damaged(&error))? {
+            interrupt::check("nothing was kept of the files inside")?;
+            let row = row.map_err(|error| damaged(&error))?;
+            let entry = Entry::of(path, &row)?;
+            let name = free_name(&mut names, entry.name());
+            let place = folder.join(&name);
+            files::create_dir(place.parent().unwrap_or(folder))?;
+            fs::write(&place, entry.bytes).map_err(Error::io(&place))?;
+            match line(&row, &name, *part, &classes) {
+                Some(line) => writeln!(list_file, "{line}").map_err(Error::io(&list))?,
+                None => unlabelled += 1,
+            }
+            bar.advance(1);
+        }
+    }
+    if unlabelled > 0 {
+        tracing::warn!("left out, having no label: {}", counted(unlabelled, "row"));
+    }
+    list_file.flush().map_err(Error::io(&list))
+}
+
+/// A file inside a table.
+struct Entry<'a> {
+    bytes: &'a [u8],
+    /// What it is called there.
+    path: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// That of a row: of its first column of bytes, or of a structure with such.
+    fn of(table: &Path, row: &'a Row) -> Result<Self> {
+        let entry = |field: &'a Field| match field {
+            Field::Bytes(bytes) => Some(Self { bytes: bytes.data(), path: None }),
+            Field::Group(inner) => {
+                let bytes = inner.get_column_iter().find_map(|(_, field)| match field {
+                    Field::Bytes(bytes) => Some(bytes.data()),
+                    _ => None,
+                })?;
+                let path = inner.get_column_iter().find_map(|(_, field)| match field {
+                    Field::Str(path) => Some(path.as_str()),
+                    _ => None,
+                });
+                Some(Self { bytes, path })
+            }
+            _ => None,
+        };
+        row.get_column_iter().find_map(|(_, field)| entry(field)).ok_or_else(|| {
+            let columns: Vec<&str> = row.get_column_iter().map(|(name, _)| name.as_str()).collect();
+            let reason = format!(
+                "a row without a file in it (columns {}); a data set whose files lie elsewhere is \
+                 given as its list (.csv, .jsonl)",
+                columns.join(", ")
+            );
+            Error::format(table, reason)
+        })
+    }
+
+    /// Its own name, below no folder but those it says, with an ending that says what it is.
+    fn name(&self) -> String {
+        let path = Path::new(self.path.unwrap_or_default());
+        let parts = path.components().filter_map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        });
+        let name = parts.collect::<Vec<_>>().join("/");
+        let name = if name.is_empty() { "file".to_owned() } else { name };
+        if ending(Path::new(&name)).is_empty() {
+            format!("{name}.{}", kind(self.bytes))
+        } else {
+            name
+        }
+    }
+}
+
+/// The ending of a file that begins so.
+fn kind(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(b"\x89PNG") {
+        return "png";
+    }
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        return "jpg";
+    }
+    match sniff(bytes) {
+        Some(Container::Flac) => "flac",
+        Some(Container::Ogg) => "ogg",
+        Some(Container::Mp3) => "mp3",
+        Some(Container::Mp4) => "m4a",
+        _ => "wav",
+    }
+}
+
+/// `name`, or if that is taken with a number before it; nothing is written over the list.
+fn free_name(taken: &mut HashSet<String>, name: String) -> String {
+    let mut free = if name == LIST { format!("0/{name}") } else { name.clone() };
+    let mut number = taken.len();
+    // File systems that do not tell cases apart would write over it.
+    while !taken.insert(free.to_lowercase()) {
+        free = format!("{number}/{name}");
+        number += 1;
+    }
+    free
+}
+
+/// What the list says of a row: all that is text or number, classes by their names. None if it has
+/// no class, of which Hugging Face's mark is -1.
+fn line(row: &Row, name: &str, part: Option<Part>, classes: &Classes) -> Option<Value> {
+    let mut line = Map::new();
+    for (column, field) in row.get_column_iter() {
+        let names = classes.get(column);
+        let value = value(field, names.map_or(&[], Vec::as_slice));
+        if names.is_some() && value == -1 {
+            return None;
+        }
+        if names.is_some() && classes.len() == 1 && !LABELS.contains(&column.as_str()) {
+            line.insert(LABELS[0].into(), value.clone());
+        }
+        if !value.is_null() {
+            line.insert(column.clone(), value);
+        }
+    }
+    // Under the first name that a list's files are looked for.
+    line.insert("path".into(), name.into());
+    if let Some(part) = part {
+        line.insert("split".into(), format!("{part:?}").to_lowercase().into());
+    }
+    Some(Value::Object(line))
+}
+
+/// A text, a number or several; a number of one of `classes` is its name.
+fn value(field: &Field, classes: &[String]) -> Value {
+    let number = |number: i64| {
+        let class = usize::try_from(number).ok().and_then(|number| classes.get(number));
+        class.map_or(number.into(), |name| name.as_str().into())
+    };
+    match field {
+        Field::Str(text) => text.as_str().into(),
+        Field::Bool(value) => value.to_string().into(),
+        Field::Byte(value) => number((*value).into()),
+        Field::Short(value) => number((*value).into()),
+        Field::Int(value) => number((*value).into()),
+        Field::Long(value) => number(*value),
+        Field::UByte(value) => number((*value).into()),
+        Field::UShort(value) => number((*value).into()),
+        Field::UInt(value) => number((*value).into()),
+        Field::ULong(value) => i64::try_from(*value).map_or(Value::Null, number),
+        Field::Float(value) => (*value).into(),
+        Field::Double(value) => (*value).into(),
+        Field::ListInternal(list) => {
+            list.elements().iter().map(|element| value(element, classes)).collect()
+        }
+        _ => Value::Null,
+    }
+}
+
+/// The names of the classes of each column that has such.
+fn classes(table: &SerializedFileReader<File>) -> Classes {
+    let entries = table.metadata().file_metadata().key_value_metadata();
+    let entry = entries.into_iter().flatten().find(|entry| entry.key == FEATURES);
+    let text = entry.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    let about: Value = serde_json::from_str(text).unwrap_or_default();
+    let features = about["info"]["features"].as_object();
+    let of = |(column, feature): (&String, &Value)| Some((column.clone(), names_in(feature)?));
+    features.into_iter().flatten().filter_map(of).collect()
+}
+
+/// The `names` of a class label, or of the labels in a sequence.
+fn names_in(feature: &Value) -> Option<Vec<String>> {
+    match feature {
+        Value::Object(object) => match object.get("names") {
+            Some(Value::Array(names)) => {
+                names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+            }
+            // As old versions of `datasets` write it: by number.
+            Some(Value::Object(names)) => (0..names.len())
+                .map(|number| Some(names.get(&number.to_string())?.as_str()?.to_owned()))
+                .collect(),
+            _ => object.values().find_map(names_in),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::list;
+    use super::*;
+
+    /// A data set of six rows in two parts, as `datasets` writes it.
+    fn fixture() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hugging_face")
+    }
+
+    #[test]
+    fn what_is_inside_is_a_collection_with_its_split_and_facts() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = unpacked_in(cache.path(), &fixture()).unwrap().unwrap();
+        let found = list(&folder, &["wav", "flac"]).unwrap();
+        assert_eq!(found.genres, ["jazz", "rock"]);
+        let said: Vec<String> = found
+            .files
+            .iter()
+            .map(|file| {
+                let part = file.part.map(|part| format!("{part:?}")).unwrap_or_default();
+                format!("{} {} {part} {}", file.genre, file.name, file.facts["artist"])
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "rock a/1.wav Test x",
+                "jazz 1/a/1.wav Test y",
+                "rock b.wav Train x",
+                "jazz file.flac Train z",
+                "jazz c.wav Train y"
+            ]
+        );
+        assert_eq!(fs::read(&found.files[0].path).unwrap(), b"RIFF....WAVE1");
+        assert_eq!(fs::read(&found.files[1].path).unwrap(), b"RIFF....WAVE2");
+        let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+        let before = modified(&found.files[0].path);
+        assert_eq!(unpacked_in(cache.path(), &fixture()).unwrap().unwrap(), folder);
+        assert_eq!(modified(&found.files[0].path), before, "it is written once");
+    }
+
+    #[test]
+    fn damage_is_named_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let whole = fs::read(fixture().join("data/train-00000-of-00001.parquet")).unwrap();
+        for (name, bytes) in [("cut", &whole[..whole.len() - 9]), ("text", &b"a,b\n1,2\n"[..])] {
+            let path = folder.path().join(format!("{name}.parquet"));
+            fs::write(&path, bytes).unwrap();
+            let error = unpacked_in(&cache, &path).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}.parquet: not a Parquet file")), "{error}");
+            assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+        }
+        assert_eq!(unpacked_in(&cache, Path::new("src")).unwrap(), None);
+    }
+
+    #[test]
+    fn no_file_is_written_over_another() {
+        let mut taken = HashSet::new();
+        let mut free = |name: &str| free_name(&mut taken, name.to_owned());
+        let names = [free("a.wav"), free("A.wav"), free("a.wav"), free("metadata.jsonl")];
+        let names: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        assert_eq!(names.len(), 4);
+        assert!(!names.contains("metadata.jsonl"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Tracks that no split may part: copies of one recording, and what the options ask for.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::config::SplitOptions;
+use crate::dataset::{Dataset, Near, Origin, Parts};
+use crate::error::Result;
+use crate::text::counted;
+
+/// Where fingerprints are kept.
+const CACHE: &str = "data/cache/fingerprints";
+/// Pairs that are named while a program runs; the metrics have all.
+const NAMED: usize = 3;
+
+/// Pairs of tracks that are one recording, as indices of the dataset.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    pairs: Vec<[usize; 2]>,
+}
+
+impl Copies {
+    /// Finds copies and groups of `dataset` and puts them together for every split drawn from now
+    /// on. Copies are tracks of which a model is given the same `values`, and recordings, if they
+    /// are that, which sound alike.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::group_by`]; Ctrl-C.
+    pub fn put_together<'a, V: IntoIterator<Item = &'a f32>>(
+        options: &SplitOptions,
+        dataset: &mut Dataset,
+        values: impl Iterator<Item = V>,
+        are_recordings: bool,
+    ) -> Result<Self> {
+        dataset.find_copies(values);
+        let mut pairs = say_equal(dataset, options);
+        // Synthesized pieces of one style share their drums.
+        if are_recordings && dataset.origin != Origin::Demo {
+            let near = dataset.find_near_copies(Path::new(CACHE))?;
+            say_near(dataset, &near, options);
+            pairs.extend(near.pairs);
+        }
+        pairs.sort_unstable();
+        if options.allow_copies {
+            dataset.forget_copies();
+            if !pairs.is_empty() {
+                tracing::warn!("‹allow-copies›: do not trust the figures");
+            }
+        }
+        group(options, dataset)?;
+        Ok(Self { pairs })
+    }
+
+    /// The pairs, by the names of their tracks.
+    pub fn ids(&self, dataset: &Dataset) -> Vec<[String; 2]> {
+        self.pairs.iter().map(|pair| pair.map(|at| dataset.tracks[at].id.clone())).collect()
+    }
+
+    /// How many tested tracks have a copy that was learned from.
+    pub fn leaks(&self, parts: &Parts) -> usize {
+        let set = |tracks: &[usize]| tracks.iter().copied().collect::<HashSet<usize>>();
+        let (learned, tested) =
+            (set(&[&parts.train[..], &parts.validation].concat()), set(&parts.test));
+        let leaky = |[a, b]: &[usize; 2]| {
+            [(*a, *b), (*b, *a)]
+                .into_iter()
+                .find(|(one, other)| tested.contains(one) && learned.contains(other))
+                .map(|(one, _)| one)
+        };
+        self.pairs.iter().filter_map(leaky).collect::<HashSet<_>>().len()
+    }
+}
+
+/// What becomes of copies.
+fn kept(options: &SplitOptions) -> &'static str {
+    if options.allow_copies {
+        "each in any part of the split"
+    } else {
+        "kept in one part of the split"
+    }
+}
+
+/// Says which tracks are equal to others under other tags or genres; the pairs.
+fn say_equal(dataset: &Dataset, options: &SplitOptions) -> Vec<[usize; 2]> {
+    let copies = dataset.copies();
+    if let Some([original, copy]) = copies.first() {
+        tracing::warn!(
+            "copies of a recording under other tags or genres, {}: {} ({} is {}, for one)",
+            kept(options),
+            counted(copies.len(), "track"),
+            dataset.tracks[*copy].id,
+            dataset.tracks[*original].id
+        );
+    }
+    say_contradictions(dataset, &copies);
+    copies
+}
+
+/// Says which recordings sound alike, and which could not be compared.
+fn say_near(dataset: &Dataset, near: &Near, options: &SplitOptions) {
+    if near.not_compared > 0 {
+        tracing::info!(
+            "note: not compared with the others, being shorter than 7 s or the same throughout: {}",
+            counted(near.not_compared, "track")
+        );
+    }
+    if near.pairs.is_empty() {
+        return;
+    }
+    let name =
+        |[a, b]: &[usize; 2]| format!("{} and {}", dataset.tracks[*a].id, dataset.tracks[*b].id);
+    let named: Vec<String> = near.pairs.iter().take(NAMED).map(name).collect();
+    let more = near.pairs.len() - named.len();
+    tracing::warn!(
+        "near copies, {}: {} of tracks that sound alike ({}{})",
+        kept(options),
+        counted(near.pairs.len(), "pair"),
+        named.join("; "),
+        if more > 0 { format!("; {more} more in the run's metrics.json") } else { String::new() }
+    );
+    say_contradictions(dataset, &near.pairs);
+}
+
+/// Says which copies are of two genres.
+fn say_contradictions(dataset: &Dataset, pairs: &[[usize; 2]]) {
+    let tracks = |[a, b]: &[usize; 2]| (&dataset.tracks[*a], &dataset.tracks[*b]);
+    let contradictions = pairs.iter().map(tracks).filter(|(a, b)| a.label != b.label);
+    let contradictions: Vec<_> = contradictions.collect();
+    if let Some((original, copy)) = contradictions.first() {
+        tracing::warn!(
+            "the same recording under two genres: {} ({} and {}, for one); remove one of each",
+            counted(contradictions.len(), "time"),
+            copy.id,
+            original.id
+        );
+    }
+}
+
+/// Puts together what the options ask for.
+fn group(options: &SplitOptions, dataset: &mut Dataset) -> Result<()> {
+    let Some(fact) = &options.group_by else { return Ok(()) };
+    dataset.group_by(fact)?;
+    let alone = dataset.tracks.iter().filter(|track| track.group.is_none()).count();
+    let groups = dataset.tracks.iter().filter_map(|track| track.group.as_deref());
+    let groups = groups.collect::<HashSet<&str>>().len();
+    tracing::info!(
+        "grouped by {fact}: {}{}",
+        counted(groups, "group"),
+        if alone > 0 { format!("; tracks without one: {alone}") } else { String::new() }
+    );
+    Ok(())
+}
