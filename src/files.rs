@@ -113,6 +113,28 @@ pub(crate) fn shown(path: &Path) -> Cow<'_, str> {
     }
 }
 
+/// The bytes of the file at `path` without a mark in front; UTF-16, known by its mark, as UTF-8.
+///
+/// # Errors
+/// [`Error::Format`] if it begins like UTF-16 and is none.
+pub(crate) fn as_utf8(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| -> Result<Vec<u8>> {
+        let pairs = rest.chunks_exact(2);
+        let whole = pairs.remainder().is_empty();
+        let units = pairs.map(|pair| unit([pair[0], pair[1]]));
+        match char::decode_utf16(units).collect::<std::result::Result<String, _>>() {
+            Ok(text) if whole => Ok(text.into_bytes()),
+            _ => Err(Error::format(path, "it begins like UTF-16 text, but is none")),
+        }
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => Ok(rest.to_vec()),
+        _ => Ok(bytes),
+    }
+}
+
 /// A temporary folder beside `folder`, so that renaming it to that is one step; it is removed
 /// with all that is in it unless renamed.
 ///

@@ -53,6 +53,24 @@ static float *read_wav(const char *path, uint32_t rate, size_t *count) {
   return samples;
 }
 
+// The next string of a JSON array, written over it without its escapes; NULL behind the last.
+static char *next_string(char **json) {
+  char *from = strchr(*json, '"'), *start = from + 1, *to = start;
+  if (!from) return NULL;
+  for (from++; *from && *from != '"'; from++) {
+    if (*from != '\\') *to++ = *from;
+    else if (*++from == 'u') { // a control character: others stand as they are, in UTF-8
+      unsigned code = 0;
+      if (sscanf(from + 1, "%4x", &code) != 1) break;
+      *to++ = (char)code;
+      from += 4;
+    } else *to++ = strchr("bfnrt", *from) ? "\b\f\n\r\t"[strchr("bfnrt", *from) - "bfnrt"] : *from;
+  }
+  *json = *from ? from + 1 : from;
+  *to = 0;
+  return start;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) die("usage", "genres MODEL.onnx CLIP.wav");
   // The oldest version of the API with all that is used here: any newer library will do.
@@ -79,9 +97,13 @@ int main(int argc, char **argv) {
   float *probability;
   check(ort->GetTensorMutableData(probabilities, (void **)&probability));
 
-  // A JSON array of strings without escapes: what stands between every second pair of quotes.
-  char *labels = metadata(session, "labels");
-  for (strtok(labels, "\""); (labels = strtok(NULL, "\"")); strtok(NULL, "\""))
-    printf("%s\t%.6f\n", labels, *probability++);
+  OrtTensorTypeAndShapeInfo *shape_of;
+  size_t classes, labelled = 0;
+  check(ort->GetTensorTypeAndShape(probabilities, &shape_of));
+  check(ort->GetTensorShapeElementCount(shape_of, &classes));
+  char *json = metadata(session, "labels");
+  for (char *label; labelled < classes && (label = next_string(&json)); labelled++)
+    printf("%s\t%.6f\n", label, probability[labelled]);
+  if (labelled != classes || next_string(&json)) die("labels", "not as many as the model has genres");
   return 0;
 }

@@ -21,9 +21,11 @@ const [model, clip] = process.argv.slice(2);
 const session = await InferenceSession.create(model);
 // onnxruntime-node does not show a model's metadata; these files beside it hold the same.
 const beside = (name) => readFileSync(join(dirname(model), name), "utf8");
-const labels = beside("labels.txt").trim().split("\n");
+const labels = beside("labels.txt").replace(/\n$/, "").split("\n");
 
 const samples = readWav(clip, JSON.parse(beside("preprocessor.json")).sample_rate);
 const waveform = new Tensor("float32", samples, [1, samples.length]);
 const { probabilities } = await session.run({ waveform }, ["probabilities"]);
+if (labels.length !== probabilities.data.length)
+  throw new Error(`labels.txt has ${labels.length} labels, the model ${probabilities.data.length}: not of one export`);
 labels.forEach((label, i) => console.log(`${label}\t${probabilities.data[i].toFixed(6)}`));

@@ -10,7 +10,7 @@ const KEPT = 240; // verdicts that are shown
 
 // onnxruntime-web does not show a model's metadata; the files beside it say the same.
 const [labels, frontEnd] = await Promise.all([
-  fetch("model/labels.txt").then((file) => file.text()).then((text) => text.trim().split("\n")),
+  fetch("model/labels.txt").then((file) => file.text()).then((text) => text.replace(/\n$/, "").split("\n")),
   fetch("model/preprocessor.json").then((file) => file.json()),
 ]).catch(() => say("The folder model/ is not complete: see the README."));
 const RATE = frontEnd.sample_rate;
@@ -30,8 +30,11 @@ function run(samples) {
     return answer();
   });
   lastRun = answered.catch(() => {});
-  return answered.then((all) =>
-    Array.from({ length: all.length / labels.length }, (_, i) => all.slice(i * labels.length, (i + 1) * labels.length)));
+  return answered.then(({ values, genres }) => {
+    if (genres !== labels.length)
+      throw new Error(`labels.txt has ${labels.length} labels, the model ${genres}: not of one export`);
+    return Array.from({ length: values.length / genres }, (_, i) => values.slice(i * genres, (i + 1) * genres));
+  });
 }
 
 let lastRun = answer().then(() => {

@@ -11,7 +11,7 @@ onmessage = async ({ data: samples }) => {
   try {
     const waveform = new Tensor("float32", samples, [1, samples.length]);
     const { patch_probabilities: patches } = await (await session).run({ waveform }, ["patch_probabilities"]);
-    postMessage({ patches: patches.data });
+    postMessage({ patches: { values: patches.data, genres: patches.dims.at(-1) } });
   } catch (error) {
     postMessage({ error: error.message });
   }

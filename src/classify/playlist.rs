@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::files::has_extension;
+use crate::files::{self, has_extension};
 
 /// Endings of playlists, in lower case.
 pub(super) const EXTENSIONS: &[&str] = &["m3u8", "m3u", "pls", "xspf"];
@@ -21,12 +21,17 @@ pub(super) enum Entry {
 /// The entries of the playlist at `path`, in their order; relative ones lie beside it.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read.
+/// [`Error::Io`] if it cannot be read; [`Error::Format`] if it is cut off or no text.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = &files::as_utf8(path, bytes)?[..];
     let places = match () {
-        () if has_extension(path, &["xspf"]) => locations(text),
+        () if has_extension(path, &["xspf"]) => {
+            if !text.windows(11).any(|end| end == b"</playlist>") {
+                return Err(Error::format(path, "its end is missing; save the playlist again"));
+            }
+            locations(text)
+        }
         () if has_extension(path, &["pls"]) => lines(text).filter_map(pls).collect(),
         () => lines(text).filter(|line| !line.starts_with(b"#")).map(<[u8]>::to_vec).collect(),
     };
@@ -150,8 +155,19 @@ mod tests {
         let pls = "[playlist]\nFile1=a b.mp3\nTitle1=A\nfile2=sub/ä.mp3\nNumberOfEntries=2\n";
         assert_eq!(entries("l.pls", pls.as_bytes()), both);
         let xspf = "<playlist><location>x</location><trackList><track><location>a%20b.mp3</location>\
-            <title>A</title></track><track><location>sub/%C3%A4.mp3</location></track></trackList>";
+            <title>A</title></track><track><location>sub/%C3%A4.mp3</location></track></trackList></playlist>";
         assert_eq!(entries("l.xspf", xspf.as_bytes()), both);
+        let utf16 = m3u.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert_eq!(entries("l.m3u", &utf16), both);
+    }
+
+    #[test]
+    fn a_playlist_that_is_cut_off_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.xspf");
+        fs::write(&path, "<playlist><trackList><track><location>a.mp3</location>").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("l.xspf: its end is missing"), "{error}");
     }
 
     #[test]

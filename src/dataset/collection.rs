@@ -225,10 +225,6 @@ impl Dataset {
 
     /// What the folder may be meant to be instead.
     fn hint(&self) -> String {
-        if self.others.contains_key(".parquet") {
-            return "; recordings inside Parquet files are not read: write them out as files first"
-                .to_owned();
-        }
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
         let lists = entries.map(|entry| entry.path());
         let mut lists = lists.filter(|path| files::has_extension(path, &["csv", "tsv", "jsonl"]));

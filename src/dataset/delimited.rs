@@ -8,6 +8,7 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// What may stand between cells; the first of those that divide a line most often does.
 const DELIMITERS: [u8; 4] = *b",;\t|";
@@ -36,7 +37,7 @@ impl<'a> Delimited<'a> {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is no text or has no names.
     pub fn open(path: &'a Path, flexible: bool) -> Result<Self> {
-        let text = text(path, std::fs::read(path).map_err(Error::io(path))?)?;
+        let text = files::as_utf8(path, std::fs::read(path).map_err(Error::io(path))?)?;
         let delimiter = delimiter(&text);
         let mut reader = ReaderBuilder::new()
             .trim(Trim::All)
@@ -130,25 +131,6 @@ impl<'a> Delimited<'a> {
     pub fn fault(&self, line: u64, column: usize, reason: impl std::fmt::Display) -> Error {
         let name = self.names.get(column).map_or("?", String::as_str);
         Error::format(self.path, format!("line {line}, column \"{name}\": {reason}"))
-    }
-}
-
-/// The bytes of a file as UTF-8 without a mark in front; UTF-16 is known by its mark.
-fn text(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| -> Result<Vec<u8>> {
-        let pairs = rest.chunks_exact(2);
-        let whole = pairs.remainder().is_empty();
-        let units = pairs.map(|pair| unit([pair[0], pair[1]]));
-        match char::decode_utf16(units).collect::<std::result::Result<String, _>>() {
-            Ok(text) if whole => Ok(text.into_bytes()),
-            _ => Err(Error::format(path, "it begins like UTF-16 text, but is none")),
-        }
-    };
-    match bytes.as_slice() {
-        [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => Ok(rest.to_vec()),
-        _ => Ok(bytes),
     }
 }
 

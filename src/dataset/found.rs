@@ -37,6 +37,7 @@ impl Listing {
     /// they were is said.
     pub(super) fn close(&mut self) {
         self.compose();
+        self.drop_single_part();
         self.genres.sort();
         self.genres.dedup();
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -74,6 +75,21 @@ impl Listing {
             } else {
                 self.skip(&file.path, "its name is that of another file, in another Unicode form");
             }
+        }
+    }
+
+    /// Whether the collection brings a split along.
+    pub(super) fn has_parts(&self) -> bool {
+        self.files.iter().any(|file| file.part.is_some())
+    }
+
+    /// A collection that is all one part, as one of which only the training part was published,
+    /// brings no split along.
+    fn drop_single_part(&mut self) {
+        let Some(part) = self.files.first().and_then(|file| file.part) else { return };
+        if self.files.iter().all(|file| file.part == Some(part)) {
+            tracing::info!("note: all is in the part \"{part:?}\" of a split, which is none");
+            self.files.iter_mut().for_each(|file| file.part = None);
         }
     }
 

@@ -72,10 +72,9 @@ pub(super) fn read(path: &Path, extensions: &[&str]) -> Result<Listing> {
         }
         listing.take(path, &name, &entry, extensions)?;
     }
-    let has_parts = listing.files.iter().any(|file| file.part.is_some());
-    let split = if has_parts { ", with its own split" } else { "" };
-    listing.about = format!("the list {}{split}", path.display());
     listing.close();
+    let split = if listing.has_parts() { ", with its own split" } else { "" };
+    listing.about = format!("the list {}{split}", path.display());
     Ok(listing)
 }
 
@@ -296,6 +295,10 @@ mod tests {
             found(&listing),
             ["rock/a.wav Train", "jazz/b.mp3 Test", "rock/x/c.wav Validation"]
         );
+        let one = text.replace("Train", "dev").replace("test", "dev");
+        let listing = collection(&FILES, "l.csv", &one).unwrap();
+        assert_eq!(found(&listing), ["rock/a.wav", "jazz/b.mp3", "rock/x/c.wav"]);
+        assert!(!listing.about.contains("split"), "{}", listing.about);
         let wrong = text.replace("dev", "fold7");
         let error = collection(&FILES, "l.csv", &wrong).unwrap_err().to_string();
         assert!(error.contains("line 4: the part \"fold7\""), "{error}");

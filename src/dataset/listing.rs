@@ -14,7 +14,7 @@ use super::parquet;
 use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
-use crate::files::{ending, has_extension, is_hidden};
+use crate::files::{ending, has_extension, is_hidden, shown};
 
 /// What Hugging Face's folders call their lists.
 const LISTS: [&str; 4] = ["metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.ndjson"];
@@ -52,7 +52,9 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
         && let Some(folder) = inside(root)?
     {
         let listing = list(&folder, extensions)?;
-        return Ok(Listing { about: format!("the tables in {}", root.display()), ..listing });
+        let split = if listing.has_parts() { ", with their own split" } else { "" };
+        let about = format!("the tables in {}{split}", root.display());
+        return Ok(Listing { about, ..listing });
     }
     let base = genres_folder(root);
     let mut listing = Listing::default();
@@ -192,14 +194,12 @@ impl Listing {
             };
             *self.others.entry(ending).or_default() += 1;
         } else if is_file || is_genre {
-            let Some(names) = names(folder, entry.path()) else {
-                return self.skip(entry.path(), "the name is not valid Unicode");
-            };
+            let names = names(folder, entry.path());
             match &names[..] {
                 [genre] if is_genre => self.genres.push(genre.clone()),
                 [genre, below @ ..] if !below.is_empty() => {
                     // The part's folder is no genre: it comes after the genre's.
-                    let inside = part.and_then(|_| self::names(base, folder)).unwrap_or_default();
+                    let inside = part.map(|_| self::names(base, folder)).unwrap_or_default();
                     let name = [&inside[..], below].concat().join("/");
                     let (genre, path) = (genre.clone(), entry.into_path());
                     self.files.push(Found { genre, name, path, part, facts: facts(below) });
@@ -241,10 +241,11 @@ fn is_lists(path: &Path) -> bool {
     path.ends_with("splits") && path.join("test_filtered.txt").is_file()
 }
 
-/// The components of `path` below `base`, if they are all Unicode.
-fn names(base: &Path, path: &Path) -> Option<Vec<String>> {
-    let below = path.strip_prefix(base).ok()?;
-    below.components().map(|c| c.as_os_str().to_str().map(String::from)).collect()
+/// The components of `path` below `base`; what is no Unicode in them is written so that no two
+/// names become one.
+fn names(base: &Path, path: &Path) -> Vec<String> {
+    let below = path.strip_prefix(base).unwrap_or(path);
+    below.components().map(|name| shown(name.as_ref()).into_owned()).collect()
 }
 
 #[cfg(test)]
