@@ -176,9 +176,11 @@ impl Dataset {
         let known: BTreeSet<&str> = known.map(String::as_str).collect();
         let known = known.into_iter().collect::<Vec<&str>>().join(", ");
         let advice = match known.as_str() {
-            "" => "nothing is known of the tracks but their genre; put each artist's into a \
-                   folder below the genre's, or give a list with such a column"
-                .to_owned(),
+            "" => {
+                "nothing is known of the tracks but their genre, nor do they have such tags; put \
+                   each artist's into a folder below the genre's, or give a list with such a column"
+                    .to_owned()
+            }
             known => format!("no track has it; there are {known}"),
         };
         Err(Error::out_of_range("group-by", fact, advice))

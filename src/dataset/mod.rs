@@ -28,6 +28,8 @@ mod scan;
 pub mod source;
 mod split;
 mod table;
+#[cfg(feature = "train")]
+mod tags;
 #[cfg(test)]
 mod testing;
 

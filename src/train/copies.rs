@@ -139,6 +139,16 @@ fn say_contradictions(dataset: &Dataset, pairs: &[[usize; 2]]) {
 /// Puts together what the options ask for.
 fn group(options: &SplitOptions, dataset: &mut Dataset) -> Result<()> {
     let Some(fact) = &options.group_by else { return Ok(()) };
+    let fact = &fact.to_lowercase();
+    if !dataset.tracks.iter().any(|track| track.facts.contains_key(fact)) {
+        let tagged = dataset.read_tags(fact);
+        if tagged > 0 {
+            tracing::info!(
+                "note: {fact} is read from the tags of {}",
+                counted(tagged, "recording")
+            );
+        }
+    }
     dataset.group_by(fact)?;
     let alone = dataset.tracks.iter().filter(|track| track.group.is_none()).count();
     let groups = dataset.tracks.iter().filter_map(|track| track.group.as_deref());
