@@ -16,7 +16,7 @@ struct Column {
 }
 
 const COLUMNS: [Column; 11] = [
-    Column { name: "accur.", unit: "%", value: |row| Some(row.accuracy? * 100.0) },
+    Column { name: "accur.", unit: "%", value: |row| Some(row.quality()? * 100.0) },
     Column { name: "agree", unit: "%", value: |row| Some(row.agreement? * 100.0) },
     Column { name: "differ", unit: "max", value: |row| row.max_difference },
     Column { name: "load", unit: "ms", value: |row| row.load_ms },
@@ -39,6 +39,13 @@ accur.: evaluation tracks whose genre was found. agree: patches whose top class 
 runtime's. differ: largest difference of any output from the first runtime's. load, first: opening \
 the model, and the first run. p50, p90, p99: time of the runs after that. audio: seconds of audio \
 per second. peak: most memory of the process. -: not known.";
+
+/// The same, with what the first column is of models that tell several labels a track.
+fn legend(report: &Report) -> String {
+    let tags =
+        "accur. of models that tell several labels a track: macro average precision, macro AP.";
+    if report.has_tags() { format!("{LEGEND} {tags}") } else { LEGEND.to_owned() }
+}
 
 /// A short name of a model: the folder's, or the file's stem, with the run's name before it if
 /// it lies in one.
@@ -104,7 +111,7 @@ pub(super) fn text(report: &Report) -> String {
         }
     }
     text += &variants_text(report);
-    text + "\n" + &wrapped(LEGEND, 100)
+    text + "\n" + &wrapped(&legend(report), 100)
 }
 
 /// The columns of the table of variants.
@@ -115,7 +122,7 @@ fn variant_cells(comparison: &Comparison) -> [String; 6] {
     [
         variant.model_bytes.map(|bytes| format!("{:.2}", bytes as f64 / 1e6)),
         comparison.size().map(|size| format!("{size:.2}")),
-        variant.accuracy.map(|accuracy| short(accuracy * 100.0)),
+        variant.quality().map(|quality| short(quality * 100.0)),
         comparison.points().map(|points| format!("{points:+.1}")),
         variant.latency.map(|latency| short(latency.p50_ms)),
         comparison.speed().map(|speed| format!("{speed:.2}x")),
@@ -207,7 +214,7 @@ pub(super) fn markdown(report: &Report) -> String {
         }
     }
     text += &variants_markdown(report);
-    text + "\n" + LEGEND + "\n"
+    text + "\n" + &legend(report) + "\n"
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Dataset {
         let recording = |track: &Track| Recording {
             name: track.id.clone(),
             path: track.path.clone(),
-            genre: self.genres.get(track.label).cloned(),
+            genre: self.genres.get(track.label()).cloned(),
         };
         self.tracks.iter().map(recording).collect()
     }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::collection::{Part, Skipped};
+use super::task::Task;
 
 /// A file of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    pub genre: String,
-    /// What it is called within its genre, with `/` between folders.
+    /// Its genre, or its labels, sorted.
+    pub labels: Vec<String>,
+    /// What it is called within its genre, with `/` between folders; of several labels a track,
+    /// its whole id.
     pub name: String,
     pub path: PathBuf,
     /// The part of the collection's own split that it is in.
@@ -21,6 +24,8 @@ pub(super) struct Found {
 /// The files of a collection.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
+    /// What is told of the files.
+    pub task: Task,
     /// Sorted.
     pub genres: Vec<String>,
     pub files: Vec<Found>,
@@ -37,7 +42,8 @@ impl Listing {
         self.genres.sort();
         self.genres.dedup();
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        self.files.iter().for_each(|file| *counts.entry(file.genre.as_str()).or_default() += 1);
+        let labels = self.files.iter().flat_map(|file| &file.labels);
+        labels.for_each(|label| *counts.entry(label.as_str()).or_default() += 1);
         // One that could not be read is no empty one.
         let is_closed = |genre: &str| {
             let names = |path: &Path| path.components().any(|name| name.as_os_str() == genre);

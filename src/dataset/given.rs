@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use super::collection::{Dataset, Part, Track};
 use super::draw::check_fraction;
 use super::groups::{by_genre, ids, take};
+use super::iterative;
 use super::split::{Method, Split};
+use super::task::Task;
 use crate::error::{Error, Result};
 
 impl Split {
@@ -44,6 +46,7 @@ impl Split {
             test_fraction: share(test.len(), train.len() + validation.len()),
             validation_fraction: share(validation.len(), train.len()),
             fold: None,
+            task: dataset.task,
             genres: dataset.genres.clone(),
             train,
             validation,
@@ -70,6 +73,11 @@ fn hold_out(dataset: &Dataset, seed: u64, fraction: f64) -> (Vec<String>, Vec<St
     let tracks = dataset.tracks.iter().filter(learned).cloned().collect();
     let inner = Dataset { tracks, ..dataset.clone() };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    if inner.task == Task::MultiLabel {
+        let shares = [fraction, 1.0 - fraction];
+        let [validation, train] = iterative::divide(&inner, shares, &mut rng);
+        return (ids(train), ids(validation));
+    }
     let (mut train, mut validation) = (vec![], vec![]);
     for mut groups in by_genre(&inner) {
         groups.shuffle(&mut rng);

@@ -9,6 +9,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::collection::Part;
 use super::found::{Found, Listing};
+use super::task::Task;
 use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ const LITTER: &str = "__MACOSX";
 /// # Errors
 /// [`Error::NotFound`] if there is no `root`, [`Error::Unsupported`] if it is neither a folder nor
 /// a list nor an archive, [`Error::Io`] if it cannot be listed, errors of list and archive.
-pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
+pub(super) fn list(root: &Path, extensions: &[&str], task: Option<Task>) -> Result<Listing> {
     let advice = "give a folder that holds one folder of recordings per genre, an archive of one \
                   (.tar.gz, .zip), or a list (.csv, .tsv, .jsonl) of paths and genres";
     if !root.exists() {
@@ -33,16 +34,16 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     }
     if !root.is_dir() {
         if labels::is_list(root) {
-            return labels::read(root, extensions);
+            return labels::read(root, extensions, task);
         }
         return match archive::unpacked(root)? {
-            Some(folder) => list(&folder, extensions),
+            Some(folder) => list(&folder, extensions, task),
             None => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
         };
     }
     fs::read_dir(root).map_err(Error::io(root))?;
     if let Some(list) = LISTS.iter().map(|name| root.join(name)).find(|list| list.is_file()) {
-        let mut listing = labels::read(&list, extensions)?;
+        let mut listing = labels::read(&list, extensions, task)?;
         listing.count_unlisted(root, extensions);
         return Ok(listing);
     }
@@ -65,6 +66,12 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
             }
         }
         listing.about = format!("the folders in {}, with their own split", base.display());
+    }
+    if task == Some(Task::MultiLabel) {
+        listing.task = Task::MultiLabel;
+        for file in &mut listing.files {
+            file.name = format!("{}/{}", file.labels.join("/"), file.name);
+        }
     }
     listing.close();
     Ok(listing)
@@ -177,8 +184,8 @@ impl Listing {
                     // The part's folder is no genre: it comes after the genre's.
                     let inside = part.and_then(|_| self::names(base, folder)).unwrap_or_default();
                     let name = [&inside[..], below].concat().join("/");
-                    let (genre, path) = (genre.clone(), entry.into_path());
-                    self.files.push(Found { genre, name, path, part, facts: facts(below) });
+                    let (labels, path) = (vec![genre.clone()], entry.into_path());
+                    self.files.push(Found { labels, name, path, part, facts: facts(below) });
                 }
                 _ => self.skip(entry.path(), "not in a genre folder"),
             }
@@ -235,12 +242,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, file).unwrap();
         }
-        list(root.path(), &["wav", "mp3"]).unwrap()
+        list(root.path(), &["wav", "mp3"], None).unwrap()
     }
 
     fn ids(listing: &Listing) -> Vec<String> {
         let part = |part: Option<Part>| part.map_or(String::new(), |part| format!(" {part:?}"));
-        let id = |f: &Found| format!("{}/{}{}", f.genre, f.name, part(f.part));
+        let id = |f: &Found| format!("{}/{}{}", f.labels.join("|"), f.name, part(f.part));
         let mut ids: Vec<String> = listing.files.iter().map(id).collect();
         ids.sort();
         ids
@@ -343,13 +350,13 @@ mod tests {
         fs::write(root.path().join("1.wav"), "1").unwrap();
         let text = "file_name,label\n0.wav,jazz\n1.wav,rock\n";
         fs::write(root.path().join("metadata.csv"), text).unwrap();
-        let found = list(root.path(), &["wav"]).unwrap();
+        let found = list(root.path(), &["wav"], None).unwrap();
         assert_eq!(ids(&found), ["jazz/0.wav", "rock/1.wav"]);
         assert!(found.about.contains("metadata.csv"));
         assert!(found.others.is_empty(), "{found:?}");
         fs::create_dir(root.path().join("more")).unwrap();
         fs::write(root.path().join("more/2.wav"), "2").unwrap();
-        let found = list(root.path(), &["wav"]).unwrap();
+        let found = list(root.path(), &["wav"], None).unwrap();
         assert_eq!(found.others.into_values().collect::<Vec<usize>>(), [1]);
     }
 }

@@ -14,6 +14,7 @@ mod found;
 mod given;
 mod groups;
 mod gtzan;
+mod iterative;
 mod labels;
 mod listing;
 mod resolve;
@@ -22,6 +23,7 @@ mod scan;
 pub mod source;
 mod split;
 mod table;
+mod task;
 #[cfg(test)]
 mod testing;
 
@@ -31,3 +33,4 @@ pub use extract::{Extracted, Recording, extract_features};
 pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};
+pub use task::Task;

@@ -433,8 +433,7 @@ impl<'a> Reference<'a> {
 
 fn head_probabilities(head: &Head, rows: Vec<f32>, count: usize, device: &Device) -> Tensor<2> {
     let shape = [count, rows.len() / count];
-    let logits = head.forward(Tensor::from_data(TensorData::new(rows, shape), device));
-    burn::tensor::activation::softmax(logits, 1)
+    head.probabilities(Tensor::from_data(TensorData::new(rows, shape), device))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::{Checkpoints, load_module, save_weights};
@@ -51,7 +50,7 @@ impl Trained {
             Self::Backbone(OnBackbone { graph, head, .. }) => match graph {
                 Some(graph) => {
                     let embeddings = graph.forward(log_mel)?;
-                    Some((softmax(head.forward(embeddings.clone()), 1), embeddings))
+                    Some((head.probabilities(embeddings.clone()), embeddings))
                 }
                 None => None,
             },
