@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use genre_transfer::dataset::Task;
 use genre_transfer::bench::{self, EvaluationSet, Plan, Report};
+use genre_transfer::dataset::Task;
 use genre_transfer::runtime::{Device, Runtime};
 use ndarray::ArrayD;
 

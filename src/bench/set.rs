@@ -59,7 +59,7 @@ impl EvaluationSet {
     }
 
     /// The macro average precision of the tracks' mean outputs; `None` where a track has one
-    /// label, where no label is on any track, and as for the accuracy.
+    /// label, no track has any, a value is not a number, and as for the accuracy.
     pub(super) fn average_precision(&self, output: &ArrayD<f32>) -> Option<f64> {
         if self.task.is_single() {
             return None;
@@ -73,6 +73,9 @@ impl EvaluationSet {
         let judged = means.iter().zip(&self.labels).filter(|(mean, _)| !mean.is_empty());
         let (rows, labels): (Vec<&[f32]>, Vec<&[usize]>) =
             judged.map(|(mean, labels)| (mean.as_slice(), labels.as_slice())).unzip();
+        if rows.iter().copied().flatten().any(|value| !value.is_finite()) {
+            return None;
+        }
         // Thresholds do not matter here.
         let thresholds = vec![1.0; rows.first()?.len()];
         evaluate_tags(&labels, &rows, &thresholds).macro_average_precision

@@ -13,6 +13,7 @@ use csv::StringRecord;
 use serde_json::{Map, Value};
 
 use super::collection::Part;
+use super::columns::{Columns, LABELS, flags, missing, parted};
 use super::delimited::Delimited;
 use super::found::{Found, Listing};
 use super::task::Task;
@@ -32,12 +33,6 @@ const PATHS: [&str; 9] = [
     "file_path",
     "mp3_path",
 ];
-
-/// What the column of genres is called. The last is MTG-Jamendo's.
-const LABELS: [&str; 7] = ["genre", "label", "class", "genre_top", "genres", "labels", "tags"];
-
-/// Labels that a note lists.
-const LISTED: usize = 5;
 
 /// What the column of parts is called.
 const PARTS: [&str; 5] = ["split", "subset", "set", "part", "fold_split"];
@@ -78,12 +73,8 @@ pub(super) fn read(path: &Path, extensions: &[&str], task: Option<Task>) -> Resu
         return Err(Error::format(path, "it lists no files"));
     }
     for entry in &mut entries {
-        let labels = std::mem::take(&mut entry.labels);
-        entry.labels = labels.iter().flat_map(|label| parted(label)).collect();
-        if entry.labels.len() > 1 {
-            entry.labels.sort();
-            entry.labels.dedup();
-        }
+        entry.labels.sort();
+        entry.labels.dedup();
     }
     let mut listing = Listing { task: task_of(path, &entries, task)?, ..Listing::default() };
     let mut lines: HashMap<String, u64> = HashMap::new();
@@ -100,20 +91,6 @@ pub(super) fn read(path: &Path, extensions: &[&str], task: Option<Task>) -> Resu
     listing.about = format!("the list {}{split}", path.display());
     listing.close();
     Ok(listing)
-}
-
-/// The labels in one value: a genre's name has neither of the signs between several.
-fn parted(text: &str) -> Vec<String> {
-    let plain = |label: &str| label.trim().trim_start_matches("genre---").to_owned();
-    let inside = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    let parts: Vec<String> = match inside {
-        Some(list) => {
-            let unquoted = |label: &str| plain(label.trim().trim_matches(['"', '\'']));
-            list.split(',').map(unquoted).collect()
-        }
-        None => text.split(['|', ';']).map(plain).collect(),
-    };
-    parts.into_iter().filter(|label| !label.is_empty()).collect()
 }
 
 /// What is to be told of the tracks: what is asked for, else what their labels ask for. To take
@@ -260,94 +237,6 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
     Ok(rows.iter().map(entry).collect())
 }
 
-/// What is wrong with a table without a column that it needs.
-fn missing(path: &Path, what: &str, wanted: &[&str], more: &str) -> Error {
-    let wanted = wanted.join(", ");
-    let reason = format!(
-        "line 1: no column of {what}; expected one of {wanted}{more}; if it is no list of \
-         recordings, give it another name"
-    );
-    Error::format(path, reason)
-}
-
-/// Where in a table the labels are.
-enum Columns {
-    /// In this column, and those to its right that have no name.
-    Named(usize),
-    /// In columns of 0 and 1, one a label.
-    OfOneLabel(Vec<usize>),
-}
-
-impl Columns {
-    fn has(&self, column: usize) -> bool {
-        match self {
-            Self::Named(label) => column == *label,
-            Self::OfOneLabel(columns) => columns.contains(&column),
-        }
-    }
-
-    /// The labels in a row of a table whose columns are called `names`.
-    fn labels(&self, record: &StringRecord, names: &[String]) -> Vec<String> {
-        let owned = |text: &str| text.to_owned();
-        match self {
-            Self::Named(label) => {
-                let further = record.iter().skip(names.len());
-                record.get(*label).into_iter().chain(further).map(owned).collect()
-            }
-            Self::OfOneLabel(columns) => {
-                let is_set = |at: &&usize| record.get(**at).and_then(flag) == Some(true);
-                columns.iter().filter(is_set).map(|at| names[*at].clone()).collect()
-            }
-        }
-    }
-
-    /// Says which columns are read.
-    fn tell(&self, path: &Path, names: &[String], file: usize) {
-        let from = match self {
-            Self::Named(label) => format!("genres from \"{}\"", names[*label]),
-            Self::OfOneLabel(columns) => {
-                let some = columns.iter().take(LISTED).map(|at| names[*at].as_str());
-                let more = if columns.len() > LISTED { ", ..." } else { "" };
-                let some = some.collect::<Vec<_>>().join(", ");
-                format!("labels from {} columns of 0 and 1 ({some}{more})", columns.len())
-            }
-        };
-        tracing::info!(
-            "note: {}: files from the column \"{}\", {from}",
-            path.display(),
-            names[file]
-        );
-    }
-}
-
-/// Whether a cell says that a label is there.
-fn flag(text: &str) -> Option<bool> {
-    match text.to_lowercase().as_str() {
-        "0" | "0.0" | "false" => Some(false),
-        "1" | "1.0" | "true" => Some(true),
-        _ => None,
-    }
-}
-
-/// The columns of a table of `width` that hold 0 and 1 alone, but for `others`.
-fn flags(
-    path: &Path,
-    rows: &[(u64, StringRecord)],
-    width: usize,
-    others: [Option<usize>; 2],
-) -> Result<Vec<usize>> {
-    let is_flag = |at: &usize| {
-        let mut cells = rows.iter().map(|(_, record)| record.get(*at).and_then(flag));
-        !others.contains(&Some(*at)) && cells.all(|cell| cell.is_some())
-    };
-    let found: Vec<usize> = (0..width).filter(is_flag).collect();
-    if found.len() < 2 || rows.is_empty() {
-        let more = ", or two and more columns of 0 and 1, one a label";
-        return Err(missing(path, "genres", &LABELS, more));
-    }
-    Ok(found)
-}
-
 fn json_entries(path: &Path) -> Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
     let lines = text.trim_start_matches('\u{feff}').lines().zip(1..);
@@ -371,6 +260,7 @@ fn json_entries(path: &Path) -> Result<Vec<Entry>> {
         };
         let labels: Vec<String> =
             labels.ok_or_else(|| fault(format!("no genre under any of {}", LABELS.join(", "))))?;
+        let labels = labels.iter().flat_map(|label| parted(label)).collect();
         let facts =
             object.iter().filter_map(|(key, value)| Some((key.to_lowercase(), text(value)?)));
         let (part, facts) = (of(&PARTS).and_then(text), facts.collect());
@@ -462,6 +352,10 @@ mod tests {
             ("l.csv", "path,genres\na.wav,\"['rock', 'pop']\"\nb.mp3,['rock']\nx/c.wav,[]\n"),
             ("l.csv", "path;tags\na.wav;rock| pop |rock\nb.mp3;rock\nx/c.wav;|\n"),
             ("l.csv", "clip_id,pop,rock,mp3_path\n7,1,1,a.wav\n8,0,1,b.mp3\n9,0,0,x/c.wav\n"),
+            (
+                "annotations_final.csv",
+                "\"clip_id\"\t\"pop\"\t\"rock\"\t\"no voice\"\t\"mp3_path\"\n\"2\"\t\"1\"\t\"1\"\t\"0\"\t\"a.wav\"\n\"6\"\t\"0\"\t\"1\"\t\"0\"\t\"b.mp3\"\n\"10\"\t\"0\"\t\"0\"\t\"0\"\t\"x/c.wav\"\n",
+            ),
             ("l.csv", "file,pop,rock\na.wav,True,1.0\nb.mp3,False,1.0\nx/c.wav,False,0.0\n"),
             (
                 "l.jsonl",

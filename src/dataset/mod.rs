@@ -6,6 +6,7 @@
 
 mod archive;
 mod collection;
+mod columns;
 mod delimited;
 pub(crate) mod demo;
 mod draw;

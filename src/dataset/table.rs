@@ -431,7 +431,8 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_its_place() {
         type Change = fn(&mut Vec<Vec<String>>);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
+            (|c| *c[1].last_mut().unwrap() = "a|b".into(), "\"a|b\" is several labels"),
             (|c| c.iter_mut().for_each(|row| drop(row.remove(18))), "missing columns \"tempo\""),
             (|c| c[0][18] = "bpm".into(), "missing columns \"tempo\""),
             (|c| c.iter_mut().for_each(|row| row.push("label".into())), "\"label\" is there twice"),

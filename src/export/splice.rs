@@ -221,9 +221,8 @@ mod tests {
     }
 
     fn head() -> Head {
-        let task = Task::SingleLabel;
-        let spec = HeadSpec { features: FEATURES, hidden: Some(5), classes: CLASSES, task };
-        spec.init(3, &Device::flex())
+        let (features, classes, task) = (FEATURES, CLASSES, Task::SingleLabel);
+        HeadSpec { features, hidden: Some(5), classes, task }.init(3, &Device::flex())
     }
 
     fn written(mut model: ModelProto, path: &Path) {

@@ -299,3 +299,33 @@ impl Score {
         (count > 0.0).then(|| Self { loss: mean(|score| score.loss), quality })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_says_what_its_quality_is() {
+        let accuracy = r#"{"loss":0.25,"accuracy":1.0}"#;
+        let precision = r#"{"loss":0.25,"average_precision":0.5}"#;
+        for (text, quality) in
+            [(accuracy, Quality::Accuracy(1.0)), (precision, Quality::AveragePrecision(0.5))]
+        {
+            let score = Score { loss: 0.25, quality };
+            assert_eq!(serde_json::to_string(&score).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Score>(text).unwrap(), score);
+        }
+        let old = r#"{"loss":1,"accuracy":1}"#;
+        assert_eq!(serde_json::from_str::<Score>(old).unwrap(), Score::of_genres(1.0, 1.0));
+    }
+
+    #[test]
+    fn results_are_of_genres_or_of_labels() {
+        let error = serde_json::from_str::<TaskMetrics>("{}").unwrap_err().to_string();
+        assert!(error.contains("missing field `tracks`"), "{error}");
+        let text = r#"{"tags":{"macro_roc_auc":null,"macro_average_precision":0.5,"macro_f1":0.25,"per_tag":[{"support":1,"roc_auc":null,"average_precision":0.5,"threshold":0.3,"precision":0.0,"recall":0.0,"f1":0.0}],"count":1},"patches":3}"#;
+        let metrics: TaskMetrics = serde_json::from_str(text).unwrap();
+        assert_eq!(metrics.multi_label().unwrap().tags.per_tag[0].threshold, 0.3);
+        assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
+    }
+}

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::checkpoint::{Checkpoints, load_module, save_weights};
 use super::cnn::options::CnnRunConfig;
 use super::config::Config;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::graph::{OnnxGraph, load};
@@ -57,6 +58,17 @@ impl Trained {
             Self::Custom(model) => Some(model.probabilities(log_mel)),
             Self::Chain(model) => Some(model.forward(log_mel)),
         })
+    }
+}
+
+impl Trained {
+    /// What it tells of a track.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Backbone(OnBackbone { head, .. }) => head.task(),
+            Self::Custom(model) => model.task,
+            Self::Chain(model) => model.head.task(),
+        }
     }
 }
 

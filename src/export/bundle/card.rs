@@ -6,7 +6,7 @@ use minijinja::Environment;
 use serde::Serialize;
 
 use super::super::input::Input;
-use crate::dataset::Method;
+use crate::dataset::{Method, Task};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::metrics::{GenreScore, TagEvaluation, TagScore};
@@ -133,7 +133,7 @@ impl Card {
             tracks: metrics.data.tracks,
             is_gtzan,
             is_demo: metrics.data.name == "demo",
-            split: describe(split.method),
+            split: describe(split.method, split.task),
             seed: split.seed,
             parts: [split.train.len(), split.validation.len(), split.test.len()],
             tested: metrics.test.tracks(),
@@ -237,8 +237,12 @@ fn network(metrics: &Metrics) -> String {
     }
 }
 
-fn describe(method: Method) -> &'static str {
+fn describe(method: Method, task: Task) -> &'static str {
     match method {
+        Method::Stratified if task == Task::MultiLabel => {
+            "shuffled by track, with nearly the same share of every label in each part (iterative \
+             stratification)"
+        }
         Method::Stratified => "shuffled by track, with the same share of every genre in each part",
         Method::FaultFiltered => {
             "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \
