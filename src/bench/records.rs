@@ -117,11 +117,6 @@ impl Row {
 }
 
 impl Report {
-    /// Whether some models tell several labels a track.
-    pub(super) fn has_tags(&self) -> bool {
-        self.rows.iter().any(|row| row.average_precision.is_some())
-    }
-
     /// Whether any case ran.
     pub fn any_ran(&self) -> bool {
         self.rows.iter().any(|row| row.latency.is_some())

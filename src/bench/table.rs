@@ -42,9 +42,23 @@ per second. peak: most memory of the process. -: not known.";
 
 /// The same, with what the first column is of models that tell several labels a track.
 fn legend(report: &Report) -> String {
-    let tags =
-        "accur. of models that tell several labels a track: macro average precision, macro AP.";
-    if report.has_tags() { format!("{LEGEND} {tags}") } else { LEGEND.to_owned() }
+    let tags = "mAP: macro average precision on the evaluation tracks, of models that tell \
+                several labels a track.";
+    if has_tags(&report.rows) { format!("{LEGEND} {tags}") } else { LEGEND.to_owned() }
+}
+
+/// Whether a model tells several labels a track.
+fn has_tags(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.average_precision.is_some())
+}
+
+/// What the columns are called in the table of one model.
+fn names_of(rows: &[Row]) -> [&'static str; 11] {
+    let mut names = COLUMNS.map(|column| column.name);
+    if has_tags(rows) {
+        names[0] = "mAP";
+    }
+    names
 }
 
 /// A short name of a model: the folder's, or the file's stem, with the run's name before it if
@@ -96,7 +110,7 @@ pub(super) fn text(report: &Report) -> String {
         let line = |values: [&str; 11]| values.map(|value| format!("{value:>6}")).join(" ");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n{model}");
-        let names = line(COLUMNS.map(|column| column.name));
+        let names = line(names_of(rows));
         let _ = writeln!(text, "            thr batch {names}",);
         let _ = writeln!(text, "                      {}", line(COLUMNS.map(|column| column.unit)));
         for row in rows {
@@ -195,7 +209,9 @@ pub(super) fn markdown(report: &Report) -> String {
     );
     text += "\n![p50 latency by batch](bench.svg)\n";
     for (model, rows) in by_model(report) {
-        let heads = COLUMNS.map(|column| format!("{} {}", column.name, column.unit));
+        let units = COLUMNS.map(|column| column.unit);
+        let heads: Vec<String> =
+            names_of(rows).iter().zip(units).map(|(name, unit)| format!("{name} {unit}")).collect();
         let _ = writeln!(text, "\n## {model}\n");
         let _ = writeln!(text, "| runtime | device | threads | batch | {} |", heads.join(" | "));
         let _ = writeln!(text, "|---|---|--:|--:|{}", "--:|".repeat(heads.len()));

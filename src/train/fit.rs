@@ -12,6 +12,7 @@ use super::epoch::{finite, record, show, shuffled};
 use super::objective::{Objective, Targets};
 use super::prediction::TrackPrediction;
 use super::stopping::EarlyStopping;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::metrics::Epoch;
@@ -125,12 +126,19 @@ impl HeadTask<'_> {
         best.ok_or_else(|| Error::out_of_range("epochs", self.options.epochs, "give at least 1"))
     }
 
-    /// Patches a class to learn from.
-    fn patch_counts(&self) -> Vec<usize> {
+    /// The loss: by the patches a class to learn from, or by the tracks that have a label, so that
+    /// unfrozen layers are compared by the same.
+    fn objective(&self, device: &Device) -> Objective {
+        let weight = |example: &Example| match self.spec.task {
+            Task::SingleLabel => example.embeddings.rows().len(),
+            Task::MultiLabel => 1,
+        };
         let mut counts = vec![0; self.spec.classes];
-        let pairs = self.train.iter().flat_map(|e| e.labels.iter().map(move |label| (label, e)));
-        pairs.for_each(|(label, e)| counts[*label] += e.embeddings.rows().len());
-        counts
+        for example in self.train {
+            example.labels.iter().for_each(|label| counts[*label] += weight(example));
+        }
+        let total = self.train.iter().map(weight).sum();
+        Objective::new(self.spec.task, &counts, total, device)
     }
 }
 
@@ -153,7 +161,7 @@ impl<'a> Learning<'a> {
         Self {
             options,
             seed,
-            objective: Objective::new(spec.task, &task.patch_counts(), rows.labels.len(), &device),
+            objective: task.objective(&device),
             rows,
             optimizer: AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init(),
             device,
@@ -206,7 +214,6 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Task;
     use crate::run::Quality;
 
     fn embeddings(rows: &[[f32; 2]]) -> Embeddings {
