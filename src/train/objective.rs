@@ -34,11 +34,18 @@ impl Targets {
     }
 }
 
+/// The cross-entropy, for either kind of targets.
+#[derive(Debug)]
+pub struct CrossEntropy {
+    hard: CrossEntropyLoss,
+    soft: SoftLoss,
+}
+
 /// The loss of a task, for either kind of targets.
 #[derive(Debug)]
 pub enum Objective {
     /// Cross-entropy, against one class or probabilities.
-    SingleLabel { hard: CrossEntropyLoss, soft: SoftLoss },
+    SingleLabel(Box<CrossEntropy>),
     /// Binary cross-entropy.
     MultiLabel(BinaryLoss),
 }
@@ -49,7 +56,8 @@ impl Objective {
         match task {
             Task::SingleLabel => {
                 let config = CrossEntropyLossConfig::new().with_weights(class_weights(counts));
-                Self::SingleLabel { hard: config.init(device), soft: SoftLoss::new(counts, device) }
+                let (hard, soft) = (config.init(device), SoftLoss::new(counts, device));
+                Self::SingleLabel(Box::new(CrossEntropy { hard, soft }))
             }
             Task::MultiLabel => Self::MultiLabel(BinaryLoss::new(counts, total)),
         }
@@ -59,12 +67,12 @@ impl Objective {
     pub fn of(&self, logits: Tensor<2>, targets: Targets, device: &Device) -> Tensor<1> {
         let [count, classes] = logits.dims();
         match (self, targets) {
-            (Self::SingleLabel { hard, .. }, Targets::Classes(labels)) => {
+            (Self::SingleLabel(loss), Targets::Classes(labels)) => {
                 let labels = TensorData::new(labels, [count]);
-                hard.forward(logits, Tensor::<1, Int>::from_data(labels, device))
+                loss.hard.forward(logits, Tensor::<1, Int>::from_data(labels, device))
             }
-            (Self::SingleLabel { soft, .. }, Targets::Probabilities(targets)) => {
-                soft.forward(logits, rows(targets, [count, classes], device))
+            (Self::SingleLabel(loss), Targets::Probabilities(targets)) => {
+                loss.soft.forward(logits, rows(targets, [count, classes], device))
             }
             (Self::MultiLabel(binary), Targets::Probabilities(targets)) => {
                 binary.forward(logits, rows(targets, [count, classes], device))
@@ -82,7 +90,7 @@ impl Objective {
     /// tracks.
     pub fn score(&self, predictions: &[TrackPrediction], labels: &[&[usize]]) -> Option<Score> {
         match self {
-            Self::SingleLabel { .. } => Score::of(predictions, labels),
+            Self::SingleLabel(_) => Score::of(predictions, labels),
             Self::MultiLabel(binary) => binary.score(predictions, labels),
         }
     }
