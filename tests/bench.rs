@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use genre_transfer::bench::{self, EvaluationSet, Plan, Report};
+use genre_transfer::dataset::Task;
 use genre_transfer::runtime::{Device, Runtime};
 use ndarray::ArrayD;
 
@@ -245,7 +246,8 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
     let set = EvaluationSet {
         patches: ArrayD::from_shape_vec(vec![rows, common::FRAMES, common::MELS], data).unwrap(),
         track_of_patch: (0..rows).collect(),
-        labels,
+        task: Task::SingleLabel,
+        labels: labels.into_iter().map(|label| vec![label]).collect(),
         patch_hop_seconds: Some(2.0),
     };
     let plan = plan(model);

@@ -60,7 +60,7 @@ fn genres_are_folders_and_tracks_are_sorted_files_with_known_extensions() {
     assert_eq!(set.origin, Origin::Folder);
     assert_eq!(set.genres, ["jazz", "rock"]);
     assert_eq!(ids(&set), ["jazz/a.flac", "rock/b.WAV", "rock/live/1999/a.mp3"]);
-    assert_eq!(set.tracks.iter().map(|t| t.label).collect::<Vec<_>>(), [0, 1, 1]);
+    assert_eq!(set.tracks.iter().map(|t| t.label()).collect::<Vec<_>>(), [0, 1, 1]);
     assert_eq!(set.tracks[1].path, dir.path().join("rock/b.WAV"));
     assert_eq!(set.skipped.len(), 1);
     assert!(set.skipped[0].path.ends_with("stray.wav"));

@@ -133,7 +133,10 @@ fn the_file_has_the_form_other_programs_are_told_of() {
         assert_eq!(json("backbone"), serde_json::to_value(&metrics.backbone).unwrap());
         assert_eq!(json("training_data"), serde_json::to_value(&metrics.data).unwrap());
         assert_eq!(json("split")["listed_test_tracks"], run.split().unwrap().test.len());
-        assert_eq!(json("metrics")["test_track_accuracy"], metrics.test.tracks.accuracy);
+        assert_eq!(
+            json("metrics")["test_track_accuracy"],
+            metrics.test.single_label().unwrap().tracks.accuracy
+        );
     }
 }
 
@@ -423,7 +426,7 @@ fn bench_runtimes_compares_files_that_hear_samples() {
     let arguments = [&models[..], &options, &data].concat();
     Ran::from(desk.command(program, &arguments).output().unwrap()).succeeded();
     let rows = desk.json("bench/bench.json")["rows"].take();
-    let accuracy = run.metrics().unwrap().test.tracks.accuracy;
+    let accuracy = run.metrics().unwrap().test.single_label().unwrap().tracks.accuracy;
     for row in &rows.as_array().unwrap()[..2] {
         assert_eq!(row["accuracy"], accuracy, "{row}");
         assert!(row["latency"]["p50_ms"].as_f64().unwrap() > 0.0, "{row}");

@@ -144,7 +144,7 @@ fn pictures_are_learned_exported_and_benchmarked() {
     );
     let metrics = Run::open(&desk.path("runs/a")).unwrap().metrics().unwrap();
     // Chance is a third.
-    assert!(metrics.test.tracks.accuracy > 0.6, "{metrics:?}");
+    assert!(metrics.test.single_label().unwrap().tracks.accuracy > 0.6, "{metrics:?}");
     let cnn = metrics.cnn.unwrap();
     assert_eq!((cnn.members.len(), cnn.test_uses, cnn.source), (1, 1, Source::Pictures));
     assert!(cnn.members[0].speed.examples >= 12 * 12);
@@ -165,7 +165,10 @@ fn pictures_are_learned_exported_and_benchmarked() {
     Ran::from(desk.command(program, &bench).output().unwrap()).succeeded();
     for row in desk.json("bench/bench.json")["rows"].as_array().unwrap() {
         let accuracy = row["accuracy"].as_f64().unwrap_or_else(|| panic!("{row}"));
-        assert!((accuracy - metrics.test.tracks.accuracy).abs() < 1e-9, "{row}");
+        assert!(
+            (accuracy - metrics.test.single_label().unwrap().tracks.accuracy).abs() < 1e-9,
+            "{row}"
+        );
     }
 }
 
@@ -176,8 +179,8 @@ fn folds_become_one_model_whose_members_were_each_validated_on_their_fold() {
     let run = Run::open(&desk.path("runs/a")).unwrap();
     let cnn = run.metrics().unwrap().cnn.unwrap();
     assert_eq!(cnn.members.len(), 3);
-    let mean = cnn.members.iter().map(|m| m.validation.unwrap().accuracy).sum::<f64>() / 3.0;
-    assert!((cnn.validation.unwrap().accuracy - mean).abs() < 0.1, "{cnn:?}");
+    let mean = cnn.members.iter().map(|m| m.validation.unwrap().quality.value()).sum::<f64>() / 3.0;
+    assert!((cnn.validation.unwrap().quality.value() - mean).abs() < 0.1, "{cnn:?}");
     let stages: Vec<String> = desk
         .json("runs/a/history.json")
         .as_array()

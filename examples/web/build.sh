@@ -17,6 +17,11 @@ TEXT
 fi
 
 model=${1:-../genres.onnx}
+# The page shows the one most probable genre.
+if grep -aq multi-label "$model"; then
+    echo "build.sh: $model tells several labels a recording, and the page shows one genre" >&2
+    exit 1
+fi
 ort=node_modules/onnxruntime-web/dist
 npm install --ignore-scripts --no-audit --no-fund
 rm -rf dist

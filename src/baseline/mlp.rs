@@ -2,12 +2,12 @@
 //! features instead of embeddings.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::fitted::FittedModel;
 use super::graph::Graph;
 use super::samples::Samples;
+use crate::dataset::Task;
 use crate::error::Result;
 use crate::model::Head;
 use crate::run::HeadSpec;
@@ -37,7 +37,9 @@ impl Units {
     }
 
     fn examples(&self) -> Vec<Example<'_>> {
-        self.0.iter().map(|(label, embeddings)| Example { label: *label, embeddings }).collect()
+        let each = self.0.iter();
+        each.map(|(label, embeddings)| Example { labels: std::slice::from_ref(label), embeddings })
+            .collect()
     }
 }
 
@@ -73,7 +75,12 @@ fn fitted(
     epochs: usize,
     seed: u64,
 ) -> Result<Fitted> {
-    let spec = HeadSpec { features: train.features, hidden: Some(hidden), classes: train.classes };
+    let spec = HeadSpec {
+        features: train.features,
+        hidden: Some(hidden),
+        classes: train.classes,
+        task: Task::SingleLabel,
+    };
     let options = HeadOptions { epochs, weight_decay, batch: 64, ..HeadOptions::default() };
     let (train, held_out) = (Units::of(train), Units::of(held_out));
     let (train, held_out) = (train.examples(), held_out.examples());
@@ -86,7 +93,7 @@ impl FittedModel for Mlp {
     fn probabilities(&self, rows: &[f32]) -> Vec<f32> {
         let shape = [rows.len() / self.0.features(), self.0.features()];
         let rows = Tensor::from_data(TensorData::new(rows.to_vec(), shape), &Device::flex());
-        softmax(self.0.forward(rows), 1).into_data().iter().collect()
+        self.0.probabilities(rows).into_data().iter().collect()
     }
 
     fn parameters(&self) -> usize {

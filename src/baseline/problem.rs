@@ -164,7 +164,7 @@ fn folds(train: &Samples, units: &Dataset, seed: u64) -> Result<Vec<FoldRows>> {
     let mut part = Dataset { tracks: vec![], ..units.clone() };
     part.tracks = tracks.filter(|(i, _)| present.contains(i)).map(|(_, t)| t.clone()).collect();
     let different = |label: usize| {
-        let of_genre = part.tracks.iter().filter(|track| track.label == label);
+        let of_genre = part.tracks.iter().filter(|track| track.label() == label);
         of_genre.map(|track| &track.sha256).collect::<HashSet<_>>().len()
     };
     let fewest = (0..part.genres.len()).map(different).min().unwrap_or(0);

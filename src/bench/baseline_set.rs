@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::set::EvaluationSet;
 use crate::baseline::{BaselineRun, values};
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 
 /// The test rows of the baseline run in `folder`; none if it is no such run, or its table
@@ -36,9 +37,9 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     songs.dedup();
     let track_of_patch: Vec<usize> =
         of_row.iter().filter_map(|song| songs.binary_search(song).ok()).collect();
-    let mut labels = vec![0; songs.len()];
+    let mut labels = vec![vec![]; songs.len()];
     for (&row, &song) in rows.iter().zip(&track_of_patch) {
-        labels[song] = table.rows[row].label;
+        labels[song] = vec![table.rows[row].label];
     }
     let data = values(table, rows);
     let shape = (rows.len(), data.len() / rows.len().max(1));
@@ -47,6 +48,7 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
     Ok(Some(EvaluationSet {
         patches: patches.into_dyn(),
         track_of_patch,
+        task: Task::SingleLabel,
         labels,
         patch_hop_seconds: Some(table.seconds),
     }))

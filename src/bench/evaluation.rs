@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::set::EvaluationSet;
 use crate::dataset::source;
-use crate::dataset::{Split, Track};
+use crate::dataset::{Split, Task, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
@@ -45,7 +45,7 @@ impl EvaluationSet {
         let Some(split) = split.filter(|_| run.is_some() || data.is_some()) else {
             return Ok(None);
         };
-        let Some(Description { preprocessor, labels, input }) = description(&file)? else {
+        let Some(Description { preprocessor, task, labels, input }) = description(&file)? else {
             return Ok(None);
         };
         let split_genres = Split::load(&split)?;
@@ -57,7 +57,15 @@ impl EvaluationSet {
                 labels.join(", ")
             )));
         }
-        let dataset = match source::resolve_for(data.as_deref(), &preprocessor) {
+        if split_genres.task != task {
+            return Err(Error::Mismatch(format!(
+                "{}: the split is of a {} collection, the model {}",
+                split.display(),
+                split_genres.task,
+                task
+            )));
+        }
+        let dataset = match source::resolve_for(data.as_deref(), &preprocessor, Some(task)) {
             // A run outlives the folder it was trained on; only what was asked for must be there.
             Err(error) if !given => {
                 tracing::warn!("accuracy stays unknown: {error}");
@@ -73,10 +81,12 @@ impl EvaluationSet {
         let images = |path: &Path| Ok(preprocessor.natural(reader.patches(path)?.values));
         match (&*input, &preprocessor) {
             (WAVEFORM, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
-                Self::read(&tracks, &preprocessor, waveforms).map(Some)
+                Self::read(&tracks, task, &preprocessor, waveforms).map(Some)
             }
-            (IMAGE, Preprocessor::Image(_)) => Self::read(&tracks, &preprocessor, images).map(Some),
-            (LOG_MEL, _) => Self::read(&tracks, &preprocessor, patches).map(Some),
+            (IMAGE, Preprocessor::Image(_)) => {
+                Self::read(&tracks, task, &preprocessor, images).map(Some)
+            }
+            (LOG_MEL, _) => Self::read(&tracks, task, &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
@@ -86,6 +96,7 @@ impl EvaluationSet {
     /// patches along the first axis.
     fn read(
         tracks: &[&Track],
+        task: Task,
         preprocessor: &Preprocessor,
         read: impl Fn(&Path) -> Result<ArrayD<f32>> + Sync,
     ) -> Result<Self> {
@@ -102,7 +113,8 @@ impl EvaluationSet {
         Ok(Self {
             patches,
             track_of_patch,
-            labels: tracks.iter().map(|track| track.label).collect(),
+            task,
+            labels: tracks.iter().map(|track| track.labels.clone()).collect(),
             patch_hop_seconds: preprocessor.hop_seconds(),
         })
     }
@@ -132,6 +144,8 @@ fn readable<'a, T: Send>(
 /// What the metadata of an exported file say.
 struct Description {
     preprocessor: Preprocessor,
+    /// Files that do not say it tell one genre a track.
+    task: Task,
     labels: Vec<String>,
     /// `log_mel`, `waveform`, `clip` or `image`.
     input: String,
@@ -150,5 +164,6 @@ fn description(model: &Path) -> Result<Option<Description>> {
     let preprocessor =
         Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e.into()))?;
     let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.into()))?;
-    Ok(Some(Description { preprocessor, labels, input }))
+    let task = metadata.get(key::TASK).and_then(|name| Task::named(name)).unwrap_or_default();
+    Ok(Some(Description { preprocessor, task, labels, input }))
 }

@@ -19,6 +19,7 @@ struct Verdict {
     runtime: Runtime,
     device: Device,
     accuracy: Option<f64>,
+    average_precision: Option<f64>,
     agreement: Option<f64>,
     max_difference: Option<f64>,
 }
@@ -32,6 +33,7 @@ impl Judged {
         let this = |v: &&Verdict| v.runtime == row.runtime && v.device == row.device;
         if let (Some(verdict), Some(_)) = (self.0.iter().find(this), &row.latency) {
             row.accuracy = verdict.accuracy;
+            row.average_precision = verdict.average_precision;
             row.agreement = verdict.agreement;
             row.max_difference = verdict.max_difference;
         }
@@ -72,6 +74,8 @@ pub(super) fn judge(plan: &Plan, model: &Path, set: Option<EvaluationSet>) -> Re
                 runtime,
                 device,
                 accuracy: set.as_ref().and_then(|set| set.accuracy(primary(&outputs)?)),
+                average_precision: (set.as_ref())
+                    .and_then(|set| set.average_precision(primary(&outputs)?)),
                 agreement: agreement(reference, &outputs),
                 max_difference: max_difference(reference, &outputs),
             });

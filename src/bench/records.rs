@@ -31,6 +31,10 @@ pub struct Row {
     pub reason: Option<String>,
     /// Share of the evaluation tracks whose class was found, by the mean over a track's patches.
     pub accuracy: Option<f64>,
+    /// Macro average precision on the evaluation tracks, by the mean over a track's patches, where
+    /// tracks have several labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_precision: Option<f64>,
     /// Share of patches whose highest output is the first runtime's.
     pub agreement: Option<f64>,
     /// Largest absolute difference of any output value from the first runtime's.
@@ -76,6 +80,11 @@ pub struct Report {
 }
 
 impl Row {
+    /// How right it is: its accuracy, or its macro average precision.
+    pub(super) fn quality(&self) -> Option<f64> {
+        self.accuracy.or(self.average_precision)
+    }
+
     /// A case that has not run yet.
     pub(super) fn new(
         model: &Path,
@@ -94,6 +103,7 @@ impl Row {
             model_bytes: None,
             reason: None,
             accuracy: None,
+            average_precision: None,
             agreement: None,
             max_difference: None,
             load_ms: None,

@@ -3,8 +3,9 @@
 use ndarray::ArrayD;
 
 use super::outputs::{columns, share};
+use crate::dataset::Task;
 use crate::error::{Error, Result};
-use crate::metrics::argmax;
+use crate::metrics::{argmax, evaluate_tags};
 
 /// Patches with known answers, for one model.
 #[derive(Clone, Debug)]
@@ -13,8 +14,11 @@ pub struct EvaluationSet {
     pub patches: ArrayD<f32>,
     /// For each patch, the track it comes from: an index into `labels`.
     pub track_of_patch: Vec<usize>,
-    /// For each track, its class: a column of the model's primary output.
-    pub labels: Vec<usize>,
+    /// What is told of a track.
+    pub task: Task,
+    /// For each track, its classes: columns of the model's primary output, one unless the task is
+    /// to tell several.
+    pub labels: Vec<Vec<usize>>,
     /// Seconds of audio from one patch to the next.
     pub patch_hop_seconds: Option<f64>,
 }
@@ -42,10 +46,45 @@ impl EvaluationSet {
     }
 
     /// The share of tracks with patches whose class has the highest mean output; `None` if
-    /// the output has too few columns to be one per class.
+    /// the output has too few columns to be one per class, or a track may have several.
     pub(super) fn accuracy(&self, output: &ArrayD<f32>) -> Option<f64> {
+        if !self.task.is_single() {
+            return None;
+        }
+        let sums = self.sums(output)?;
+        let judged = sums.iter().zip(&self.labels).filter(|(sum, _)| !sum.is_empty());
+        let right: Vec<bool> =
+            judged.map(|(sum, labels)| argmax(sum).as_ref() == labels.first()).collect();
+        Some(share(right.into_iter()))
+    }
+
+    /// The macro average precision of the tracks' mean outputs; `None` where a track has one
+    /// label, no track has any, a value is not a number, and as for the accuracy.
+    pub(super) fn average_precision(&self, output: &ArrayD<f32>) -> Option<f64> {
+        if self.task.is_single() {
+            return None;
+        }
+        let mut means = self.sums(output)?;
+        let mut counts = vec![0f32; means.len()];
+        self.track_of_patch.iter().for_each(|track| counts[*track] += 1.0);
+        for (mean, count) in means.iter_mut().zip(counts) {
+            mean.iter_mut().for_each(|value| *value /= count);
+        }
+        let judged = means.iter().zip(&self.labels).filter(|(mean, _)| !mean.is_empty());
+        let (rows, labels): (Vec<&[f32]>, Vec<&[usize]>) =
+            judged.map(|(mean, labels)| (mean.as_slice(), labels.as_slice())).unzip();
+        if rows.iter().copied().flatten().any(|value| !value.is_finite()) {
+            return None;
+        }
+        // Thresholds do not matter here.
+        let thresholds = vec![1.0; rows.first()?.len()];
+        evaluate_tags(&labels, &rows, &thresholds).macro_average_precision
+    }
+
+    /// The sums of the tracks' outputs, none for those without a patch.
+    fn sums(&self, output: &ArrayD<f32>) -> Option<Vec<Vec<f32>>> {
         let columns = columns(output)?;
-        if self.labels.iter().any(|&label| label >= columns) {
+        if self.labels.iter().flatten().any(|&label| label >= columns) {
             return None;
         }
         let mut sums = vec![Vec::new(); self.labels.len()];
@@ -55,9 +94,7 @@ impl EvaluationSet {
                 *sum += value;
             }
         }
-        let judged = sums.iter().zip(&self.labels).filter(|(sum, _)| !sum.is_empty());
-        let right: Vec<bool> = judged.map(|(sum, &label)| argmax(sum) == Some(label)).collect();
-        Some(share(right.into_iter()))
+        Some(sums)
     }
 }
 
@@ -71,7 +108,8 @@ mod tests {
         let set = EvaluationSet {
             patches: ArrayD::zeros(&[3, 1, 1][..]),
             track_of_patch: vec![0, 0, 1],
-            labels: vec![1, 0],
+            task: Task::SingleLabel,
+            labels: vec![vec![1], vec![0]],
             patch_hop_seconds: Some(1.0),
         };
         // Track 0: one patch is sure of class 1, one weakly of class 0. Track 1: wrong.
@@ -79,5 +117,23 @@ mod tests {
         assert_eq!(set.accuracy(&answers), Some(0.5));
         let (_, narrow) = output("probabilities", [3, 1], &[0.1, 0.9, 0.6]);
         assert_eq!(set.accuracy(&narrow), None);
+        assert_eq!(set.average_precision(&answers), None);
+    }
+
+    #[test]
+    fn several_labels_a_track_are_judged_by_their_ranks() {
+        let set = EvaluationSet {
+            patches: ArrayD::zeros(&[4, 1, 1][..]),
+            track_of_patch: vec![0, 0, 1, 2],
+            task: Task::MultiLabel,
+            labels: vec![vec![0, 1], vec![], vec![1]],
+            patch_hop_seconds: Some(1.0),
+        };
+        // Of the first label track 0 is above the others, of the second track 1 is above track 2.
+        let values = [0.5, 0.9, 0.7, 0.9, 0.5, 0.8, 0.1, 0.3];
+        let (_, answers) = output("probabilities", [4, 2], &values);
+        let wanted = (1.0 + (1.0 + 2.0 / 3.0) / 2.0) / 2.0;
+        assert!((set.average_precision(&answers).unwrap() - wanted).abs() < 1e-12);
+        assert_eq!(set.accuracy(&answers), None);
     }
 }

@@ -16,7 +16,7 @@ struct Column {
 }
 
 const COLUMNS: [Column; 11] = [
-    Column { name: "accur.", unit: "%", value: |row| Some(row.accuracy? * 100.0) },
+    Column { name: "accur.", unit: "%", value: |row| Some(row.quality()? * 100.0) },
     Column { name: "agree", unit: "%", value: |row| Some(row.agreement? * 100.0) },
     Column { name: "differ", unit: "max", value: |row| row.max_difference },
     Column { name: "load", unit: "ms", value: |row| row.load_ms },
@@ -39,6 +39,27 @@ accur.: evaluation tracks whose genre was found. agree: patches whose top class 
 runtime's. differ: largest difference of any output from the first runtime's. load, first: opening \
 the model, and the first run. p50, p90, p99: time of the runs after that. audio: seconds of audio \
 per second. peak: most memory of the process. -: not known.";
+
+/// The same, with what the first column is of models that tell several labels a track.
+fn legend(report: &Report) -> String {
+    let tags = "mAP: macro average precision on the evaluation tracks, of models that tell \
+                several labels a track.";
+    if has_tags(&report.rows) { format!("{LEGEND} {tags}") } else { LEGEND.to_owned() }
+}
+
+/// Whether a model tells several labels a track.
+fn has_tags(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.average_precision.is_some())
+}
+
+/// What the columns are called in the table of one model.
+fn names_of(rows: &[Row]) -> [&'static str; 11] {
+    let mut names = COLUMNS.map(|column| column.name);
+    if has_tags(rows) {
+        names[0] = "mAP";
+    }
+    names
+}
 
 /// A short name of a model: the folder's, or the file's stem, with the run's name before it if
 /// it lies in one.
@@ -89,7 +110,7 @@ pub(super) fn text(report: &Report) -> String {
         let line = |values: [&str; 11]| values.map(|value| format!("{value:>6}")).join(" ");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n{model}");
-        let names = line(COLUMNS.map(|column| column.name));
+        let names = line(names_of(rows));
         let _ = writeln!(text, "            thr batch {names}",);
         let _ = writeln!(text, "                      {}", line(COLUMNS.map(|column| column.unit)));
         for row in rows {
@@ -104,7 +125,7 @@ pub(super) fn text(report: &Report) -> String {
         }
     }
     text += &variants_text(report);
-    text + "\n" + &wrapped(LEGEND, 100)
+    text + "\n" + &wrapped(&legend(report), 100)
 }
 
 /// The columns of the table of variants.
@@ -115,7 +136,7 @@ fn variant_cells(comparison: &Comparison) -> [String; 6] {
     [
         variant.model_bytes.map(|bytes| format!("{:.2}", bytes as f64 / 1e6)),
         comparison.size().map(|size| format!("{size:.2}")),
-        variant.accuracy.map(|accuracy| short(accuracy * 100.0)),
+        variant.quality().map(|quality| short(quality * 100.0)),
         comparison.points().map(|points| format!("{points:+.1}")),
         variant.latency.map(|latency| short(latency.p50_ms)),
         comparison.speed().map(|speed| format!("{speed:.2}x")),
@@ -188,7 +209,9 @@ pub(super) fn markdown(report: &Report) -> String {
     );
     text += "\n![p50 latency by batch](bench.svg)\n";
     for (model, rows) in by_model(report) {
-        let heads = COLUMNS.map(|column| format!("{} {}", column.name, column.unit));
+        let units = COLUMNS.map(|column| column.unit);
+        let heads: Vec<String> =
+            names_of(rows).iter().zip(units).map(|(name, unit)| format!("{name} {unit}")).collect();
         let _ = writeln!(text, "\n## {model}\n");
         let _ = writeln!(text, "| runtime | device | threads | batch | {} |", heads.join(" | "));
         let _ = writeln!(text, "|---|---|--:|--:|{}", "--:|".repeat(heads.len()));
@@ -207,7 +230,7 @@ pub(super) fn markdown(report: &Report) -> String {
         }
     }
     text += &variants_markdown(report);
-    text + "\n" + LEGEND + "\n"
+    text + "\n" + &legend(report) + "\n"
 }
 
 #[cfg(test)]

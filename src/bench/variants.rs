@@ -20,7 +20,7 @@ impl Comparison<'_> {
 
     /// The variant's accuracy less the other's, in points.
     pub fn points(&self) -> Option<f64> {
-        Some((self.variant.accuracy? - self.fp32.accuracy?) * 100.0)
+        Some((self.variant.quality()? - self.fp32.quality()?) * 100.0)
     }
 
     /// The variant's size as a share of the other's.

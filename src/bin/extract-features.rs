@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use genre_transfer::audio::EXTENSIONS;
-use genre_transfer::dataset::{Dataset, Recording, Skipped, extract_features};
+use genre_transfer::dataset::{Dataset, Recording, Skipped, Task, extract_features};
 use genre_transfer::text::counted;
 use genre_transfer::{cli, files};
 use serde_json::json;
@@ -84,7 +84,7 @@ fn recordings(cli: &Cli) -> Result<(Vec<Recording>, Vec<Skipped>)> {
 
 /// The recordings in the genre folders of `folder`.
 fn in_folder(folder: &Path, strict: bool) -> Result<(Vec<Recording>, Vec<Skipped>)> {
-    let dataset = Dataset::scan(folder, EXTENSIONS)?;
+    let dataset = Dataset::scan_for(folder, EXTENSIONS, Some(Task::SingleLabel))?;
     for skipped in &dataset.skipped {
         genre_transfer::say!("skipped: {}: {}", skipped.path.display(), skipped.reason);
     }

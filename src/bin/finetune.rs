@@ -14,6 +14,7 @@ static ALLOCATOR: cli::Allocator = cli::Allocator;
 const EXAMPLES: &str = "Examples:
   finetune                                  on data/gtzan, or on the synthesized demo set
   finetune --data ~/music/genres            any folder with one folder a genre
+  finetune --data autotagging.tsv           a list; tracks with several labels are told all of them
   finetune --backbone musicnn --folds 5     also cross-validate
   finetune --unfreeze 2 --backbone-lr 1e-4  train the last two layers too
   finetune --resume runs/yamnet-gtzan       go on after Ctrl-C or a crash

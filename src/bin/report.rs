@@ -54,7 +54,13 @@ fn run(cli: &Cli) -> Result<()> {
         let json = serde_json::json!({ "written": written, "report": summary });
         cli::println(serde_json::to_string_pretty(&json)?)?;
     } else {
-        summary.tables.iter().try_for_each(|table| cli::println(&table.headline))?
+        let tagged = summary.multi_label.iter().map(|table| &table.headline);
+        summary
+            .tables
+            .iter()
+            .map(|table| &table.headline)
+            .chain(tagged)
+            .try_for_each(cli::println)?
     }
     if written.pdf.is_none() {
         genre_transfer::say!("no report.pdf: this was built without the feature pdf");

@@ -89,5 +89,6 @@ fn validate(cli: &Cli) -> Result<()> {
         ))?;
     }
     let Some(score) = score else { return Ok(()) };
-    cli::println(format_args!("validation: loss {:.3}, accuracy {:.3}", score.loss, score.accuracy))
+    let (name, value) = (score.quality.name(), score.quality.value());
+    cli::println(format_args!("validation: loss {:.3}, {name} {value:.3}", score.loss))
 }

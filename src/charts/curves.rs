@@ -15,7 +15,8 @@ const LEGEND: u32 = 26;
 const TRAINING: RGBColor = VERMILION;
 const VALIDATION: RGBColor = BLUE;
 
-/// The learning curves of the run `name`: losses above, accuracy on validation tracks below;
+/// The learning curves of the run `name`: losses above, accuracy (or macro average precision) on
+/// validation tracks below;
 /// the stages of a training one after the other.
 ///
 /// # Errors
@@ -95,8 +96,9 @@ fn draw_legend(area: &Area) -> Drawn<()> {
 }
 
 fn draw_accuracy(area: &Area, history: &[Epoch]) -> Drawn<()> {
+    let name = history.iter().find_map(Epoch::quality).map_or("accuracy", |(name, _)| name);
     let mut chart = ChartBuilder::on(area)
-        .caption("accuracy on validation tracks", (FONT, CAPTION))
+        .caption(format!("{name} on validation tracks"), (FONT, CAPTION))
         .margin(6)
         .margin_right(18)
         .x_label_area_size(42)
@@ -115,7 +117,7 @@ fn draw_accuracy(area: &Area, history: &[Epoch]) -> Drawn<()> {
     for x in boundaries(history) {
         chart.draw_series([PathElement::new([(x, 0.0), (x, 1.0)], GREY.mix(0.5))])?;
     }
-    for line in lines(history, |epoch| epoch.validation_accuracy) {
+    for line in lines(history, |epoch| Some(epoch.quality()?.1)) {
         chart.draw_series(LineSeries::new(line, VALIDATION.stroke_width(2)))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::audio::Note;
 use crate::features::Windows;
+use crate::metrics::above;
 
 /// What a recording sounds like.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,13 @@ impl Classification {
     /// The most probable label, as an index; none of a silent recording.
     pub fn genre(&self) -> Option<usize> {
         (!self.silent).then(|| self.best())
+    }
+
+    /// The labels whose probabilities reach their thresholds, as indices, the most probable first:
+    /// what a model with [thresholds](crate::Classifier::thresholds) tells. None of a silent
+    /// recording.
+    pub fn above(&self, thresholds: &[f32]) -> Vec<usize> {
+        if self.silent { vec![] } else { above(&self.probabilities, thresholds) }
     }
 
     /// All labels as indices, the most probable one first.

@@ -41,6 +41,12 @@ impl Classifier {
         &self.engine.model.labels
     }
 
+    /// The probability from which on a recording has each of the labels, where the model tells any
+    /// number of them: see [`Classification::above`]. None where it tells one genre.
+    pub fn thresholds(&self) -> Option<&[f32]> {
+        self.engine.model.thresholds.as_deref()
+    }
+
     /// The ONNX file that was opened.
     pub(crate) fn model(&self) -> &Path {
         &self.engine.model.path

@@ -67,18 +67,26 @@ pub struct Journal {
     file: File,
     end: u64,
     header: Header,
+    /// Of the labels, where a recording may have any number of them.
+    thresholds: Option<Vec<f32>>,
     entries: HashMap<String, Entry>,
 }
 
 impl Journal {
-    /// Begins the journal of `output`, or goes on with the one that an earlier run of the same
+    /// Begins the journal of `output`, by a model with these labels and, where it tells any number
+    /// of them, their thresholds, or goes on with the one that an earlier run of the same
     /// model left.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written; [`Error::Mismatch`] if it is another model's;
     /// [`Error::Occupied`] if another process is writing it, or `output` is a folder;
     /// [`Error::Format`] if it is damaged.
-    pub fn open(output: &Path, model_sha256: &str, labels: &[String]) -> Result<Self> {
+    pub fn open(
+        output: &Path,
+        model_sha256: &str,
+        labels: &[String],
+        thresholds: Option<&[f32]>,
+    ) -> Result<Self> {
         if output.is_dir() {
             return Err(Error::occupied(output, "a folder; name a file"));
         }
@@ -98,7 +106,9 @@ impl Journal {
         }
         let header = Header { model_sha256: model_sha256.to_owned(), labels: labels.to_vec() };
         let output = output.to_owned();
-        let mut journal = Self { output, path, file, end: 0, header, entries: HashMap::new() };
+        // The model's digest stands for them.
+        let (thresholds, entries) = (thresholds.map(<[f32]>::to_vec), HashMap::new());
+        let mut journal = Self { output, path, file, end: 0, header, thresholds, entries };
         journal.read()?;
         if journal.end == 0 {
             let header = journal.header.clone();
@@ -157,7 +167,8 @@ impl Journal {
     }
 
     /// Writes all results as a Parquet file, those of `order` first, and removes the journal:
-    /// columns `path`, `genre` (null of a silent recording), `seconds`, `padded`, `silent`,
+    /// columns `path`, `genre` (null of a silent recording) or `genres` (those that reach their
+    /// threshold, with `|` between them, or empty), `seconds`, `padded`, `silent`,
     /// `notes` (what is odd about the recording, or empty), `probability_` and each label, and
     /// `model_sha256`. Without a result there is nothing to write, and what may be there
     /// from before is left as it is.
@@ -185,7 +196,12 @@ impl Journal {
         let labels = serde_json::to_string(&self.header.labels)
             .map_err(|e| Error::format(&self.output, e))?;
         let sha256 = self.header.model_sha256.clone();
-        let pairs = [("model_sha256", sha256), ("labels", labels)];
+        let mut pairs = vec![("model_sha256", sha256), ("labels", labels)];
+        if let Some(thresholds) = &self.thresholds {
+            let thresholds =
+                serde_json::to_string(thresholds).map_err(|e| Error::format(&self.output, e))?;
+            pairs.push(("thresholds", thresholds));
+        }
         let output = writer.finish(&pairs).map_err(io)?;
         let part = output.into_inner().map_err(|e| io(e.into_error()))?;
         part.as_file().sync_all().map_err(io)?;
@@ -197,7 +213,10 @@ impl Journal {
         let field = |name: &str, kind| (name.to_owned(), kind);
         let mut fields = vec![
             field("path", ColumnType::Text),
-            field("genre", ColumnType::OptionalText),
+            match self.thresholds {
+                None => field("genre", ColumnType::OptionalText),
+                Some(_) => field("genres", ColumnType::Text),
+            },
             field("seconds", ColumnType::Double),
             field("padded", ColumnType::Bool),
             field("silent", ColumnType::Bool),
@@ -214,6 +233,11 @@ impl Journal {
         let genre = |record: &Record| {
             Classification::from(record.clone()).genre().map(|genre| genre as u32)
         };
+        let genres = |record: &Record, thresholds: &[f32]| {
+            let told = Classification::from(record.clone()).above(thresholds);
+            let names = told.into_iter().filter_map(|place| labels.get(place).map(String::as_str));
+            names.collect::<Vec<_>>().join("|")
+        };
         let notes = |record: &Record| {
             record.notes.iter().map(Note::to_string).collect::<Vec<_>>().join("; ")
         };
@@ -223,7 +247,12 @@ impl Journal {
         };
         let mut columns = vec![
             Column::Text(records.iter().map(|record| record.path.clone()).collect()),
-            Column::OptionalChoice(labels.clone(), records.iter().map(genre).collect()),
+            match &self.thresholds {
+                None => Column::OptionalChoice(labels.clone(), records.iter().map(genre).collect()),
+                Some(thresholds) => {
+                    Column::Text(records.iter().map(|record| genres(record, thresholds)).collect())
+                }
+            },
             Column::Double(records.iter().map(|record| record.seconds).collect()),
             Column::Bool(records.iter().map(|record| record.padded).collect()),
             Column::Bool(records.iter().map(|record| record.silent).collect()),
@@ -334,14 +363,14 @@ mod tests {
     #[test]
     fn a_killed_run_loses_no_whole_line() {
         let (_folder, output, [a, b], labels) = setting();
-        let mut journal = Journal::open(&output, "sha", &labels).unwrap();
+        let mut journal = Journal::open(&output, "sha", &labels, None).unwrap();
         journal.add(&a, &answer(0.1)).unwrap();
         let part = journal.path.clone();
         drop(journal);
         let whole = fs::read(&part).unwrap();
         fs::write(&part, [&whole[..], b"{\"path\":\"half"].concat()).unwrap();
 
-        let mut journal = Journal::open(&output, "sha", &labels).unwrap();
+        let mut journal = Journal::open(&output, "sha", &labels, None).unwrap();
         assert_eq!(journal.get(&a).unwrap(), Some(answer(0.1)));
         assert_eq!(journal.get(&b).unwrap(), None);
         journal.add(&b, &answer(0.7)).unwrap();
@@ -354,7 +383,7 @@ mod tests {
     #[test]
     fn a_changed_file_is_classified_again() {
         let (_folder, output, [a, _], labels) = setting();
-        let mut journal = Journal::open(&output, "sha", &labels).unwrap();
+        let mut journal = Journal::open(&output, "sha", &labels, None).unwrap();
         journal.add(&a, &answer(0.1)).unwrap();
         fs::write(&a, "longer").unwrap();
         assert_eq!(journal.get(&a).unwrap(), None);
@@ -365,7 +394,7 @@ mod tests {
     fn no_result_replaces_none() {
         let (_folder, output, [a, _], labels) = setting();
         fs::write(&output, "of last week").unwrap();
-        let journal = Journal::open(&output, "sha", &labels).unwrap();
+        let journal = Journal::open(&output, "sha", &labels, None).unwrap();
         let part = journal.path.clone();
         journal.finish(&[a]).unwrap();
         assert!(!part.exists());
@@ -375,25 +404,25 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_refused() {
         let (folder, output, _, labels) = setting();
-        let journal = Journal::open(&output, "one", &labels).unwrap();
-        let text = Journal::open(&output, "one", &labels).err().unwrap().to_string();
+        let journal = Journal::open(&output, "one", &labels, None).unwrap();
+        let text = Journal::open(&output, "one", &labels, None).err().unwrap().to_string();
         assert!(text.contains("another classify is writing it"), "{text}");
         let part = journal.path.clone();
         drop(journal);
-        let text = Journal::open(&output, "two", &labels).err().unwrap().to_string();
+        let text = Journal::open(&output, "two", &labels, None).err().unwrap().to_string();
         assert!(text.contains("results of another model (SHA-256 one)"), "{text}");
         fs::write(&part, "notes\n").unwrap();
-        let text = Journal::open(&output, "one", &labels).err().unwrap().to_string();
+        let text = Journal::open(&output, "one", &labels, None).err().unwrap().to_string();
         assert!(text.contains("line 1") && text.contains("remove it"), "{text}");
         assert_eq!(fs::read(&part).unwrap(), b"notes\n");
         fs::write(&part, "a download").unwrap();
-        let text = Journal::open(&output, "one", &labels).err().unwrap().to_string();
+        let text = Journal::open(&output, "one", &labels, None).err().unwrap().to_string();
         assert!(text.contains("line 1: not written by classify"), "{text}");
         assert_eq!(fs::read(&part).unwrap(), b"a download");
         // Its own first line, cut short.
         fs::write(&part, "{\"model_sha256\":\"on").unwrap();
-        Journal::open(&output, "one", &labels).unwrap();
-        let text = Journal::open(folder.path(), "one", &labels).err().unwrap().to_string();
+        Journal::open(&output, "one", &labels, None).unwrap();
+        let text = Journal::open(folder.path(), "one", &labels, None).err().unwrap().to_string();
         assert!(text.contains("a folder"), "{text}");
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
 
 use super::cutter::{Cutter, Piece};
+use crate::dataset::Task;
 use crate::error::{Cause, Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, Windows, patches};
 use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
@@ -31,6 +32,9 @@ enum ModelInput {
 pub(super) struct Model {
     pub path: PathBuf,
     pub labels: Vec<String>,
+    /// The probability from which on a recording has each label, where it may have any number of
+    /// them; none where it has one.
+    pub thresholds: Option<Vec<f32>>,
     /// Where patches lie in a recording.
     pub windows: Windows,
     /// Patches it is given at a time.
@@ -124,6 +128,7 @@ impl Model {
     pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
         let heard = Heard::of(path, session)?;
         let labels = labels(path, session)?;
+        let thresholds = thresholds(path, session, labels.len())?;
         let input = ModelInput::read(path, session, &heard)?;
         let wanted = input.output();
         let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
@@ -131,7 +136,8 @@ impl Model {
             Error::onnx(path, reason)
         })?;
         let batch = input.batch(&heard);
-        Ok(Self { path: path.to_owned(), labels, windows: heard.windows, batch, input, output })
+        let (path, windows) = (path.to_owned(), heard.windows);
+        Ok(Self { path, labels, thresholds, windows, batch, input, output })
     }
 
     /// What cuts a recording for this model.
@@ -260,6 +266,23 @@ fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
     let json = session.metadata(key::LABELS).ok_or_else(|| refuse("there are none".into()))?;
     let labels: Vec<String> = serde_json::from_str(&json).map_err(|error| refuse(error.into()))?;
     if labels.is_empty() { Err(refuse("the list is empty".into())) } else { Ok(labels) }
+}
+
+/// The thresholds of the `count` labels, where the metadata of the file at `path` say that a
+/// recording may have several.
+fn thresholds(path: &Path, session: &dyn Session, count: usize) -> Result<Option<Vec<f32>>> {
+    if session.metadata(key::TASK).as_deref() != Some(Task::MultiLabel.name()) {
+        return Ok(None);
+    }
+    let refuse = |reason: Cause| in_metadata(path, key::THRESHOLDS, reason);
+    let missing = || refuse("there are none, and the file tells several labels".into());
+    let json = session.metadata(key::THRESHOLDS).ok_or_else(missing)?;
+    let found: Vec<f32> = serde_json::from_str(&json).map_err(|error| refuse(error.into()))?;
+    if found.len() == count {
+        Ok(Some(found))
+    } else {
+        Err(refuse(format!("there are {} for {count} labels", found.len()).into()))
+    }
 }
 
 /// An entry of a file's metadata that cannot be used.

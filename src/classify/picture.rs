@@ -138,7 +138,7 @@ mod tests {
     fn both_kinds_show_every_genre_and_the_time() {
         let folder = tempfile::tempdir().unwrap();
         let labels = vec!["jazz".to_owned(), "música & <pop>".to_owned()];
-        let view = View { labels: &labels, top: 2, timeline: true };
+        let view = View { labels: &labels, thresholds: None, top: 2, timeline: true };
         let at = |name: &str| folder.path().join(name);
         for seconds in [0.5, 754.0] {
             picture(&at("a.svg"), "song & dance.wav", &answer(seconds), &view).unwrap();

@@ -14,11 +14,14 @@ use crate::files;
 const COLUMNS: usize = 60;
 
 /// How answers are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View<'a> {
     /// The model's labels.
     pub labels: &'a [String],
-    /// Genres to show, the most probable ones.
+    /// Their thresholds, where the model tells any number of them.
+    pub thresholds: Option<&'a [f32]>,
+    /// Genres to show, the most probable ones; of several labels these besides those that reach
+    /// their threshold.
     pub top: usize,
     /// Whether to show the probabilities over time.
     pub timeline: bool,
@@ -36,7 +39,8 @@ struct Line<'a> {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    genre: Option<&'a str>,
+    #[serde(flatten)]
+    told: Told<'a>,
     probabilities: Ordered<'a, f32>,
     seconds: f64,
     padded: bool,
@@ -46,6 +50,16 @@ struct Answer<'a> {
     /// A value for every second.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Ordered<'a, Vec<f32>>>,
+}
+
+/// What the model tells.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Told<'a> {
+    /// One genre, unless the recording is silent.
+    Genre(Option<&'a str>),
+    /// The labels that reach their threshold, the most probable first.
+    Genres(Vec<&'a str>),
 }
 
 /// An object whose keys keep their order.
@@ -66,7 +80,16 @@ impl<'a> View<'a> {
 
     /// The labels to show, the most probable one first.
     pub(super) fn shown(&self, answer: &Classification) -> Vec<usize> {
-        answer.ranking().into_iter().take(self.top).collect()
+        let told = self.told(answer);
+        let ranking = answer.ranking().into_iter().enumerate();
+        let shown = ranking.filter(|(rank, place)| *rank < self.top || told.contains(place));
+        shown.map(|(_, place)| place).collect()
+    }
+
+    /// The labels that reach their threshold, the most probable first; none where the model tells
+    /// one genre.
+    fn told(&self, answer: &Classification) -> Vec<usize> {
+        self.thresholds.map_or(vec![], |thresholds| answer.above(thresholds))
     }
 
     /// One line for the recording at `path`, and lines of its timeline where they are wanted.
@@ -74,10 +97,13 @@ impl<'a> View<'a> {
         let shown = self.shown(answer);
         let genre =
             |&place: &usize| format!("{} {:.3}", self.label(place), answer.probabilities[place]);
-        let genres = if answer.silent {
-            "no genre".to_owned()
-        } else {
-            shown.iter().map(genre).collect::<Vec<_>>().join(", ")
+        let listed = |places: &[usize]| places.iter().map(genre).collect::<Vec<_>>().join(", ");
+        let genres = match (self.thresholds, &self.told(answer)[..]) {
+            (None, _) if answer.silent => "no genre".to_owned(),
+            (Some(_), _) if answer.silent => "no label".to_owned(),
+            (None, _) => listed(&shown),
+            (Some(_), []) => "no label reaches its threshold".to_owned(),
+            (Some(_), told) => listed(told),
         };
         let note = match answer {
             Classification { silent: true, .. } => ", silent or constant",
@@ -106,7 +132,8 @@ impl<'a> View<'a> {
         text + &format!("\n  {:width$}       0:00{:space$}{end}", "", "")
     }
 
-    /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one),
+    /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one) or
+    /// `genres` (those that reach their threshold, where the model tells any number),
     /// `probabilities` (of the labels to show), `seconds`, `padded`, `silent`, where something is
     /// odd `notes`, and perhaps `timeline` (for each of these labels a value for every second);
     /// or `file` and `error`.
@@ -121,7 +148,12 @@ impl<'a> View<'a> {
                 |place: usize| by_second.iter().map(|second| second[place]).collect::<Vec<f32>>();
             let pairs = shown.iter().map(|&p| (self.label(p), answer.probabilities[p]));
             Answer {
-                genre: answer.genre().map(|genre| self.label(genre)),
+                told: match self.thresholds {
+                    None => Told::Genre(answer.genre().map(|genre| self.label(genre))),
+                    Some(_) => Told::Genres(
+                        self.told(answer).into_iter().map(|place| self.label(place)).collect(),
+                    ),
+                },
                 probabilities: Ordered(pairs.collect()),
                 seconds: answer.seconds,
                 padded: answer.padded,
@@ -189,7 +221,7 @@ mod tests {
     #[test]
     fn text_shows_bars_over_time() {
         let labels = labels();
-        let mut view = View { labels: &labels, top: 1, timeline: false };
+        let mut view = View { labels: &labels, thresholds: None, top: 1, timeline: false };
         let path = Path::new("a.wav");
         assert_eq!(view.text(path, &answer()), "a.wav: jazz 0.500 (2.5 s)");
         (view.top, view.timeline) = (9, true);
@@ -202,7 +234,7 @@ mod tests {
     #[test]
     fn json_keeps_the_ranking_and_says_what_failed() {
         let labels = labels();
-        let view = View { labels: &labels, top: 2, timeline: true };
+        let view = View { labels: &labels, thresholds: None, top: 2, timeline: true };
         assert_eq!(
             view.json(Path::new("a.wav"), Ok(&answer())).unwrap(),
             r#"{"file":"a.wav","genre":"jazz","probabilities":{"jazz":0.5,"hip-hop":0.5},"seconds":2.5,"padded":false,"silent":false,"timeline":{"jazz":[0.9,0.6,0.0],"hip-hop":[0.1,0.4,1.0]}}"#
@@ -211,6 +243,32 @@ mod tests {
             view.json(Path::new("b.wav"), Err("empty")).unwrap(),
             r#"{"file":"b.wav","error":"empty"}"#
         );
+    }
+
+    #[test]
+    fn of_several_labels_all_that_reach_their_threshold_are_told() {
+        let labels = labels();
+        let view = |thresholds| View { labels: &labels, thresholds, top: 1, timeline: false };
+        let (path, silent) = (Path::new("a.wav"), Classification { silent: true, ..answer() });
+        let whole = answer();
+        let json = |thresholds, answer| view(Some(thresholds)).json(path, Ok(answer)).unwrap();
+        let both = view(Some(&[0.5, 0.4]));
+        assert_eq!(both.text(path, &answer()), "a.wav: jazz 0.500, hip-hop 0.500 (2.5 s)");
+        let told = json(&[0.5, 0.4], &whole);
+        assert!(told.starts_with(
+            r#"{"file":"a.wav","genres":["jazz","hip-hop"],"probabilities":{"jazz":0.5,"hip-hop":0.5},"#
+        ));
+        let second = view(Some(&[0.6, 0.4]));
+        assert_eq!(second.text(path, &answer()), "a.wav: hip-hop 0.500 (2.5 s)");
+        let none = view(Some(&[0.6, 0.6]));
+        let text = none.text(path, &answer());
+        assert_eq!(text, "a.wav: no label reaches its threshold (2.5 s)");
+        let told = json(&[0.6, 0.6], &whole);
+        assert!(told.contains(r#""genres":[],"probabilities":{"jazz":0.5},"#), "{told}");
+        let text = both.text(path, &silent);
+        assert_eq!(text, "a.wav: no label (2.5 s, silent or constant)");
+        let told = json(&[0.5, 0.4], &silent);
+        assert!(told.contains(r#""genres":[],"#), "{told}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::run::{Exported, Metrics, Run};
+use crate::run::{Exported, Metrics, Run, TagMetrics, TaskMetrics};
 use crate::text::counted;
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
@@ -27,11 +27,12 @@ pub fn text(run: &Run, exported: &Exported) -> Result<String> {
     let mut text = String::new();
     let mut line = |content: String| text += &format!("{content}\n");
     line(format!(
-        "{} on {}: {} tracks, {} genres, split {} with seed {}",
+        "{} on {}: {} tracks, {} {}, split {} with seed {}",
         metrics.name(),
         metrics.data.name,
         metrics.data.tracks,
         split.genres.len(),
+        if split.task.is_single() { "genres" } else { "labels, several a track" },
         split.method,
         split.seed
     ));
@@ -50,26 +51,54 @@ pub fn text(run: &Run, exported: &Exported) -> Result<String> {
     }
     if let (Some(frozen), Some(unfrozen)) = (metrics.frozen_validation, metrics.unfrozen_validation)
     {
+        let name = frozen.quality.name();
         let why = if metrics.kept_as_asked { "--keep" } else { "the lower loss" };
         line(format!(
-            "validation: loss {:.3} accuracy {:.3} frozen, loss {:.3} accuracy {:.3} with \
+            "validation: loss {:.3} {name} {:.3} frozen, loss {:.3} {name} {:.3} with \
              unfrozen layers; kept: {} ({why})",
-            frozen.loss, frozen.accuracy, unfrozen.loss, unfrozen.accuracy, metrics.kept
+            frozen.loss,
+            frozen.quality.value(),
+            unfrozen.loss,
+            unfrozen.quality.value(),
+            metrics.kept
         ));
     }
-    let test = &metrics.test;
-    line(format!(
-        "test: accuracy {:.3} of {} tracks ({}), macro-F1 {:.3}; {:.3} of {} patches",
-        test.tracks.accuracy,
-        test.tracks.count,
-        certainty(test.tracks.interval),
-        test.tracks.macro_f1,
-        test.patch_accuracy,
-        test.patches
-    ));
+    line(tested(&metrics.test));
     line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
     text += &format!("model: {exported}");
     Ok(text)
+}
+
+/// What the test part came to.
+fn tested(test: &TaskMetrics) -> String {
+    match test {
+        TaskMetrics::SingleLabel(test) => format!(
+            "test: accuracy {:.3} of {} tracks ({}), macro-F1 {:.3}; {:.3} of {} patches",
+            test.tracks.accuracy,
+            test.tracks.count,
+            certainty(test.tracks.interval),
+            test.tracks.macro_f1,
+            test.patch_accuracy,
+            test.patches
+        ),
+        TaskMetrics::MultiLabel(TagMetrics { tags, .. }) => {
+            let known = |value: Option<f64>| {
+                value.map_or("not known".to_owned(), |value| format!("{value:.3}"))
+            };
+            let left_out = match tags.left_out() {
+                0 => String::new(),
+                count => format!(" (without {} that no test track has)", counted(count, "label")),
+            };
+            format!(
+                "test: macro average precision {}, macro ROC-AUC {}{left_out}, macro-F1 {:.3} at the \
+                 thresholds; {} tracks",
+                known(tags.macro_average_precision),
+                known(tags.macro_roc_auc),
+                tags.macro_f1,
+                tags.count
+            )
+        }
+    }
 }
 
 /// The finished run as JSON: `run`, `metrics` and `export`.

@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::files;
 
-/// One recording and its genre.
+/// One recording and its genre, or its labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Track {
     /// Path relative to the folder of genres, `/`-separated on every platform:
-    /// `blues/blues.00000.wav`.
+    /// `blues/blues.00000.wav`; of a list whose tracks have several labels, the listed path.
     pub id: String,
     /// Where the file is.
     pub path: PathBuf,
-    /// Index into [`Dataset::genres`].
-    pub label: usize,
+    /// Indices into [`Dataset::genres`], ascending: one, unless the task is
+    /// [`Task::MultiLabel`], where there may be any number, none included.
+    pub labels: Vec<usize>,
     /// SHA-256 of the file's bytes, 64 hexadecimal digits.
     pub sha256: String,
     /// The part of the split that the collection brings along, if it does.
@@ -44,8 +46,15 @@ impl Track {
     /// A track of which no more is known: its bytes are its content.
     pub(super) fn new(id: String, path: PathBuf, label: usize, sha256: String) -> Self {
         let content = sha256.clone();
-        let (part, facts, alike, group) = (None, BTreeMap::new(), None, None);
-        Self { id, path, label, sha256, part, facts, content, alike, group }
+        let (labels, facts) = (vec![label], BTreeMap::new());
+        let (part, alike, group) = (None, None, None);
+        Self { id, path, labels, sha256, part, facts, content, alike, group }
+    }
+
+    /// Its genre where it has one label; the first of several, and of none that of index 0.
+    #[must_use]
+    pub fn label(&self) -> usize {
+        self.labels.first().copied().unwrap_or_default()
     }
 }
 
@@ -91,14 +100,19 @@ pub enum Origin {
     Demo,
 }
 
-/// A scanned collection: one genre per folder, one track per readable audio file.
+/// A scanned collection: one genre per folder or labels from a list, one track per readable audio
+/// file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Dataset {
     /// The folder as it was given.
     pub root: PathBuf,
     /// Recordings or the synthetic set.
     pub origin: Origin,
-    /// Names of the genre folders, sorted; a track's label is an index into them.
+    /// What is told of its tracks.
+    #[serde(default, skip_serializing_if = "Task::is_single")]
+    pub task: Task,
+    /// Names of the genre folders, or of the labels, sorted; a track's labels are indices into
+    /// them.
     pub genres: Vec<String>,
     /// All tracks, sorted by id.
     pub tracks: Vec<Track>,
@@ -152,7 +166,7 @@ impl Dataset {
         for (at, track) in self.tracks.iter().enumerate() {
             let original = *first.entry(&track.content).or_insert(at);
             let other = &self.tracks[original];
-            if original != at && (other.sha256 != track.sha256 || other.label != track.label) {
+            if original != at && (other.sha256 != track.sha256 || other.labels != track.labels) {
                 found.push([original, at]);
             }
         }
@@ -190,8 +204,12 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::TooFew`] naming the folder, the count and what to do, if there are fewer
-    /// than two genres or a genre has fewer than two recordings with different bytes.
+    /// than two genres or a genre has fewer than two recordings with different bytes. Labels of
+    /// which a track may have several can be rarer than that.
     pub fn check(&self) -> Result<()> {
+        if self.task == Task::MultiLabel {
+            return self.check_labels();
+        }
         if self.genres.len() < 2 {
             return Err(Error::TooFew(format!(
                 "{}: {} genre folder(s) found, at least 2 are needed{}; \
@@ -205,9 +223,26 @@ impl Dataset {
         (0..self.genres.len()).try_for_each(|label| self.check_genre(label))
     }
 
+    /// Whether there is a label, and a track for each part of a split.
+    fn check_labels(&self) -> Result<()> {
+        let different = self.tracks.iter().map(|track| &track.content).collect::<HashSet<_>>();
+        if !self.genres.is_empty() && different.len() >= 3 {
+            return Ok(());
+        }
+        Err(Error::TooFew(format!(
+            "{}: {} label(s) on {} different usable recording(s); at least one label and 3 \
+             recordings are needed, to train, to validate and to test on{}{}",
+            self.root.display(),
+            self.genres.len(),
+            different.len(),
+            self.left_out(|_| true),
+            self.hint(),
+        )))
+    }
+
     fn check_genre(&self, label: usize) -> Result<()> {
         let genre = &self.genres[label];
-        let of_genre = || self.tracks.iter().filter(|track| track.label == label);
+        let of_genre = || self.tracks.iter().filter(|track| track.label() == label);
         let different = of_genre().map(|track| &track.content).collect::<HashSet<_>>().len();
         if different >= 2 {
             return Ok(());
@@ -251,6 +286,11 @@ impl Dataset {
         let mut hash = Sha256::new();
         for track in &self.tracks {
             hash.update(format!("{}\0{}\n", track.id, track.sha256));
+            // Elsewhere the id begins with the genre.
+            if self.task == Task::MultiLabel {
+                let labels = track.labels.iter().map(|label| self.genres[*label].as_str());
+                hash.update(format!("{}\n", labels.collect::<Vec<_>>().join("\0")));
+            }
         }
         files::hex(&hash.finalize())
     }
@@ -270,7 +310,7 @@ mod tests {
         let mut set = dataset([("a/1", "x"), ("a/2", "y"), ("b/1", "z"), ("b/2", "w")]);
         set.check().unwrap();
         set.exclude(vec![skipped("/music/a/2"), skipped("/music/a/1")]);
-        assert_eq!(set.tracks.iter().map(|t| t.label).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(set.tracks.iter().map(|t| t.label()).collect::<Vec<_>>(), [1, 1]);
         assert_eq!(set.skipped[0].path, Path::new("/music/a/1"));
         let error = set.check().unwrap_err().to_string();
         assert!(error.contains("\"a\" has 0") && error.contains("cannot be decoded"), "{error}");

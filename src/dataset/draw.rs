@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::collection::Dataset;
 use super::groups::{Group, by_genre, deal, ids, shuffled, take};
+use super::iterative;
 use super::split::{Fold, Method, Split};
+use super::task::Task;
 use crate::error::{Error, Result};
 
 impl Split {
@@ -17,6 +19,9 @@ impl Split {
     /// seed give the same split on every platform, in whatever order they come, and whether they
     /// are of recordings, of pictures or of rows of a table: their endings do not count. With a
     /// track more or less, hardly another one changes its part.
+    ///
+    /// Of several labels a track, every label is divided as nearly alike as the others allow:
+    /// iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011).
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if a fraction is not between 0 and 1, [`Error::TooFew`] if the
@@ -31,7 +36,17 @@ impl Split {
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
         let (mut train, mut validation, mut test) = (vec![], vec![], vec![]);
-        for groups in by_genre(dataset) {
+        let genres = match dataset.task {
+            Task::SingleLabel => by_genre(dataset),
+            Task::MultiLabel => {
+                let rest = 1.0 - test_fraction;
+                let held_out = rest * validation_fraction;
+                let shares = [test_fraction, held_out, rest - held_out];
+                [test, validation, train] = iterative::divide(dataset, shares, seed, "split");
+                vec![]
+            }
+        };
+        for groups in genres {
             let groups = shuffled(groups, seed, "split");
             let keep = if groups.len() > 2 { 2 } else { 1 };
             let (taken, rest) = take(groups, test_fraction, keep);
@@ -46,6 +61,7 @@ impl Split {
             test_fraction,
             validation_fraction,
             fold: None,
+            task: dataset.task,
             genres: dataset.genres.clone(),
             train: ids(train),
             validation: ids(validation),
@@ -57,7 +73,7 @@ impl Split {
     /// track once. Tracks with the same bytes stay together, as in [`Split::stratified`].
     ///
     /// # Errors
-    /// [`Error::TooFew`] if `k` is below 2 or above the number of different recordings of a
+    /// [`Error::InvalidInput`] for several labels a track; [`Error::TooFew`] if `k` is below 2 or above the number of different recordings of a
     /// genre, or the collection does not pass [`Dataset::check`]; [`Error::InvalidInput`] if
     /// the fraction is not between 0 and 1.
     pub fn folds(
@@ -68,6 +84,7 @@ impl Split {
     ) -> Result<Vec<Self>> {
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
+        check_single(dataset)?;
         let genres = by_genre(dataset);
         for (name, groups) in dataset.genres.iter().zip(&genres) {
             if k < 2 || k > groups.len() {
@@ -99,6 +116,7 @@ impl Split {
     ) -> Result<Vec<Self>> {
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
+        check_single(dataset)?;
         if folds.len() < 2 {
             return Err(Error::TooFew(format!(
                 "a cross-validation needs at least 2 folds, not {}",
@@ -148,6 +166,7 @@ fn cross_validation<'a>(
             test_fraction: 1.0 / of as f64,
             validation_fraction,
             fold: Some(Fold { index, of }),
+            task: dataset.task,
             genres: dataset.genres.clone(),
             train: ids(train),
             validation: ids(validation),
@@ -214,6 +233,15 @@ fn listed_groups<'a>(
         }
     }
     Ok(genres)
+}
+
+/// Refuses folds of tracks with several labels.
+fn check_single(dataset: &Dataset) -> Result<()> {
+    if dataset.task.is_single() {
+        return Ok(());
+    }
+    let reason = "folds are drawn for one label a track; leave ‹folds› out".to_owned();
+    Err(Error::InvalidInput(reason))
 }
 
 pub(super) fn check_fraction(name: &str, value: f64) -> Result<()> {

@@ -51,7 +51,8 @@ impl Dataset {
         let recording = |track: &Track| Recording {
             name: track.id.clone(),
             path: track.path.clone(),
-            genre: self.genres.get(track.label).cloned(),
+            // A table has room for one.
+            genre: self.genres.get(track.label()).filter(|_| self.task.is_single()).cloned(),
         };
         self.tracks.iter().map(recording).collect()
     }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::collection::{Part, Skipped};
+use super::task::Task;
 use crate::text::composed;
 
 /// A file of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    pub genre: String,
-    /// What it is called within its genre, with `/` between folders.
+    /// Its genre, or its labels, sorted.
+    pub labels: Vec<String>,
+    /// What it is called within its genre, with `/` between folders; of several labels a track,
+    /// its whole id.
     pub name: String,
     pub path: PathBuf,
     /// The part of the collection's own split that it is in.
@@ -22,6 +25,8 @@ pub(super) struct Found {
 /// The files of a collection.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
+    /// What is told of the files.
+    pub task: Task,
     /// Sorted.
     pub genres: Vec<String>,
     pub files: Vec<Found>,
@@ -41,7 +46,8 @@ impl Listing {
         self.genres.sort();
         self.genres.dedup();
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        self.files.iter().for_each(|file| *counts.entry(file.genre.as_str()).or_default() += 1);
+        let labels = self.files.iter().flat_map(|file| &file.labels);
+        labels.for_each(|label| *counts.entry(label.as_str()).or_default() += 1);
         // One that could not be read is no empty one.
         let is_closed = |genre: &str| {
             let names = |path: &Path| path.components().any(|name| name.as_os_str() == genre);
@@ -65,10 +71,18 @@ impl Listing {
         self.genres.iter_mut().for_each(|genre| *genre = composed(genre));
         let mut seen = HashSet::new();
         for mut file in std::mem::take(&mut self.files) {
-            let as_it_was = (file.genre.clone(), file.name.clone());
-            (file.genre, file.name) = (composed(&file.genre), composed(&file.name));
+            // Of several labels a track the name says all of it.
+            let folder = |file: &Found| match self.task {
+                Task::SingleLabel => file.labels.first().cloned(),
+                Task::MultiLabel => None,
+            };
+            let as_it_was = (folder(&file), file.name.clone());
+            file.name = composed(&file.name);
+            file.labels.iter_mut().for_each(|label| *label = composed(label));
+            file.labels.sort();
+            file.labels.dedup();
             file.facts.values_mut().for_each(|fact| *fact = composed(fact));
-            let name = (file.genre.clone(), file.name.clone());
+            let name = (folder(&file), file.name.clone());
             let is_other = name != as_it_was;
             if seen.insert(name) || !is_other {
                 self.files.push(file);
@@ -105,7 +119,7 @@ mod tests {
     #[test]
     fn a_name_is_one_in_either_unicode_form() {
         let file = |genre: &str, name: &str| Found {
-            genre: genre.into(),
+            labels: vec![genre.into()],
             name: name.into(),
             path: Path::new("/music").join(genre).join(name),
             part: None,

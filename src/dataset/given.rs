@@ -3,7 +3,9 @@
 use super::collection::{Dataset, Part, Track};
 use super::draw::check_fraction;
 use super::groups::{by_genre, ids, shuffled, take};
+use super::iterative;
 use super::split::{Method, Split};
+use super::task::Task;
 use crate::error::{Error, Result};
 
 impl Split {
@@ -40,6 +42,7 @@ impl Split {
             test_fraction: share(test.len(), train.len() + validation.len()),
             validation_fraction: share(validation.len(), train.len()),
             fold: None,
+            task: dataset.task,
             genres: dataset.genres.clone(),
             train,
             validation,
@@ -65,6 +68,11 @@ fn hold_out(dataset: &Dataset, seed: u64, fraction: f64) -> (Vec<String>, Vec<St
     let learned = |track: &&Track| track.part == Some(Part::Train);
     let tracks = dataset.tracks.iter().filter(learned).cloned().collect();
     let inner = Dataset { tracks, ..dataset.clone() };
+    if inner.task == Task::MultiLabel {
+        let shares = [fraction, 1.0 - fraction];
+        let [validation, train] = iterative::divide(&inner, shares, seed, "validation");
+        return (ids(train), ids(validation));
+    }
     let (mut train, mut validation) = (vec![], vec![]);
     for groups in by_genre(&inner) {
         let (taken, rest) = take(shuffled(groups, seed, "validation"), fraction, 1);

@@ -23,7 +23,7 @@ pub(super) fn by_genre(dataset: &Dataset) -> Vec<Vec<Group<'_>>> {
     }
     let mut genres = vec![vec![]; dataset.genres.len()];
     for group in groups.into_values() {
-        genres[group[0].label].push(group);
+        genres[group[0].label()].push(group);
     }
     genres
 }

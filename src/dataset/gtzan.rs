@@ -32,6 +32,7 @@ impl Split {
             test_fraction: share(test.len(), rest + test.len()),
             validation_fraction: share(validation.len(), rest),
             fold: None,
+            task: dataset.task,
             genres: dataset.genres.clone(),
             train,
             validation,

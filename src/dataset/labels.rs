@@ -1,4 +1,10 @@
 //! Lists of recordings and their genres: a spreadsheet's table, or one JSON object a line.
+//!
+//! A track's labels stand in one cell or one JSON value, with `|` or `;` between several, or as a
+//! list in brackets (`["rock", "pop"]`, in cells also as Python writes it); MTG-Jamendo's go on to
+//! the right of its last column; or each label has a column of its own, of 0 and 1, as in
+//! MagnaTagATune's table. A comma outside brackets is part of a label, and so is every sign in
+//! a folder's name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -7,18 +13,26 @@ use csv::StringRecord;
 use serde_json::{Map, Value};
 
 use super::collection::Part;
+use super::columns::{Columns, LABELS, flags, missing, parted};
 use super::delimited::Delimited;
 use super::found::{Found, Listing};
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::files::has_extension;
 use crate::text::counted;
 
 /// What the column of files is called, in the order in which they are looked for.
-const PATHS: [&str; 8] =
-    ["path", "file_name", "filename", "file", "audio", "audio_path", "filepath", "file_path"];
-
-/// What the column of genres is called. The last is MTG-Jamendo's.
-pub(super) const LABELS: [&str; 6] = ["genre", "label", "class", "genre_top", "genres", "tags"];
+const PATHS: [&str; 9] = [
+    "path",
+    "file_name",
+    "filename",
+    "file",
+    "audio",
+    "audio_path",
+    "filepath",
+    "file_path",
+    "mp3_path",
+];
 
 /// What the column of parts is called.
 const PARTS: [&str; 5] = ["split", "subset", "set", "part", "fold_split"];
@@ -39,6 +53,8 @@ struct Entry {
     line: u64,
     path: String,
     labels: Vec<String>,
+    /// Whether that there is none is said, and not left open.
+    may_have_none: bool,
     part: Option<String>,
     facts: BTreeMap<String, String>,
 }
@@ -48,21 +64,19 @@ struct Entry {
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Format`] naming the line for a list without a
 /// column of files or of genres, an empty cell, a file that is there twice, a part of a split
-/// that has another name than usual; [`Error::Unsupported`] for a track of several genres.
-pub(super) fn read(path: &Path, extensions: &[&str]) -> Result<Listing> {
+/// that has another name than usual; [`Error::Unsupported`] for a track of several genres or none
+/// where the task is to tell one of each.
+pub(super) fn read(path: &Path, extensions: &[&str], task: Option<Task>) -> Result<Listing> {
     let is_lines = has_extension(path, &LINES);
     let mut entries = if is_lines { json_entries(path)? } else { table_entries(path)? };
     if entries.is_empty() {
         return Err(Error::format(path, "it lists no files"));
     }
-    // Several in one cell are several: a genre's name has no such sign.
     for entry in &mut entries {
-        let labels = std::mem::take(&mut entry.labels);
-        let parts = labels.iter().flat_map(|label| label.split(['|', ';'])).map(str::trim);
-        entry.labels = parts.filter(|label| !label.is_empty()).map(str::to_owned).collect();
+        entry.labels.sort();
+        entry.labels.dedup();
     }
-    check_single(path, &entries)?;
-    let mut listing = Listing::default();
+    let mut listing = Listing { task: task_of(path, &entries, task)?, ..Listing::default() };
     let mut lines: HashMap<String, u64> = HashMap::new();
     for entry in entries {
         let name = plain_name(&entry.path);
@@ -78,33 +92,47 @@ pub(super) fn read(path: &Path, extensions: &[&str]) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Refuses a list of tracks with several genres each: such a task is another one, and to take the
-/// first would be a guess.
-fn check_single(path: &Path, entries: &[Entry]) -> Result<()> {
-    let several = entries.iter().filter(|entry| entry.labels.len() > 1);
-    let count = several.clone().count();
-    match several.clone().next() {
-        None => Ok(()),
-        Some(Entry { line, labels, .. }) => Err(Error::unsupported(
-            path,
-            format!(
-                "line {line}: {} labels ({}), as {} of {} have; a model here tells one genre a \
-                 track: keep one label a line",
-                labels.len(),
-                labels.join(", "),
-                count,
-                counted(entries.len(), "track"),
-            ),
-        )),
+/// What is to be told of the tracks: what is asked for, else what their labels ask for. To take
+/// the first of several labels would be a guess.
+fn task_of(path: &Path, entries: &[Entry], asked: Option<Task>) -> Result<Task> {
+    // A track without a label is a line that lacks one, unless labels have columns of their own.
+    let is_other =
+        |entry: &&Entry| entry.labels.len() > 1 || entry.labels.is_empty() && entry.may_have_none;
+    let first = entries.iter().find(is_other);
+    let Some(Entry { line, labels, .. }) = first.filter(|_| asked != Some(Task::MultiLabel)) else {
+        return Ok(asked.unwrap_or_default());
+    };
+    let has = match labels.len() {
+        0 => "no label".to_owned(),
+        count => format!("{count} labels ({})", labels.join(", ")),
+    };
+    let count = entries.iter().filter(is_other).count();
+    let of_all = counted(entries.len(), "track");
+    if asked == Some(Task::SingleLabel) {
+        let reason = format!(
+            "line {line}: {has}, as {count} of {of_all} have not one label; for one genre a track \
+             keep one label a line, or take ‹task› multi-label"
+        );
+        return Err(Error::unsupported(path, reason));
     }
+    tracing::info!(
+        "note: {}: line {line} has {has}, and {count} of {of_all} have not one label: multi-label, \
+         every label is told by itself",
+        path.display()
+    );
+    Ok(Task::MultiLabel)
 }
 
 impl Listing {
     /// Adds the file of one line of the list.
     fn take(&mut self, list: &Path, name: &str, entry: &Entry, extensions: &[&str]) -> Result<()> {
         let Entry { line, labels, part, facts, .. } = entry;
-        let genre = labels.first().cloned().unwrap_or_default();
-        if genre.is_empty() || genre.contains(|c: char| c == '/' || c.is_control()) {
+        // Of one genre a track, it is the folder in the track's name.
+        let has_wrong = |genre: &&str| {
+            genre.contains(|c: char| c.is_control() || c == '/' && self.task.is_single())
+        };
+        let empty = (self.task.is_single() && labels.is_empty()).then_some("");
+        if let Some(genre) = empty.or(labels.iter().map(String::as_str).find(has_wrong)) {
             let reason = format!(
                 "line {line}: the label {genre:?}; a genre's name is not empty and has no \"/\" \
                  and no line break"
@@ -121,8 +149,10 @@ impl Listing {
                 Error::format(list, reason)
             })?),
         };
-        if !self.genres.contains(&genre) {
-            self.genres.push(genre.clone());
+        for label in labels {
+            if !self.genres.contains(label) {
+                self.genres.push(label.clone());
+            }
         }
         match located(list, name) {
             None => {
@@ -133,7 +163,8 @@ impl Listing {
             }
             Some(path) => {
                 let name = name.trim_start_matches('/').to_owned();
-                self.files.push(Found { genre, name, path, part, facts: facts.clone() });
+                let (labels, facts) = (labels.clone(), facts.clone());
+                self.files.push(Found { labels, name, path, part, facts });
             }
         }
         Ok(())
@@ -161,53 +192,48 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
     let place = |wanted: &[&str]| {
         wanted.iter().find_map(|wanted| names.iter().position(|name| name == wanted))
     };
-    let missing = |what: &str, wanted: &[&str]| {
-        let wanted = wanted.join(", ");
-        let reason = format!(
-            "line 1: no column of {what}; expected one of {wanted}; if it is no list of \
-             recordings, give it another name"
-        );
-        Error::format(path, reason)
-    };
-    let file = place(&PATHS).ok_or_else(|| missing("files", &PATHS))?;
-    let label = place(&LABELS).ok_or_else(|| missing("genres", &LABELS))?;
-    if let Some(at) = [file, label].into_iter().find(|at| names[at + 1..].contains(&names[*at])) {
+    let file = place(&PATHS).ok_or_else(|| missing(path, "files", &PATHS, ""))?;
+    let (label, part) = (place(&LABELS), place(&PARTS));
+    let twice = |at: &usize| names[at + 1..].contains(&names[*at]);
+    if let Some(at) = [Some(file), label].into_iter().flatten().find(twice) {
         let reason = format!("line 1: the column \"{}\" is there twice", names[at]);
         return Err(Error::format(path, reason));
     }
-    let (file_name, label_name) = (&table.names[file], &table.names[label]);
-    tracing::info!(
-        "note: {}: files from the column \"{file_name}\", genres from \"{label_name}\"",
-        path.display()
-    );
-    let part = place(&PARTS);
-    let is_last = label + 1 == names.len();
-    let (mut record, mut entries) = (StringRecord::new(), vec![]);
+    // Only MTG-Jamendo's tags may go on to the right.
+    let may_go_on =
+        names.last().is_some_and(|name| name == "tags") && label == Some(names.len() - 1);
+    let (mut record, mut rows) = (StringRecord::new(), vec![]);
     while let Some(line) = table.read(&mut record)? {
-        let expected = names.len();
-        // Only MTG-Jamendo's tags may go on to the right.
-        let may_go_on = is_last && names[label] == "tags";
-        if record.len() < expected || record.len() > expected && !may_go_on {
-            let reason = format!("line {line}: {} values for {expected} columns", record.len());
+        let (expected, count) = (names.len(), record.len());
+        if count < expected || count > expected && !may_go_on {
+            let reason = format!("line {line}: {count} values for {expected} columns");
             return Err(Error::format(path, reason));
         }
-        let mut labels = vec![table.text(&record, line, label)?];
-        labels.extend(record.iter().skip(expected));
-        let plain = |label: &&str| label.trim_start_matches("genre---").to_owned();
+        for column in std::iter::once(file).chain(label) {
+            table.text(&record, line, column)?;
+        }
+        rows.push((line, record.clone()));
+    }
+    let columns = match label {
+        Some(label) => Columns::Named(label),
+        None => Columns::OfOneLabel(flags(path, &rows, names.len(), [Some(file), part])?),
+    };
+    columns.tell(path, &table.names, file);
+    let entry = |(line, record): &(u64, StringRecord)| {
         let part = part.and_then(|part| record.get(part)).filter(|part| !part.is_empty());
         let known = names.iter().zip(record.iter()).enumerate();
         let others =
-            known.filter(|(at, (_, value))| ![file, label].contains(at) && !value.is_empty());
-        let facts = others.map(|(_, (name, value))| (name.clone(), value.to_owned())).collect();
-        entries.push(Entry {
-            facts,
-            line,
-            path: table.text(&record, line, file)?.to_owned(),
-            labels: labels.iter().map(plain).collect(),
+            known.filter(|(at, (_, value))| *at != file && !columns.has(*at) && !value.is_empty());
+        Entry {
+            facts: others.map(|(_, (name, value))| (name.clone(), value.to_owned())).collect(),
+            line: *line,
+            path: record.get(file).unwrap_or_default().to_owned(),
+            labels: columns.labels(record, &table.names),
+            may_have_none: matches!(columns, Columns::OfOneLabel(_)),
             part: part.map(str::to_owned),
-        });
-    }
-    Ok(entries)
+        }
+    };
+    Ok(rows.iter().map(entry).collect())
 }
 
 fn json_entries(path: &Path) -> Result<Vec<Entry>> {
@@ -233,10 +259,11 @@ fn json_entries(path: &Path) -> Result<Vec<Entry>> {
         };
         let labels: Vec<String> =
             labels.ok_or_else(|| fault(format!("no genre under any of {}", LABELS.join(", "))))?;
+        let labels = labels.iter().flat_map(|label| parted(label)).collect();
         let facts =
             object.iter().filter_map(|(key, value)| Some((key.to_lowercase(), text(value)?)));
         let (part, facts) = (of(&PARTS).and_then(text), facts.collect());
-        Ok(Entry { line: number, path: file, labels, part, facts })
+        Ok(Entry { line: number, path: file, labels, may_have_none: false, part, facts })
     };
     lines.filter(|(line, _)| !line.trim().is_empty()).map(entry).collect()
 }
@@ -255,12 +282,16 @@ mod tests {
         }
         let list = folder.path().join(list);
         std::fs::write(&list, text).unwrap();
-        read(&list, &["wav", "mp3"])
+        read(&list, &["wav", "mp3"], None)
     }
 
     fn found(listing: &Listing) -> Vec<String> {
         let part = |part: &Option<Part>| part.map_or(String::new(), |part| format!(" {part:?}"));
-        listing.files.iter().map(|f| format!("{}/{}{}", f.genre, f.name, part(&f.part))).collect()
+        listing
+            .files
+            .iter()
+            .map(|f| format!("{}/{}{}", f.labels.join("|"), f.name, part(&f.part)))
+            .collect()
     }
 
     const FILES: [&str; 3] = ["a.wav", "audio/b.mp3", "x/c.wav"];
@@ -304,11 +335,72 @@ mod tests {
         assert!(error.contains("line 4: the part \"fold7\""), "{error}");
     }
 
+    /// The files of a list for one label a track, or why it is none.
+    fn single(name: &str, text: &str) -> Result<Listing> {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join(name);
+        std::fs::write(&list, text).unwrap();
+        read(&list, &["wav"], Some(Task::SingleLabel))
+    }
+
+    #[test]
+    fn several_labels_a_track_are_several_in_every_form() {
+        let wanted = ["pop|rock/a.wav", "rock/b.mp3", "/x/c.wav"];
+        for (name, text) in [
+            (
+                "l.tsv",
+                "PATH\tTAGS\na.wav\tgenre---rock\tgenre---pop\nb.mp3\tgenre---rock\nx/c.wav\t|\n",
+            ),
+            ("l.csv", "path,genres\na.wav,rock|pop\nb.mp3,rock\nx/c.wav,;\n"),
+            ("l.csv", "path,genres\na.wav,\"['rock', 'pop']\"\nb.mp3,['rock']\nx/c.wav,[]\n"),
+            ("l.csv", "path;tags\na.wav;rock| pop |rock\nb.mp3;rock\nx/c.wav;|\n"),
+            ("l.csv", "clip_id,pop,rock,mp3_path\n7,1,1,a.wav\n8,0,1,b.mp3\n9,0,0,x/c.wav\n"),
+            (
+                "annotations_final.csv",
+                "\"clip_id\"\t\"pop\"\t\"rock\"\t\"no voice\"\t\"mp3_path\"\n\"2\"\t\"1\"\t\"1\"\t\"0\"\t\"a.wav\"\n\"6\"\t\"0\"\t\"1\"\t\"0\"\t\"b.mp3\"\n\"10\"\t\"0\"\t\"0\"\t\"0\"\t\"x/c.wav\"\n",
+            ),
+            ("l.csv", "file,pop,rock\na.wav,True,1.0\nb.mp3,False,1.0\nx/c.wav,False,0.0\n"),
+            (
+                "l.jsonl",
+                "{\"path\":\"a.wav\",\"labels\":[\"rock\",\"pop\"]}\n{\"path\":\"b.mp3\",\"labels\":\"rock\"}\n{\"path\":\"x/c.wav\",\"labels\":[]}\n",
+            ),
+        ] {
+            let listing = collection(&FILES, name, text).unwrap();
+            assert_eq!(found(&listing), wanted, "{text}");
+            assert_eq!(
+                (listing.task, listing.genres.join(" ")),
+                (Task::MultiLabel, "pop rock".into())
+            );
+            let error = single(name, text).unwrap_err().to_string();
+            let line = if name == "l.jsonl" { "line 1" } else { "line 2" };
+            let reason = format!("{line}: 2 labels (pop, rock), as ");
+            assert!(error.contains(&reason) && error.contains("of 3 tracks"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_comma_and_columns_with_one_label_each_are_no_several_labels() {
+        let comma = "path,genre\na.wav,\"rock,blues\"\nb.mp3,jazz\n";
+        let listing = collection(&FILES, "l.csv", comma).unwrap();
+        assert_eq!(found(&listing), ["rock,blues/a.wav", "jazz/b.mp3"]);
+        let columns = "path,split,jazz,rock\na.wav,train,0,1\nb.mp3,test,1,0\n";
+        let listing = collection(&FILES, "l.csv", columns).unwrap();
+        assert_eq!(listing.task, Task::SingleLabel);
+        assert_eq!(found(&listing), ["rock/a.wav Train", "jazz/b.mp3 Test"]);
+        assert_eq!(listing.files[0].facts.len(), 1, "no label is a fact: {listing:?}");
+        // With several labels a track its id names none, and labels may have a slash.
+        let moods = "PATH\tTAGS\na.wav\tmood/theme---happy\tgenre---pop\n";
+        let listing = collection(&FILES, "l.tsv", moods).unwrap();
+        assert_eq!(listing.genres, ["mood/theme---happy", "pop"]);
+    }
+
     #[test]
     fn what_a_list_cannot_say_is_refused_with_its_line() {
         for (name, text, reason) in [
             ("l.csv", "song,genre\na.wav,rock\n", "no column of files; expected one of path"),
             ("l.csv", "path,artist\na.wav,rock\n", "no column of genres; expected one of genre"),
+            ("l.csv", "path,jazz,age\na.wav,1,7\n", "or two and more columns of 0 and 1"),
+            ("l.jsonl", "{\"path\":\"a.wav\",\"genre\":[]}\n", "line 1: the label \"\""),
             (
                 "l.csv",
                 "path,genre\na.wav,rock\na.wav,jazz\n",
@@ -318,13 +410,7 @@ mod tests {
             ("l.csv", "path,genre\na.wav,a/b\n", "line 2: the label \"a/b\""),
             ("l.csv", "path,genre\na.wav,rock,pop\n", "line 2: 3 values for 2 columns"),
             ("l.csv", "path,genre\n", "it lists no files"),
-            ("l.csv", "path,genre\na.wav,rock|pop\n", "line 2: 2 labels (rock, pop)"),
             ("l.csv", "path,genre,Genre\na.wav,rock,pop\n", "the column \"genre\" is there twice"),
-            (
-                "l.tsv",
-                "PATH\tTAGS\na.wav\trock\tpop\nb.mp3\trock\n",
-                "line 2: 2 labels (rock, pop), as 1 of 2 tracks",
-            ),
             ("l.jsonl", "{\"path\":\"a.wav\"}\n", "line 1: no genre under any of"),
             ("l.jsonl", "{\"path\":\"a.wav\"", "line 1: "),
         ] {

@@ -11,6 +11,7 @@ use super::collection::Part;
 use super::found::{Found, Listing};
 #[cfg(feature = "train")]
 use super::parquet;
+use super::task::Task;
 use super::{archive, labels};
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ const LITTER: &str = "__MACOSX";
 /// # Errors
 /// [`Error::NotFound`] if there is no `root`, [`Error::Unsupported`] if it is neither a folder nor
 /// a list nor an archive, [`Error::Io`] if it cannot be listed, errors of list and archive.
-pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
+pub(super) fn list(root: &Path, extensions: &[&str], task: Option<Task>) -> Result<Listing> {
     let advice = "give a folder that holds one folder of recordings per genre, an archive of one \
                   (.tar.gz, .zip), or a list (.csv, .tsv, .jsonl) of paths and genres";
     if !root.exists() {
@@ -35,23 +36,23 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
     }
     if !root.is_dir() {
         if labels::is_list(root) {
-            return labels::read(root, extensions);
+            return labels::read(root, extensions, task);
         }
         return match inside(root)? {
-            Some(folder) => list(&folder, extensions),
+            Some(folder) => list(&folder, extensions, task),
             None => Err(Error::unsupported(root, format!("not a folder; {advice}"))),
         };
     }
     fs::read_dir(root).map_err(Error::io(root))?;
     if let Some(list) = LISTS.iter().map(|name| root.join(name)).find(|list| list.is_file()) {
-        let mut listing = labels::read(&list, extensions)?;
+        let mut listing = labels::read(&list, extensions, task)?;
         listing.count_unlisted(root, extensions);
         return Ok(listing);
     }
     if !holds_any(root, extensions)
         && let Some(folder) = inside(root)?
     {
-        let listing = list(&folder, extensions)?;
+        let listing = list(&folder, extensions, task)?;
         let split = if listing.has_parts() { ", with their own split" } else { "" };
         let about = format!("the tables in {}{split}", root.display());
         return Ok(Listing { about, ..listing });
@@ -75,6 +76,12 @@ pub(super) fn list(root: &Path, extensions: &[&str]) -> Result<Listing> {
             }
         }
         listing.about = format!("the folders in {}, with their own split", base.display());
+    }
+    if task == Some(Task::MultiLabel) {
+        listing.task = Task::MultiLabel;
+        for file in &mut listing.files {
+            file.name = format!("{}/{}", file.labels.join("/"), file.name);
+        }
     }
     listing.close();
     Ok(listing)
@@ -201,8 +208,8 @@ impl Listing {
                     // The part's folder is no genre: it comes after the genre's.
                     let inside = part.map(|_| self::names(base, folder)).unwrap_or_default();
                     let name = [&inside[..], below].concat().join("/");
-                    let (genre, path) = (genre.clone(), entry.into_path());
-                    self.files.push(Found { genre, name, path, part, facts: facts(below) });
+                    let (labels, path) = (vec![genre.clone()], entry.into_path());
+                    self.files.push(Found { labels, name, path, part, facts: facts(below) });
                 }
                 _ => self.skip(entry.path(), "not in a genre folder"),
             }
@@ -260,12 +267,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, file).unwrap();
         }
-        list(root.path(), &["wav", "mp3"]).unwrap()
+        list(root.path(), &["wav", "mp3"], None).unwrap()
     }
 
     fn ids(listing: &Listing) -> Vec<String> {
         let part = |part: Option<Part>| part.map_or(String::new(), |part| format!(" {part:?}"));
-        let id = |f: &Found| format!("{}/{}{}", f.genre, f.name, part(f.part));
+        let id = |f: &Found| format!("{}/{}{}", f.labels.join("|"), f.name, part(f.part));
         let mut ids: Vec<String> = listing.files.iter().map(id).collect();
         ids.sort();
         ids
@@ -368,13 +375,13 @@ mod tests {
         fs::write(root.path().join("1.wav"), "1").unwrap();
         let text = "file_name,label\n0.wav,jazz\n1.wav,rock\n";
         fs::write(root.path().join("metadata.csv"), text).unwrap();
-        let found = list(root.path(), &["wav"]).unwrap();
+        let found = list(root.path(), &["wav"], None).unwrap();
         assert_eq!(ids(&found), ["jazz/0.wav", "rock/1.wav"]);
         assert!(found.about.contains("metadata.csv"));
         assert!(found.others.is_empty(), "{found:?}");
         fs::create_dir(root.path().join("more")).unwrap();
         fs::write(root.path().join("more/2.wav"), "2").unwrap();
-        let found = list(root.path(), &["wav"]).unwrap();
+        let found = list(root.path(), &["wav"], None).unwrap();
         assert_eq!(found.others.into_values().collect::<Vec<usize>>(), [1]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod collection;
+mod columns;
 mod delimited;
 pub(crate) mod demo;
 mod draw;
@@ -16,6 +17,7 @@ mod found;
 mod given;
 mod groups;
 mod gtzan;
+mod iterative;
 mod labels;
 mod listing;
 #[cfg(feature = "train")]
@@ -30,6 +32,7 @@ mod split;
 mod table;
 #[cfg(feature = "train")]
 mod tags;
+mod task;
 #[cfg(test)]
 mod testing;
 
@@ -41,3 +44,4 @@ pub(crate) use near::Near;
 pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};
+pub use task::Task;

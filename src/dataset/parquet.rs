@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::collection::Part;
-use super::labels::LABELS;
+use super::columns::LABELS;
 use crate::audio::{Container, sniff};
 use crate::error::{Error, Result};
 use crate::files::{self, ending, has_extension, is_hidden};
@@ -296,14 +296,14 @@ mod tests {
     fn what_is_inside_is_a_collection_with_its_split_and_facts() {
         let cache = tempfile::tempdir().unwrap();
         let folder = unpacked_in(cache.path(), &fixture()).unwrap().unwrap();
-        let found = list(&folder, &["wav", "flac"]).unwrap();
+        let found = list(&folder, &["wav", "flac"], None).unwrap();
         assert_eq!(found.genres, ["jazz", "rock"]);
         let said: Vec<String> = found
             .files
             .iter()
             .map(|file| {
                 let part = file.part.map(|part| format!("{part:?}")).unwrap_or_default();
-                format!("{} {} {part} {}", file.genre, file.name, file.facts["artist"])
+                format!("{} {} {part} {}", file.labels[0], file.name, file.facts["artist"])
             })
             .collect();
         assert_eq!(

@@ -8,6 +8,7 @@ use super::collection::{Dataset, Origin, Skipped, Track};
 use super::demo;
 use super::found::{Found, Listing};
 use super::listing::list;
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress;
@@ -31,13 +32,24 @@ impl Dataset {
     /// nor a list or a genre's name has a line break or another control character in it, [`Error::Io`] if
     /// it cannot be listed.
     pub fn scan(root: &Path, extensions: &[&str]) -> Result<Self> {
-        let Listing { genres, files, mut skipped, others, about } = list(root, extensions)?;
+        Self::scan_for(root, extensions, None)
+    }
+
+    /// As [`Dataset::scan`], for a task; without one, tracks with several labels in a list, or
+    /// with none, make it [`Task::MultiLabel`], and a note says so.
+    ///
+    /// # Errors
+    /// As [`Dataset::scan`]; [`Error::Unsupported`] naming line and count for a list of several
+    /// labels a track, where the task is [`Task::SingleLabel`].
+    pub fn scan_for(root: &Path, extensions: &[&str], task: Option<Task>) -> Result<Self> {
+        let Listing { task, genres, files, mut skipped, others, about } =
+            list(root, extensions, task)?;
         genres.iter().try_for_each(|genre| check_name(root, genre))?;
 
         let bar = progress::begin(files.len(), "Scanning", "files");
         let hashed: Vec<_> = files
             .into_par_iter()
-            .map(|file| hash(file, &genres))
+            .map(|file| hash(file, task, &genres))
             .inspect(|_| bar.advance(1))
             .collect();
         let mut tracks = Vec::with_capacity(hashed.len());
@@ -50,7 +62,7 @@ impl Dataset {
         tracks.sort_by(|a, b| a.id.cmp(&b.id));
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
         let origin = if demo::is_demo(root) { Origin::Demo } else { Origin::Folder };
-        Ok(Self { root: root.to_path_buf(), origin, genres, tracks, skipped, others, about })
+        Ok(Self { root: root.to_path_buf(), origin, task, genres, tracks, skipped, others, about })
     }
 }
 
@@ -68,18 +80,20 @@ fn check_name(base: &Path, genre: &str) -> Result<()> {
     }
 }
 
-fn hash(file: Found, genres: &[String]) -> Result<Track, Skipped> {
-    let Found { genre, name, path, part, facts } = file;
+fn hash(file: Found, task: Task, genres: &[String]) -> Result<Track, Skipped> {
+    let Found { labels: named, name, path, part, facts } = file;
     let skip = |path, reason: String| Err(Skipped { path, reason });
-    let Ok(label) = genres.binary_search(&genre) else {
+    let places = named.iter().map(|label| genres.binary_search(label));
+    let Ok(labels) = places.collect::<Result<Vec<usize>, _>>() else {
         return skip(path, "not in a genre folder".into());
+    };
+    let id = match task {
+        Task::SingleLabel => format!("{}/{name}", named.join("/")),
+        Task::MultiLabel => name,
     };
     match files::sha256(&path) {
         Ok(sha256) if sha256 == EMPTY => skip(path, "the file is empty".into()),
-        Ok(sha256) => {
-            let track = Track::new(format!("{genre}/{name}"), path, label, sha256);
-            Ok(Track { part, facts, ..track })
-        }
+        Ok(sha256) => Ok(Track { part, facts, labels, ..Track::new(id, path, 0, sha256) }),
         Err(Error::Io { source, .. }) => skip(path, source.to_string()),
         Err(error) => skip(path, error.to_string()),
     }

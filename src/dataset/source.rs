@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::collection::Dataset;
+use super::task::Task;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
 use crate::features::{PICTURE_EXTENSIONS, PLOT_EXTENSIONS, Preprocessor};
@@ -27,15 +28,19 @@ impl Source {
     }
 }
 
-/// The collection for a model with this preprocessor: that in `data`, else that in `data/gtzan`,
-/// else, for recordings, the synthesized one.
+/// The collection for a model with this preprocessor and, where it is known, this task: that in
+/// `data`, else that in `data/gtzan`, else, for recordings, the synthesized one.
 ///
 /// # Errors
 /// Those of [`Dataset::resolve`]; [`Error::Unsupported`] if there are pictures where recordings
 /// are needed, or the other way round; [`Error::InvalidInput`] if there are no pictures at all.
-pub fn resolve_for(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<Dataset> {
+pub fn resolve_for(
+    data: Option<&Path>,
+    preprocessor: &Preprocessor,
+    task: Option<Task>,
+) -> Result<Dataset> {
     if !preprocessor.is_of_pictures() {
-        let dataset = Dataset::resolve(data)?;
+        let dataset = Dataset::resolve_for(data, task)?;
         if dataset.tracks.is_empty() && holds(&pictures_in(&dataset.root), PICTURE_EXTENSIONS) {
             let reason = format!(
                 "it holds pictures, and front end \"{}\" hears recordings; give recordings, or a \
@@ -57,7 +62,7 @@ pub fn resolve_for(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<D
         Preprocessor::Picture(_) => PLOT_EXTENSIONS,
         _ => PICTURE_EXTENSIONS,
     };
-    let mut dataset = Dataset::scan(&pictures_in(root), extensions)?;
+    let mut dataset = Dataset::scan_for(&pictures_in(root), extensions, task)?;
     if dataset.tracks.is_empty() && holds(root, EXTENSIONS) {
         let reason = format!(
             "it holds recordings, and front end \"{}\" looks at pictures ({}); give pictures, or \
@@ -82,12 +87,16 @@ fn holds(root: &Path, extensions: &[&str]) -> bool {
 /// # Errors
 /// Those of [`Dataset::resolve`]; [`Error::OutOfRange`] if there are no pictures where they
 /// were asked for.
-pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, Source)> {
+pub fn resolve(
+    data: Option<&Path>,
+    source: Option<Source>,
+    task: Option<Task>,
+) -> Result<(Dataset, Source)> {
     let gtzan = Path::new("data/gtzan");
     let root = data.or_else(|| gtzan.exists().then_some(gtzan));
     let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
     if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
-        let mut dataset = Dataset::scan(&folder, PLOT_EXTENSIONS)?;
+        let mut dataset = Dataset::scan_for(&folder, PLOT_EXTENSIONS, task)?;
         if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
             name_as_recordings(&mut dataset);
             return Ok((dataset, Source::Pictures));
@@ -97,8 +106,8 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
         return Err(Error::out_of_range("source", "pictures", advice));
     }
     let dataset = match root {
-        Some(root) => Dataset::scan(root, EXTENSIONS)?,
-        None => Dataset::resolve(None)?,
+        Some(root) => Dataset::scan_for(root, EXTENSIONS, task)?,
+        None => Dataset::resolve_for(None, task)?,
     };
     Ok((dataset, Source::Audio))
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::collection::Dataset;
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::text::composed;
@@ -68,6 +69,9 @@ pub struct Split {
     pub validation_fraction: f64,
     /// Which fold it is, for [`Method::Fold`] only.
     pub fold: Option<Fold>,
+    /// What is told of the tracks; files of single labels do not say it.
+    #[serde(default, skip_serializing_if = "Task::is_single")]
+    pub task: Task,
     /// Genre names, sorted, as in [`Dataset::genres`].
     pub genres: Vec<String>,
     /// Ids of the tracks to fit on, sorted.
@@ -144,6 +148,16 @@ impl Split {
     /// collection.
     pub fn assign(&self, dataset: &Dataset) -> Result<Parts> {
         self.validate().map_err(|wrong| Error::Mismatch(format!("split: {wrong}")))?;
+        if self.task != dataset.task {
+            return Err(Error::Mismatch(format!(
+                "the split is of a {} collection, and {} is read as a {} one; make a new split, or \
+                 take ‹task› {}",
+                self.task,
+                dataset.root.display(),
+                dataset.task,
+                self.task
+            )));
+        }
         if self.genres != dataset.genres {
             return Err(Error::Mismatch(format!(
                 "the split is for the genres {}, but {} holds {}; make a new split",
@@ -241,6 +255,10 @@ impl Split {
             for id in ids {
                 if let Some(first) = seen.insert(id, part) {
                     return Err(Invalid::Twice { id: id.clone(), first, second: part });
+                }
+                // Of several labels the id says none.
+                if self.task == Task::MultiLabel {
+                    continue;
                 }
                 let genre = genre_of(id).ok_or_else(|| Invalid::Id(id.clone()))?;
                 if self.genres.binary_search_by(|g| g.as_str().cmp(genre)).is_err() {

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::collection::{Dataset, Origin, Track};
 use super::delimited::Delimited;
+use super::task::Task;
 use crate::error::{Error, Result};
 use crate::features::descriptors;
 use crate::files;
@@ -120,6 +121,7 @@ impl FeatureTable {
         Dataset {
             root: self.path.clone(),
             origin: Origin::Folder,
+            task: Task::SingleLabel,
             genres: self.genres.clone(),
             tracks: members.into_iter().map(track).collect(),
             skipped: vec![],
@@ -245,6 +247,10 @@ impl<'a> Reader<'a> {
         let label = table.text(record, line, columns.label)?.to_owned();
         if label.contains(|c: char| c == '/' || c.is_control()) {
             let reason = format!("{label:?}; a genre's name has no \"/\" and no line break");
+            return Err(table.fault(line, columns.label, reason));
+        }
+        if label.contains('|') {
+            let reason = format!("{label:?} is several labels; a baseline tells one a song");
             return Err(table.fault(line, columns.label, reason));
         }
         let number = |column: &usize| table.number(record, line, *column);
@@ -427,7 +433,8 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_its_place() {
         type Change = fn(&mut Vec<Vec<String>>);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
+            (|c| *c[1].last_mut().unwrap() = "a|b".into(), "\"a|b\" is several labels"),
             (|c| c.iter_mut().for_each(|row| drop(row.remove(18))), "missing columns \"tempo\""),
             (|c| c[0][18] = "bpm".into(), "missing columns \"tempo\""),
             (|c| c.iter_mut().for_each(|row| row.push("label".into())), "\"label\" is there twice"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::collection::{Dataset, Origin, Track};
+use super::task::Task;
 
 /// A collection in memory: `(id, digest)` pairs, genres taken from the ids.
 pub fn dataset<S: Into<String>>(tracks: impl IntoIterator<Item = (S, S)>) -> Dataset {
@@ -26,6 +27,7 @@ pub fn dataset<S: Into<String>>(tracks: impl IntoIterator<Item = (S, S)>) -> Dat
     Dataset {
         root: "/music".into(),
         origin: Origin::Folder,
+        task: Task::SingleLabel,
         genres,
         tracks,
         skipped: vec![],

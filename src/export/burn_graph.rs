@@ -11,6 +11,7 @@ use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as DimensionValue;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::model::{ChainModel, CnnEnsemble};
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
@@ -37,7 +38,7 @@ pub(super) fn of<M: Exportable>(
     let mut proto = proto.map_err(|e| Error::onnx(path, e))?;
     make_shapes_constant(path, &mut proto);
     name_ports(&mut proto);
-    append_softmax(&mut proto, model.members());
+    append_probabilities(&mut proto, model.members(), model.task());
     proto.metadata_props.clear();
     Ok(proto)
 }
@@ -48,6 +49,9 @@ pub(super) trait Exportable: Module {
     /// Networks whose logits stand side by side, and whose probabilities are averaged.
     fn members(&self) -> usize;
 
+    /// What it tells of a track.
+    fn task(&self) -> Task;
+
     /// Logits `[batch, members * classes]` and embeddings of patches `[batch, frames, mels]`.
     fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>);
 }
@@ -55,6 +59,10 @@ pub(super) trait Exportable: Module {
 impl Exportable for ChainModel {
     fn members(&self) -> usize {
         1
+    }
+
+    fn task(&self) -> Task {
+        self.head.task()
     }
 
     fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
@@ -66,6 +74,10 @@ impl Exportable for ChainModel {
 impl Exportable for CnnEnsemble {
     fn members(&self) -> usize {
         self.members.len()
+    }
+
+    fn task(&self) -> Task {
+        self.task
     }
 
     fn logits_and_embeddings(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
@@ -112,10 +124,14 @@ fn constant_shapes(path: &Path, graph: &GraphProto) -> Vec<TensorProto> {
     graph.node.iter().filter(|node| node.op_type == "Concat").filter_map(shape).collect()
 }
 
-fn append_softmax(proto: &mut ModelProto, members: usize) {
+fn append_probabilities(proto: &mut ModelProto, members: usize, task: Task) {
     let Some(graph) = &mut proto.graph else { return };
+    let activation = |from: &str, to: &str, axis| match task {
+        Task::SingleLabel => node("Softmax", &[from], to, vec![int("axis", axis)]),
+        Task::MultiLabel => node("Sigmoid", &[from], to, vec![]),
+    };
     if members == 1 {
-        graph.node.push(node("Softmax", &[LOGITS], OUTPUTS[0], vec![int("axis", 1)]));
+        graph.node.push(activation(LOGITS, OUTPUTS[0], 1));
     } else {
         // [batch, members * classes] to [batch, members, classes], and the mean over members.
         let shape = int64_tensor("logits.shape", vec![0, members as i64, -1]);
@@ -124,7 +140,7 @@ fn append_softmax(proto: &mut ModelProto, members: usize) {
         let averaged = ["probabilities.members", &axis.name];
         graph.node.extend([
             node("Reshape", &[LOGITS, &shape.name], "logits.members", vec![]),
-            node("Softmax", &["logits.members"], "probabilities.members", vec![int("axis", 2)]),
+            activation("logits.members", "probabilities.members", 2),
             node("ReduceMean", &averaged, OUTPUTS[0], vec![int("keepdims", 0)]),
         ]);
         graph.initializer.push(axis);

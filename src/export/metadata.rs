@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::options::Options;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::onnx::names::key;
-use crate::run::Run;
+use crate::run::{Metrics, Run, TaskMetrics};
 
 /// What stands in the file's metadata, each value JSON or plain text:
 ///
 /// `labels` (array, in the order of `probabilities`), `front_end` (the object of
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
-/// results), `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
+/// results), `task` and `thresholds` of several labels a track, `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
 /// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
 /// adds.
 ///
@@ -26,7 +27,6 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
     // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
     let front_end =
         serde_json::to_string(&preprocessor).map_err(|e| Error::format(run.folder(), e))?;
-    let interval = metrics.test.tracks.interval;
     let mut entries = BTreeMap::from([
         (key::LABELS, json(json!(run.labels()?))),
         (key::FRONT_END, front_end),
@@ -42,20 +42,17 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
                 "listed_test_tracks": split.test.len(),
             })),
         ),
-        (
-            key::METRICS,
-            json(json!({
-                "test_track_accuracy": metrics.test.tracks.accuracy,
-                "test_track_accuracy_95": interval,
-                "test_macro_f1": metrics.test.tracks.macro_f1,
-                "test_patch_accuracy": metrics.test.patch_accuracy,
-                "test_tracks": metrics.test.tracks.count,
-                "cross_validated_track_accuracy":
-                    metrics.cross_validation.map(|folds| folds.pooled.tracks.accuracy),
-            })),
-        ),
+        (key::METRICS, json(results(&metrics))),
         (key::SOFTWARE, concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
     ]);
+    if let TaskMetrics::MultiLabel(test) = &metrics.test {
+        entries.insert(key::TASK, Task::MultiLabel.name().to_owned());
+        // Not by way of a `Value`, as above.
+        let thresholds: Vec<f32> = test.tags.per_tag.iter().map(|tag| tag.threshold).collect();
+        let thresholds =
+            serde_json::to_string(&thresholds).map_err(|e| Error::format(run.folder(), e))?;
+        entries.insert(key::THRESHOLDS, thresholds);
+    }
     entries.extend(options.input.metadata(&preprocessor));
     entries.insert(key::PRECISION, options.precision.name().to_owned());
     if let Some(parts) = options.precision.kept_in_float() {
@@ -69,4 +66,25 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
         entries.insert(key::ARCHITECTURE, json(json!(cnn.architecture)));
     }
     Ok(entries)
+}
+
+/// What the test part came to.
+fn results(metrics: &Metrics) -> serde_json::Value {
+    match &metrics.test {
+        TaskMetrics::SingleLabel(test) => json!({
+            "test_track_accuracy": test.tracks.accuracy,
+            "test_track_accuracy_95": test.tracks.interval,
+            "test_macro_f1": test.tracks.macro_f1,
+            "test_patch_accuracy": test.patch_accuracy,
+            "test_tracks": test.tracks.count,
+            "cross_validated_track_accuracy":
+                metrics.cross_validation.as_ref().map(|folds| folds.pooled.tracks.accuracy),
+        }),
+        TaskMetrics::MultiLabel(test) => json!({
+            "test_macro_average_precision": test.tags.macro_average_precision,
+            "test_macro_roc_auc": test.tags.macro_roc_auc,
+            "test_macro_f1": test.tags.macro_f1,
+            "test_tracks": test.tags.count,
+        }),
+    }
 }

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, IxDyn};
 
 use super::clip;
 use super::input::Input;
-use crate::dataset::demo;
+use crate::dataset::{Task, demo};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::model::{Head, graph};
@@ -27,6 +27,7 @@ pub const RELATIVE_TOLERANCE: f32 = graph::TOLERANCE;
 
 /// What a run's exported file is held to.
 pub(super) struct Proof {
+    task: Task,
     probes: Vec<Probe>,
     /// The backbone's own file: a runtime that does not run that need not run ours.
     file: Option<BackboneFile>,
@@ -35,6 +36,9 @@ pub(super) struct Proof {
 /// As [`TOLERANCE`] and [`RELATIVE_TOLERANCE`], where the backbone's own arithmetic has 11 bits or
 /// fewer: every runtime rounds elsewhere, and the trained model computes in 32-bit floats.
 const COARSE_TOLERANCE: f32 = 1e-2;
+
+/// Where a sigmoid is so flat that runtimes tell no logits apart.
+const FLAT: f32 = 0.01;
 
 /// What is put into an exported file, and what the trained model itself answers, behind the
 /// native front end where the file carries its own.
@@ -95,7 +99,7 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        Ok(Self { probes, file })
+        Ok(Self { task: trained.task(), probes, file })
     }
 
     /// Compares the exported file with the trained model in every runtime at hand.
@@ -128,7 +132,7 @@ impl Proof {
             let (mut absolute, mut relative) = (0f32, 0f32);
             for probe in &self.probes {
                 let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
-                let [one, other] = given.differences(wanted);
+                let [one, other] = given.differences(wanted, self.task);
                 (absolute, relative) = (worse(absolute, one), worse(relative, other));
             }
             // Written so that NaN fails.
@@ -291,19 +295,28 @@ impl Answers {
 
     /// The largest difference of a probability, and that of an embedding or a logit relative
     /// to the largest of them.
-    fn differences(&self, wanted: &Self) -> [f32; 2] {
+    fn differences(&self, wanted: &Self, task: Task) -> [f32; 2] {
         let embeddings = relative_difference(&self.embeddings, &wanted.embeddings);
-        let logits = relative_difference(&self.logits(), &wanted.logits());
+        let logits = relative_difference(&self.logits(task), &wanted.logits(task));
         let probabilities = difference(&self.probabilities, &wanted.probabilities);
         let patches = difference(&self.patch_probabilities, &wanted.patch_probabilities);
         [worse(probabilities, patches), worse(embeddings, logits)]
     }
 
     /// Logarithms of the probabilities: the logits, but for one number added to a row of
-    /// them. Below 1e-30, where f32 ends, all are one.
-    fn logits(&self) -> Vec<f32> {
+    /// them. Below 1e-30, where f32 ends, all are one. Of several labels a track the logits
+    /// themselves, where the sigmoid has not flattened them: runtimes compute its ends differently.
+    fn logits(&self, task: Task) -> Vec<f32> {
         let probabilities = self.probabilities.iter().chain(&self.patch_probabilities);
-        probabilities.map(|p| if *p < 1e-30 { 1e-30f32.ln() } else { p.ln() }).collect()
+        let logit = |p: f32| match task {
+            Task::SingleLabel if p < 1e-30 => 1e-30f32.ln(),
+            Task::SingleLabel => p.ln(),
+            Task::MultiLabel => {
+                let p = p.clamp(FLAT, 1.0 - FLAT);
+                (p / (1.0 - p)).ln()
+            }
+        };
+        probabilities.map(|p| logit(*p)).collect()
     }
 }
 
@@ -447,8 +460,7 @@ impl<'a> Reference<'a> {
 
 fn head_probabilities(head: &Head, rows: Vec<f32>, count: usize, device: &Device) -> Tensor<2> {
     let shape = [count, rows.len() / count];
-    let logits = head.forward(Tensor::from_data(TensorData::new(rows, shape), device));
-    burn::tensor::activation::softmax(logits, 1)
+    head.probabilities(Tensor::from_data(TensorData::new(rows, shape), device))
 }
 
 #[cfg(test)]
@@ -463,15 +475,20 @@ mod tests {
     #[test]
     fn what_a_confident_head_hides_is_found() {
         let wanted = answers(&[1.0, 1e-9], &[5.0, -50.0]);
-        assert_eq!(wanted.differences(&wanted), [0.0, 0.0]);
+        assert_eq!(wanted.differences(&wanted, Task::SingleLabel), [0.0, 0.0]);
         let logit = answers(&[1.0, 1.1e-9], &[5.0, -50.0]);
         let embedding = answers(&[1.0, 1e-9], &[5.1, -50.0]);
         for given in [logit, embedding] {
-            let [absolute, relative] = given.differences(&wanted);
+            let [absolute, relative] = given.differences(&wanted, Task::SingleLabel);
             assert!(absolute <= TOLERANCE && relative > RELATIVE_TOLERANCE, "{relative}");
         }
         for given in [answers(&[1.0, f32::NAN], &[5.0, -50.0]), answers(&[1.0, 1e-9], &[5.0])] {
-            assert!(given.differences(&wanted).iter().any(|difference| difference.is_nan()));
+            assert!(
+                given
+                    .differences(&wanted, Task::SingleLabel)
+                    .iter()
+                    .any(|difference| difference.is_nan())
+            );
         }
     }
 

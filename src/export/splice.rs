@@ -7,6 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 
 use super::{carry, pooled};
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::PatchKind;
 use crate::model::{Feed, Head};
@@ -132,7 +133,12 @@ fn probabilities(builder: &mut Builder, head: &Head) {
         }
         last = builder.node("Gemm", &[&last, &weight, &bias], &index.to_string(), vec![]);
     }
-    builder.output("Softmax", &[&last], OUTPUTS[0], vec![int("axis", 1)]);
+    match head.task() {
+        Task::SingleLabel => {
+            builder.output("Softmax", &[&last], OUTPUTS[0], vec![int("axis", 1)]);
+        }
+        Task::MultiLabel => builder.output("Sigmoid", &[&last], OUTPUTS[0], vec![]),
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +221,8 @@ mod tests {
     }
 
     fn head() -> Head {
-        HeadSpec { features: FEATURES, hidden: Some(5), classes: CLASSES }.init(3, &Device::flex())
+        let (features, classes, task) = (FEATURES, CLASSES, Task::SingleLabel);
+        HeadSpec { features, hidden: Some(5), classes, task }.init(3, &Device::flex())
     }
 
     fn written(mut model: ModelProto, path: &Path) {
@@ -394,7 +401,12 @@ mod tests {
                 let wanted = feed.embed(&mut *session, patches.view(), false).unwrap();
                 let wanted: Vec<f32> = wanted.iter().copied().collect();
 
-                let spec = HeadSpec { features: 5, hidden: None, classes: CLASSES };
+                let spec = HeadSpec {
+                    features: 5,
+                    hidden: None,
+                    classes: CLASSES,
+                    task: Task::SingleLabel,
+                };
                 let head = spec.init(3, &Device::flex());
                 let model = append_head(&path, &feed, &head, PATCH.into()).unwrap();
                 let exported = folder.path().join(format!("model-{opset}-{pool}.onnx"));

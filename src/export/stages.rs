@@ -12,7 +12,7 @@ use super::options::Options;
 use super::precision::Trial;
 use super::proof::Proof;
 use super::{burn_graph, carry, clip, fuse, image, splice, waveform};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
 use crate::onnx::external::LIMIT;
@@ -50,6 +50,11 @@ pub fn export_within(
     limit: usize,
 ) -> Result<Exported> {
     options.check()?;
+    if options.precision != Precision::Fp32 && !run.split()?.task.is_single() {
+        let reason = "a smaller variant is tried by how many tracks it gives their one label, and \
+                      these tracks have several; choose ‹precision› fp32";
+        return Err(Error::unsupported(run.folder(), reason));
+    }
     let preprocessor = run.preprocessor()?;
     options.input.check(&preprocessor, run.folder())?;
     let part = Part::within(destination, limit)?;

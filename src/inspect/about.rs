@@ -32,6 +32,9 @@ pub struct Own {
     pub training_data: Option<String>,
     /// Share of the test part's tracks it gave the right genre.
     pub test_accuracy: Option<f64>,
+    /// The macro average precision on the test part's tracks, several labels a track.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_average_precision: Option<f64>,
     /// The network it was fine-tuned from.
     pub backbone: Option<String>,
     /// The program that wrote it.
@@ -69,6 +72,8 @@ impl Own {
             training_data: json(key::TRAINING_DATA).and_then(name),
             test_accuracy: json(key::METRICS)
                 .and_then(|metrics| metrics.get("test_track_accuracy")?.as_f64()),
+            test_average_precision: json(key::METRICS)
+                .and_then(|metrics| metrics.get("test_macro_average_precision")?.as_f64()),
             backbone: json(key::BACKBONE).and_then(name),
             software: text(key::SOFTWARE),
             preprocessor,

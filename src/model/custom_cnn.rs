@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::head::{Head, Standardization};
 use super::layers::{Geometry, correlate, max_pool_2x2, normalize};
+use crate::dataset::Task;
 use crate::error::Result;
 use crate::run::{BlockPooling, CnnConfig, EnsembleSpec, GlobalPooling, HeadSpec};
 
@@ -39,7 +40,12 @@ impl CnnConfig {
             blocks.push(Block::init([channels, *filters], self, &mut random, device));
             channels = *filters;
         }
-        let head = HeadSpec { features: self.features(input), hidden: self.head, classes };
+        let head = HeadSpec {
+            features: self.features(input),
+            hidden: self.head,
+            classes,
+            task: Task::SingleLabel,
+        };
         let row = |values: Vec<f32>| {
             let shape = [1, 1, values.len()];
             Param::from_data(TensorData::new(values, shape), device)
@@ -279,6 +285,9 @@ impl CustomCnn {
 pub struct CnnEnsemble {
     /// The members, at least one.
     pub members: Vec<CustomCnn>,
+    /// What they tell of a track.
+    #[module(skip)]
+    pub task: Task,
 }
 
 impl EnsembleSpec {
@@ -290,7 +299,7 @@ impl EnsembleSpec {
         self.cnn.check(self.input)?;
         let neutral = Standardization::none(self.input[1]);
         let member = |_| self.cnn.init(self.input, self.classes, &neutral, 0, device);
-        Ok(CnnEnsemble { members: (0..self.members).map(member).collect() })
+        Ok(CnnEnsemble { members: (0..self.members).map(member).collect(), task: self.task })
     }
 }
 
@@ -312,7 +321,11 @@ impl CnnEnsemble {
         let (logits, embeddings) = self.forward(log_mel);
         let [batch, width] = logits.dims();
         let logits = logits.reshape([batch, members, width / members]);
-        let mean = softmax(logits, 2).mean_dim(1).reshape([batch, width / members]);
+        let each = match self.task {
+            Task::SingleLabel => softmax(logits, 2),
+            Task::MultiLabel => sigmoid(logits),
+        };
+        let mean = each.mean_dim(1).reshape([batch, width / members]);
         (mean, embeddings)
     }
 }
@@ -366,14 +379,15 @@ mod tests {
         let member = |seed| {
             let mut network = cnn.init(PATCH, 3, &Standardization::none(128), seed, &device);
             // A linear output starts at zero, where all members agree.
-            let head = HeadSpec { features: 64, hidden: Some(4), classes: 3 };
+            let head =
+                HeadSpec { features: 64, hidden: Some(4), classes: 3, task: Task::SingleLabel };
             network.head = head.init(seed, &device);
             network
         };
         let members = vec![member(1), member(2)];
         let alone: Vec<Tensor<2>> =
             members.iter().map(|m| softmax(m.forward(patches(2)).0, 1)).collect();
-        let together = CnnEnsemble { members }.probabilities(patches(2)).0;
+        let together = CnnEnsemble { members, task: Task::SingleLabel }.probabilities(patches(2)).0;
         let mean = (alone[0].clone() + alone[1].clone()) / 2.0;
         let difference = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
         assert!(difference(together.clone(), mean) < 1e-6);

@@ -1,7 +1,6 @@
 //! Backbone and head as one burn module: patches to genre probabilities.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::cnn::Cnn;
@@ -37,6 +36,6 @@ impl ChainModel {
     /// patches `[batch, frames, mels]`.
     pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
         let embeddings = self.backbone.forward(log_mel);
-        (softmax(self.head.forward(embeddings.clone()), 1), embeddings)
+        (self.head.probabilities(embeddings.clone()), embeddings)
     }
 }

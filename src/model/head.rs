@@ -2,11 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::dataset::Task;
 use crate::run::HeadSpec;
 
 /// A linear classifier, or one with a hidden ReLU layer.
@@ -14,6 +15,17 @@ use crate::run::HeadSpec;
 pub struct Head {
     hidden: Option<Linear>,
     output: Linear,
+    #[module(skip)]
+    task: Task,
+}
+
+/// Probabilities of logits `[batch, classes]`: of genres that exclude each other by a softmax, of
+/// several labels a track each by a sigmoid.
+pub fn probabilities(task: Task, logits: Tensor<2>) -> Tensor<2> {
+    match task {
+        Task::SingleLabel => softmax(logits, 1),
+        Task::MultiLabel => sigmoid(logits),
+    }
 }
 
 /// The mean and standard deviation that embeddings are standardized with.
@@ -119,13 +131,15 @@ impl HeadSpec {
                 .collect();
             linear(weights, vec![0.0; to], device)
         };
+        let task = self.task;
         let Some(hidden) = self.hidden else {
-            return Head { hidden: None, output: linear(self.features, self.classes, 0.0) };
+            return Head { hidden: None, output: linear(self.features, self.classes, 0.0), task };
         };
         let bound = |from: usize| (6.0 / from as f32).sqrt();
         Head {
             hidden: Some(linear(self.features, hidden, bound(self.features))),
             output: linear(hidden, self.classes, bound(hidden)),
+            task,
         }
     }
 }
@@ -146,6 +160,16 @@ impl Head {
             None => embeddings,
         };
         self.output.forward(x)
+    }
+
+    /// Probabilities `[batch, classes]` of embeddings `[batch, features]`.
+    pub fn probabilities(&self, embeddings: Tensor<2>) -> Tensor<2> {
+        probabilities(self.task, self.forward(embeddings))
+    }
+
+    /// What it tells of a track.
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// Shape `[from, to]`, weights and bias of every layer, first to last.
@@ -212,7 +236,7 @@ mod tests {
     fn a_folded_head_takes_raw_embeddings() {
         let device = Device::flex();
         for hidden in [None, Some(5)] {
-            let spec = HeadSpec { features: 4, hidden, classes: 3 };
+            let spec = HeadSpec { features: 4, hidden, classes: 3, task: Task::SingleLabel };
             let mut head = spec.init(7, &device);
             if hidden.is_none() {
                 let weights = (0..12).map(|i| i as f32 / 7.0 - 0.5).collect();
@@ -241,7 +265,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_head() {
         let device = Device::flex();
-        let spec = HeadSpec { features: 4, hidden: Some(3), classes: 2 };
+        let spec = HeadSpec { features: 4, hidden: Some(3), classes: 2, task: Task::SingleLabel };
         let logits = |seed| {
             let head = spec.init(seed, &device);
             head.forward(Tensor::ones([1, 4], &device))

@@ -17,5 +17,5 @@ pub use custom_cnn::{CnnEnsemble, CustomCnn};
 pub use device::burn_device;
 pub use feed::Feed;
 pub use genre::{ChainModel, GenreModel};
-pub use head::{Head, Standardization};
+pub use head::{Head, Standardization, probabilities};
 pub(crate) use probe::{FeedProbe, in_first};

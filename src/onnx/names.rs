@@ -23,6 +23,12 @@ pub const OUTPUTS: [&str; 2] = [PROBABILITIES, EMBEDDINGS];
 pub mod key {
     /// JSON array of the genres, in the order of the probabilities.
     pub const LABELS: &str = "labels";
+    /// `multi-label` where a track has any number of labels, and a probability for each; none where
+    /// it has one.
+    pub const TASK: &str = "task";
+    /// JSON array of the probabilities from which on a track has a label, in the order of the
+    /// labels; where it has any number of them only.
+    pub const THRESHOLDS: &str = "thresholds";
     /// The front end as JSON.
     pub const FRONT_END: &str = "front_end";
     /// What the file takes: `log_mel`, `waveform`, `clip` or `image`.
@@ -62,8 +68,10 @@ pub mod key {
 
     /// All of them: no other note in a file of ours has one of these keys.
     #[cfg(feature = "train")]
-    pub(crate) const ALL: [&str; 19] = [
+    pub(crate) const ALL: [&str; 21] = [
         LABELS,
+        TASK,
+        THRESHOLDS,
         FRONT_END,
         INPUT,
         PRECISION,

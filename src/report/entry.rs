@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Epoch;
 use crate::run::{
     BaselineMetrics, BaselineModel, CnnMetrics, CrossValidation, Kept, Kind, Leaderboard, Metrics,
-    PartMetrics, Prediction, Run, Score, TrainingData, names,
+    PartMetrics, Prediction, Run, Score, TaskMetrics, TrainingData, names,
 };
 use crate::runtime::{Device, Runtime};
 
@@ -123,29 +123,10 @@ impl Entry {
     /// Takes over what `bench` says of this run's model: medians on one CPU thread, for one
     /// patch. Whether it says anything.
     pub(super) fn take_latency(&mut self, bench: &bench::Report) -> bool {
-        let mut found = false;
-        for row in &bench.rows {
-            let is_single = row.device == Device::Cpu && row.threads == 1 && row.batch == 1;
-            if let Some(latency) = row.latency
-                && is_single
-                && self.is_of(&row.model)
-            {
-                self.latency.insert(row.runtime.name(), latency.p50_ms);
-                found = true;
-            }
-        }
-        found
-    }
-
-    /// Whether `model`, a run's folder or the ONNX file in one, is of this run.
-    fn is_of(&self, model: &Path) -> bool {
-        let folder = if model.ends_with(names::MODEL) { model.parent() } else { Some(model) };
-        let folder = folder.unwrap_or(model);
-        match (folder.canonicalize(), self.folder.canonicalize()) {
-            (Ok(theirs), Ok(ours)) => theirs == ours,
-            // Measured elsewhere: the name is all there is to go by.
-            _ => folder.file_name().is_some_and(|name| name == self.run.as_str()),
-        }
+        let found = latencies(bench, &self.folder, &self.run);
+        let is_any = !found.is_empty();
+        self.latency.extend(found);
+        is_any
     }
 
     /// Milliseconds for one patch in `runtime`.
@@ -179,6 +160,30 @@ impl Entry {
     /// Ids of the tracks that were tested.
     pub(super) fn tested(&self) -> BTreeSet<&str> {
         self.predictions.iter().map(|p| p.track.as_str()).collect()
+    }
+}
+
+/// What `bench` says of the run called `run` in `folder`: medians on one CPU thread, for one patch,
+/// by runtime.
+pub(super) fn latencies(
+    bench: &bench::Report,
+    folder: &Path,
+    run: &str,
+) -> BTreeMap<&'static str, f64> {
+    let is_single =
+        |row: &&bench::Row| row.device == Device::Cpu && row.threads == 1 && row.batch == 1;
+    let rows = bench.rows.iter().filter(is_single).filter(|row| is_of(&row.model, folder, run));
+    rows.filter_map(|row| Some((row.runtime.name(), row.latency?.p50_ms))).collect()
+}
+
+/// Whether `model`, a run's folder or the ONNX file in one, is of this run.
+fn is_of(model: &Path, ours: &Path, run: &str) -> bool {
+    let folder = if model.ends_with(names::MODEL) { model.parent() } else { Some(model) };
+    let folder = folder.unwrap_or(model);
+    match (folder.canonicalize(), ours.canonicalize()) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        // Measured elsewhere: the name is all there is to go by.
+        _ => folder.file_name().is_some_and(|name| name == run),
     }
 }
 
@@ -226,7 +231,12 @@ impl Results {
         if run.kind()? == Kind::Baseline {
             run.baseline_metrics().map(Self::from)
         } else {
-            run.metrics().map(Self::from)
+            let metrics = run.metrics()?;
+            let TaskMetrics::SingleLabel(test) = metrics.test.clone() else {
+                let reason = "figures of several labels a track, where split.json says one";
+                return Err(Error::format(run.path(names::METRICS), reason));
+            };
+            Ok(Self::of(metrics, test))
         }
     }
 }
@@ -253,15 +263,16 @@ impl From<BaselineMetrics> for Results {
     }
 }
 
-impl From<Metrics> for Results {
-    fn from(metrics: Metrics) -> Self {
+impl Results {
+    /// Of a network and its test part.
+    fn of(metrics: Metrics, test: PartMetrics) -> Self {
         Self {
             kind: metrics.kind(),
             label: network_label(&metrics),
             tuning: Tuning::of(&metrics),
             baseline: None,
             data: metrics.data,
-            test: metrics.test,
+            test,
             cross_validation: metrics.cross_validation,
             parameters: Some(metrics.parameters).filter(|count| *count > 0),
             seconds: Some(metrics.seconds).filter(|seconds| *seconds > 0.0),
@@ -284,7 +295,7 @@ fn baseline_label(metrics: &BaselineMetrics) -> String {
     format!("{leaky}{} on {table}", metrics.model.title())
 }
 
-fn network_label(metrics: &Metrics) -> String {
+pub(super) fn network_label(metrics: &Metrics) -> String {
     let leaky = if metrics.data.leaks > 0 { LEAKY } else { "" };
     if let Some(CnnMetrics { name, source, teacher, .. }) = &metrics.cnn {
         let taught = if teacher.is_some() { "taught " } else { "" };
@@ -303,7 +314,7 @@ fn network_label(metrics: &Metrics) -> String {
 }
 
 /// Whether training is complete, and the test tracks are listed.
-fn check_complete(run: &Run) -> Result<()> {
+pub(super) fn check_complete(run: &Run) -> Result<()> {
     let folder = run.folder();
     let refuse = |reason: &str| Err(Error::not_found(folder, reason));
     if !folder.exists() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::entry::Entry;
 use super::group::{Group, groups};
 use super::titles::Titles;
-use crate::dataset::{Method, Split};
+use crate::dataset::{Method, Split, Task};
 use crate::metrics::evaluate;
 use crate::run::{Kind, PartMetrics, Prediction, TrainingData};
 
@@ -43,6 +43,7 @@ pub(super) fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
             test_fraction: 0.2,
             validation_fraction: 0.2,
             fold: None,
+            task: Task::default(),
             genres,
             train: vec!["dub/a.wav".into()],
             validation: vec!["dub/b.wav".into()],

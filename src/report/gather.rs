@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
+use super::tagged::TagEntry;
 use crate::bench;
 use crate::error::{Error, Result};
 use crate::files;
@@ -15,6 +16,8 @@ use crate::run::{Run, names};
 pub struct Report {
     /// The runs.
     pub(super) entries: Vec<Entry>,
+    /// Runs that tell several labels a track.
+    pub(super) tagged: Vec<TagEntry>,
     /// Where latencies were measured, a sentence for each benchmark.
     pub(super) machines: Vec<String>,
 }
@@ -28,14 +31,14 @@ impl Report {
     /// complete run; [`Error::Io`] and [`Error::Format`] if a file is missing, damaged, or
     /// contradicts another.
     pub fn read(folders: &[PathBuf], benches: &[PathBuf]) -> Result<Self> {
-        let mut entries = read_runs(folders)?;
-        if entries.is_empty() {
+        let (mut entries, mut tagged) = read_runs(folders)?;
+        if entries.is_empty() && tagged.is_empty() {
             let reason = "no run to report on; give at least one folder";
             return Err(Error::InvalidInput(reason.to_owned()));
         }
         name_apart(&mut entries);
-        let machines = read_latencies(benches, &mut entries)?;
-        Ok(Self { entries, machines })
+        let machines = read_latencies(benches, &mut entries, &mut tagged)?;
+        Ok(Self { entries, tagged, machines })
     }
 
     /// The seed of intervals that are not in the runs themselves.
@@ -44,27 +47,38 @@ impl Report {
     }
 }
 
-/// The runs in `folders`; one that is named twice counts once.
-fn read_runs(folders: &[PathBuf]) -> Result<Vec<Entry>> {
-    let (mut entries, mut seen) = (vec![], HashSet::new());
+/// The runs in `folders`, those that tell several labels a track apart; one that is named twice
+/// counts once.
+fn read_runs(folders: &[PathBuf]) -> Result<(Vec<Entry>, Vec<TagEntry>)> {
+    let (mut entries, mut tagged, mut seen) = (vec![], vec![], HashSet::new());
     for folder in folders {
         for run in runs_in(folder)? {
             if seen.insert(run.canonicalize().unwrap_or_else(|_| run.clone())) {
-                entries.push(Entry::read(&run)?);
+                match TagEntry::read(&run)? {
+                    Some(entry) => tagged.push(entry),
+                    None => entries.push(Entry::read(&run)?),
+                }
             }
         }
     }
-    Ok(entries)
+    Ok((entries, tagged))
 }
 
-/// Adds the latencies of the benchmarks in the files `benches` to `entries`; the machines that
-/// they were measured on.
-fn read_latencies(benches: &[PathBuf], entries: &mut [Entry]) -> Result<Vec<String>> {
+/// Adds the latencies of the benchmarks in the files `benches` to `entries` and `tagged`; the
+/// machines that they were measured on.
+fn read_latencies(
+    benches: &[PathBuf],
+    entries: &mut [Entry],
+    tagged: &mut [TagEntry],
+) -> Result<Vec<String>> {
     let mut machines = vec![];
     for path in benches {
         let bench: bench::Report = files::read_json(path)?;
         let mut taken = 0;
         for entry in &mut *entries {
+            taken += usize::from(entry.take_latency(&bench));
+        }
+        for entry in &mut *tagged {
             taken += usize::from(entry.take_latency(&bench));
         }
         if taken > 0 {

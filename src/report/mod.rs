@@ -22,6 +22,7 @@ mod render;
 mod significance;
 mod spectrogram;
 mod summary;
+mod tagged;
 mod text;
 mod titles;
 

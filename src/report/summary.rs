@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::gather::Report;
 use super::group::{Group, groups};
 use super::significance::{Comparison, compare};
+use super::tagged::{self, TagTable};
 use super::titles::Titles;
 use crate::run::Kind;
 
@@ -20,6 +21,9 @@ pub struct Summary {
     pub tables: Vec<TableSummary>,
     /// Runs whose split leaks.
     leaky: Vec<ModelSummary>,
+    /// Runs that tell several labels a track, by the tracks they were tested on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub multi_label: Vec<TagTable>,
 }
 
 /// Runs that were tested on the same tracks.
@@ -73,7 +77,11 @@ impl Report {
         let tables =
             groups(&self.entries).iter().map(|group| TableSummary::new(group, &titles)).collect();
         let leaky = self.entries.iter().filter(|entry| entry.is_leaky());
-        Summary { tables, leaky: leaky.map(|entry| ModelSummary::new(entry, &titles)).collect() }
+        Summary {
+            tables,
+            leaky: leaky.map(|entry| ModelSummary::new(entry, &titles)).collect(),
+            multi_label: tagged::groups(&self.tagged).iter().map(TagTable::of).collect(),
+        }
     }
 }
 

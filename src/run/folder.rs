@@ -10,7 +10,7 @@ use super::baseline::BaselineMetrics;
 use super::leaderboard::Leaderboard;
 use super::names;
 use super::options::{Program, RunOptions};
-use super::records::{Kind, Prediction};
+use super::records::{Kind, Prediction, TagPrediction};
 use super::results::Metrics;
 use super::spec::{SavedModel, Spec};
 use crate::dataset::Split;
@@ -314,6 +314,14 @@ impl Run {
         self.read(names::PREDICTIONS)
     }
 
+    /// Every test track, several labels a track.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn tag_predictions(&self) -> Result<Vec<TagPrediction>> {
+        self.read(names::PREDICTIONS)
+    }
+
     /// Epochs; none of models that know none.
     ///
     /// # Errors
@@ -434,7 +442,7 @@ impl Run {
     pub(crate) fn save_results(
         &self,
         metrics: &impl Serialize,
-        predictions: &[Prediction],
+        predictions: &impl Serialize,
     ) -> Result<()> {
         self.write(names::PREDICTIONS, predictions)?;
         self.write(names::METRICS, metrics)

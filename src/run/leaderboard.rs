@@ -84,7 +84,7 @@ impl Rung {
     /// The validation accuracy; 0 where training diverged.
     #[must_use]
     pub(crate) fn accuracy(&self) -> f64 {
-        self.validation.map_or(0.0, |score| score.accuracy)
+        self.validation.map_or(0.0, |score| score.quality.value())
     }
 }
 
@@ -148,7 +148,9 @@ impl Leaderboard {
         ));
         for (trial, Rung { epochs, validation, seconds }) in self.ranked().into_iter().take(count) {
             let [loss, accuracy] = match validation {
-                Some(score) => [score.loss, score.accuracy].map(|value| format!("{value:.3}")),
+                Some(score) => {
+                    [score.loss, score.quality.value()].map(|value| format!("{value:.3}"))
+                }
                 None => ["diverged", "-"].map(str::to_owned),
             };
             line(format_args!(
@@ -168,7 +170,7 @@ mod tests {
     fn board(losses: &[&[Option<f64>]]) -> Leaderboard {
         let rung = |(at, loss): (usize, &Option<f64>)| Rung {
             epochs: 5 * (at + 1),
-            validation: loss.map(|loss| Score { loss, accuracy: 0.5 }),
+            validation: loss.map(|loss| Score::of_genres(loss, 0.5)),
             seconds: 1.0,
         };
         let trial = |(at, losses): (usize, &&[Option<f64>])| Trial {
@@ -208,7 +210,7 @@ mod tests {
         let numbers = |trials: Vec<Trial>| trials.iter().map(|t| t.number).collect::<Vec<_>>();
         let rung = |loss: f64| Rung {
             epochs: 5,
-            validation: Some(Score { loss, accuracy: 0.5 }),
+            validation: Some(Score::of_genres(loss, 0.5)),
             seconds: 1.0,
         };
         board.trials[0].rungs.clear();

@@ -101,7 +101,7 @@ fn digest(split: &Split) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Method;
+    use crate::dataset::{Method, Task};
 
     fn split(test: &[&str]) -> Split {
         Split {
@@ -110,6 +110,7 @@ mod tests {
             test_fraction: 0.2,
             validation_fraction: 0.2,
             fold: None,
+            task: Task::default(),
             genres: vec!["a".into(), "b".into()],
             train: vec![],
             validation: vec![],

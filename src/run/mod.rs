@@ -10,7 +10,7 @@
 //! | `split.json` | which track (of a leaky baseline: which window) is in which part |
 //! | `labels.txt` | one genre a line, in the order of the model's outputs |
 //! | `metrics.json` | results ([`Metrics`], [`BaselineMetrics`]); written last, so its presence says that training is complete |
-//! | `predictions.json` | probabilities of every test track ([`Prediction`]) |
+//! | `predictions.json` | probabilities of every test track ([`Prediction`], [`TagPrediction`]) |
 //! | `model.onnx` | the exported model: it takes log-mels, a baseline's takes a row of features |
 //!
 //! A network's run, fine-tuned or trained from scratch, has more:
@@ -45,7 +45,10 @@ mod spec;
 
 pub use folder::Run;
 pub(crate) use folder::model_file;
-pub use records::{CrossValidation, Kept, Kind, PartMetrics, Prediction, Score, TrainingData};
+pub use records::{
+    CrossValidation, Kept, Kind, PartMetrics, Prediction, Predictions, Quality, Score, TagMetrics,
+    TagPrediction, TaskMetrics, TrainingData,
+};
 pub use results::Metrics;
 
 // Records that a run's files hold beside these, for our own programs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::CnnConfig;
-use super::records::{CrossValidation, Kept, Kind, PartMetrics, Score, TrainingData};
+use super::records::{CrossValidation, Kept, Kind, Score, TaskMetrics, TrainingData};
 use crate::dataset::source::Source;
 
 /// `metrics.json`.
@@ -44,7 +44,7 @@ pub struct Metrics {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept_as_asked: bool,
     /// The test part.
-    pub test: PartMetrics,
+    pub test: TaskMetrics,
     /// The cross-validation, where one was asked for.
     #[serde(default)]
     pub cross_validation: Option<CrossValidation>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::CnnConfig;
 use super::feed::Feed;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 
 /// `model.json`.
@@ -41,6 +42,9 @@ pub struct EnsembleSpec {
     pub input: [usize; 2],
     /// Genres.
     pub classes: usize,
+    /// What is told of a track; files of single labels do not say it.
+    #[serde(default, skip_serializing_if = "Task::is_single")]
+    pub task: Task,
 }
 
 /// The shape of a head on a backbone.
@@ -69,6 +73,9 @@ pub struct HeadSpec {
     pub hidden: Option<usize>,
     /// Genres.
     pub classes: usize,
+    /// What is told of a track; files of single labels do not say it.
+    #[serde(default, skip_serializing_if = "Task::is_single")]
+    pub task: Task,
 }
 
 /// Padding around `[height, width]` in the order top, left, bottom, right.

@@ -1,5 +1,6 @@
 //! Checks of options, by which every program refuses a value with the same words.
 
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 
 /// Refuses a share that is not between 0 and 1.
@@ -51,6 +52,16 @@ pub(super) fn factor(option: &'static str, value: f64) -> Result<()> {
 /// Refuses a count of 0.
 pub(super) fn at_least_one(option: &'static str, count: usize) -> Result<()> {
     if count > 0 { Ok(()) } else { Err(Error::out_of_range(option, count, "give at least 1")) }
+}
+
+/// Refuses an option that is there for one label a track, where it `is_given` for several.
+pub(super) fn single(task: Task, option: &'static str, is_given: bool) -> Result<()> {
+    if task.is_single() || !is_given {
+        return Ok(());
+    }
+    let reason =
+        format!("‹{option}› is there for one label a track, and these have several; leave it out");
+    Err(Error::InvalidInput(reason))
 }
 
 /// Refuses a number of folds that leaves nothing to learn from.

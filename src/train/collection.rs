@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::config::{Folds, SplitOptions};
 use super::copies::Copies;
 use super::prediction::TrackPrediction;
-use crate::dataset::{Dataset, Origin, Parts, Split};
+use super::tags;
+use crate::dataset::{Dataset, Origin, Parts, Split, Task};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::metrics::{argmax, evaluate};
-use crate::run::{PartMetrics, Prediction, TrainingData};
+use crate::run::{PartMetrics, Prediction, Predictions, TaskMetrics, TrainingData};
 use crate::text::counted;
 
 /// What the collection is called in reports and in the names of runs.
@@ -128,7 +129,7 @@ pub(super) fn report_origin(dataset: &Dataset, given: Option<&Path>) {
 /// come from, and what is in its folders besides.
 pub(super) fn report_understood(dataset: &Dataset) {
     let mut counts = vec![0usize; dataset.genres.len()];
-    dataset.tracks.iter().for_each(|track| counts[track.label] += 1);
+    dataset.tracks.iter().flat_map(|track| &track.labels).for_each(|label| counts[*label] += 1);
     let genres = dataset.genres.iter().zip(&counts);
     let mut listed: Vec<String> =
         genres.take(LISTED).map(|(genre, count)| format!("{genre} {count}")).collect();
@@ -138,9 +139,14 @@ pub(super) fn report_understood(dataset: &Dataset) {
     let mut text = format!(
         "{} of {} ({})",
         counted(dataset.tracks.len(), "track"),
-        counted(dataset.genres.len(), "genre"),
+        counted(dataset.genres.len(), if dataset.task.is_single() { "genre" } else { "label" }),
         listed.join(", ")
     );
+    if dataset.task == Task::MultiLabel {
+        let several = dataset.tracks.iter().filter(|track| track.labels.len() > 1).count();
+        let none = dataset.tracks.iter().filter(|track| track.labels.is_empty()).count();
+        text = format!("multi-label, {text}, {several} of them with several, {none} with none");
+    }
     if !dataset.about.is_empty() {
         text += &format!(", from {}", dataset.about);
     }
@@ -212,6 +218,9 @@ pub(super) fn report_parts(parts: &Parts, dataset: &Dataset) {
         parts.validation.len(),
         parts.test.len()
     );
+    if dataset.task == Task::MultiLabel {
+        tags::report_weights(dataset, &parts.train);
+    }
     if parts.missing > 0 || parts.unlisted > 0 {
         tracing::info!(
             "note: tracks of the split that are not in the data: {}; tracks of the data that are \
@@ -239,6 +248,55 @@ fn parted_groups<'a>(parts: &Parts, dataset: &'a Dataset) -> BTreeSet<&'a str> {
         .collect()
 }
 
+/// Figures of the predictions for `tracks`, indices into the collection; several labels a track
+/// at their `thresholds`.
+///
+/// # Errors
+/// [`Error::Fit`] if a prediction is not a number.
+pub(super) fn task_metrics(
+    dataset: &Dataset,
+    found: &[TrackPrediction],
+    tracks: &[usize],
+    thresholds: Option<&[f32]>,
+    seed: u64,
+) -> Result<TaskMetrics> {
+    match thresholds {
+        None => part_metrics(dataset, found, tracks, seed).map(TaskMetrics::SingleLabel),
+        Some(thresholds) => {
+            tags::metrics(dataset, found, tracks, thresholds).map(TaskMetrics::MultiLabel)
+        }
+    }
+}
+
+/// The predictions for `tracks` as a run lists them; several labels a track by their
+/// `thresholds`.
+pub(super) fn task_predictions(
+    dataset: &Dataset,
+    found: &[TrackPrediction],
+    tracks: &[usize],
+    thresholds: Option<&[f32]>,
+) -> Predictions {
+    match thresholds {
+        None => Predictions::SingleLabel(predictions(dataset, found, tracks)),
+        Some(thresholds) => {
+            Predictions::MultiLabel(tags::predictions(dataset, found, tracks, thresholds))
+        }
+    }
+}
+
+/// The labels' thresholds, by what a network says of the validation tracks that it has not
+/// learned from; none where a track has one label.
+pub(super) fn thresholds(
+    dataset: &Dataset,
+    found: impl FnOnce() -> Result<Vec<TrackPrediction>>,
+    validation: &[usize],
+) -> Result<Option<Vec<f32>>> {
+    match dataset.task {
+        Task::SingleLabel => Ok(None),
+        Task::MultiLabel => Ok(Some(tags::thresholds(dataset, &found()?, validation))),
+    }
+}
+
 /// What is wrong with a model whose answer is no genre.
 const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller learning rate";
 
@@ -253,7 +311,7 @@ pub(super) fn part_metrics(
     seed: u64,
 ) -> Result<PartMetrics> {
     let classes = dataset.genres.len();
-    let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label).collect();
+    let labels: Vec<usize> = tracks.iter().map(|t| dataset.tracks[*t].label()).collect();
     let genres = predictions.iter().map(|p| argmax(&p.mean)).collect::<Option<Vec<usize>>>();
     let genres = genres.ok_or_else(|| Error::Fit(NOT_NUMBERS.into()))?;
     let (mut right, mut patches) = (0, 0);
@@ -280,7 +338,7 @@ pub(super) fn predictions(
         let track = &dataset.tracks[*track];
         Prediction {
             track: track.id.clone(),
-            genre: dataset.genres[track.label].clone(),
+            genre: dataset.genres[track.label()].clone(),
             predicted: dataset.genres[argmax(&prediction.mean).unwrap_or_default()].clone(),
             probabilities: prediction.mean.clone(),
         }

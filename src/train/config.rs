@@ -13,6 +13,7 @@ use super::schedule::Schedule;
 use super::variation::Variation;
 #[cfg(doc)]
 use crate::dataset::Split;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::files;
@@ -255,6 +256,11 @@ pub struct Config {
     /// set
     #[arg(long, value_name = "DIR|LIST|ARCHIVE")]
     pub data: Option<PathBuf>,
+    /// What to tell of a track: its one genre, or all of its labels, each with a probability of its
+    /// own [default: multi-label where tracks of a list have several labels]
+    #[arg(long, value_enum, value_name = "TASK")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
     pub backbone: String,
@@ -322,6 +328,11 @@ pub(crate) fn name_or_absolute(given: &str, names: &[&str]) -> String {
 }
 
 impl Config {
+    /// Refuses what is not there for a task, before anything is computed.
+    pub(super) fn check_task(&self, task: Task) -> Result<()> {
+        check::single(task, "folds", self.folds.is_some())
+    }
+
     /// These options with absolute paths, so that a run can be resumed from any folder; `data`
     /// is the collection that was found, whether given or not.
     pub(super) fn absolute(&self, data: &Path) -> Self {

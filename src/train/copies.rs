@@ -124,11 +124,12 @@ fn say_near(dataset: &Dataset, near: &Near, options: &SplitOptions) {
 /// Says which copies are of two genres.
 fn say_contradictions(dataset: &Dataset, pairs: &[[usize; 2]]) {
     let tracks = |[a, b]: &[usize; 2]| (&dataset.tracks[*a], &dataset.tracks[*b]);
-    let contradictions = pairs.iter().map(tracks).filter(|(a, b)| a.label != b.label);
+    let contradictions = pairs.iter().map(tracks).filter(|(a, b)| a.labels != b.labels);
     let contradictions: Vec<_> = contradictions.collect();
     if let Some((original, copy)) = contradictions.first() {
         tracing::warn!(
-            "the same recording under two genres: {} ({} and {}, for one); remove one of each",
+            "the same recording under two {}: {} ({} and {}, for one); remove one of each",
+            if dataset.task.is_single() { "genres" } else { "sets of labels" },
             counted(contradictions.len(), "time"),
             copy.id,
             original.id

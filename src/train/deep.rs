@@ -6,10 +6,8 @@ use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ParamId};
-use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,12 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{BatchNorm, DeepOptions, HeadOptions};
-use super::epoch::{SoftLoss, finite, loss, record, show, shuffled};
+use super::epoch::{finite, record, show, shuffled};
 use super::fit::Fitted;
+use super::objective::{Objective, Targets};
 use super::prediction::TrackPrediction;
 use super::schedule::{Schedule, factor};
 use super::stopping::EarlyStopping;
 use super::variation::{cover, mix, mixing, smoothed};
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -35,8 +35,8 @@ use crate::run::{Score, names};
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
 pub struct TrackLogMel {
-    /// Index of its genre.
-    pub label: usize,
+    /// Indices of its labels: one, unless the task is to tell several.
+    pub labels: Vec<usize>,
     /// Its log-mel, at least one patch long.
     pub log_mel: LogMel,
 }
@@ -50,6 +50,8 @@ pub struct DeepTask<'a> {
     pub validation: &'a [TrackLogMel],
     /// Genres.
     pub classes: usize,
+    /// What is told of a track.
+    pub task: Task,
     /// Frames of a patch, and from one patch to the next when tracks are scored.
     pub patch: [usize; 2],
     /// Values of a pixel, or 1 for a band of a log-mel.
@@ -149,7 +151,7 @@ impl DeepTask<'_> {
         let epoch = state.progress.epoch + 1;
         let crops = self.crops(epoch);
         let steps = crops.len().div_ceil(self.options.deep_batch);
-        let loss = Losses::new(&self.counts(), learning);
+        let loss = self.objective(learning);
         for (step, batch) in crops.chunks(self.options.deep_batch).enumerate() {
             if step < state.progress.step {
                 continue;
@@ -185,9 +187,9 @@ impl DeepTask<'_> {
     ) -> Result<Epoch> {
         state.progress.epoch += 1;
         let model = state.model.valid();
-        let labels: Vec<usize> = self.validation.iter().map(|track| track.label).collect();
+        let labels: Vec<&[usize]> = self.validation.iter().map(|track| &*track.labels).collect();
         let predictions = self.predict(&model, Some(standardization), self.validation)?;
-        let score = Score::of(&predictions, &labels);
+        let score = self.objective(self.device).score(&predictions, &labels);
         let epoch = state.progress.epoch;
         if state.progress.stopping.improves(epoch, score) {
             state.best = model;
@@ -210,11 +212,13 @@ impl DeepTask<'_> {
         0.5 * (1.0 + (std::f64::consts::PI * done).cos())
     }
 
-    /// Patches a class in one epoch.
-    fn counts(&self) -> Vec<usize> {
+    /// The loss, by the patches a class in one epoch.
+    fn objective(&self, device: &Device) -> Objective {
+        let patches = self.options.patches_per_track;
         let mut counts = vec![0; self.classes];
-        self.train.iter().for_each(|track| counts[track.label] += self.options.patches_per_track);
-        counts
+        let labels = self.train.iter().flat_map(|track| &track.labels);
+        labels.for_each(|label| counts[*label] += patches);
+        Objective::new(self.task, &counts, patches * self.train.len(), device)
     }
 
     /// The epoch's patches in order: which track, and its first frame.
@@ -244,10 +248,10 @@ impl DeepTask<'_> {
         let vary = &self.options.vary;
         if vary.is_none() {
             let values: Vec<f32> = crops.iter().flat_map(|crop| self.cut(*crop)).collect();
-            let labels = crops.iter().map(|(track, _)| self.train[*track].label as i64).collect();
+            let labels = crops.iter().map(|(track, _)| &*self.train[*track].labels);
             return Batch {
                 patches: TensorData::new(values, shape),
-                targets: Targets::Classes(labels),
+                targets: Targets::of(self.task, labels, self.classes),
             };
         }
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x00ba_7c4e_5eed);
@@ -258,15 +262,16 @@ impl DeepTask<'_> {
             values.extend(patch);
             probabilities.extend(target);
         }
-        let targets = TensorData::new(probabilities, [crops.len(), self.classes]);
-        Batch { patches: TensorData::new(values, shape), targets: Targets::Probabilities(targets) }
+        let targets = Targets::Probabilities(probabilities);
+        Batch { patches: TensorData::new(values, shape), targets }
     }
 
     /// One patch, mixed with another and partly covered, and its target.
     fn varied(&self, crop: (usize, usize), random: &mut ChaCha8Rng) -> (Vec<f32>, Vec<f32>) {
         let vary = &self.options.vary;
         let target = |(track, _): (usize, usize)| {
-            smoothed(self.train[track].label, self.classes, vary.label_smoothing as f32)
+            let smoothing = vary.label_smoothing as f32;
+            smoothed(self.task, &self.train[track].labels, self.classes, smoothing)
         };
         let (mut patch, mut wanted): (Vec<f32>, _) = (self.cut(crop).collect(), target(crop));
         if vary.mixup > 0.0 {
@@ -314,7 +319,7 @@ impl DeepTask<'_> {
                 Some(standardization) => standardization.forward(embeddings),
                 None => embeddings,
             };
-            let output = softmax(model.head.forward(embeddings), 1);
+            let output = model.head.probabilities(embeddings);
             probabilities.extend(output.into_data().iter::<f32>());
         }
         Ok(TrackPrediction::new(probabilities, self.classes))
@@ -325,39 +330,6 @@ impl DeepTask<'_> {
 struct Batch {
     patches: TensorData,
     targets: Targets,
-}
-
-/// What the network should say.
-enum Targets {
-    /// One class a patch.
-    Classes(Vec<i64>),
-    /// Probabilities `[count, classes]`.
-    Probabilities(TensorData),
-}
-
-/// The loss of either kind of targets.
-struct Losses {
-    hard: CrossEntropyLoss,
-    soft: SoftLoss,
-}
-
-impl Losses {
-    fn new(counts: &[usize], device: &Device) -> Self {
-        Self { hard: loss(counts, device), soft: SoftLoss::new(counts, device) }
-    }
-
-    fn of(&self, logits: Tensor<2>, targets: Targets, device: &Device) -> Tensor<1> {
-        match targets {
-            Targets::Classes(labels) => {
-                let count = labels.len();
-                let labels = TensorData::new(labels, [count]);
-                self.hard.forward(logits, Tensor::<1, Int>::from_data(labels, device))
-            }
-            Targets::Probabilities(targets) => {
-                self.soft.forward(logits, Tensor::from_data(targets, device))
-            }
-        }
-    }
 }
 
 /// How far the training has come.
@@ -467,7 +439,7 @@ mod tests {
     /// The form of what a checkpoint says beside its weights stays.
     #[test]
     fn a_checkpoint_says_what_it_always_said() {
-        let best = Some(Score { loss: 0.25, accuracy: 1.0 });
+        let best = Some(Score::of_genres(0.25, 1.0));
         let stopping = EarlyStopping { best_epoch: 2, best };
         let progress = DeepProgress { epoch: 3, step: 4, total: 1.5, stopping };
         let text = serde_json::to_string(&SavedProgress { progress, history: vec![] }).unwrap();

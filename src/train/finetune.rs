@@ -17,14 +17,14 @@ use super::embeddings::{Embeddings, Wanted, embed};
 use super::fit::{Example, Fitted, HeadTask};
 use super::prediction::TrackPrediction;
 use super::trained::{OnBackbone, Trained};
-use crate::dataset::{Dataset, Parts, Split, source};
+use crate::dataset::{Dataset, Parts, Split, Task, source};
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
 use crate::model::graph::{Imported, import_fed};
 use crate::model::{Backbone, Feed, GenreModel, burn_device};
 use crate::progress;
 use crate::run::{
-    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Prediction, Proof, Run,
+    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Predictions, Proof, Run,
     Score, Spec, names,
 };
 
@@ -75,6 +75,8 @@ struct Network {
     parameters: usize,
     kept: Kept,
     unfrozen_layers: usize,
+    /// Of the labels, where a track has several.
+    thresholds: Option<Vec<f32>>,
     test: Vec<TrackPrediction>,
 }
 
@@ -113,7 +115,8 @@ impl<'a> FineTuning<'a> {
         let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
         let device = burn_device(config.device)?;
         let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
-        let (mut dataset, embeddings, feed) = embedded(config, &backbone)?;
+        let task = split.as_ref().map(|split| split.task).or(config.task);
+        let (mut dataset, embeddings, feed) = embedded(config, &backbone, task)?;
         let values = embeddings.iter().map(|embeddings| &embeddings.data);
         let are_recordings = !backbone.front_end.is_of_pictures();
         let copies = Copies::put_together(&config.split, &mut dataset, values, are_recordings)?;
@@ -160,7 +163,7 @@ impl<'a> FineTuning<'a> {
 
     fn examples(&self, tracks: &[usize]) -> Vec<Example<'_>> {
         let example = |track: &usize| Example {
-            label: self.dataset.tracks[*track].label,
+            labels: &self.dataset.tracks[*track].labels,
             embeddings: &self.embeddings[*track],
         };
         tracks.iter().map(example).collect()
@@ -171,6 +174,7 @@ impl<'a> FineTuning<'a> {
             features: self.embeddings[0].features,
             hidden: self.config.head.hidden.map(Into::into),
             classes: self.classes(),
+            task: self.dataset.task,
         }
     }
 
@@ -200,7 +204,7 @@ impl<'a> FineTuning<'a> {
         };
         let network = match tuned {
             Some(tuned) if is_kept => self.unfrozen(tuned, &stopped)?,
-            _ => self.frozen(imported, &refit),
+            _ => self.frozen(imported, &stopped, &refit)?,
         };
         Ok(Outcome {
             network,
@@ -303,6 +307,7 @@ impl<'a> FineTuning<'a> {
             train,
             validation,
             classes: self.classes(),
+            task: self.dataset.task,
             patch: [self.backbone.patch()[0], self.backbone.front_end.hop()],
             depth: self.feed.input.parts[2],
             level: mean_level(train),
@@ -319,20 +324,31 @@ impl<'a> FineTuning<'a> {
             backbone: tuned.model.backbone,
             head: tuned.model.head.fold(&stopped.standardization),
         };
-        let test = self.log_mels(&self.parts.test)?;
-        let test = self.deep_task(&[], &[]).predict(&model, None, &test)?;
+        let predict = |tracks: &[usize]| {
+            self.deep_task(&[], &[]).predict(&model, None, &self.log_mels(tracks)?)
+        };
+        let test = predict(&self.parts.test)?;
+        let validation = &self.parts.validation;
+        let thresholds = collection::thresholds(&self.dataset, || predict(validation), validation)?;
         Ok(Network {
             parameters: model.num_params(),
             model: Trained::Backbone(OnBackbone::tuned(self.backbone.path.clone(), model)),
             kept: Kept::Unfrozen,
             unfrozen_layers: tuned.layers,
+            thresholds,
             test,
         })
     }
 
     /// The network of the backbone as it came, which stays an ONNX file where it could not be
-    /// imported.
-    fn frozen(&self, imported: Option<Imported>, refit: &Fitted) -> Network {
+    /// imported. The head `refit` has learned from the validation tracks: thresholds are those of
+    /// `stopped`, which has not.
+    fn frozen(
+        &self,
+        imported: Option<Imported>,
+        stopped: &Fitted,
+        refit: &Fitted,
+    ) -> Result<Network> {
         let head = Box::new(refit.folded());
         let graph = imported.map(|imported| Box::new(imported.graph));
         let learned = graph.as_ref().map_or(0, |graph| graph.num_params());
@@ -340,7 +356,10 @@ impl<'a> FineTuning<'a> {
         let path = self.backbone.path.clone();
         let model = Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head });
         let test = refit.predict(&self.examples(&self.parts.test), &self.device);
-        Network { model, parameters, kept: Kept::Frozen, unfrozen_layers: 0, test }
+        let validation = &self.parts.validation;
+        let judge = || Ok(stopped.predict(&self.examples(validation), &self.device));
+        let thresholds = collection::thresholds(&self.dataset, judge, validation)?;
+        Ok(Network { model, parameters, kept: Kept::Frozen, unfrozen_layers: 0, thresholds, test })
     }
 
     /// Log-mels of tracks, in parallel.
@@ -351,7 +370,7 @@ impl<'a> FineTuning<'a> {
             let track = &self.dataset.tracks[*track];
             let log_mel = reader.read(&track.path)?;
             bar.advance(1);
-            Ok(TrackLogMel { label: track.label, log_mel })
+            Ok(TrackLogMel { labels: track.labels.clone(), log_mel })
         };
         tracks.par_iter().map(one).collect()
     }
@@ -388,12 +407,16 @@ impl<'a> FineTuning<'a> {
         collection::part_metrics(&self.dataset, found, tracks, self.config.seed)
     }
 
-    fn predictions(&self, outcome: &Outcome) -> Vec<Prediction> {
-        collection::predictions(&self.dataset, &outcome.network.test, &self.parts.test)
+    fn predictions(&self, outcome: &Outcome) -> Predictions {
+        let Network { test, thresholds, .. } = &outcome.network;
+        let (tracks, thresholds) = (&self.parts.test, thresholds.as_deref());
+        collection::task_predictions(&self.dataset, test, tracks, thresholds)
     }
 
     fn metrics(&self, outcome: Outcome, seconds: f64) -> Result<Metrics> {
         let network = outcome.network;
+        let (tracks, seed) = (&self.parts.test, self.config.seed);
+        let thresholds = network.thresholds.as_deref();
         Ok(Metrics {
             data: collection::training_data(&self.dataset, &self.copies, &self.parts),
             backbone: Some(self.backbone.source.clone()),
@@ -405,7 +428,7 @@ impl<'a> FineTuning<'a> {
             unfrozen_validation: outcome.unfrozen_validation,
             kept: network.kept,
             kept_as_asked: self.config.deep.keep != Keep::Best,
-            test: self.part_metrics(&network.test, &self.parts.test)?,
+            test: collection::task_metrics(&self.dataset, &network.test, tracks, thresholds, seed)?,
             cross_validation: outcome.cross_validation,
             seconds,
         })
@@ -422,8 +445,13 @@ fn mean_level(tracks: &[TrackLogMel]) -> f32 {
 
 /// The collection without what cannot be read, the embeddings of its tracks, and how the
 /// backbone was fed for them.
-fn embedded(config: &Config, backbone: &Backbone) -> Result<(Dataset, Vec<Embeddings>, Feed)> {
-    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end)?;
+fn embedded(
+    config: &Config,
+    backbone: &Backbone,
+    task: Option<Task>,
+) -> Result<(Dataset, Vec<Embeddings>, Feed)> {
+    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end, task)?;
+    config.check_task(dataset.task)?;
     collection::report_origin(&dataset, config.data.as_deref());
     let Config { pool, runtime, .. } = *config;
     let (output, strict) = (config.output.as_deref(), config.strict);

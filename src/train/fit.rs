@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLoss;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
-use super::epoch::{finite, loss, record, show, shuffled};
+use super::epoch::{finite, record, show, shuffled};
+use super::objective::{Objective, Targets};
 use super::prediction::TrackPrediction;
 use super::stopping::EarlyStopping;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::metrics::Epoch;
@@ -23,8 +23,8 @@ use crate::run::{HeadSpec, Score};
 /// A track to learn from or to be scored on.
 #[derive(Clone, Copy, Debug)]
 pub struct Example<'a> {
-    /// Index of its genre.
-    pub label: usize,
+    /// Indices of its labels: one, unless the task is to tell several.
+    pub labels: &'a [usize],
     /// Its patches' embeddings.
     pub embeddings: &'a Embeddings,
 }
@@ -80,9 +80,10 @@ impl Fitted {
         let mut rows = embeddings.data.clone();
         rows.chunks_exact_mut(embeddings.features).for_each(|row| self.standardization.apply(row));
         let shape = [embeddings.rows().len(), embeddings.features];
-        let logits = head.forward(Tensor::from_data(TensorData::new(rows, shape), device));
-        let classes = logits.dims()[1];
-        TrackPrediction::new(softmax(logits, 1).into_data().iter().collect(), classes)
+        let rows = Tensor::from_data(TensorData::new(rows, shape), device);
+        let probabilities = head.probabilities(rows);
+        let classes = probabilities.dims()[1];
+        TrackPrediction::new(probabilities.into_data().iter().collect(), classes)
     }
 }
 
@@ -97,7 +98,7 @@ impl HeadTask<'_> {
     pub fn fit(&self, stage: &str, history: &mut Vec<Epoch>) -> Result<Fitted> {
         let rows = self.train.iter().flat_map(|example| example.embeddings.rows());
         let standardization = Standardization::of(rows, self.spec.features);
-        let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
+        let labels: Vec<&[usize]> = self.validation.iter().map(|example| example.labels).collect();
         let mut learning = Learning::new(self, &standardization);
         let mut head = self.spec.init(self.seed, &learning.device);
         let (mut best, mut stopping) = (None, EarlyStopping::default());
@@ -109,7 +110,8 @@ impl HeadTask<'_> {
             (head, train_loss) = learning.epoch(head, epoch)?;
             let (valid, standardization) = (head.valid(), standardization.clone());
             let mut fitted = Fitted { head: valid, standardization, validation: None, epoch };
-            fitted.validation = Score::of(&fitted.predict(self.validation, self.device), &labels);
+            let found = fitted.predict(self.validation, self.device);
+            fitted.validation = learning.objective.score(&found, &labels);
             let record = record(stage, epoch, train_loss, fitted.validation, started);
             show(&bar, &record);
             history.push(record);
@@ -124,11 +126,19 @@ impl HeadTask<'_> {
         best.ok_or_else(|| Error::out_of_range("epochs", self.options.epochs, "give at least 1"))
     }
 
-    /// Patches a class to learn from.
-    fn patch_counts(&self) -> Vec<usize> {
+    /// The loss: by the patches a class to learn from, or by the tracks that have a label, so that
+    /// unfrozen layers are compared by the same.
+    fn objective(&self, device: &Device) -> Objective {
+        let weight = |example: &Example| match self.spec.task {
+            Task::SingleLabel => example.embeddings.rows().len(),
+            Task::MultiLabel => 1,
+        };
         let mut counts = vec![0; self.spec.classes];
-        self.train.iter().for_each(|e| counts[e.label] += e.embeddings.rows().len());
-        counts
+        for example in self.train {
+            example.labels.iter().for_each(|label| counts[*label] += weight(example));
+        }
+        let total = self.train.iter().map(weight).sum();
+        Objective::new(self.spec.task, &counts, total, device)
     }
 }
 
@@ -136,8 +146,8 @@ impl HeadTask<'_> {
 struct Learning<'a> {
     options: &'a HeadOptions,
     seed: u64,
-    rows: Rows,
-    loss: CrossEntropyLoss,
+    rows: Rows<'a>,
+    objective: Objective,
     optimizer: ModuleOptimizer,
     /// Where to compute, with autodiff.
     device: Device,
@@ -147,11 +157,12 @@ impl<'a> Learning<'a> {
     fn new(task: &HeadTask<'a>, standardization: &Standardization) -> Self {
         let HeadTask { spec, train, options, seed, .. } = *task;
         let device = task.device.clone().autodiff();
+        let rows = Rows::new(train, standardization, spec);
         Self {
             options,
             seed,
-            rows: Rows::new(train, standardization, spec.features),
-            loss: loss(&task.patch_counts(), &device),
+            objective: task.objective(&device),
+            rows,
             optimizer: AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init(),
             device,
         }
@@ -165,7 +176,7 @@ impl<'a> Learning<'a> {
         let mut total = 0.0;
         for (step, rows) in shuffled(count, self.seed, epoch).chunks(batch).enumerate() {
             let (x, y) = self.rows.batch(rows, &self.device);
-            let value = self.loss.forward(head.forward(x), y);
+            let value = self.objective.of(head.forward(x), y, &self.device);
             let number = finite(&value, (epoch - 1) * steps + step, "‹lr›", learning_rate)?;
             total += number * rows.len() as f64;
             let gradients = GradientsParams::from_grads(value.backward(), &head);
@@ -176,35 +187,34 @@ impl<'a> Learning<'a> {
 }
 
 /// Standardized training rows, ready to be batched.
-struct Rows {
+struct Rows<'a> {
     data: Vec<f32>,
-    labels: Vec<usize>,
-    features: usize,
+    labels: Vec<&'a [usize]>,
+    spec: HeadSpec,
 }
 
-impl Rows {
-    fn new(examples: &[Example], standardization: &Standardization, features: usize) -> Self {
+impl<'a> Rows<'a> {
+    fn new(examples: &[Example<'a>], standardization: &Standardization, spec: HeadSpec) -> Self {
         let mut data: Vec<f32> =
             examples.iter().flat_map(|e| e.embeddings.data.iter().copied()).collect();
-        data.chunks_exact_mut(features).for_each(|row| standardization.apply(row));
-        let repeat = |e: &Example| std::iter::repeat_n(e.label, e.embeddings.rows().len());
-        Self { data, labels: examples.iter().flat_map(repeat).collect(), features }
+        data.chunks_exact_mut(spec.features).for_each(|row| standardization.apply(row));
+        let repeat = |e: &Example<'a>| std::iter::repeat_n(e.labels, e.embeddings.rows().len());
+        Self { data, labels: examples.iter().flat_map(repeat).collect(), spec }
     }
 
-    fn batch(&self, rows: &[usize], device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
-        let pick = |row: &usize| &self.data[row * self.features..][..self.features];
+    fn batch(&self, rows: &[usize], device: &Device) -> (Tensor<2>, Targets) {
+        let HeadSpec { features, classes, task, .. } = self.spec;
+        let pick = |row: &usize| &self.data[row * features..][..features];
         let data: Vec<f32> = rows.iter().flat_map(pick).copied().collect();
-        let labels: Vec<i64> = rows.iter().map(|row| self.labels[*row] as i64).collect();
-        (
-            Tensor::from_data(TensorData::new(data, [rows.len(), self.features]), device),
-            Tensor::from_data(TensorData::new(labels, [rows.len()]), device),
-        )
+        let targets = Targets::of(task, rows.iter().map(|row| self.labels[*row]), classes);
+        (Tensor::from_data(TensorData::new(data, [rows.len(), features]), device), targets)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Quality;
 
     fn embeddings(rows: &[[f32; 2]]) -> Embeddings {
         Embeddings { data: rows.concat(), features: 2, padded: false }
@@ -222,9 +232,9 @@ mod tests {
             .collect();
         let examples: Vec<Example> = tracks
             .iter()
-            .map(|(label, embeddings)| Example { label: *label, embeddings })
+            .map(|(label, embeddings)| Example { labels: std::slice::from_ref(label), embeddings })
             .collect();
-        let spec = HeadSpec { features: 2, hidden: None, classes: 2 };
+        let spec = HeadSpec { features: 2, hidden: None, classes: 2, task: Task::SingleLabel };
         let options = HeadOptions { epochs: 200, learning_rate: 0.05, ..HeadOptions::default() };
         let fit = || {
             let mut history = vec![];
@@ -234,7 +244,7 @@ mod tests {
             (task.fit("head", &mut history).unwrap(), history)
         };
         let (fitted, history) = fit();
-        assert_eq!(fitted.validation.unwrap().accuracy, 1.0);
+        assert_eq!(fitted.validation.unwrap().quality, Quality::Accuracy(1.0));
         assert!(history.last().unwrap().train_loss < history[0].train_loss);
         let again = fit().0.predict(&examples, &device);
         let means = |p: &[TrackPrediction]| p.iter().map(|t| t.mean.clone()).collect::<Vec<_>>();
@@ -244,9 +254,9 @@ mod tests {
     #[test]
     fn a_head_that_diverges_names_its_own_learning_rate() {
         let wild = embeddings(&[[f32::MAX, f32::MIN], [f32::INFINITY, 0.0]]);
-        let train = [0, 1].map(|label| Example { label, embeddings: &wild });
+        let train = [&[0], &[1]].map(|labels| Example { labels, embeddings: &wild });
         let task = HeadTask {
-            spec: HeadSpec { features: 2, hidden: None, classes: 2 },
+            spec: HeadSpec { features: 2, hidden: None, classes: 2, task: Task::SingleLabel },
             train: &train,
             validation: &[],
             options: &HeadOptions { learning_rate: 0.5, ..HeadOptions::default() },

@@ -16,9 +16,11 @@ mod embeddings;
 mod epoch;
 mod finetune;
 mod fit;
+mod objective;
 mod prediction;
 mod schedule;
 mod stopping;
+mod tags;
 mod trained;
 mod variation;
 

@@ -20,16 +20,15 @@ impl TrackPrediction {
 }
 
 impl Score {
-    /// The score of `predictions` against `labels`; none if there are no tracks.
-    pub fn of(predictions: &[TrackPrediction], labels: &[usize]) -> Option<Self> {
+    /// The score of `predictions` against `labels`, one each; none if there are no tracks.
+    pub fn of(predictions: &[TrackPrediction], labels: &[&[usize]]) -> Option<Self> {
         if labels.is_empty() {
             return None;
         }
         let count = labels.len() as f64;
-        let pairs = || predictions.iter().zip(labels);
-        let loss =
-            pairs().map(|(p, label)| -f64::from(p.mean[*label].max(1e-12)).ln()).sum::<f64>();
-        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(**label)).count();
-        Some(Self { loss: loss / count, accuracy: right as f64 / count })
+        let pairs = || predictions.iter().zip(labels.iter().map(|labels| labels[0]));
+        let loss = pairs().map(|(p, label)| -f64::from(p.mean[label].max(1e-12)).ln()).sum::<f64>();
+        let right = pairs().filter(|(p, label)| argmax(&p.mean) == Some(*label)).count();
+        Some(Self::of_genres(loss / count, right as f64 / count))
     }
 }

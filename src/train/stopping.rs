@@ -40,7 +40,7 @@ mod tests {
         let mut stopping = EarlyStopping::default();
         let mut better = vec![];
         for (epoch, loss) in (1..).zip(losses) {
-            if stopping.improves(epoch, loss.map(|loss| Score { loss, accuracy: 0.5 })) {
+            if stopping.improves(epoch, loss.map(|loss| Score::of_genres(loss, 0.5))) {
                 better.push(epoch);
             }
             if stopping.patience_exhausted(epoch, 2) {
@@ -64,8 +64,7 @@ mod tests {
 
     #[test]
     fn checkpoints_name_its_fields_as_they_always_did() {
-        let stopping =
-            EarlyStopping { best_epoch: 3, best: Some(Score { loss: 0.5, accuracy: 1.0 }) };
+        let stopping = EarlyStopping { best_epoch: 3, best: Some(Score::of_genres(0.5, 1.0)) };
         let text = serde_json::to_string(&stopping).unwrap();
         assert_eq!(text, r#"{"best_epoch":3,"best":{"loss":0.5,"accuracy":1.0}}"#);
     }

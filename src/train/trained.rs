@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::checkpoint::{Checkpoints, load_module, save_weights};
 use super::cnn::options::CnnRunConfig;
 use super::config::Config;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::graph::{OnnxGraph, load};
@@ -51,13 +51,24 @@ impl Trained {
             Self::Backbone(OnBackbone { graph, head, .. }) => match graph {
                 Some(graph) => {
                     let embeddings = graph.forward(log_mel)?;
-                    Some((softmax(head.forward(embeddings.clone()), 1), embeddings))
+                    Some((head.probabilities(embeddings.clone()), embeddings))
                 }
                 None => None,
             },
             Self::Custom(model) => Some(model.probabilities(log_mel)),
             Self::Chain(model) => Some(model.forward(log_mel)),
         })
+    }
+}
+
+impl Trained {
+    /// What it tells of a track.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Backbone(OnBackbone { head, .. }) => head.task(),
+            Self::Custom(model) => model.task,
+            Self::Chain(model) => model.head.task(),
+        }
     }
 }
 

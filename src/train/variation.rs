@@ -10,6 +10,7 @@ use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 
 /// How patches are varied while unfrozen layers learn.
@@ -69,10 +70,15 @@ pub(super) fn mix(values: &mut [f32], others: &[f32], share: f32) {
     }
 }
 
-/// Probability 1 for `label` but for what `smoothing` gives to all of `classes` alike.
-pub(super) fn smoothed(label: usize, classes: usize, smoothing: f32) -> Vec<f32> {
-    let mut target = vec![smoothing / classes as f32; classes];
-    target[label] += 1.0 - smoothing;
+/// Probability 1 for `labels` but for what `smoothing` gives to all of `classes` alike; where each
+/// label has a probability of its own, it moves each of them towards a half.
+pub(super) fn smoothed(task: Task, labels: &[usize], classes: usize, smoothing: f32) -> Vec<f32> {
+    let everywhere = match task {
+        Task::SingleLabel => smoothing / classes as f32,
+        Task::MultiLabel => smoothing / 2.0,
+    };
+    let mut target = vec![everywhere; classes];
+    labels.iter().for_each(|label| target[*label] += 1.0 - smoothing);
     target
 }
 
@@ -140,8 +146,8 @@ mod tests {
         for _ in 0..50 {
             let share = mixing(0.4, &mut random);
             assert!((0.5..=1.0).contains(&share));
-            let mut target = smoothed(2, 5, 0.1);
-            mix(&mut target, &smoothed(0, 5, 0.1), share);
+            let mut target = smoothed(Task::SingleLabel, &[2], 5, 0.1);
+            mix(&mut target, &smoothed(Task::SingleLabel, &[0], 5, 0.1), share);
             assert!((target.iter().sum::<f32>() - 1.0).abs() < 1e-6);
             assert!(target[2] + 1e-6 >= target[0] && target[0] >= 0.02);
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::classify::{Options, View};
+use crate::classify::{Classifier, Options, View};
 use crate::runtime::Runtime;
 
 /// What to classify, with what, and where the results go.
@@ -16,7 +16,8 @@ pub struct Arguments {
     /// What to classify with
     #[arg(short, long, value_name = "FILE|RUN|BUNDLE")]
     pub model: Option<PathBuf>,
-    /// Genres to show for each recording
+    /// Genres to show for each recording; a model that tells several labels shows all that reach
+    /// their threshold, and these besides over time and as JSON
     #[arg(long, default_value_t = 3, value_name = "K")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
@@ -60,7 +61,12 @@ impl Arguments {
     }
 
     /// How answers are shown, with the labels of the model.
-    pub(super) fn view<'a>(&self, labels: &'a [String]) -> View<'a> {
-        View { labels, top: self.top.into(), timeline: self.timeline }
+    pub(super) fn view<'a>(&self, classifier: &'a Classifier) -> View<'a> {
+        View {
+            labels: classifier.labels(),
+            thresholds: classifier.thresholds(),
+            top: self.top.into(),
+            timeline: self.timeline,
+        }
     }
 }

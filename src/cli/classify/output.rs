@@ -57,14 +57,16 @@ impl<'a> Output<'a> {
     ) -> Result<Self> {
         let labels = classifier.labels();
         let journal = match &arguments.output {
-            Some(output) => Some(Journal::open(output, &classifier.sha256()?, labels)?),
+            Some(output) => {
+                Some(Journal::open(output, &classifier.sha256()?, labels, classifier.thresholds())?)
+            }
             None => None,
         };
         let csv =
             arguments.csv.as_deref().map(|path| TimelineCsv::new(path, labels)).transpose()?;
         Ok(Self {
             arguments,
-            view: arguments.view(labels),
+            view: arguments.view(classifier),
             files,
             input,
             lines: Lines::new(journal.is_some() || csv.is_some()),

@@ -74,6 +74,10 @@ fn exported(found: &Inspection) -> Vec<String> {
     add("from", own.backbone.clone());
     add("trained on", own.training_data.clone());
     add("test accuracy", own.test_accuracy.map(|accuracy| format!("{accuracy:.3}")));
+    add(
+        "test macro AP",
+        own.test_average_precision.map(|value| format!("{value:.3}, multi-label")),
+    );
     vec![line, format!("genres: {}", own.genres.join(", "))]
 }
 

@@ -6,14 +6,24 @@ use minijinja::Environment;
 use serde::Serialize;
 
 use super::super::input::Input;
-use crate::dataset::Method;
+use crate::dataset::{Method, Task};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::run::{Exported, Metrics, Run, Validation};
+use crate::metrics::{GenreScore, TagEvaluation, TagScore};
+use crate::run::{Exported, Metrics, Run, TaskMetrics, Validation};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =
     ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
+
+/// The example's last line: the most probable genre.
+const GENRE: &str = r#"print(open("labels.txt").read().split("\n")[probabilities.argmax()])"#;
+
+/// The same of several labels a track: those that reach their threshold.
+const LABELS: &str = r#"import json
+labels = open("labels.txt").read().split("\n")
+thresholds = json.loads(model.get_modelmeta().custom_metadata_map["thresholds"])
+print([label for label, p, least in zip(labels, probabilities, thresholds) if p >= least])"#;
 
 /// What the card's template is filled with; texts in the front matter are quoted as JSON, which
 /// YAML reads as well.
@@ -35,11 +45,13 @@ struct Card {
     seed: u64,
     parts: [usize; 3],
     tested: usize,
-    accuracy: f64,
-    interval: [f64; 2],
+    /// Of one label a track.
+    single: Option<Figures>,
+    /// Of several labels a track.
+    several: Option<TagEvaluation>,
+    /// The example's last lines, in Python.
+    answer: &'static str,
     macro_f1: f64,
-    patch_accuracy: f64,
-    cross_validated: Option<f64>,
     genres: Vec<Genre>,
     input: &'static str,
     precision: &'static str,
@@ -52,10 +64,23 @@ struct Card {
     patch: Vec<usize>,
 }
 
+/// How often the one label of a track was found.
+#[derive(Serialize)]
+struct Figures {
+    accuracy: f64,
+    interval: [f64; 2],
+    patch_accuracy: f64,
+    cross_validated: Option<f64>,
+}
+
 /// A row of the table of genres.
 #[derive(Serialize)]
 struct Genre {
     name: String,
+    /// The three of several labels a track.
+    average_precision: Option<f64>,
+    roc_auc: Option<f64>,
+    threshold: Option<f32>,
     precision: f64,
     recall: f64,
     f1: f64,
@@ -88,14 +113,10 @@ impl Card {
     fn of(run: &Run, name: &str, input: Input, model: &Exported) -> Result<Self> {
         let (metrics, split, labels) = (run.metrics()?, run.split()?, run.labels()?);
         let preprocessor = run.preprocessor()?;
-        let test = &metrics.test.tracks;
-        let genres = labels.iter().zip(&test.per_genre).map(|(name, score)| Genre {
-            name: name.clone(),
-            precision: score.precision,
-            recall: score.recall,
-            f1: score.f1,
-            tracks: score.support,
-        });
+        let (single, several, macro_f1) = match &metrics.test {
+            TaskMetrics::SingleLabel(test) => (Some(test), None, test.tracks.macro_f1),
+            TaskMetrics::MultiLabel(test) => (None, Some(&test.tags), test.tags.macro_f1),
+        };
         let license_text = license(&metrics);
         let is_gtzan = labels == GTZAN;
         let data = if is_gtzan { "marsyas/gtzan" } else { metrics.data.name.as_str() };
@@ -112,16 +133,21 @@ impl Card {
             tracks: metrics.data.tracks,
             is_gtzan,
             is_demo: metrics.data.name == "demo",
-            split: describe(split.method),
+            split: describe(split.method, split.task),
             seed: split.seed,
             parts: [split.train.len(), split.validation.len(), split.test.len()],
-            tested: metrics.test.tracks.count,
-            accuracy: test.accuracy,
-            interval: test.interval,
-            macro_f1: test.macro_f1,
-            patch_accuracy: metrics.test.patch_accuracy,
-            cross_validated: metrics.cross_validation.as_ref().map(|f| f.pooled.tracks.accuracy),
-            genres: genres.collect(),
+            tested: metrics.test.tracks(),
+            single: single.map(|test| Figures {
+                accuracy: test.tracks.accuracy,
+                interval: test.tracks.interval,
+                patch_accuracy: test.patch_accuracy,
+                cross_validated: (metrics.cross_validation.as_ref())
+                    .map(|folds| folds.pooled.tracks.accuracy),
+            }),
+            several: several.cloned(),
+            answer: if several.is_some() { LABELS } else { GENRE },
+            macro_f1,
+            genres: genres(&labels, &metrics.test),
             input: input.name(),
             precision: model.precision.name(),
             kept_in_float: model.precision.kept_in_float(),
@@ -132,6 +158,38 @@ impl Card {
             sound: sound(&preprocessor),
             patch: preprocessor.natural_axes(),
         })
+    }
+}
+
+/// The rows of the table of genres.
+fn genres(labels: &[String], test: &TaskMetrics) -> Vec<Genre> {
+    let of_genre = |(name, score): (&String, &GenreScore)| Genre {
+        name: name.clone(),
+        average_precision: None,
+        roc_auc: None,
+        threshold: None,
+        precision: score.precision,
+        recall: score.recall,
+        f1: score.f1,
+        tracks: score.support,
+    };
+    let of_tag = |(name, score): (&String, &TagScore)| Genre {
+        name: name.clone(),
+        average_precision: score.average_precision,
+        roc_auc: score.roc_auc,
+        threshold: Some(score.threshold),
+        precision: score.precision,
+        recall: score.recall,
+        f1: score.f1,
+        tracks: score.support,
+    };
+    match test {
+        TaskMetrics::SingleLabel(test) => {
+            labels.iter().zip(&test.tracks.per_genre).map(of_genre).collect()
+        }
+        TaskMetrics::MultiLabel(test) => {
+            labels.iter().zip(&test.tags.per_tag).map(of_tag).collect()
+        }
     }
 }
 
@@ -179,8 +237,12 @@ fn network(metrics: &Metrics) -> String {
     }
 }
 
-fn describe(method: Method) -> &'static str {
+fn describe(method: Method, task: Task) -> &'static str {
     match method {
+        Method::Stratified if task == Task::MultiLabel => {
+            "shuffled by track, with nearly the same share of every label in each part (iterative \
+             stratification)"
+        }
         Method::Stratified => "shuffled by track, with the same share of every genre in each part",
         Method::FaultFiltered => {
             "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \

@@ -103,8 +103,9 @@ impl<'a> Trial<'a> {
         let recorded = run.options()?.data();
         let find = || {
             let data = data.or(recorded.as_deref());
-            let dataset = source::resolve_for(data, preprocessor)?;
-            let parts = run.split()?.assign(&dataset)?;
+            let split = run.split()?;
+            let dataset = source::resolve_for(data, preprocessor, Some(split.task))?;
+            let parts = split.assign(&dataset)?;
             Ok((dataset, parts))
         };
         let (dataset, parts) = find().map_err(|error: Error| {
@@ -208,7 +209,7 @@ impl<'a> Trial<'a> {
     }
 
     fn read(&self, track: &Track, input: Input) -> Result<TrackInput> {
-        let (label, path) = (track.label, &track.path);
+        let (label, path) = (track.label(), &track.path);
         if matches!(input, Input::LogMel | Input::Image) {
             let patches = self.reader.patches(path)?.values;
             let natural =

@@ -5,7 +5,9 @@ mod intervals;
 mod kinds;
 mod labels;
 mod scatter;
+mod tags;
 
 pub(super) use confusion::confusion;
 pub(super) use intervals::{Estimate, intervals};
 pub(super) use scatter::{Axis, Point, Scatter};
+pub(super) use tags::{TagRow, tags};

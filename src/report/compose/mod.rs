@@ -18,3 +18,4 @@ mod sections;
 mod shared;
 mod summary;
 mod tables;
+mod tags;

@@ -110,9 +110,9 @@ pub(super) fn add_tunings(document: &mut Document, context: &Context) {
             entry.label.clone(),
             entry.run.clone(),
             format!("{:.3}", tuning.frozen.loss),
-            percent_number(tuning.frozen.accuracy),
+            percent_number(tuning.frozen.quality.value()),
             format!("{:.3}", tuning.tuned.loss),
-            percent_number(tuning.tuned.accuracy),
+            percent_number(tuning.tuned.quality.value()),
             if tuning.kept == Kept::Unfrozen { "tuned" } else { "frozen" }.to_owned(),
             reason.to_owned(),
         ]);

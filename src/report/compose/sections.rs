@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{curves, data, discussion, group, leaks, repeated, searches, shared, summary};
+use super::{curves, data, discussion, group, leaks, repeated, searches, shared, summary, tags};
 use crate::error::Result;
 use crate::report::document::Document;
 use crate::report::gather::Report;
@@ -17,11 +17,17 @@ impl Report {
     pub fn document(&self, data: Option<&Path>) -> Result<Document> {
         let context = Context::new(self, data);
         let mut document = Document::new("Music genres: models compared");
+        if context.entries.is_empty() {
+            tags::add(&mut document, &self.tagged)?;
+            add_machines(&mut document, &self.machines);
+            return Ok(document);
+        }
         summary::add(&mut document, &context);
         data::add(&mut document, &context);
         for (number, group) in context.groups.iter().enumerate() {
             group::add(&mut document, &context, group, number + 1)?;
         }
+        tags::add(&mut document, &self.tagged)?;
         for (number, shared) in context.shared.iter().enumerate() {
             shared::add(&mut document, &context, shared, number + 1)?;
         }

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::options::Augmentation;
+use crate::dataset::Task;
 use crate::features::LogMel;
 use crate::train::epoch::shuffled;
 use crate::train::variation::{cover, mix, mixing, smoothed};
@@ -18,8 +19,8 @@ use crate::train::variation::{cover, mix, mixing, smoothed};
 /// A track to learn from or to be scored on.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Index of its genre.
-    pub label: usize,
+    /// Indices of its labels: one, unless the task is to tell several.
+    pub labels: Vec<usize>,
     /// Its spectrogram, at least a patch long.
     pub log_mel: LogMel,
     /// A teacher's probabilities, where there is one that knows the track.
@@ -48,6 +49,8 @@ pub struct Batches<'a> {
     pub patch_frames: usize,
     /// Genres.
     pub classes: usize,
+    /// What is told of a track.
+    pub task: Task,
     /// How patches are varied.
     pub augmentation: &'a Augmentation,
     /// Probability spread over all genres.
@@ -123,7 +126,7 @@ impl<'a> Batches<'a> {
     }
 
     fn target(&self, sample: &Sample) -> Vec<f32> {
-        let mut target = smoothed(sample.label, self.classes, self.label_smoothing);
+        let mut target = smoothed(self.task, &sample.labels, self.classes, self.label_smoothing);
         if let Some(teacher) = &sample.teacher {
             mix(&mut target, teacher, 1.0 - self.teacher_share);
         }
@@ -176,7 +179,8 @@ mod tests {
     fn samples() -> Vec<Sample> {
         let one = |label: usize| {
             let value = |(frame, mel)| (label * 1000 + frame * 8 + mel) as f32;
-            Sample { label, log_mel: LogMel::from_shape_fn((40, 8), value), teacher: None }
+            let log_mel = LogMel::from_shape_fn((40, 8), value);
+            Sample { labels: vec![label], log_mel, teacher: None }
         };
         (0..5).map(one).collect()
     }
@@ -191,6 +195,7 @@ mod tests {
             batch: 2,
             patch_frames: 16,
             classes: 5,
+            task: Task::SingleLabel,
             augmentation,
             label_smoothing: 0.0,
             teacher_share: 0.5,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use ndarray::{Axis, CowArray, Ix3};
 use rand::{RngExt, SeedableRng};
@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions};
+use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
 use crate::metrics::Epoch;
-use crate::model::{CustomCnn, Standardization};
+use crate::model::{CustomCnn, Standardization, probabilities};
 use crate::progress;
 use crate::progress::Bar;
 use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
@@ -27,6 +28,7 @@ use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
 use crate::train::epoch::{finite, record};
+use crate::train::objective::BinaryLoss;
 use crate::train::prediction::TrackPrediction;
 use crate::train::schedule::factor;
 use crate::train::stopping::EarlyStopping;
@@ -43,6 +45,8 @@ pub struct CnnTask<'a> {
     pub patch: [usize; 2],
     /// Genres.
     pub classes: usize,
+    /// What is told of a track.
+    pub task: Task,
     /// How the weights are fitted.
     pub options: &'a FitOptions,
     /// How patches are varied.
@@ -95,6 +99,8 @@ struct State {
     /// The average of the best epoch, in burn's own format.
     best: Option<Bytes>,
     optimizer: ModuleOptimizer,
+    /// What is learned from, several labels a track.
+    binary: Option<BinaryLoss>,
     progress: CnnProgress,
 }
 
@@ -121,7 +127,7 @@ impl CnnTask<'_> {
         self.cnn.check([self.patch[0], mels])?;
         let frames = train.iter().flat_map(|sample| sample.log_mel.outer_iter());
         let scale = Standardization::of(frames, mels);
-        let mut state = self.start(&scale, checkpoints)?;
+        let mut state = self.start(&scale, train, checkpoints)?;
         let length = self.options.epochs * train.len();
         let bar = if self.quiet {
             Bar::hidden()
@@ -146,11 +152,16 @@ impl CnnTask<'_> {
     pub fn predict(&self, model: &CustomCnn, tracks: &[Sample]) -> Vec<TrackPrediction> {
         let log_mels: Vec<&LogMel> = tracks.iter().map(|track| &track.log_mel).collect();
         predict(&log_mels, self.patch, self.classes, self.device, |x| {
-            softmax(model.forward(x).0, 1)
+            probabilities(self.task, model.forward(x).0)
         })
     }
 
-    fn start(&self, scale: &Standardization, checkpoints: Option<&Checkpoints>) -> Result<State> {
+    fn start(
+        &self,
+        scale: &Standardization,
+        train: &[Sample],
+        checkpoints: Option<&Checkpoints>,
+    ) -> Result<State> {
         let learning = self.device.clone().autodiff();
         let input = [self.patch[0], scale.features()];
         let init = |device: &Device| self.cnn.init(input, self.classes, scale, self.seed, device);
@@ -164,12 +175,20 @@ impl CnnTask<'_> {
             average: init(self.device),
             best: None,
             optimizer,
+            binary: self.binary(train),
             progress: CnnProgress::default(),
         };
         if let Some(checkpoints) = checkpoints {
             state.load(checkpoints)?;
         }
         Ok(state)
+    }
+
+    /// The loss of several labels a track, by the tracks that have each.
+    fn binary(&self, train: &[Sample]) -> Option<BinaryLoss> {
+        let mut counts = vec![0; self.classes];
+        train.iter().flat_map(|sample| &sample.labels).for_each(|label| counts[*label] += 1);
+        (!self.task.is_single()).then(|| BinaryLoss::new(&counts, train.len()))
     }
 
     fn is_over(&self, CnnProgress { epoch, stopping, .. }: &CnnProgress) -> bool {
@@ -183,6 +202,7 @@ impl CnnTask<'_> {
             batch: self.options.batch,
             patch_frames: self.patch[0],
             classes: self.classes,
+            task: self.task,
             augmentation: self.augmentation,
             label_smoothing: self.options.label_smoothing as f32,
             teacher_share: self.teacher_share as f32,
@@ -214,9 +234,10 @@ impl CnnTask<'_> {
                 total += loss * count as f64;
                 step += 1;
                 bar.advance(count as u64);
-                let validation = state.progress.history.last().and_then(|e| e.validation_accuracy);
-                let validation =
-                    validation.map_or(String::new(), |v| format!(", validation accuracy {v:.3}"));
+                let validation = state.progress.history.last().and_then(Epoch::quality);
+                let validation = validation.map_or(String::new(), |(name, value)| {
+                    format!(", validation {name} {value:.3}")
+                });
                 bar.note(&format!("epoch {epoch}, loss {loss:.3}{validation}"));
             }
             Ok::<_, Error>(stream.waited)
@@ -236,7 +257,10 @@ impl CnnTask<'_> {
         let kept = Tensor::from_data(kept, &learning);
         let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
-        let loss = -(log_softmax(logits, 1) * targets).sum() / count as f64;
+        let loss = match &state.binary {
+            Some(binary) => binary.forward(logits, targets),
+            None => -(log_softmax(logits, 1) * targets).sum() / count as f64,
+        };
         let rate = self.options.learning_rate;
         let value = finite(&loss, step, "‹lr›", rate)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
@@ -265,8 +289,12 @@ impl CnnTask<'_> {
         validation: &[Sample],
         started: Instant,
     ) -> Result<()> {
-        let labels: Vec<usize> = validation.iter().map(|track| track.label).collect();
-        let score = Score::of(&self.predict(&state.average, validation), &labels);
+        let labels: Vec<&[usize]> = validation.iter().map(|track| &*track.labels).collect();
+        let found = self.predict(&state.average, validation);
+        let score = match &state.binary {
+            Some(binary) => binary.score(&found, &labels),
+            None => Score::of(&found, &labels),
+        };
         let progress = &mut state.progress;
         progress.epoch += 1;
         if progress.stopping.improves(progress.epoch, score) {
@@ -397,7 +425,7 @@ mod tests {
     /// Checkpoints of older versions are gone on from.
     #[test]
     fn a_checkpoint_says_what_it_always_said() {
-        let best = Some(Score { loss: 0.25, accuracy: 1.0 });
+        let best = Some(Score::of_genres(0.25, 1.0));
         let stopping = EarlyStopping { best_epoch: 2, best };
         let progress = CnnProgress { epoch: 3, stopping, ..CnnProgress::default() };
         let text = serde_json::to_string(&progress).unwrap();

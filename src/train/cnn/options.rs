@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::Task;
 use crate::dataset::source::Source;
 use crate::error::{Error, Result};
 use crate::features::FrontEnd;
@@ -102,6 +103,11 @@ pub struct CnnRunConfig {
     /// synthesized demo set
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// What to tell of a track: its one genre, or all of its labels, each with a probability of its
+    /// own [default: multi-label where tracks of a list have several labels]
+    #[arg(long, value_enum, value_name = "TASK")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// Learn from pictures or from audio [default: pictures if there are any]
     #[arg(long, value_enum)]
     pub source: Option<Source>,
@@ -175,6 +181,12 @@ impl CnnRunConfig {
             teacher: self.teacher.as_deref().map(absolute),
             ..self.clone()
         }
+    }
+
+    /// Refuses what is not there for a task, before anything is computed.
+    pub(super) fn check_task(&self, task: Task) -> Result<()> {
+        check::single(task, "folds", self.folds.is_some())?;
+        check::single(task, "search", self.search.search)
     }
 
     /// Checks every value before any work is done.

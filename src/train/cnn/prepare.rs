@@ -46,7 +46,9 @@ impl CnnTraining {
     pub(super) fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
         let device = burn_device(config.device)?;
-        let Spectrograms { mut dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
+        let task = split.as_ref().map(|split| split.task).or(config.task);
+        let Spectrograms { mut dataset, mut samples, preprocessor } =
+            Spectrograms::open(&config, task)?;
         collection::report_origin(&dataset, config.data.as_deref());
         collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
@@ -106,6 +108,7 @@ impl CnnTraining {
             cnn,
             patch: [self.preprocessor.patch()[0], self.preprocessor.hop()],
             classes: self.classes(),
+            task: self.dataset.task,
             options: &self.config.fit,
             augmentation: &self.config.augmentation,
             teacher_share: self.config.teacher_share,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::batches::Sample;
 use super::options::CnnRunConfig;
 use crate::dataset::source::{Source, resolve};
-use crate::dataset::{Dataset, Skipped, Track};
+use crate::dataset::{Dataset, Skipped, Task, Track};
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor};
 use crate::progress;
@@ -22,20 +22,24 @@ pub struct Spectrograms {
 }
 
 impl Spectrograms {
-    /// Reads all of the collection that `config` names.
+    /// Reads all of the collection that `config` names, for this task where it is known.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::TooFew`] if there is nothing to learn from; errors of the
     /// front end.
-    pub fn open(config: &CnnRunConfig) -> Result<Self> {
-        let (mut dataset, source) = resolve(config.data.as_deref(), config.source)?;
+    pub fn open(config: &CnnRunConfig, task: Option<Task>) -> Result<Self> {
+        let (mut dataset, source) = resolve(config.data.as_deref(), config.source, task)?;
+        config.check_task(dataset.task)?;
         let preprocessor = preprocessor(config, &dataset, source)?;
         let (mut samples, mut skipped) = (vec![], vec![]);
         for (track, read) in
             dataset.tracks.iter().zip(read(&dataset.tracks, &preprocessor, config.strict)?)
         {
             match read {
-                Ok(log_mel) => samples.push(Sample { label: track.label, log_mel, teacher: None }),
+                Ok(log_mel) => {
+                    let labels = track.labels.clone();
+                    samples.push(Sample { labels, log_mel, teacher: None });
+                }
                 Err(error) => skipped.push(Skipped {
                     path: track.path.clone(),
                     reason: error.reason_at(&track.path),

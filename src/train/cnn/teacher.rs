@@ -41,6 +41,10 @@ pub(super) fn teacher_probabilities(
              this run's split.json first"
         ));
     }
+    let theirs = run.split()?.task;
+    if theirs != split.task {
+        return refuse(format!("it tells {theirs}, and the student is to tell {}", split.task));
+    }
     let preprocessor = run.preprocessor()?;
     let known = known(&run, &preprocessor, dataset, learned)?;
     if known.is_empty() {
@@ -64,7 +68,7 @@ fn known(
     learned: &[usize],
 ) -> Result<Vec<(usize, PathBuf)>> {
     let data = run.options()?.data();
-    let theirs = source::resolve_for(data.as_deref(), preprocessor)?;
+    let theirs = source::resolve_for(data.as_deref(), preprocessor, Some(dataset.task))?;
     let file = |at: &usize| {
         let id = &dataset.tracks[*at].id;
         let track = theirs.tracks.binary_search_by(|track| track.id.cmp(id)).ok()?;

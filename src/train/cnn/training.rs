@@ -18,7 +18,7 @@ use crate::files;
 use crate::metrics::Epoch;
 use crate::model::{CnnEnsemble, Standardization};
 use crate::run::{
-    CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics, Prediction, Run, Score,
+    CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics, Predictions, Run, Score,
     Spec, names,
 };
 use crate::train::checkpoint::{Checkpoints, load_module, module_bytes};
@@ -49,8 +49,15 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     }
     let (networks, validation) = trained?;
     let members: Vec<MemberMetrics> = networks.iter().map(FittedCnn::metrics).collect();
-    let ensemble = CnnEnsemble { members: networks.into_iter().map(|cnn| cnn.model).collect() };
+    let ensemble = CnnEnsemble {
+        members: networks.into_iter().map(|cnn| cnn.model).collect(),
+        task: training.dataset.task,
+    };
     let tested = training.predict(&ensemble, &training.parts.test);
+    let held_out = &training.parts.validation;
+    let judge = || Ok(training.predict(&ensemble, held_out));
+    let thresholds = collection::thresholds(&training.dataset, judge, held_out)?;
+    let tested = Tested { found: tested, thresholds };
     let test_uses = training.count_look(&run, is_new)?;
     let parameters = ensemble.num_params();
     run.save_model(Spec::Custom(training.spec(&ensemble)), &Trained::Custom(ensemble))?;
@@ -128,6 +135,7 @@ impl CnnTraining {
             members: ensemble.members.len(),
             input: self.preprocessor.patch(),
             classes: self.classes(),
+            task: self.dataset.task,
         }
     }
 
@@ -152,7 +160,7 @@ impl CnnTraining {
         &self,
         cnn: CnnMetrics,
         parameters: usize,
-        tested: &[TrackPrediction],
+        tested: &Tested,
         seconds: f64,
     ) -> Result<Metrics> {
         let (test, seed) = (&self.parts.test, self.config.seed);
@@ -167,15 +175,30 @@ impl CnnTraining {
             unfrozen_validation: None,
             kept_as_asked: false,
             kept: Kept::FromScratch,
-            test: collection::part_metrics(&self.dataset, tested, test, seed)?,
+            test: collection::task_metrics(
+                &self.dataset,
+                &tested.found,
+                test,
+                tested.thresholds.as_deref(),
+                seed,
+            )?,
             cross_validation: None,
             seconds,
         })
     }
 
-    fn predictions(&self, tested: &[TrackPrediction]) -> Vec<Prediction> {
-        collection::predictions(&self.dataset, tested, &self.parts.test)
+    fn predictions(&self, tested: &Tested) -> Predictions {
+        let Tested { found, thresholds } = tested;
+        let (tracks, thresholds) = (&self.parts.test, thresholds.as_deref());
+        collection::task_predictions(&self.dataset, found, tracks, thresholds)
     }
+}
+
+/// What the networks say of the test tracks.
+struct Tested {
+    found: Vec<TrackPrediction>,
+    /// Of the labels, where a track has several.
+    thresholds: Option<Vec<f32>>,
 }
 
 /// One network of a run, with the tracks it learns from and is scored on.

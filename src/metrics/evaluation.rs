@@ -1,4 +1,4 @@
-//! How good predictions are: accuracy with its uncertainty, F1, confusion.
+//! One genre a track: accuracy with its uncertainty, F1, confusion; and what curves and means need.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -44,9 +44,21 @@ pub struct Epoch {
     /// The share of validation tracks given the right genre.
     #[serde(default)]
     pub validation_accuracy: Option<f64>,
+    /// The macro average precision on the validation tracks, several labels a track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_average_precision: Option<f64>,
     /// Wall-clock time.
     #[serde(default)]
     pub seconds: f64,
+}
+
+impl Epoch {
+    /// What the validation tracks come to, and what that figure is.
+    #[must_use]
+    pub(crate) fn quality(&self) -> Option<(&'static str, f64)> {
+        let accuracy = self.validation_accuracy.map(|value| ("accuracy", value));
+        accuracy.or(self.validation_average_precision.map(|value| ("macro AP", value)))
+    }
 }
 
 /// Figures of one genre; a ratio whose denominator is 0 is 0.

@@ -1,0 +1,11 @@
+//! How good predictions are: of one genre a track, and of any number of labels.
+
+mod evaluation;
+mod tags;
+
+pub use evaluation::{
+    Epoch, Evaluation, GenreScore, Rule, argmax, evaluate, mean_probabilities, quantile,
+};
+pub use tags::{
+    HALF, TagEvaluation, TagScore, above, average_precision, best_threshold, evaluate_tags, roc_auc,
+};
