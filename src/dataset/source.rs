@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::collection::Dataset;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
-use crate::features::{PICTURE_EXTENSIONS, PLOT_EXTENSIONS, Preprocessor};
+use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
 
 /// Where spectrograms come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -53,17 +53,13 @@ pub fn resolve_for(data: Option<&Path>, preprocessor: &Preprocessor) -> Result<D
             "front end \"{name}\" looks at pictures; say with ‹data› where they are"
         ))
     })?;
-    let extensions = match preprocessor {
-        Preprocessor::Picture(_) => PLOT_EXTENSIONS,
-        _ => PICTURE_EXTENSIONS,
-    };
-    let mut dataset = Dataset::scan(&pictures_in(root), extensions)?;
+    let mut dataset = Dataset::scan(&pictures_in(root), PICTURE_EXTENSIONS)?;
     if dataset.tracks.is_empty() && holds(root, EXTENSIONS) {
         let reason = format!(
             "it holds recordings, and front end \"{}\" looks at pictures ({}); give pictures, or \
              the front end of a network that hears",
             preprocessor.name(),
-            extensions.join(", ")
+            PICTURE_EXTENSIONS.join(", ")
         );
         return Err(Error::unsupported(root, reason));
     }
@@ -86,8 +82,14 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
     let gtzan = Path::new("data/gtzan");
     let root = data.or_else(|| gtzan.exists().then_some(gtzan));
     let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
-    if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
-        let mut dataset = Dataset::scan(&folder, PLOT_EXTENSIONS)?;
+    if let (Some(folder), None) = (pictures.as_ref().filter(|_| covers_lie_beside(root)), source) {
+        tracing::info!(
+            "note: {} holds recordings and pictures; the recordings are read, for pictures say \
+             ‹source› pictures",
+            folder.display()
+        );
+    } else if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
+        let mut dataset = Dataset::scan(&folder, PICTURE_EXTENSIONS)?;
         if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
             name_as_recordings(&mut dataset);
             return Ok((dataset, Source::Pictures));
@@ -101,6 +103,13 @@ pub fn resolve(data: Option<&Path>, source: Option<Source>) -> Result<(Dataset, 
         None => Dataset::resolve(None)?,
     };
     Ok((dataset, Source::Audio))
+}
+
+/// Whether the pictures in a folder lie among recordings: covers, most likely.
+fn covers_lie_beside(root: Option<&Path>) -> bool {
+    root.is_some_and(|root| {
+        pictures_in(root) == root && holds(root, PICTURE_EXTENSIONS) && holds(root, EXTENSIONS)
+    })
 }
 
 fn pictures_in(root: &Path) -> PathBuf {
@@ -121,7 +130,8 @@ fn name_as_recordings(dataset: &mut Dataset) {
 
 fn recording_of(picture: &str) -> Option<String> {
     let (genre, file) = picture.split_once('/')?;
-    let number = file.strip_suffix(".png")?.strip_prefix(genre)?;
+    let stem = [".png", ".jpg", ".jpeg"].iter().find_map(|end| file.strip_suffix(end))?;
+    let number = stem.strip_prefix(genre)?;
     let is_number = number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| format!("{genre}/{genre}.{number}.wav"))
 }

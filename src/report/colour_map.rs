@@ -35,7 +35,7 @@ fn read(id: &str, folder: &Path) -> Option<Example> {
     let path = spectrogram::picture_path(id, folder)?;
     let before = fs::read(&path).ok()?;
     let size = png::Decoder::new(Cursor::new(&before)).read_info().ok()?.info().size();
-    let like = PictureFrontEnd::like(&path, Some(1), Some(1)).ok()?;
+    let like = PictureFrontEnd::like(&path, Some(1), Some(1), None).ok()?;
     let plot = (like.frames, like.rows);
     let whole = PictureFrontEnd { mels: like.rows, ..like }.read(&path).ok()?;
     // The lowest band is the last row.

@@ -11,7 +11,7 @@ use super::source::Spectrograms;
 use super::teacher::teacher_probabilities;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::Result;
-use crate::features::{LogMel, Preprocessor};
+use crate::features::{LogMel, Preprocessor, Recognized};
 use crate::model::{CnnEnsemble, burn_device};
 use crate::run::{CnnConfig, Run};
 use crate::train::collection;
@@ -26,6 +26,7 @@ pub(super) struct CnnTraining {
     pub(super) dataset: Dataset,
     samples: Vec<Sample>,
     pub(super) preprocessor: Preprocessor,
+    pub(super) recognized: Vec<Recognized>,
     pub(super) split: Split,
     pub(super) parts: Parts,
 }
@@ -44,7 +45,8 @@ impl CnnTraining {
     pub(super) fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
         let device = burn_device(config.device)?;
-        let Spectrograms { mut dataset, mut samples, preprocessor } = Spectrograms::open(&config)?;
+        let spectrograms = Spectrograms::open(&config)?;
+        let Spectrograms { mut dataset, mut samples, preprocessor, recognized } = spectrograms;
         collection::report_origin(&dataset, config.data.as_deref());
         collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
@@ -63,7 +65,7 @@ impl CnnTraining {
                 samples[track].teacher = Some(probabilities);
             }
         }
-        Ok(Self { config, device, dataset, samples, preprocessor, split, parts })
+        Ok(Self { config, device, dataset, samples, preprocessor, recognized, split, parts })
     }
 
     pub(super) fn open_run(&self, destination: &Destination) -> Result<Run> {
