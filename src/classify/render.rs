@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::answer::Classification;
 use crate::audio::Note;
 use crate::error::{Error, Result};
+use crate::features::Seen;
 use crate::files;
 
 /// The most columns of a timeline in text.
@@ -38,9 +39,11 @@ struct Line<'a> {
 struct Answer<'a> {
     genre: Option<&'a str>,
     probabilities: Ordered<'a, f32>,
-    seconds: f64,
+    seconds: Option<f64>,
     padded: bool,
     silent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<Seen>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     /// A value for every second.
@@ -84,6 +87,10 @@ impl<'a> View<'a> {
             Classification { padded: true, .. } => ", padded with silence",
             _ => "",
         };
+        if let Some(seen) = &answer.picture {
+            let note = if answer.padded { ", stretched to a patch" } else { "" };
+            return format!("{}: {genres} ({seen}{note})", files::shown(path));
+        }
         let mut text = format!("{}: {genres} ({:.1} s{note})", files::shown(path), answer.seconds);
         if self.timeline {
             text.push_str(&self.sparklines(answer, &shown));
@@ -107,8 +114,8 @@ impl<'a> View<'a> {
     }
 
     /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one),
-    /// `probabilities` (of the labels to show), `seconds`, `padded`, `silent`, where something is
-    /// odd `notes`, and perhaps `timeline` (for each of these labels a value for every second);
+    /// `probabilities` (of the labels to show), `seconds` (null of a picture), `padded`, `silent`,
+    /// of a picture `picture` (form, colour map, residual), where something is odd `notes`, and perhaps `timeline` (for each of these labels a value for every second);
     /// or `file` and `error`.
     ///
     /// # Errors
@@ -123,9 +130,10 @@ impl<'a> View<'a> {
             Answer {
                 genre: answer.genre().map(|genre| self.label(genre)),
                 probabilities: Ordered(pairs.collect()),
-                seconds: answer.seconds,
+                seconds: answer.picture.is_none().then_some(answer.seconds),
                 padded: answer.padded,
                 silent: answer.silent,
+                picture: answer.picture.clone(),
                 notes: answer.notes.iter().map(Note::to_string).collect(),
                 timeline: self.timeline.then(|| {
                     Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
@@ -179,6 +187,7 @@ mod tests {
             notes: vec![],
             probabilities: vec![0.5, 0.5],
             timeline,
+            picture: None,
         }
     }
 

@@ -17,11 +17,47 @@ use crate::error::{Error, Result};
 /// The maps by matplotlib's names, a row of the table each. Of maps with the same colours the first
 /// is the one that is recognized.
 const NAMES: [&str; 41] = [
-    "viridis", "plasma", "inferno", "magma", "cividis", "gray", "Greys", "Purples", "Blues",
-    "Greens", "Oranges", "Reds", "YlOrBr", "YlOrRd", "OrRd", "PuRd", "RdPu", "BuPu", "GnBu",
-    "PuBu", "YlGnBu", "PuBuGn", "BuGn", "YlGn", "bone", "pink", "spring", "summer", "autumn",
-    "winter", "cool", "Wistia", "hot", "afmhot", "gist_heat", "copper", "jet", "turbo",
-    "coolwarm", "nipy_spectral", "cubehelix",
+    "viridis",
+    "plasma",
+    "inferno",
+    "magma",
+    "cividis",
+    "gray",
+    "Greys",
+    "Purples",
+    "Blues",
+    "Greens",
+    "Oranges",
+    "Reds",
+    "YlOrBr",
+    "YlOrRd",
+    "OrRd",
+    "PuRd",
+    "RdPu",
+    "BuPu",
+    "GnBu",
+    "PuBu",
+    "YlGnBu",
+    "PuBuGn",
+    "BuGn",
+    "YlGn",
+    "bone",
+    "pink",
+    "spring",
+    "summer",
+    "autumn",
+    "winter",
+    "cool",
+    "Wistia",
+    "hot",
+    "afmhot",
+    "gist_heat",
+    "copper",
+    "jet",
+    "turbo",
+    "coolwarm",
+    "nipy_spectral",
+    "cubehelix",
 ];
 /// Other names of such maps.
 const ALIASES: [(&str, &str); 6] = [
@@ -45,9 +81,8 @@ fn tables() -> Vec<[[u8; 3]; LENGTH]> {
     let mut samples = vec![0; NAMES.len() * LENGTH * 3];
     let read = png.read_info().and_then(|mut reader| reader.next_frame(&mut samples));
     assert!(read.is_ok(), "the table of colour maps is part of the program");
-    let row = |row: &[u8]| {
-        std::array::from_fn(|at| [row[at * 3], row[at * 3 + 1], row[at * 3 + 2]])
-    };
+    let row =
+        |row: &[u8]| std::array::from_fn(|at| [row[at * 3], row[at * 3 + 1], row[at * 3 + 2]]);
     samples.chunks_exact(LENGTH * 3).map(row).collect()
 }
 

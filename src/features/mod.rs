@@ -7,8 +7,8 @@
 //! ([`ImageFrontEnd`], [`PictureFrontEnd`]). [`descriptors`] are the hand-made features of
 //! the classical baselines.
 
-pub mod descriptors;
 mod colour_maps;
+pub mod descriptors;
 mod extractor;
 mod filterbank;
 mod front_end;
@@ -47,7 +47,6 @@ pub use preprocessor::Preprocessor;
 #[doc(hidden)]
 pub use reader::Reader;
 pub use recognized::Recognized;
-pub(crate) use recognized::Tally;
 pub(crate) use rgb::is_picture;
 pub use samples::{SamplesFrontEnd, SamplesKind};
 #[doc(hidden)]

@@ -243,7 +243,16 @@ mod tests {
 
     #[test]
     fn bands_are_means_over_the_rows_they_cover() {
-        let plot = Plot { intensities: vec![255, 0, 51], columns: 1, rows: 3 };
+        let seen = Seen {
+            form: "plot".into(),
+            colour_map: None,
+            residual: None,
+            resized_from: None,
+            lean: None,
+        };
+        let map = ColourMap::named("gray").unwrap();
+        let intensities = vec![255.0, 0.0, 51.0];
+        let plot = Plot { intensities, columns: 1, rows: 3, map, seen };
         // From below: 51, 0, 255; the middle row belongs to both bands by half.
         let bands = plot.bands(2);
         let wanted = [(0.2 + 0.0) / 1.5, (0.0 + 1.0) / 1.5];

@@ -196,7 +196,7 @@ mod tests {
         }
         // GTZAN's plots.
         assert_eq!(plain(3, [224, 224, 56]).natural_width((334, 216)), 346);
-        let narrow = Rgb::from_fn(10, 20, |_, _| [9; 3]);
+        let narrow = Rgb::from_fn(10, 20, |x, y| [(x * 20 + y) as u8; 3]);
         let found = read(&plain(3, [20, 16, 4]), &narrow).unwrap();
         assert_eq!((found.values.dim(), found.stretched), ((16, 60), true));
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_picture_that_would_fill_the_memory_is_refused() {
         // 8000 x 1 pixels, 224 high, would be 1.8 million columns.
-        let long = Rgb::from_fn(8000, 1, |_, _| [9; 3]);
+        let long = Rgb::from_fn(8000, 1, |x, _| [(x % 200) as u8; 3]);
         let error = read(&plain(3, [224, 224, 56]), &long).unwrap_err().to_string();
         assert!(error.contains("8000 x 1 pixels would become") && error.contains("patches"));
     }

@@ -13,7 +13,7 @@ const TOLERANCE: u8 = 24;
 /// The share of a picture's outermost pixels that a margin has: labels may be cut off there.
 const MARGIN: f64 = 0.6;
 /// The share of a side of a plot along which the margin begins: ticks interrupt it.
-const SIDE: f64 = 0.85;
+const SIDE: f64 = 0.8;
 /// Margins around a plot without a frame are more than this part of the picture.
 const MARGINS_OF_SIDE: usize = 33;
 /// A side is at least this share of the picture's.
@@ -121,11 +121,7 @@ pub(super) fn find(picture: &Rgb) -> Option<Area> {
         (_, false) => Lie::Axes,
     };
     let inside = without_frame(picture, plot);
-    Some(Area {
-        columns: inside.left..inside.right + 1,
-        rows: inside.top..inside.bottom + 1,
-        lie,
-    })
+    Some(Area { columns: inside.left..inside.right + 1, rows: inside.top..inside.bottom + 1, lie })
 }
 
 /// The colour of most of the outermost pixels.
@@ -153,9 +149,8 @@ struct Mask {
 impl Mask {
     fn new(picture: &Rgb, margin: [u8; 3]) -> Self {
         let (width, height) = picture.size();
-        let is_filled = |pixel: [u8; 3]| {
-            pixel.into_iter().zip(margin).any(|(a, b)| a.abs_diff(b) > TOLERANCE)
-        };
+        let is_filled =
+            |pixel: [u8; 3]| pixel.into_iter().zip(margin).any(|(a, b)| a.abs_diff(b) > TOLERANCE);
         let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let filled = places.map(|(x, y)| is_filled(picture.pixel(x, y))).collect();
         let is_plain = margin.iter().all(|level| *level >= 250) || margin == [0; 3];
@@ -303,7 +298,8 @@ fn without_frame(picture: &Rgb, plot: Rect) -> Rect {
     let mut is_through = false;
     for _ in 0..FRAME {
         let sides = plot.sides(picture);
-        let is_line = if is_through { is_pure(&sides) } else { is_framed(&sides) || is_grey(&sides) };
+        let is_line =
+            if is_through { is_pure(&sides) } else { is_framed(&sides) || is_grey(&sides) };
         match plot.inside() {
             Some(inside) if is_line => plot = inside,
             _ => break,
@@ -382,7 +378,7 @@ mod tests {
     #[test]
     fn labels_ticks_and_a_colour_bar_are_no_part_of_it() {
         let labels = |x: usize, y: usize| {
-            let tick = (8..11).contains(&x) && y % 5 == 0 && (8..28).contains(&y);
+            let tick = (8..11).contains(&x) && y % 10 == 0 && (8..28).contains(&y);
             let text = (1..4).contains(&x) && (10..26).contains(&y) && (x + y) % 3 == 0;
             (tick || text).then_some([0; 3])
         };

@@ -45,14 +45,15 @@ impl Tally {
 
     /// The kinds, those of most pictures first.
     pub(crate) fn kinds(&self) -> Vec<Recognized> {
-        let one = |((form, colour_map), (pictures, sum)): (&(String, Option<String>), &(usize, f64))| {
-            Recognized {
-                form: form.clone(),
-                colour_map: colour_map.clone(),
-                pictures: *pictures,
-                residual: colour_map.as_ref().map(|_| (*sum / *pictures as f64) as f32),
-            }
-        };
+        let one =
+            |((form, colour_map), (pictures, sum)): (&(String, Option<String>), &(usize, f64))| {
+                Recognized {
+                    form: form.clone(),
+                    colour_map: colour_map.clone(),
+                    pictures: *pictures,
+                    residual: colour_map.as_ref().map(|_| (*sum / *pictures as f64) as f32),
+                }
+            };
         let mut kinds: Vec<Recognized> = self.kinds.iter().map(one).collect();
         kinds.sort_by_key(|kind| std::cmp::Reverse(kind.pictures));
         kinds

@@ -34,14 +34,20 @@ fn other_kind(start: &[u8]) -> Option<&'static str> {
     let is_heif = start.get(4..8) == Some(b"ftyp")
         && matches!(start.get(8..11), Some(b"hei" | b"avi" | b"mif"));
     let other = || OTHERS.iter().find(|(bytes, _)| start.starts_with(bytes)).map(|(_, name)| *name);
-    if is_webp { Some("WebP") } else if is_heif { Some("HEIF or AVIF") } else { other() }
+    if is_webp {
+        Some("WebP")
+    } else if is_heif {
+        Some("HEIF or AVIF")
+    } else {
+        other()
+    }
 }
 
 /// Whether the file at `path` begins as a picture does, of whatever kind.
 pub(crate) fn is_picture(path: &Path) -> bool {
-    let start = File::open(path).map(BufReader::new).and_then(|mut file| {
-        file.fill_buf().map(<[u8]>::to_vec)
-    });
+    let start = File::open(path)
+        .map(BufReader::new)
+        .and_then(|mut file| file.fill_buf().map(<[u8]>::to_vec));
     start.is_ok_and(|start| {
         start.starts_with(b"\x89PNG") || start.starts_with(JPEG) || other_kind(&start).is_some()
     })

@@ -67,7 +67,12 @@ fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Res
         let mut first = Err(Error::not_found(&dataset.root, "no pictures"));
         // The first may be damaged; what is wrong with it is said when all are read.
         for track in &dataset.tracks {
-            first = PictureFrontEnd::like(&track.path, config.mels, config.patch_frames, config.colour_map.as_deref());
+            first = PictureFrontEnd::like(
+                &track.path,
+                config.mels,
+                config.patch_frames,
+                config.colour_map.as_deref(),
+            );
             if first.is_ok() {
                 break;
             }
