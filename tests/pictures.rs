@@ -181,9 +181,16 @@ fn a_vision_network_learns_from_pictures() {
     desk.export(&["runs/a", "--precision", "fp16"]).succeeded();
     let bundle = desk.export(&["runs/a", "--bundle", "bundle"]).succeeded();
     assert!(desk.text("bundle/README.md").contains("`image` [batch, 3, 12, 10]"), "{bundle:#?}");
-    let classify = Classifier::open(&desk.path("runs/a"), &classify::Options::default());
-    let refused = classify.err().unwrap().to_string();
-    assert!(refused.contains("it looks at pictures"), "{refused}");
+    let classifier = Classifier::open(run.folder(), &classify::Options::default()).unwrap();
+    assert!(classifier.looks_at_pictures());
+    for prediction in run.predictions().unwrap() {
+        let path = desk.path("kaggle/images_original").join(gtzan_picture(&prediction.track));
+        let answer = classifier.classify_file(&path).unwrap();
+        assert_near(&answer.probabilities, &prediction.probabilities);
+        assert_eq!(answer.picture.unwrap().form, "plot");
+    }
+    let refused = classifier.classify_file(&desk.path("music/low/0.wav")).err().unwrap();
+    assert!(refused.to_string().contains("a recording, and the model looks at pictures"));
 }
 
 #[test]
@@ -279,6 +286,9 @@ fn a_network_that_takes_samples_learns_from_recordings() {
     let timeline = classifier.classify_file(&desk.path("music/low/0.wav")).unwrap().timeline;
     // 2 s in patches of a quarter.
     assert_eq!((timeline.len(), timeline.hop, timeline.patch), (8, 0.25, 0.25));
+    let picture = desk.path("kaggle/images_original/rock/rock00001.png");
+    let refused = classifier.classify_file(&picture).err().unwrap().to_string();
+    assert!(refused.contains("a picture, and the model hears recordings"), "{refused}");
     let arguments = ["music/low/0.wav", "--model", "runs/a", "--timeline", "--json"];
     let program = env!("CARGO_BIN_EXE_classify");
     let ran = Ran::from(desk.command(program, &arguments).output().unwrap()).succeeded();

@@ -329,10 +329,10 @@ fn pictures_that_cannot_be_used_are_skipped_with_the_reason() {
     let ran = train_cnn(&desk, &["--name", "a", "--epochs", "1"]).succeeded();
     for (file, reason) in [
         ("white.png", "all white"),
-        ("grey.png", "magma"),
+        ("grey.png", "all white"),
         ("text.png", ""),
         ("cut.png", ""),
-        ("colours.png", "not in the colour map magma"),
+        ("colours.png", "no spectrogram in a known colour map"),
     ] {
         let line = ran.err.lines().find(|line| line.contains(file));
         let line = line.unwrap_or_else(|| panic!("nothing said of {file}: {ran:#?}"));
@@ -344,19 +344,113 @@ fn pictures_that_cannot_be_used_are_skipped_with_the_reason() {
     train_cnn(&desk, &["--strict", "--name", "b"]).refused(1, &["--strict"]);
 }
 
+/// The pictures' own plots, smaller by half, in grey and without margins.
+fn draw_small(path: &Path, picture: &Path) {
+    let reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(picture).unwrap()));
+    let mut reader = reader.read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut data).unwrap();
+    let pixel = |x: usize, y: usize| data[((y + 4) * (COLUMNS + 12) + x + 6) * 3];
+    let places = (0..ROWS / 2).flat_map(|y| (0..COLUMNS / 2).map(move |x| (x * 2, y * 2)));
+    let grey: Vec<u8> = places.map(|(x, y)| pixel(x, y)).collect();
+    let size = [COLUMNS / 2, ROWS / 2];
+    encode(path, &grey, size, png::ColorType::Grayscale, png::BitDepth::Eight);
+}
+
 #[test]
-fn a_picture_of_another_size_is_skipped_by_name() {
+fn pictures_of_other_sizes_and_forms_are_read_and_said() {
     let desk = desk();
-    let path = desk.path("pictures/low/small.png");
-    let mut pixels = vec![255u8; 30 * 30 * 3];
-    for y in 5..25 {
-        for x in 5..25 {
-            pixels[(y * 30 + x) * 3..][..3].copy_from_slice(&COLOURS[0]);
-        }
+    let low = desk.path("pictures/low");
+    draw_small(&low.join("small.png"), &low.join("0.png"));
+    let ran = train_cnn(&desk, &["--name", "a", "--epochs", "1", "--json"]).succeeded();
+    for said in [
+        "pictures: 24 x plot, colour map magma (residual 0.0 of 255); 1 x whole picture, colour \
+         map gray",
+        "the pictures are of 2 kinds",
+        "1 of 25 pictures are of another size than the first and were resized to it",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {ran:#?}");
     }
-    encode(&path, &pixels, [30, 30], png::ColorType::Rgb, png::BitDepth::Eight);
-    let ran = train_cnn(&desk, &["--name", "a", "--epochs", "1"]).succeeded();
-    assert!(ran.err.contains("small.png") && ran.err.contains("18 x 18"), "{ran:#?}");
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let pictures = &report["metrics"]["cnn"]["pictures"];
+    assert_eq!(pictures[0]["form"], "plot");
+    assert_eq!(
+        (&pictures[0]["colour_map"], &pictures[0]["pictures"]),
+        (&"magma".into(), &24.into())
+    );
+    assert_eq!(pictures[1]["colour_map"], "gray");
+    assert_eq!(desk.json("runs/a/preprocessor.json")["colormap"], "magma");
+    // A map that is given must be the pictures'.
+    let ran = train_cnn(&desk, &["--name", "b", "--colour-map", "viridis"]);
+    ran.refused(1, &["magma's, not those of --colour-map viridis"]);
+    let ran = train_cnn(&desk, &["--name", "b", "--colour-map", "magna"]);
+    ran.refused(1, &["unknown colour map \"magna\"", "viridis"]);
+    let ran = train_cnn(&desk, &["--name", "b", "--epochs", "1", "--colour-map", "magma_r"]);
+    assert!(ran.succeeded().err.contains("colour map magma_r"));
+    assert_eq!(desk.json("runs/b/preprocessor.json")["colormap"], "magma_r");
+}
+
+fn classify(desk: &Desk, arguments: &[&str]) -> Ran {
+    let program = env!("CARGO_BIN_EXE_classify");
+    Ran::from(desk.command(program, arguments).output().unwrap())
+}
+
+#[test]
+fn a_model_of_pictures_classifies_pictures() {
+    let desk = desk();
+    train_cnn(&desk, &["--name", "a", "--epochs", "12"]).succeeded();
+    let run = Run::open(&desk.path("runs/a")).unwrap();
+    let ran = classify(&desk, &["pictures", "--model", "runs/a", "--json"]).succeeded();
+    let answers: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 24);
+    // Each test picture is told as the training told it.
+    for prediction in run.predictions().unwrap() {
+        let of_track = |answer: &&Value| {
+            answer["file"].as_str().unwrap().ends_with(&format!("pictures/{}", prediction.track))
+        };
+        let answer = answers.iter().find(of_track).unwrap();
+        assert_eq!(answer["genre"], prediction.predicted, "{answer}");
+        let labels = run.labels().unwrap();
+        for (label, wanted) in labels.iter().zip(&prediction.probabilities) {
+            let found = answer["probabilities"][label].as_f64().unwrap();
+            assert!((found - f64::from(*wanted)).abs() < 1e-4, "{answer}");
+        }
+        assert_eq!(answer["seconds"], Value::Null);
+        assert_eq!(answer["picture"]["form"], "plot");
+        assert_eq!(answer["picture"]["colour_map"], "magma");
+    }
+    let ran = classify(&desk, &["pictures/low/*.png", "--model", "runs/a"]).succeeded();
+    assert!(ran.out.contains("(plot, colour map magma (residual 0.0 of 255))"), "{ran:#?}");
+    assert!(ran.err.contains("8 of 8 pictures"), "{ran:#?}");
+    let table = ["pictures", "--model", "runs/a", "--csv", "all.csv"];
+    classify(&desk, &table).succeeded();
+    assert_eq!(desk.text("all.csv").lines().count(), 25);
+    let table = ["pictures", "--model", "runs/a", "--output", "all.parquet"];
+    classify(&desk, &table).succeeded();
+    assert!(bytes(&desk.path("all.parquet")).ends_with(b"PAR1"));
+
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let arguments = [arguments, &["--model", "runs/a"]].concat();
+        classify(&desk, &arguments).refused(1, words);
+    };
+    refused(&["pictures", "--timeline"], &["--timeline", "seconds"]);
+    draw(&desk.path("photo.png"), |x, y| [(x * 6) as u8, 200 - (y * 5) as u8, (x * y) as u8]);
+    refused(&["photo.png"], &["photo.png: no spectrogram", "residual", "magma"]);
+    let song = desk.path("song.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&song, spec).unwrap();
+    (0..8000).for_each(|at| writer.write_sample((at % 90 * 300) as i16).unwrap());
+    writer.finalize().unwrap();
+    refused(&["song.wav"], &["song.wav: a recording, and the model looks at pictures"]);
+    fs::create_dir(desk.path("music")).unwrap();
+    fs::rename(&song, desk.path("music/song.wav")).unwrap();
+    refused(&["music"], &["there are no pictures in this folder"]);
 }
 
 #[test]

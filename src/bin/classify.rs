@@ -18,10 +18,12 @@ const EXAMPLES: &str = "Examples:
   classify /mnt/archive --model genres.onnx --output genres.parquet
   classify concert.wav --model genres.onnx --picture concert.svg --csv concert.csv
   classify party.m3u8 --model genres.onnx
+  classify spectrograms --model runs/searched-gtzan
   ffmpeg -i song.tak -f wav - | classify - --model genres.onnx
 
 The model is an .onnx file that export-onnx wrote (whatever its input), a run folder or a
-bundle folder. Folders are searched for recordings; a playlist stands for those that it names.
+bundle folder; one that has learned from pictures of spectrograms takes pictures (PNG, JPEG) in
+place of recordings. Folders are searched for recordings; a playlist stands for those that it names.
 A recording that cannot be read is named on standard error, the others go on, and the exit
 code is then 1. One that is cut short is used as far as it goes, with a warning (--strict: an
 error). What nothing here decodes is read through ffmpeg, if it is on the PATH. Exits with 2

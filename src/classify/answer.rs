@@ -3,15 +3,16 @@
 use serde::Serialize;
 
 use crate::audio::Note;
-use crate::features::Windows;
+use crate::features::{Seen, Windows};
 use crate::metrics::above;
 
 /// What a recording sounds like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
-    /// The length of the recording.
+    /// The length of the recording; 0 of a picture, which does not say it.
     pub seconds: f64,
-    /// Whether it was shorter than a patch and silence made up for the rest.
+    /// Whether it was shorter than a patch and silence made up for the rest; of a picture, whether it
+    /// was stretched.
     pub padded: bool,
     /// Whether nothing in it moves by more than -80 dB of full scale, be it silence or a constant
     /// voltage: its probabilities say nothing, and it has no genre.
@@ -20,8 +21,10 @@ pub struct Classification {
     pub notes: Vec<Note>,
     /// A probability for every label of the model: the mean over the patches.
     pub probabilities: Vec<f32>,
-    /// The probabilities over time.
+    /// The probabilities over time; of a picture, which does not say its time, one row.
     pub timeline: Timeline,
+    /// How a picture was read; none of a recording.
+    pub picture: Option<Seen>,
 }
 
 /// A stretch of a recording, as long as the model takes at a time.
@@ -48,6 +51,15 @@ pub struct Timeline {
 }
 
 impl Classification {
+    /// Of a picture with patches of these probabilities, `[patches, classes]`.
+    pub(super) fn of_picture(rows: &[f32], classes: usize, padded: bool, seen: Seen) -> Self {
+        let timeline = Timeline { hop: 1.0, patch: 1.0, classes, probabilities: rows.to_vec() };
+        let answer = Scores { timeline }.finish(0.0, padded, false);
+        let probabilities = answer.probabilities.clone();
+        let timeline = Timeline { probabilities, ..answer.timeline };
+        Self { timeline, picture: Some(seen), ..answer }
+    }
+
     /// The most probable label, as an index.
     pub fn best(&self) -> usize {
         self.ranking().first().copied().unwrap_or(0)
@@ -171,7 +183,15 @@ impl Scores {
         }
         let count = timeline.len().max(1) as f64;
         let probabilities = sums.into_iter().map(|sum| (sum / count) as f32).collect();
-        Classification { seconds, padded, silent, notes: vec![], probabilities, timeline }
+        Classification {
+            seconds,
+            padded,
+            silent,
+            notes: vec![],
+            probabilities,
+            timeline,
+            picture: None,
+        }
     }
 }
 

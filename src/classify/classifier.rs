@@ -23,14 +23,14 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Opens an exported `.onnx` file of any of the three inputs (`log_mel`, `waveform`, `clip`),
+    /// Opens an exported `.onnx` file of any input (`log_mel`, `waveform`, `clip`, `image`),
     /// a run folder or a bundle folder.
     ///
     /// # Errors
     /// Those of [`runtime::open`](crate::runtime::open), and [`Error::InvalidInput`] for
     /// [`Runtime::Burn`](crate::runtime::Runtime::Burn), which runs no ONNX files;
-    /// [`Error::Onnx`] if the file does not say how its input is made of sound (`labels` and
-    /// `front_end` in its metadata) or takes pictures; [`Error::NotFound`] for a folder without
+    /// [`Error::Onnx`] if the file does not say how its input is made (`labels` and `front_end` in
+    /// its metadata); [`Error::NotFound`] for a folder without
     /// a model.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         Ok(Self { engine: Arc::new(Engine::open(path, options)?) })
@@ -45,6 +45,11 @@ impl Classifier {
     /// number of them: see [`Classification::above`]. None where it tells one genre.
     pub fn thresholds(&self) -> Option<&[f32]> {
         self.engine.model.thresholds.as_deref()
+    }
+
+    /// Whether it takes pictures of spectrograms, and no recordings.
+    pub fn looks_at_pictures(&self) -> bool {
+        self.engine.model.reader().is_some()
     }
 
     /// The ONNX file that was opened.
@@ -80,10 +85,11 @@ impl Classifier {
         recording.finish(vec![])
     }
 
-    /// The genres of the recording in the file at `path`.
+    /// The genres of the recording in the file at `path`, or of the picture there if the model
+    /// [looks at pictures](Self::looks_at_pictures).
     ///
     /// # Errors
-    /// Those of [`Audio::open`](crate::audio::Audio::open); [`Error::Runtime`] if the model fails.
+    /// [`Error::Unsupported`] for the other of the two; [`Error::Format`] of a picture; those of [`Audio::open`](crate::audio::Audio::open); [`Error::Runtime`] if the model fails.
     pub fn classify_file(&self, path: &Path) -> Result<Classification> {
         recording::classify_file(&self.engine, path, self.engine.threads)
     }

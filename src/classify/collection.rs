@@ -9,6 +9,7 @@ use super::pattern;
 use super::playlist::{self, Entry};
 use crate::audio::{self, EXTENSIONS};
 use crate::dataset::Skipped;
+use crate::features::{PICTURE_EXTENSIONS, is_picture};
 use crate::files::{ending, has_extension, is_hidden};
 
 /// Endings of files that lie beside recordings and are none, in lower case: covers, texts, tables,
@@ -33,6 +34,8 @@ pub struct Collection {
     pub missing: Vec<Skipped>,
     /// Symbolic links that lead back to a folder they lie in: not followed.
     pub loops: Vec<Skipped>,
+    /// Whether pictures were looked for, not recordings.
+    pub pictures: bool,
     /// Whether a folder was among what was named.
     pub folders: bool,
     /// Files in folders that are no recordings, but covers, texts and playlists.
@@ -46,8 +49,11 @@ pub struct Collection {
 /// their endings, [`EXTENSIONS`], or where an ending is unknown by their first bytes; hidden
 /// names left out, symbolic links followed but not in circles); and patterns such as
 /// `music/**/*.mp3` where there is no file of that name.
-pub fn find(names: &[PathBuf]) -> Collection {
+///
+/// For a model that looks at `pictures` these take the place of recordings.
+pub fn find(names: &[PathBuf], pictures: bool) -> Collection {
     let mut finder = Finder::default();
+    finder.found.pictures = pictures;
     names.iter().for_each(|name| finder.add(name));
     finder.found
 }
@@ -127,7 +133,7 @@ impl Finder {
         for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e.path())) {
             match entry {
                 Ok(entry) if !entry.file_type().is_file() => {}
-                Ok(entry) if self.is_recording(entry.path()) => {
+                Ok(entry) if self.is_wanted(entry.path()) => {
                     let path = entry.into_path();
                     if self.is_new(&path) { self.found.files.push(path) } else { known = true }
                 }
@@ -136,18 +142,29 @@ impl Finder {
             }
         }
         if !known && before == total(&self.found) {
-            let kinds = EXTENSIONS.join(", ");
-            self.miss(folder, format!("there are no recordings in this folder ({kinds})"));
+            let (what, kinds) = match self.found.pictures {
+                true => ("pictures", PICTURE_EXTENSIONS),
+                false => ("recordings", EXTENSIONS),
+            };
+            let kinds = kinds.join(", ");
+            self.miss(folder, format!("there are no {what} in this folder ({kinds})"));
         }
     }
 
-    /// Whether a file in a folder is a recording; counts it if it is none.
-    fn is_recording(&mut self, path: &Path) -> bool {
-        if has_extension(path, EXTENSIONS) {
+    /// Whether a file in a folder is a recording, or a picture where these are looked for; counts
+    /// it if it is none.
+    fn is_wanted(&mut self, path: &Path) -> bool {
+        let (wanted, others) = match self.found.pictures {
+            true => (PICTURE_EXTENSIONS, EXTENSIONS),
+            false => (EXTENSIONS, PICTURE_EXTENSIONS),
+        };
+        if has_extension(path, wanted) {
             return true;
         }
-        let beside = has_extension(path, BESIDE) || has_extension(path, playlist::EXTENSIONS);
-        if !beside && audio::is_recording(path) {
+        let beside = [BESIDE, playlist::EXTENSIONS, others];
+        let beside = beside.into_iter().any(|endings| has_extension(path, endings));
+        let is_wanted = if self.found.pictures { is_picture } else { audio::is_recording };
+        if !beside && is_wanted(path) {
             return true;
         }
         count(if beside { &mut self.found.passed } else { &mut self.found.unread }, path);
@@ -203,7 +220,8 @@ mod tests {
     fn files_folders_and_patterns_are_found_once_and_in_order() {
         let music = music();
         let at = |name: &str| music.path().join(name);
-        let found = find(&[at("notes.txt"), music.path().to_owned(), at("*.wav"), at("**/*.flac")]);
+        let found =
+            find(&[at("notes.txt"), music.path().to_owned(), at("*.wav"), at("**/*.flac")], false);
         assert_eq!(
             names(music.path(), &found.files),
             ["notes.txt", "a.wav", "b.MP3", "deep/d.flac"]
@@ -219,7 +237,7 @@ mod tests {
         fs::write(music.path().join("e.xyz"), "x").unwrap();
         fs::write(music.path().join("f"), "x").unwrap();
         fs::write(music.path().join("song.bak"), b"RIFF\x24\0\0\0WAVEfmt ").unwrap();
-        let found = find(&[music.path().to_owned()]);
+        let found = find(&[music.path().to_owned()], false);
         let counts = |counts: &[(&str, usize)]| -> ByEnding {
             counts.iter().map(|(ending, count)| ((*ending).to_owned(), *count)).collect()
         };
@@ -237,7 +255,7 @@ mod tests {
         let list = music.path().join("list.m3u");
         fs::write(&list, "#EXTM3U\ndeep\\d.flac\na.wav\nno.mp3\nhttp://a/b.mp3\nlist.m3u\n")
             .unwrap();
-        let found = find(&[list]);
+        let found = find(&[list], false);
         assert_eq!(names(music.path(), &found.files), ["deep/d.flac", "a.wav"]);
         let reasons: Vec<&str> = found.missing.iter().map(|m| m.reason.as_str()).collect();
         assert!(reasons[0].contains("No such file") && reasons[0].contains("list.m3u names it"));
@@ -249,7 +267,7 @@ mod tests {
     fn what_is_not_there_is_named() {
         let music = music();
         let at = |name: &str| music.path().join(name);
-        let found = find(&[at("no.wav"), at("*.ogg"), at("empty"), at("[")]);
+        let found = find(&[at("no.wav"), at("*.ogg"), at("empty"), at("[")], false);
         assert_eq!(found.files, Vec::<PathBuf>::new());
         let reasons: Vec<&str> = found.missing.iter().map(|m| m.reason.as_str()).collect();
         assert!(reasons[0].contains("No such file"), "{reasons:?}");
@@ -263,13 +281,13 @@ mod tests {
     fn loops_are_named_and_not_followed() {
         let music = music();
         std::os::unix::fs::symlink(music.path(), music.path().join("deep/again")).unwrap();
-        let found = find(&[music.path().to_owned()]);
+        let found = find(&[music.path().to_owned()], false);
         assert_eq!(names(music.path(), &found.files), ["a.wav", "b.MP3", "deep/d.flac"]);
         assert!(found.loops[0].path.ends_with("deep/again"));
         assert!(found.loops[0].reason.contains("a symbolic link back to"));
         // A link to itself is a file that cannot be opened.
         std::os::unix::fs::symlink("self.wav", music.path().join("self.wav")).unwrap();
-        let found = find(&[music.path().to_owned()]);
+        let found = find(&[music.path().to_owned()], false);
         assert_eq!(found.missing.len(), 1, "{found:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ndarray::Array3;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -46,6 +47,11 @@ impl Engine {
     /// The probabilities of a piece's patches, `[patches, classes]`.
     pub fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
         self.sessions.with(|session| self.model.score(session, piece))
+    }
+
+    /// The probabilities of a picture's patches `[patches, columns, features]`.
+    pub fn look(&self, patches: &Array3<f32>) -> Result<Vec<f32>> {
+        self.sessions.with(|session| self.model.score_picture(session, patches))
     }
 
     /// The probabilities of every piece's patches; more than one piece is run at the same time

@@ -16,6 +16,7 @@ use super::answer::{Classification, Timeline};
 use super::parquet::{Column, ColumnType, Writer};
 use crate::audio::Note;
 use crate::error::{Error, Result};
+use crate::features::Seen;
 use crate::files;
 
 /// Rows of a group in the Parquet file.
@@ -40,14 +41,18 @@ struct Record {
     silent: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Note>,
+    /// How a picture was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    picture: Option<Seen>,
     probabilities: Vec<f32>,
 }
 
 impl From<Record> for Classification {
     /// Without a timeline.
     fn from(record: Record) -> Self {
-        let Record { seconds, padded, silent, notes, probabilities, .. } = record;
-        Self { seconds, padded, silent, notes, probabilities, timeline: Timeline::none() }
+        let Record { seconds, padded, silent, notes, picture, probabilities, .. } = record;
+        let timeline = Timeline::none();
+        Self { seconds, padded, silent, notes, probabilities, timeline, picture }
     }
 }
 
@@ -157,6 +162,7 @@ impl Journal {
             padded: answer.padded,
             silent: answer.silent,
             notes: answer.notes.clone(),
+            picture: answer.picture.clone(),
             probabilities: answer.probabilities.clone(),
         };
         let offset = self.end;
@@ -168,8 +174,9 @@ impl Journal {
 
     /// Writes all results as a Parquet file, those of `order` first, and removes the journal:
     /// columns `path`, `genre` (null of a silent recording) or `genres` (those that reach their
-    /// threshold, with `|` between them, or empty), `seconds`, `padded`, `silent`,
-    /// `notes` (what is odd about the recording, or empty), `probability_` and each label, and
+    /// threshold, with `|` between them, or empty), `seconds` (NaN of a picture), `padded`, `silent`,
+    /// `notes` (what is odd about the recording, or empty; how a picture was read), `probability_`
+    /// and each label, and
     /// `model_sha256`. Without a result there is nothing to write, and what may be there
     /// from before is left as it is.
     ///
@@ -239,7 +246,13 @@ impl Journal {
             names.collect::<Vec<_>>().join("|")
         };
         let notes = |record: &Record| {
-            record.notes.iter().map(Note::to_string).collect::<Vec<_>>().join("; ")
+            let odd = record.notes.iter().map(Note::to_string);
+            let seen = record.picture.iter().map(Seen::to_string);
+            odd.chain(seen).collect::<Vec<_>>().join("; ")
+        };
+        let seconds = |record: &Record| match record.picture {
+            Some(_) => f64::NAN,
+            None => record.seconds,
         };
         let probability = |place: usize| {
             let of = |record: &Record| record.probabilities.get(place).copied().unwrap_or(f32::NAN);
@@ -253,7 +266,7 @@ impl Journal {
                     Column::Text(records.iter().map(|record| genres(record, thresholds)).collect())
                 }
             },
-            Column::Double(records.iter().map(|record| record.seconds).collect()),
+            Column::Double(records.iter().map(seconds).collect()),
             Column::Bool(records.iter().map(|record| record.padded).collect()),
             Column::Bool(records.iter().map(|record| record.silent).collect()),
             Column::Text(records.iter().map(notes).collect()),
@@ -348,6 +361,7 @@ mod tests {
             notes: vec![],
             probabilities: vec![p, 1.0 - p],
             timeline: Timeline::none(),
+            picture: None,
         }
     }
 

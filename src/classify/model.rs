@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
+use ndarray::{Array3, ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
 
 use super::cutter::{Cutter, Piece};
 use crate::dataset::Task;
 use crate::error::{Cause, Error, Result};
-use crate::features::{Extractor, FrontEnd, Preprocessor, Windows, patches};
-use crate::onnx::names::{CLIP, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
+use crate::features::{Extractor, FrontEnd, Preprocessor, Reader, Windows, patches};
+use crate::onnx::names::{CLIP, IMAGE, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
 use crate::run::{model_file, names};
 use crate::runtime::{Batch, PatchInput, Session, check_patches};
 
@@ -26,17 +26,19 @@ enum ModelInput {
     Waveform(Option<usize>),
     /// `[1, samples]`, any number.
     Clip,
+    /// Patches of a picture, as its reader cuts them.
+    Picture(PatchInput, Box<Reader>),
 }
 
-/// A model that tells genres from sound.
+/// A model that tells genres from sound, or from pictures of it.
 pub(super) struct Model {
     pub path: PathBuf,
     pub labels: Vec<String>,
     /// The probability from which on a recording has each label, where it may have any number of
     /// them; none where it has one.
     pub thresholds: Option<Vec<f32>>,
-    /// Where patches lie in a recording.
-    pub windows: Windows,
+    /// Where patches lie in a recording; none if it looks at pictures.
+    windows: Option<Windows>,
     /// Patches it is given at a time.
     pub batch: usize,
     input: ModelInput,
@@ -64,8 +66,15 @@ impl ModelInput {
         let refuse = |reason: String| Error::onnx(path, reason);
         let kind = session.metadata(key::INPUT).unwrap_or_else(|| LOG_MEL.to_owned());
         let port = session.input();
-        match (kind.as_str(), &heard.front_end) {
-            (LOG_MEL, Some(front_end)) => {
+        let arranged = || {
+            PatchInput::of(port, heard.preprocessor.patch_kind())
+                .map_err(|reason| Error::onnx(path, reason))
+        };
+        match (kind.as_str(), &heard.preprocessor) {
+            (LOG_MEL, Preprocessor::Picture(_)) | (IMAGE, Preprocessor::Image(_)) => {
+                Ok(Self::Picture(arranged()?, Box::new(heard.preprocessor.reader()?)))
+            }
+            (LOG_MEL, Preprocessor::Audio(front_end)) => {
                 let &FrontEnd { patch_frames, mels, .. } = front_end;
                 let input = PatchInput::of(port, [patch_frames, mels].into())
                     .map_err(|reason| Error::onnx(path, reason))?;
@@ -73,11 +82,11 @@ impl ModelInput {
                 let inside = FrontEnd { centred: false, ..front_end.clone() };
                 Ok(Self::LogMel(input, Box::new(Extractor::new(&inside)?)))
             }
-            (LOG_MEL, None) => Err(refuse(
+            (LOG_MEL, _) => Err(refuse(
                 "it takes log-mels, but its front end makes none; export it again".to_owned(),
             )),
-            (WAVEFORM, _) => {
-                let span = heard.windows.size;
+            (WAVEFORM, _) if heard.windows.is_some() => {
+                let span = heard.windows.map_or(0, |windows| windows.size);
                 let batch = match port.dims[..] {
                     [batch, samples] if samples.is_none_or(|n| n == span) => batch,
                     _ => {
@@ -89,10 +98,11 @@ impl ModelInput {
                 check_patches(batch, span).map_err(|reason| Error::onnx(path, reason))?;
                 Ok(Self::Waveform(batch))
             }
-            (CLIP, _) => Ok(Self::Clip),
+            (CLIP, _) if heard.windows.is_some() => Ok(Self::Clip),
             (other, _) => Err(refuse(format!(
-                "its metadata say that it takes \"{other}\"; this program knows log_mel, waveform \
-                 and clip"
+                "its metadata say that it takes \"{other}\" behind front end \"{}\"; this program \
+                 knows log_mel, waveform, clip and image",
+                heard.preprocessor.name()
             ))),
         }
     }
@@ -100,7 +110,7 @@ impl ModelInput {
     /// The output with a row of probabilities for every patch.
     fn output(&self) -> &'static str {
         match self {
-            Self::LogMel(..) | Self::Waveform(_) => PROBABILITIES,
+            Self::LogMel(..) | Self::Waveform(_) | Self::Picture(..) => PROBABILITIES,
             Self::Clip => PATCH_PROBABILITIES,
         }
     }
@@ -109,14 +119,14 @@ impl ModelInput {
     fn batch(&self, heard: &Heard) -> usize {
         let fitting = BATCH_VALUES / heard.values.max(1);
         let fixed = match self {
-            Self::LogMel(input, _) => input.batch,
+            Self::LogMel(input, _) | Self::Picture(input, _) => input.batch,
             Self::Waveform(batch) => *batch,
             Self::Clip => None,
         };
         // Every piece of a clip with frames around its beginning repeats a patch: two at least,
         // or the half of all work would be for nothing.
         let least = match self {
-            Self::Clip if heard.windows.lead > 0 => 2,
+            Self::Clip if heard.windows.is_some_and(|windows| windows.lead > 0) => 2,
             _ => 1,
         };
         fixed.unwrap_or(fitting).clamp(least, MAX_BATCH)
@@ -140,17 +150,75 @@ impl Model {
         Ok(Self { path, labels, thresholds, windows, batch, input, output })
     }
 
-    /// What cuts a recording for this model.
-    pub fn cutter(&self) -> Cutter {
-        match self.input {
-            ModelInput::LogMel(..) | ModelInput::Waveform(_) => Cutter::patches(&self.windows),
-            ModelInput::Clip => Cutter::clips(&self.windows),
+    /// What reads pictures for this model; none if it hears recordings.
+    pub fn reader(&self) -> Option<&Reader> {
+        match &self.input {
+            ModelInput::Picture(_, reader) => Some(reader),
+            _ => None,
         }
+    }
+
+    /// Where patches lie in a recording.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model looks at pictures.
+    pub fn windows(&self) -> Result<Windows> {
+        self.windows.ok_or_else(|| {
+            let reason = "the model looks at pictures of spectrograms, not at sound; give it PNG \
+                          or JPEG files";
+            Error::unsupported(&self.path, reason)
+        })
+    }
+
+    /// What cuts a recording for this model.
+    ///
+    /// # Errors
+    /// Those of [`Model::windows`].
+    pub fn cutter(&self) -> Result<Cutter> {
+        let windows = self.windows()?;
+        Ok(match self.input {
+            ModelInput::Clip => Cutter::clips(&windows),
+            _ => Cutter::patches(&windows),
+        })
+    }
+
+    /// The probabilities of a picture's patches `[patches, columns, features]`.
+    pub fn score_picture(
+        &self,
+        session: &mut dyn Session,
+        patches: &Array3<f32>,
+    ) -> Result<Vec<f32>> {
+        let ModelInput::Picture(input, _) = &self.input else {
+            return Err(self.wrong("the model hears recordings and takes no pictures"));
+        };
+        let mut rows = vec![];
+        for chunk in patches.axis_chunks_iter(Axis(0), self.batch) {
+            let batch = Batch::new(chunk, input.batch);
+            let answers = session.run(input.arrange(batch.rows()).view())?;
+            rows.extend(self.rows(answers, 0, chunk.len_of(Axis(0)))?);
+        }
+        Ok(rows)
     }
 
     /// The probabilities of a piece's patches, `[patches, classes]`.
     pub fn score(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<f32>> {
-        let answer = self.run(session, piece)?.swap_remove(self.output);
+        // Other models are given the wanted patches alone.
+        let ignored = match self.input {
+            ModelInput::Clip => piece.ignored,
+            _ => 0,
+        };
+        let answers = self.run(session, piece)?;
+        self.rows(answers, ignored, piece.patches)
+    }
+
+    /// The probabilities of `patches` patches behind those that are ignored.
+    fn rows(
+        &self,
+        mut answers: Vec<ArrayD<f32>>,
+        ignored: usize,
+        patches: usize,
+    ) -> Result<Vec<f32>> {
+        let answer = answers.swap_remove(self.output);
         let classes = self.labels.len();
         if answer.shape().last() != Some(&classes) {
             let reason = format!(
@@ -159,19 +227,14 @@ impl Model {
             );
             return Err(self.wrong(reason));
         }
-        // Other models are given the wanted patches alone.
-        let ignored = match self.input {
-            ModelInput::Clip => piece.ignored,
-            _ => 0,
-        };
-        let wanted = ignored * classes..(ignored + piece.patches) * classes;
+        let wanted = ignored * classes..(ignored + patches) * classes;
         match answer.as_slice().and_then(|values| values.get(wanted)) {
             Some(rows) if rows.iter().all(|p| p.is_finite()) => Ok(rows.to_vec()),
             Some(_) => Err(self.wrong("its probabilities are not finite numbers")),
             None => Err(self.wrong(format!(
                 "it answered {} values for {} patches of {classes} genres",
                 answer.len(),
-                piece.patches
+                patches
             ))),
         }
     }
@@ -180,6 +243,7 @@ impl Model {
     /// nor samples are copied for it.
     fn run(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<ArrayD<f32>>> {
         let wanted = Slice::from(piece.ignored..piece.ignored + piece.patches);
+        let Windows { size, hop, .. } = self.windows()?;
         match &self.input {
             ModelInput::LogMel(input, extractor) => {
                 let &FrontEnd { patch_frames, patch_hop, .. } = extractor.front_end();
@@ -189,7 +253,6 @@ impl Model {
                 session.run(input.arrange(batch.rows()).view())
             }
             ModelInput::Waveform(fixed) => {
-                let Windows { size, hop, .. } = self.windows;
                 let waveforms =
                     windows(&piece.samples, size, hop).map_err(|error| self.wrong(error))?;
                 let batch = Batch::new(waveforms.slice_axis(Axis(0), wanted), *fixed);
@@ -198,11 +261,12 @@ impl Model {
             ModelInput::Clip => {
                 // Few lengths, for tract makes a plan for each; silence fills up the rest.
                 let full = piece.patches.next_power_of_two().min(self.batch);
-                let more = full.saturating_sub(piece.patches) * self.windows.hop;
+                let more = full.saturating_sub(piece.patches) * hop;
                 let samples = ArrayView1::from(&piece.samples);
                 let clip = Batch::new(samples, Some(piece.samples.len() + more));
                 session.run(clip.rows().insert_axis(Axis(0)).into_dyn())
             }
+            ModelInput::Picture(..) => Err(self.wrong("the model looks at pictures")),
         }
     }
 
@@ -219,13 +283,12 @@ fn windows(samples: &[f32], size: usize, hop: usize) -> Result<ArrayView2<'_, f3
     ArrayView2::from_shape((count, size).strides((hop.min(samples.len()), 1)), samples)
 }
 
-/// What the metadata of a file say of how it hears recordings.
+/// What the metadata of a file say of how it hears recordings, or looks at pictures.
 struct Heard {
-    windows: Windows,
+    windows: Option<Windows>,
     /// Values of a patch as the network itself takes it.
     values: usize,
-    /// Where log-mels are made.
-    front_end: Option<FrontEnd>,
+    preprocessor: Preprocessor,
 }
 
 impl Heard {
@@ -246,17 +309,8 @@ impl Heard {
         };
         let preprocessor = Preprocessor::parse(&json)
             .map_err(|invalid| in_metadata(path, key::FRONT_END, invalid))?;
-        let Some(windows) = preprocessor.windows() else {
-            let reason = "it looks at pictures of spectrograms, not at sound; train with \
-                          ‹source› audio, or on a network that hears";
-            return Err(Error::onnx(path, reason));
-        };
         let values = preprocessor.patch().iter().product();
-        let front_end = match preprocessor {
-            Preprocessor::Audio(front_end) => Some(front_end),
-            _ => None,
-        };
-        Ok(Self { windows, values, front_end })
+        Ok(Self { windows: preprocessor.windows(), values, preprocessor })
     }
 }
 

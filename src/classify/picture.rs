@@ -131,6 +131,7 @@ mod tests {
             notes: vec![],
             probabilities: vec![0.25, 0.75],
             timeline,
+            picture: None,
         }
     }
 

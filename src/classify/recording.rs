@@ -5,11 +5,21 @@ use std::path::Path;
 use super::answer::{Classification, Scores};
 use super::cutter::{Cutter, Piece};
 use super::engine::Engine;
-use crate::audio::{Decoder, Level, Note, Resampler};
-use crate::error::Result;
+use crate::audio::{self, Decoder, Level, Note, Resampler};
+use crate::error::{Error, Result};
+use crate::features::{Reader, is_picture};
 
-/// Classifies the file at `path`, `width` of its pieces at a time.
+/// Classifies the recording at `path`, `width` of its pieces at a time, or the picture there if
+/// that is what the model takes.
 pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Result<Classification> {
+    if let Some(reader) = engine.model.reader() {
+        return classify_picture(engine, reader, path);
+    }
+    if is_picture(path) {
+        let reason = "a picture, and the model hears recordings; give it a recording, or take a \
+                      model that has learned from pictures";
+        return Err(Error::unsupported(path, reason));
+    }
     let mut decoder = Decoder::open(path)?.strict(engine.strict);
     let mut recording = Recording::new(engine, decoder.rate(), width)?;
     let mut block = vec![];
@@ -18,6 +28,18 @@ pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Resul
         block.clear();
     }
     recording.finish(decoder.notes().to_vec())
+}
+
+fn classify_picture(engine: &Engine, reader: &Reader, path: &Path) -> Result<Classification> {
+    if !is_picture(path) && audio::is_recording(path) {
+        let reason = "a recording, and the model looks at pictures; give it a picture of a \
+                      spectrogram (PNG, JPEG), or take a model that has learned from recordings";
+        return Err(Error::unsupported(path, reason));
+    }
+    let (patches, seen) = reader.picture(path)?;
+    let probabilities = engine.look(&patches.values)?;
+    let classes = engine.model.labels.len();
+    Ok(Classification::of_picture(&probabilities, classes, patches.padded, seen))
 }
 
 /// Samples in, from the first to the last; the answer out.
@@ -39,13 +61,14 @@ impl<'a> Recording<'a> {
     /// A recording at `rate` Hz, of which `width` pieces are run at a time.
     pub fn new(engine: &'a Engine, rate: u32, width: usize) -> Result<Self> {
         let model = &engine.model;
+        let windows = model.windows()?;
         Ok(Self {
             engine,
-            resampler: Resampler::new(rate, model.windows.sample_rate)?,
-            cutter: model.cutter(),
+            resampler: Resampler::new(rate, windows.sample_rate)?,
+            cutter: model.cutter()?,
             pieces: vec![],
             width,
-            scores: Scores::new(&model.windows, model.labels.len()),
+            scores: Scores::new(&windows, model.labels.len()),
             resampled: vec![],
             samples: 0,
             level: Level::default(),

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::answer::Classification;
 use crate::audio::Note;
 use crate::error::{Error, Result};
+use crate::features::Seen;
 use crate::files;
 
 /// The most columns of a timeline in text.
@@ -42,9 +43,11 @@ struct Answer<'a> {
     #[serde(flatten)]
     told: Told<'a>,
     probabilities: Ordered<'a, f32>,
-    seconds: f64,
+    seconds: Option<f64>,
     padded: bool,
     silent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<Seen>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     /// A value for every second.
@@ -110,6 +113,10 @@ impl<'a> View<'a> {
             Classification { padded: true, .. } => ", padded with silence",
             _ => "",
         };
+        if let Some(seen) = &answer.picture {
+            let note = if answer.padded { ", stretched to a patch" } else { "" };
+            return format!("{}: {genres} ({seen}{note})", files::shown(path));
+        }
         let mut text = format!("{}: {genres} ({:.1} s{note})", files::shown(path), answer.seconds);
         if self.timeline {
             text.push_str(&self.sparklines(answer, &shown));
@@ -134,8 +141,9 @@ impl<'a> View<'a> {
 
     /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one) or
     /// `genres` (those that reach their threshold, where the model tells any number),
-    /// `probabilities` (of the labels to show), `seconds`, `padded`, `silent`, where something is
-    /// odd `notes`, and perhaps `timeline` (for each of these labels a value for every second);
+    /// `probabilities` (of the labels to show), `seconds` (null of a picture), `padded`, `silent`,
+    /// of a picture `picture` (form, colour map, residual), where something is odd `notes`, and
+    /// perhaps `timeline` (for each of these labels a value for every second);
     /// or `file` and `error`.
     ///
     /// # Errors
@@ -155,9 +163,10 @@ impl<'a> View<'a> {
                     ),
                 },
                 probabilities: Ordered(pairs.collect()),
-                seconds: answer.seconds,
+                seconds: answer.picture.is_none().then_some(answer.seconds),
                 padded: answer.padded,
                 silent: answer.silent,
+                picture: answer.picture.clone(),
                 notes: answer.notes.iter().map(Note::to_string).collect(),
                 timeline: self.timeline.then(|| {
                     Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
@@ -211,6 +220,7 @@ mod tests {
             notes: vec![],
             probabilities: vec![0.5, 0.5],
             timeline,
+            picture: None,
         }
     }
 

@@ -24,8 +24,8 @@ pub struct Stream {
 impl Stream {
     pub(super) fn new(engine: Arc<Engine>, rate: u32) -> Result<Self> {
         Ok(Self {
-            resampler: Resampler::new(rate, engine.model.windows.sample_rate)?,
-            cutter: engine.model.cutter(),
+            resampler: Resampler::new(rate, engine.model.windows()?.sample_rate)?,
+            cutter: engine.model.cutter()?,
             engine,
             resampled: vec![],
             taken: 0,
@@ -65,7 +65,8 @@ impl Stream {
 
     fn patches(&mut self) -> Result<Vec<Patch>> {
         let model = &self.engine.model;
-        let (hop, seconds) = (model.windows.hop_seconds(), model.windows.patch_seconds);
+        let windows = model.windows()?;
+        let (hop, seconds) = (windows.hop_seconds(), windows.patch_seconds);
         let mut patches = vec![];
         while let Some(piece) = self.cutter.take(1, model.batch) {
             let probabilities = self.engine.score(&piece)?;

@@ -11,6 +11,7 @@ use crate::files;
 
 /// The timelines of many recordings as CSV: a row for every second of each, with columns
 /// `file`, `second` and a probability for every label. Of a silent recording these are empty.
+/// A picture has one row, without a second.
 pub struct TimelineCsv {
     writer: csv::Writer<BufWriter<NamedTempFile>>,
     path: PathBuf,
@@ -36,7 +37,8 @@ impl TimelineCsv {
     /// [`Error::Io`] if it cannot be written.
     pub fn add(&mut self, file: &Path, answer: &Classification) -> Result<()> {
         for (second, probabilities) in answer.by_second().iter().enumerate() {
-            let cells = [files::shown(file).into_owned(), second.to_string()];
+            let second = answer.picture.is_none().then(|| second.to_string());
+            let cells = [files::shown(file).into_owned(), second.unwrap_or_default()];
             let value = |p: &f32| if answer.silent { String::new() } else { p.to_string() };
             let values = probabilities.iter().map(value);
             let row = cells.into_iter().chain(values);
@@ -81,6 +83,7 @@ mod tests {
             notes: vec![],
             probabilities: vec![0.5, 0.5],
             timeline: Timeline::of(1.0, 1.0, 2, &rows.concat()),
+            picture: None,
         };
         let labels = ["jazz", "hip-hop"].map(str::to_owned);
         let mut csv = TimelineCsv::new(&path, &labels).unwrap();

@@ -9,7 +9,7 @@ use super::collection::Dataset;
 use super::task::Task;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
-use crate::features::{PICTURE_EXTENSIONS, PLOT_EXTENSIONS, Preprocessor};
+use crate::features::{PICTURE_EXTENSIONS, Preprocessor};
 
 /// Where spectrograms come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -58,17 +58,13 @@ pub fn resolve_for(
             "front end \"{name}\" looks at pictures; say with ‹data› where they are"
         ))
     })?;
-    let extensions = match preprocessor {
-        Preprocessor::Picture(_) => PLOT_EXTENSIONS,
-        _ => PICTURE_EXTENSIONS,
-    };
-    let mut dataset = Dataset::scan_for(&pictures_in(root), extensions, task)?;
+    let mut dataset = Dataset::scan_for(&pictures_in(root), PICTURE_EXTENSIONS, task)?;
     if dataset.tracks.is_empty() && holds(root, EXTENSIONS) {
         let reason = format!(
             "it holds recordings, and front end \"{}\" looks at pictures ({}); give pictures, or \
              the front end of a network that hears",
             preprocessor.name(),
-            extensions.join(", ")
+            PICTURE_EXTENSIONS.join(", ")
         );
         return Err(Error::unsupported(root, reason));
     }
@@ -95,8 +91,14 @@ pub fn resolve(
     let gtzan = Path::new("data/gtzan");
     let root = data.or_else(|| gtzan.exists().then_some(gtzan));
     let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
-    if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
-        let mut dataset = Dataset::scan_for(&folder, PLOT_EXTENSIONS, task)?;
+    if let (Some(folder), None) = (pictures.as_ref().filter(|_| covers_lie_beside(root)), source) {
+        tracing::info!(
+            "note: {} holds recordings and pictures; the recordings are read, for pictures say \
+             ‹source› pictures",
+            folder.display()
+        );
+    } else if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
+        let mut dataset = Dataset::scan_for(&folder, PICTURE_EXTENSIONS, task)?;
         if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
             name_as_recordings(&mut dataset);
             return Ok((dataset, Source::Pictures));
@@ -110,6 +112,13 @@ pub fn resolve(
         None => Dataset::resolve_for(None, task)?,
     };
     Ok((dataset, Source::Audio))
+}
+
+/// Whether the pictures in a folder lie among recordings: covers, most likely.
+fn covers_lie_beside(root: Option<&Path>) -> bool {
+    root.is_some_and(|root| {
+        pictures_in(root) == root && holds(root, PICTURE_EXTENSIONS) && holds(root, EXTENSIONS)
+    })
 }
 
 fn pictures_in(root: &Path) -> PathBuf {
@@ -130,7 +139,8 @@ fn name_as_recordings(dataset: &mut Dataset) {
 
 fn recording_of(picture: &str) -> Option<String> {
     let (genre, file) = picture.split_once('/')?;
-    let number = file.strip_suffix(".png")?.strip_prefix(genre)?;
+    let stem = [".png", ".jpg", ".jpeg"].iter().find_map(|end| file.strip_suffix(end))?;
+    let number = stem.strip_prefix(genre)?;
     let is_number = number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| format!("{genre}/{genre}.{number}.wav"))
 }

@@ -34,7 +34,8 @@ const DEFAULT_OVERLAP: usize = 4;
 /// becomes `(value - mean) / deviation`, channel by channel: red, green, blue, or the grey of
 /// ITU-R 601 where there is one.
 ///
-/// A plot's white margins and its dark frame are cut off; what has no margins is taken whole. The
+/// What is around a plot (margins, axes, a colour bar, the frame) is cut off; what has no margins
+/// is taken whole. The
 /// picture is resized to `height`, and to the width nearest to its own proportions that patches
 /// `width` wide, one every `patch_hop` columns, cover to both ends. `height` and `width` may
 /// be left out where a backbone's file fixes them, or for 224; `patch_hop` for a quarter of the

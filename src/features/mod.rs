@@ -7,6 +7,7 @@
 //! ([`ImageFrontEnd`], [`PictureFrontEnd`]). [`descriptors`] are the hand-made features of
 //! the classical baselines.
 
+mod colour_maps;
 pub mod descriptors;
 mod extractor;
 mod filterbank;
@@ -17,8 +18,11 @@ mod magma;
 mod patch_kind;
 mod picture;
 mod pixels;
+mod plot;
+mod plot_area;
 mod preprocessor;
 mod reader;
+mod recognized;
 mod rgb;
 mod samples;
 mod windows;
@@ -36,12 +40,14 @@ pub use magma::magma;
 pub use patch_kind::Layout;
 #[doc(hidden)]
 pub use patch_kind::PatchKind;
-pub(crate) use picture::PLOT_EXTENSIONS;
 pub use picture::{PictureFrontEnd, PictureKind};
 pub(crate) use pixels::PICTURE_EXTENSIONS;
+pub use plot::Seen;
 pub use preprocessor::Preprocessor;
 #[doc(hidden)]
 pub use reader::Reader;
+pub use recognized::Recognized;
+pub(crate) use rgb::is_picture;
 pub use samples::{SamplesFrontEnd, SamplesKind};
 #[doc(hidden)]
 pub use windows::Windows;

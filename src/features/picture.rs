@@ -1,30 +1,21 @@
-//! Spectrograms that exist only as pictures: GTZAN's `images_original`.
+//! Spectrograms that exist only as pictures: GTZAN's `images_original`, and others' plots.
 //!
-//! Each is a plot by matplotlib: a mel spectrogram in decibels in the colour map
-//! *magma*, inside a dark frame one pixel wide, inside white margins. Both are cut off
-//! exactly, and every colour is mapped back to its place in the map (256 of them, all
-//! different), so that one intensity channel remains and nothing is lost. The rows are
-//! then averaged down to the mel bands.
+//! What is around the spectrogram (margins, frame, axes, colour bar) is cut off, and every colour is
+//! mapped back to its place in its colour map (of GTZAN's *magma* 256, all different), so that one
+//! intensity channel remains; of what JPEG and smoothing have not touched nothing is lost. The
+//! rows are then averaged down to the mel bands.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::colour_maps::ColourMap;
 use super::extractor::LogMel;
 use super::invalid::InvalidFrontEnd;
-use super::magma::magma;
+use super::plot::{Plot, Seen};
+use super::rgb::LARGEST_SIDE;
 use crate::error::{Error, Result};
 
-/// Extensions of such plots, whose colours no JPEG keeps.
-pub(crate) const PLOT_EXTENSIONS: &[&str] = &["png"];
-
-/// The colour map that is read.
-const COLORMAP: &str = "magma";
-/// A picture with a longer side is refused before its pixels are decoded.
-pub(super) const LARGEST_SIDE: u32 = 8192;
 /// Mel bands that rows are averaged down to, where nothing else is asked for, and frames of a
 /// patch: what did best on the validation part of GTZAN's pictures.
 const MELS: usize = 192;
@@ -37,9 +28,11 @@ const PATCH_FRAMES: usize = 64;
 pub struct PictureFrontEnd {
     /// Always `picture`: tells this description from an audio front end.
     pub kind: PictureKind,
-    /// Colour map that intensities are read from.
+    /// Colour map that intensities are read from, by matplotlib's name: that of the pictures learned
+    /// from. A picture in another that is recognized is read from that one.
     pub colormap: String,
-    /// Columns of the plot inside its frame, one frame each.
+    /// Columns of the plot inside its frame, one frame each. A plot of as many rows may have others;
+    /// any other is resized.
     pub frames: usize,
     /// Rows of the plot inside its frame.
     pub rows: usize,
@@ -62,16 +55,28 @@ pub enum PictureKind {
 
 impl PictureFrontEnd {
     /// The front end for pictures like the one at `path`; without numbers 192 mel bands and
-    /// patches of 64 frames, or as many as there are.
+    /// patches of 64 frames, or as many as there are; its colours are in `colour_map`, or that is
+    /// found out.
     ///
     /// # Errors
-    /// Those of [`PictureFrontEnd::read`].
+    /// Those of [`PictureFrontEnd::read`]; [`Error::Unknown`] for an unknown colour map;
+    /// [`Error::Format`] if the picture is in another.
     pub(crate) fn like(
         path: &Path,
         mels: Option<usize>,
         patch_frames: Option<usize>,
+        colour_map: Option<&str>,
     ) -> Result<Self> {
-        let plot = Plot::read(path)?;
+        let wanted = colour_map.map(ColourMap::named).transpose()?;
+        let plot = Plot::read(path, wanted)?;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != plot.map) {
+            let reason = format!(
+                "its colours are {}'s, not those of ‹colour-map› {}",
+                plot.map.name(),
+                wanted.name()
+            );
+            return Err(Error::format(path, reason));
+        }
         let mels = mels.unwrap_or(MELS.min(plot.rows));
         let patch_frames = patch_frames.unwrap_or(PATCH_FRAMES.min(plot.columns));
         if !(1..=plot.rows).contains(&mels) {
@@ -88,7 +93,7 @@ impl PictureFrontEnd {
         }
         Ok(Self {
             kind: PictureKind::Picture,
-            colormap: COLORMAP.to_owned(),
+            colormap: plot.map.name(),
             frames: plot.columns,
             rows: plot.rows,
             mels,
@@ -118,33 +123,28 @@ impl PictureFrontEnd {
                 return Err(InvalidFrontEnd::field(field, value, expected));
             }
         }
-        if self.colormap != COLORMAP {
-            let expected = format!("only \"{COLORMAP}\" can be read");
-            return Err(InvalidFrontEnd::field(
-                "colormap",
-                format!("\"{}\"", self.colormap),
-                expected,
-            ));
-        }
-        Ok(())
+        ColourMap::named(&self.colormap).map(drop).map_err(|unknown| {
+            let value = format!("\"{}\"", self.colormap);
+            InvalidFrontEnd::field("colormap", value, unknown.to_string())
+        })
     }
 
     /// Intensities from 0 to 1, `[frames, mels]`, lowest band first.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] if the file is no PNG, has nothing inside its
-    /// margins, another size than the collection's, or colours that are not magma's.
+    /// [`Error::Io`]; [`Error::Format`] if the file is no PNG or JPEG, is of one colour, or no
+    /// spectrogram in a colour map that is known.
     #[doc(hidden)]
     pub fn read(&self, path: &Path) -> Result<LogMel> {
-        let plot = Plot::read(path)?;
-        if [plot.columns, plot.rows] != [self.frames, self.rows] {
-            let reason = format!(
-                "the plot inside the margins is {} x {}, the other pictures' {} x {}",
-                plot.columns, plot.rows, self.frames, self.rows
-            );
-            return Err(Error::format(path, reason));
-        }
-        Ok(plot.bands(self.mels))
+        self.look(path).map(|(intensities, _)| intensities)
+    }
+
+    /// The same, and how it was seen.
+    pub(super) fn look(&self, path: &Path) -> Result<(LogMel, Seen)> {
+        let plot = Plot::read(path, ColourMap::named(&self.colormap).ok())?;
+        let fits = plot.rows == self.rows && plot.columns >= self.patch_frames;
+        let plot = if fits { plot } else { plot.resized(self.frames, self.rows) };
+        Ok((plot.bands(self.mels), plot.seen))
     }
 }
 
@@ -154,43 +154,7 @@ fn even_hop(frames: usize, patch: usize) -> usize {
     rest.checked_div(rest.div_ceil(patch)).unwrap_or(patch)
 }
 
-/// The intensities inside the frame of a plot, row-major from the top, 0 to 255.
-struct Plot {
-    intensities: Vec<u8>,
-    columns: usize,
-    rows: usize,
-}
-
 impl Plot {
-    fn read(path: &Path) -> Result<Self> {
-        let picture = Picture::read(path)?;
-        let refuse = |reason: &str| Error::format(path, reason);
-        let (top, bottom) = picture
-            .extent(Picture::is_row_blank, picture.height)
-            .ok_or_else(|| refuse("the picture is all white"))?;
-        let (left, right) = picture
-            .extent(Picture::is_column_blank, picture.width)
-            .ok_or_else(|| refuse("the picture is all white"))?;
-        // The frame is one pixel wide on every side.
-        if right - left < 4 || bottom - top < 4 {
-            return Err(refuse("there is no plot inside the white margins"));
-        }
-        let (columns, rows) = (right - left - 1, bottom - top - 1);
-        let mut intensities = Vec::with_capacity(columns * rows);
-        for y in top + 1..bottom {
-            for x in left + 1..right {
-                let colour = picture.pixel(x, y);
-                let intensity = intensity(colour).ok_or_else(|| {
-                    refuse(&format!(
-                        "the colour {colour:?} at column {x}, row {y} is not in the colour map magma"
-                    ))
-                })?;
-                intensities.push(intensity);
-            }
-        }
-        Ok(Self { intensities, columns, rows })
-    }
-
     /// `[columns, mels]`: each band the mean of the rows it covers, the lowest row first.
     fn bands(&self, mels: usize) -> LogMel {
         let mut bands = LogMel::zeros((self.columns, mels));
@@ -202,7 +166,7 @@ impl Plot {
                 let line =
                     &self.intensities[(self.rows - 1 - row) * self.columns..][..self.columns];
                 for (column, intensity) in line.iter().enumerate() {
-                    bands[[column, mel]] += covered * f32::from(*intensity) / 255.0;
+                    bands[[column, mel]] += covered * intensity / 255.0;
                 }
             }
         }
@@ -210,75 +174,12 @@ impl Plot {
     }
 }
 
-/// A decoded PNG.
-struct Picture {
-    data: Vec<u8>,
-    channels: usize,
-    width: usize,
-    height: usize,
-}
-
-impl Picture {
-    fn read(path: &Path) -> Result<Self> {
-        let wrong = |error: png::DecodingError| Error::format(path, error);
-        let file = File::open(path).map_err(Error::io(path))?;
-        let mut decoder = png::Decoder::new(BufReader::new(file));
-        // Palettes and 16-bit samples become 8-bit ones.
-        decoder.set_transformations(png::Transformations::normalize_to_color8());
-        let mut reader = decoder.read_info().map_err(wrong)?;
-        let (width, height) = reader.info().size();
-        if width.max(height) > LARGEST_SIDE {
-            let reason = format!("{width} x {height} pixels; at most {LARGEST_SIDE} a side");
-            return Err(Error::format(path, reason));
-        }
-        let size = reader.output_buffer_size();
-        let mut data = vec![0; size.ok_or_else(|| Error::format(path, "too large"))?];
-        let info = reader.next_frame(&mut data).map_err(wrong)?;
-        data.truncate(info.buffer_size());
-        let channels = info.color_type.samples();
-        if channels < 3 {
-            let reason = "a grey picture; a plot in the colour map magma is needed";
-            return Err(Error::format(path, reason));
-        }
-        Ok(Self { data, channels, width: width as usize, height: height as usize })
-    }
-
-    fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
-        let at = (y * self.width + x) * self.channels;
-        [self.data[at], self.data[at + 1], self.data[at + 2]]
-    }
-
-    fn is_row_blank(&self, y: usize) -> bool {
-        (0..self.width).all(|x| self.pixel(x, y) == [255; 3])
-    }
-
-    fn is_column_blank(&self, x: usize) -> bool {
-        (0..self.height).all(|y| self.pixel(x, y) == [255; 3])
-    }
-
-    /// The first and last line that is not blank.
-    fn extent(&self, is_blank: fn(&Self, usize) -> bool, lines: usize) -> Option<(usize, usize)> {
-        let first = (0..lines).find(|line| !is_blank(self, *line))?;
-        let last = (0..lines).rev().find(|line| !is_blank(self, *line))?;
-        Some((first, last))
-    }
-}
-
-/// Place of `colour` in the colour map magma.
-fn intensity(colour: [u8; 3]) -> Option<u8> {
-    static MAP: LazyLock<Vec<([u8; 3], u8)>> = LazyLock::new(|| {
-        let one = |at: u8| (magma(at), at);
-        let mut map: Vec<_> = (0..=255).map(one).collect();
-        map.sort_unstable();
-        map
-    });
-    let at = MAP.binary_search_by_key(&colour, |(colour, _)| *colour).ok()?;
-    Some(MAP[at].1)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+    use crate::features::magma;
 
     /// A plot as matplotlib draws it: margins, a frame, `intensities` inside.
     fn draw(path: &Path, columns: usize, rows: usize, intensity: impl Fn(usize, usize) -> u8) {
@@ -308,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.png");
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
-        let front_end = PictureFrontEnd::like(&path, Some(16), Some(8)).unwrap();
+        let front_end = PictureFrontEnd::like(&path, Some(16), Some(8), None).unwrap();
         assert_eq!((front_end.frames, front_end.rows, front_end.patch_hop), (16, 16, 8));
         let log_mel = front_end.read(&path).unwrap();
         assert_eq!(log_mel.dim(), (16, 16));
@@ -324,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.png");
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
-        let good = PictureFrontEnd::like(&path, Some(16), Some(8)).unwrap();
+        let good = PictureFrontEnd::like(&path, Some(16), Some(8), None).unwrap();
         good.validate().unwrap();
         let changed = |change: fn(&mut PictureFrontEnd)| {
             let mut front_end = good.clone();
@@ -337,12 +238,21 @@ mod tests {
             format!("mels is {}; at most 16 are possible", 1u64 << 60)
         );
         assert!(changed(|f| f.patch_frames = 17).contains("patch_frames is 17"));
-        assert!(changed(|f| f.colormap = "viridis".into()).contains("\"viridis\""));
+        assert!(changed(|f| f.colormap = "magna".into()).contains("\"magna\""));
     }
 
     #[test]
     fn bands_are_means_over_the_rows_they_cover() {
-        let plot = Plot { intensities: vec![255, 0, 51], columns: 1, rows: 3 };
+        let seen = Seen {
+            form: "plot".into(),
+            colour_map: None,
+            residual: None,
+            resized_from: None,
+            lean: None,
+        };
+        let map = ColourMap::named("gray").unwrap();
+        let intensities = vec![255.0, 0.0, 51.0];
+        let plot = Plot { intensities, columns: 1, rows: 3, map, seen };
         // From below: 51, 0, 255; the middle row belongs to both bands by half.
         let bands = plot.bands(2);
         let wanted = [(0.2 + 0.0) / 1.5, (0.0 + 1.0) / 1.5];

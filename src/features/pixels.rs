@@ -1,27 +1,23 @@
 //! From a file to the pixels of patches.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::ArrayView2;
 
 use super::extractor::LogMel;
 use super::image::ImageFrontEnd;
 use super::magma::magma;
+use super::plot::{Seen, blank};
+use super::plot_area;
 use super::rgb::Rgb;
 use crate::error::{Error, Result};
 
-/// Extensions of pictures.
-pub(crate) const PICTURE_EXTENSIONS: &[&str] = &["png", "jpg", "jpeg"];
+/// Extensions of pictures: those that are read, and those that are refused by name.
+pub(crate) const PICTURE_EXTENSIONS: &[&str] =
+    &["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// The most values that all patches of a picture may have together, a gigabyte.
 const MOST_VALUES: usize = 1 << 28;
-/// A margin's pixels are at least so light: white, but for what JPEG does to it.
-const WHITE: u8 = 250;
-/// A frame's pixels are at most so light: matplotlib draws black over what is below, of which a
-/// fifth shines through.
-const DARK: u8 = 51;
-
 /// A picture as a backbone will see it.
 #[derive(Debug)]
 pub(super) struct Pixels {
@@ -30,6 +26,8 @@ pub(super) struct Pixels {
     pub values: LogMel,
     /// Whether the picture was narrower than a patch and has been stretched.
     pub stretched: bool,
+    /// What it was recognized as.
+    pub seen: Seen,
 }
 
 impl ImageFrontEnd {
@@ -39,10 +37,9 @@ impl ImageFrontEnd {
     /// [`Error::Io`]; [`Error::Format`] if it is no PNG or JPEG, all white, or too large.
     pub(super) fn read(&self, path: &Path) -> Result<Pixels> {
         let picture = Rgb::read(path)?;
-        let plot = plot(&picture).ok_or_else(|| Error::format(path, "the picture is all white"))?;
-        if plot.size() == picture.size() {
-            say_once_that_there_are_no_margins();
-        }
+        let blank = || Error::format(path, blank(&picture));
+        let area = plot_area::find(&picture).ok_or_else(blank)?;
+        let plot = picture.part(area.columns, area.rows);
         let natural = self.natural_width(plot.size());
         let columns = self.columns(natural);
         let patches = 1 + (columns - self.width) / self.patch_hop;
@@ -58,6 +55,7 @@ impl ImageFrontEnd {
         Ok(Pixels {
             values: self.normalized(&plot.resized(columns, self.height)),
             stretched: natural < self.width,
+            seen: Seen::of_colours(&plot, area.lie),
         })
     }
 
@@ -102,39 +100,10 @@ impl ImageFrontEnd {
     }
 }
 
-/// What lies inside white margins on all four sides, and inside the dark frame there; the whole
-/// picture if a side has no margin, and none if nothing is inside.
-fn plot(picture: &Rgb) -> Option<Rgb> {
-    let (width, height) = picture.size();
-    let is_white = |x: usize, y: usize| picture.pixel(x, y).iter().all(|level| *level >= WHITE);
-    let is_row_filled = |y: &usize| !(0..width).all(|x| is_white(x, *y));
-    let is_column_filled = |x: &usize| !(0..height).all(|y| is_white(*x, y));
-    let (top, bottom) = ((0..height).find(is_row_filled)?, (0..height).rfind(is_row_filled)?);
-    let (left, right) = ((0..width).find(is_column_filled)?, (0..width).rfind(is_column_filled)?);
-    if left == 0 || top == 0 || right + 1 == width || bottom + 1 == height {
-        return Some(picture.clone());
-    }
-    let is_dark = |x: usize, y: usize| picture.pixel(x, y).iter().all(|level| *level <= DARK);
-    let is_framed = right - left >= 2
-        && bottom - top >= 2
-        && (left..=right).all(|x| is_dark(x, top) && is_dark(x, bottom))
-        && (top..=bottom).all(|y| is_dark(left, y) && is_dark(right, y));
-    let frame = usize::from(is_framed);
-    Some(picture.part(left + frame..right + 1 - frame, top + frame..bottom + 1 - frame))
-}
-
 /// The grey of a colour after ITU-R 601.
 fn grey(colour: [u8; 3]) -> u8 {
     let [red, green, blue] = colour.map(u32::from);
     ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
-}
-
-/// Only a plot has margins; whoever expected some must hear of it, but not for every picture.
-fn say_once_that_there_are_no_margins() {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        tracing::info!("note: pictures without white margins on all sides are taken whole");
-    }
 }
 
 #[cfg(test)]
@@ -227,7 +196,7 @@ mod tests {
         }
         // GTZAN's plots.
         assert_eq!(plain(3, [224, 224, 56]).natural_width((334, 216)), 346);
-        let narrow = Rgb::from_fn(10, 20, |_, _| [9; 3]);
+        let narrow = Rgb::from_fn(10, 20, |x, y| [(x * 20 + y) as u8; 3]);
         let found = read(&plain(3, [20, 16, 4]), &narrow).unwrap();
         assert_eq!((found.values.dim(), found.stretched), ((16, 60), true));
     }
@@ -252,7 +221,7 @@ mod tests {
     #[test]
     fn a_picture_that_would_fill_the_memory_is_refused() {
         // 8000 x 1 pixels, 224 high, would be 1.8 million columns.
-        let long = Rgb::from_fn(8000, 1, |_, _| [9; 3]);
+        let long = Rgb::from_fn(8000, 1, |x, _| [(x % 200) as u8; 3]);
         let error = read(&plain(3, [224, 224, 56]), &long).unwrap_err().to_string();
         assert!(error.contains("8000 x 1 pixels would become") && error.contains("patches"));
     }

@@ -1,12 +1,15 @@
 //! The one way from a file to a model's input.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, Array3};
 
 use super::extractor::{Extractor, LogMel, Patches, patches};
 use super::front_end::FrontEnd;
+use super::plot::Seen;
 use super::preprocessor::Preprocessor;
+use super::recognized::Tally;
 use super::windows::Windows;
 use crate::audio::Audio;
 use crate::error::{Error, Result};
@@ -20,6 +23,8 @@ pub struct Reader {
     /// Whether it says what is odd about recordings.
     says: bool,
     strict: bool,
+    /// What the pictures were recognized as.
+    tally: Mutex<Tally>,
 }
 
 impl Preprocessor {
@@ -33,7 +38,8 @@ impl Preprocessor {
             Self::Audio(front_end) => Some(Box::new(Extractor::new(front_end)?)),
             Self::Picture(_) | Self::Image(_) | Self::Samples(_) => None,
         };
-        Ok(Reader { preprocessor: self.clone(), extractor, says: false, strict: false })
+        let tally = Mutex::default();
+        Ok(Reader { preprocessor: self.clone(), extractor, says: false, strict: false, tally })
     }
 }
 
@@ -116,16 +122,47 @@ impl Reader {
     /// A spectrogram, whether it was made longer, and whether something about its file is odd.
     fn padded(&self, path: &Path) -> Result<((LogMel, bool), bool)> {
         match &self.preprocessor {
-            Preprocessor::Picture(front_end) => Ok(((front_end.read(path)?, false), false)),
-            Preprocessor::Image(front_end) => {
-                let pixels = front_end.read(path)?;
-                Ok(((pixels.values, pixels.stretched), false))
+            Preprocessor::Picture(_) | Preprocessor::Image(_) => {
+                let (values, stretched, seen) = self.look(path)?;
+                self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(&seen);
+                Ok(((values, stretched), false))
             }
             Preprocessor::Samples(_) | Preprocessor::Audio(_) => {
                 let (samples, noted) = self.noted(path)?;
                 Ok((self.heard(&samples, self.windows(path)?), noted))
             }
         }
+    }
+
+    /// The columns of a picture, whether these were stretched to a patch, and what the picture was
+    /// recognized as.
+    fn look(&self, path: &Path) -> Result<(LogMel, bool, Seen)> {
+        match &self.preprocessor {
+            Preprocessor::Picture(front_end) => {
+                front_end.look(path).map(|(values, seen)| (values, false, seen))
+            }
+            Preprocessor::Image(front_end) => {
+                front_end.read(path).map(|pixels| (pixels.values, pixels.stretched, pixels.seen))
+            }
+            Preprocessor::Samples(_) | Preprocessor::Audio(_) => {
+                Err(Error::unsupported(path, "a model that hears cannot be given a picture"))
+            }
+        }
+    }
+
+    /// The patches of a picture, and what it was recognized as.
+    ///
+    /// # Errors
+    /// Those of [`Reader::read`]; [`Error::Unsupported`] if this reads recordings.
+    #[doc(hidden)]
+    pub fn picture(&self, path: &Path) -> Result<(Patches, Seen)> {
+        let (values, padded, seen) = self.look(path)?;
+        Ok((Patches { values: self.cut(&values), padded, noted: false }, seen))
+    }
+
+    /// What the pictures read so far were recognized as.
+    pub(crate) fn recognized(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Samples as a model hears them, at least a patch long, and whether silence made up for

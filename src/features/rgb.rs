@@ -9,11 +9,49 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::picture::LARGEST_SIDE;
 use crate::error::{Error, Result};
 
+/// A picture with a longer side is refused before its pixels are decoded.
+pub(super) const LARGEST_SIDE: u32 = 8192;
 /// The first bytes of a JPEG.
-const JPEG: [u8; 2] = [0xff, 0xd8];
+const JPEG: &[u8] = &[0xff, 0xd8];
+/// The first bytes of other pictures, and what these are called.
+const OTHERS: [(&[u8], &str); 7] = [
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"\0\0\0\x0cjP", "JPEG 2000"),
+    (b"%PDF", "PDF"),
+    (b"<svg", "SVG"),
+];
+/// A 16-bit picture in grey that goes to fewer of 256 levels than these was not scaled to them.
+const FEWEST_LEVELS: u8 = 32;
+
+/// What a picture is called that begins so and is none that is read here; none for PNG and JPEG.
+fn other_kind(start: &[u8]) -> Option<&'static str> {
+    let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
+    let is_heif = start.get(4..8) == Some(b"ftyp")
+        && matches!(start.get(8..11), Some(b"hei" | b"avi" | b"mif"));
+    let other = || OTHERS.iter().find(|(bytes, _)| start.starts_with(bytes)).map(|(_, name)| *name);
+    if is_webp {
+        Some("WebP")
+    } else if is_heif {
+        Some("HEIF or AVIF")
+    } else {
+        other()
+    }
+}
+
+/// Whether the file at `path` begins as a picture does, of whatever kind.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    let start = File::open(path)
+        .map(BufReader::new)
+        .and_then(|mut file| file.fill_buf().map(<[u8]>::to_vec));
+    start.is_ok_and(|start| {
+        start.starts_with(b"\x89PNG") || start.starts_with(JPEG) || other_kind(&start).is_some()
+    })
+}
 
 /// A picture in red, green and blue, eight bits each.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,17 +63,24 @@ pub(super) struct Rgb {
 }
 
 impl Rgb {
-    /// The PNG or JPEG at `path`: alpha is dropped, grey repeated.
+    /// The PNG or JPEG at `path`: what is transparent lies on white, grey is repeated.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] if it is neither, damaged, or a side is longer than
+    /// [`Error::Io`]; [`Error::Format`] if it is neither (naming what it is), damaged, or a side is longer than
     /// [`LARGEST_SIDE`], which is seen before its pixels are decoded.
     pub fn read(path: &Path) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-        if file.fill_buf().map_err(Error::io(path))?.starts_with(&JPEG) {
+        let start = file.fill_buf().map_err(Error::io(path))?;
+        if let Some(kind) = other_kind(start) {
+            let reason = format!("a {kind} file; PNG and JPEG are read: convert it");
+            return Err(Error::format(path, reason));
+        }
+        if start.starts_with(JPEG) {
             Self::jpeg(path, file)
-        } else {
+        } else if start.starts_with(b"\x89PNG") {
             Self::png(path, file)
+        } else {
+            Err(Error::format(path, "not a picture: neither PNG nor JPEG"))
         }
     }
 
@@ -51,6 +96,15 @@ impl Rgb {
         let mut data = vec![0; size.ok_or_else(|| Error::format(path, "too large"))?];
         let info = reader.next_frame(&mut data).map_err(wrong)?;
         data.truncate(info.buffer_size());
+        let is_deep = reader.info().bit_depth == png::BitDepth::Sixteen;
+        let most = data.iter().copied().max().unwrap_or_default();
+        if is_deep && info.color_type == png::ColorType::Grayscale && most < FEWEST_LEVELS {
+            let reason = format!(
+                "a 16-bit picture whose levels end at {} of 65535; scale them to all of these",
+                u32::from(most) * 257
+            );
+            return Err(Error::format(path, reason));
+        }
         Self::of_samples(path, [width as usize, height as usize], &data)
     }
 
@@ -72,10 +126,12 @@ impl Rgb {
         check_sides(path, width, height)?;
         let channels = samples.len() / (width * height);
         let pixels: Vec<[u8; 3]> = match channels {
-            1 | 2 => samples.chunks_exact(channels).map(|pixel| [pixel[0]; 3]).collect(),
-            3 | 4 => {
-                let colour = |pixel: &[u8]| [pixel[0], pixel[1], pixel[2]];
-                samples.chunks_exact(channels).map(colour).collect()
+            1 => samples.iter().map(|level| [*level; 3]).collect(),
+            2 => samples.chunks_exact(2).map(|pixel| [on_white(pixel[0], pixel[1]); 3]).collect(),
+            3 => samples.chunks_exact(3).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+            4 => {
+                let colour = |pixel: &[u8]| [0, 1, 2].map(|at| on_white(pixel[at], pixel[3]));
+                samples.chunks_exact(4).map(colour).collect()
             }
             _ => return Err(Error::format(path, "its pixels are not all there")),
         };
@@ -147,6 +203,12 @@ fn triangle(place: usize, from: usize, to: usize) -> (usize, Vec<f32>) {
     let weight = |at: usize| (1.0 - ((at as f64 + 0.5 - centre) / reach).abs()).max(0.0);
     let sum: f64 = (first..end).map(weight).sum();
     (first, (first..end).map(|at| (weight(at) / sum) as f32).collect())
+}
+
+/// A level of which `alpha` of 255 covers white.
+fn on_white(level: u8, alpha: u8) -> u8 {
+    let (level, alpha) = (u32::from(level), u32::from(alpha));
+    ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
 
 fn check_sides(path: &Path, width: usize, height: usize) -> Result<()> {

@@ -21,6 +21,8 @@ pub(super) struct Example {
     pub(super) after: Vec<u8>,
     /// Their columns and rows.
     pub(super) plot: (usize, usize),
+    /// The colour map, by matplotlib's name.
+    pub(super) map: String,
 }
 
 /// The first picture, in one of `folders`, of a track that a run learned about from pictures;
@@ -35,15 +37,16 @@ fn read(id: &str, folder: &Path) -> Option<Example> {
     let path = spectrogram::picture_path(id, folder)?;
     let before = fs::read(&path).ok()?;
     let size = png::Decoder::new(Cursor::new(&before)).read_info().ok()?.info().size();
-    let like = PictureFrontEnd::like(&path, Some(1), Some(1)).ok()?;
+    let like = PictureFrontEnd::like(&path, Some(1), Some(1), None).ok()?;
     let plot = (like.frames, like.rows);
+    let map = like.colormap.clone();
     let whole = PictureFrontEnd { mels: like.rows, ..like }.read(&path).ok()?;
     // The lowest band is the last row.
     let bands = whole.columns().into_iter().rev();
     let pixels: Vec<u8> = bands.flatten().map(|value| (value * 255.0).round() as u8).collect();
     let after = spectrogram::encode(&pixels, plot, png::ColorType::Grayscale).ok()?;
     let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-    Some(Example { name, before, size, after, plot })
+    Some(Example { name, before, size, after, plot, map })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn log_mel(id: &str, folder: &Path) -> Result<Option<LogMel>> {
         return Preprocessor::Audio(FrontEnd::spectrogram()).reader()?.read(path).map(Some);
     }
     match picture_path(id, folder) {
-        Some(path) => PictureFrontEnd::like(&path, Some(1), Some(1))
+        Some(path) => PictureFrontEnd::like(&path, Some(1), Some(1), None)
             .and_then(|like| PictureFrontEnd { mels: like.rows.min(HEIGHT), ..like }.read(&path))
             .map(Some),
         None => Ok(None),

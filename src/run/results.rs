@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::architecture::CnnConfig;
 use super::records::{CrossValidation, Kept, Kind, Score, TaskMetrics, TrainingData};
 use crate::dataset::source::Source;
+use crate::features::Recognized;
 
 /// `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +123,9 @@ pub struct CnnMetrics {
     pub name: String,
     /// What it learned from.
     pub source: Source,
+    /// What its pictures were recognized as, those of the most common kind first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<Recognized>,
     /// The architecture.
     #[serde(default)]
     pub architecture: CnnConfig,

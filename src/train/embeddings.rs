@@ -26,6 +26,8 @@ use crate::runtime::{self, Pool, Runtime, Session};
 
 /// Changed whenever decoding, resampling or the file's form changes.
 const CACHE_VERSION: u32 = 3;
+/// The same for pictures: raised when they are cut in another way.
+const PICTURES_VERSION: &str = "\npictures 2";
 
 /// The embeddings of one track's patches, `[patches, features]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +103,7 @@ pub fn embed(
     };
     let results: Vec<_> = dataset.tracks.par_iter().map(one).collect::<Result<_>>()?;
     drop(bar);
+    embedder.reader.recognized().report();
     let feed = embedder.feed;
     let mut embedded = Embedded { feed, tracks: vec![], skipped: vec![], padded: 0 };
     for result in results {
@@ -222,6 +225,9 @@ fn key(backbone: &Backbone, outside: &BTreeSet<PathBuf>, feed: &Feed) -> Result<
     }
     for file in outside {
         text += &format!("\n{}", files::sha256(file)?);
+    }
+    if backbone.front_end.is_of_pictures() {
+        text += PICTURES_VERSION;
     }
     let digest = files::hex(&Sha256::digest(text.as_bytes()));
     Ok(format!("{}-{}", backbone.source.name, &digest[..16]))

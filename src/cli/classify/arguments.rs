@@ -10,7 +10,8 @@ use crate::runtime::Runtime;
 /// What to classify, with what, and where the results go.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Recordings, playlists, folders, patterns in quotes, or - for standard input
+    /// Recordings (pictures for a model that looks at these), playlists, folders, patterns in quotes,
+    /// or - for standard input
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub paths: Vec<PathBuf>,
     /// What to classify with

@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     arguments.picture.as_deref().map(classify::is_png).transpose()?;
     let classifier = Classifier::open(model, &arguments.options())?;
     let input = StandardInput::read(&arguments.paths, arguments.output.as_deref())?;
-    let found = classify::find(&input.replaced(&arguments.paths));
+    let found = classify::find(&input.replaced(&arguments.paths), classifier.looks_at_pictures());
     let Collection { files, missing, loops, .. } = &found;
     for skipped in loops {
         crate::say!("not followed: {}: {}", shown(&skipped.path), skipped.reason);
@@ -47,16 +47,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let done = output.finish()?;
     let took = started.elapsed().as_secs_f64();
     let (failed, total) = (done.failed + missing.len(), files.len() + missing.len());
-    crate::say!(
-        "{} of {total} recordings, {:.0} s of audio in {took:.1} s ({:.0}x real time)",
-        total - failed,
-        done.seconds,
-        done.seconds / took
-    );
+    let what = what(&found);
+    if found.pictures {
+        crate::say!("{} of {total} {what} in {took:.1} s", total - failed);
+    } else {
+        crate::say!(
+            "{} of {total} {what}, {:.0} s of audio in {took:.1} s ({:.0}x real time)",
+            total - failed,
+            done.seconds,
+            done.seconds / took
+        );
+    }
     let unread = tell_others(arguments, &found, &done.by_ending)?;
-    ensure!(failed == 0, "{failed} of {total} recordings could not be classified");
+    ensure!(failed == 0, "{failed} of {total} {what} could not be classified");
     ensure!(unread == 0, "{} in folders could not be read", counted(unread, "file"));
     Ok(())
+}
+
+/// What is classified.
+fn what(found: &Collection) -> &'static str {
+    if found.pictures { "pictures" } else { "recordings" }
 }
 
 /// Says what else is in the folders, and what of them could not be read, by ending; returns how
@@ -69,8 +79,8 @@ fn tell_others(arguments: &Arguments, found: &Collection, failed: &ByEnding) -> 
     if !found.folders || unread.is_empty() && found.passed.is_empty() {
         return Ok(0);
     }
-    for (what, counts) in [("passed over, as no recordings", &found.passed), ("not read", &unread)]
-    {
+    let passed = format!("passed over, as no {}", what(found));
+    for (what, counts) in [(&*passed, &found.passed), ("not read", &unread)] {
         if !counts.is_empty() {
             crate::say!("{what}: {}", by_ending(counts));
         }
@@ -96,7 +106,13 @@ fn check(arguments: &Arguments, classifier: &Classifier, files: &[PathBuf]) -> R
     let Arguments { csv, picture, output, .. } = arguments;
     let one = picture.is_none() || files.len() <= 1;
     ensure!(one, "--picture shows one recording, but {} were named", files.len());
-    ensure!(!files.is_empty(), "no recording to classify");
+    ensure!(!files.is_empty(), "nothing to classify");
+    let over_time = arguments.timeline || picture.is_some();
+    ensure!(
+        !over_time || !classifier.looks_at_pictures(),
+        "--timeline and --picture show seconds, which a picture of a spectrogram does not say; \
+         leave them out, or take a model that hears recordings"
+    );
     let read = files.iter().map(PathBuf::as_path).chain([classifier.model()]);
     for written in [csv, picture, output].into_iter().flatten() {
         check_output(written, read.clone())?;

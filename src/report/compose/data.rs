@@ -64,9 +64,10 @@ fn add_colour_map(document: &mut Document, context: &Context) {
     document.paragraph(format!(
         "A picture is a plot by matplotlib: white margins and a dark frame, one pixel wide, are \
          cut off, which leaves {columns} × {rows} of {width} × {height} pixels. Every colour \
-         inside is one of the 256 different ones of the colour map magma and becomes its place \
+         inside is one of the 256 different ones of the colour map {} and becomes its place \
          in that map, one channel of intensity from which every colour could be told again; \
-         networks are given its rows averaged to mel bands."
+         networks are given its rows averaged to mel bands.",
+        example.map
     ));
     let figure = |file: &str, caption: String, alt: &str, image| Figure {
         file: file.into(),
@@ -77,7 +78,10 @@ fn add_colour_map(document: &mut Document, context: &Context) {
     let before = figure(
         "colour-map-before.png",
         format!("{} as it is", example.name),
-        "A spectrogram in the colours of magma, inside a frame and white margins",
+        &format!(
+            "A spectrogram in the colours of {}, inside a frame and white margins",
+            example.map
+        ),
         example.before,
     );
     let after = figure(

@@ -122,6 +122,11 @@ pub struct CnnRunConfig {
     /// the front end's own, 128]
     #[arg(long, value_name = "N")]
     pub patch_frames: Option<usize>,
+    /// Colour map of the pictures, by matplotlib's name, where it is not the one recognized: a
+    /// reversed one (gray_r) has the colours of the other
+    #[arg(long, value_name = "NAME")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour_map: Option<String>,
     /// How the collection is split.
     #[command(flatten)]
     #[serde(flatten)]

@@ -11,7 +11,7 @@ use super::source::Spectrograms;
 use super::teacher::teacher_probabilities;
 use crate::dataset::{Dataset, Parts, Split};
 use crate::error::Result;
-use crate::features::{LogMel, Preprocessor};
+use crate::features::{LogMel, Preprocessor, Recognized};
 use crate::model::{CnnEnsemble, burn_device};
 use crate::run::{CnnConfig, Run};
 use crate::train::collection;
@@ -28,6 +28,7 @@ pub(super) struct CnnTraining {
     pub(super) copies: Copies,
     samples: Vec<Sample>,
     pub(super) preprocessor: Preprocessor,
+    pub(super) recognized: Vec<Recognized>,
     pub(super) split: Split,
     pub(super) parts: Parts,
 }
@@ -47,8 +48,8 @@ impl CnnTraining {
         config.check()?;
         let device = burn_device(config.device)?;
         let task = split.as_ref().map(|split| split.task).or(config.task);
-        let Spectrograms { mut dataset, mut samples, preprocessor } =
-            Spectrograms::open(&config, task)?;
+        let spectrograms = Spectrograms::open(&config, task)?;
+        let Spectrograms { mut dataset, mut samples, preprocessor, recognized } = spectrograms;
         collection::report_origin(&dataset, config.data.as_deref());
         collection::report_understood(&dataset);
         collection::report_skipped(&dataset, config.strict)?;
@@ -68,7 +69,17 @@ impl CnnTraining {
                 samples[track].teacher = Some(probabilities);
             }
         }
-        Ok(Self { config, device, dataset, copies, samples, preprocessor, split, parts })
+        Ok(Self {
+            config,
+            device,
+            dataset,
+            copies,
+            samples,
+            preprocessor,
+            recognized,
+            split,
+            parts,
+        })
     }
 
     pub(super) fn open_run(&self, destination: &Destination) -> Result<Run> {

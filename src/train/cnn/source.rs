@@ -7,7 +7,7 @@ use super::options::CnnRunConfig;
 use crate::dataset::source::{Source, resolve};
 use crate::dataset::{Dataset, Skipped, Task, Track};
 use crate::error::{Error, Result};
-use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor};
+use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, Reader, Recognized};
 use crate::progress;
 
 /// A collection with the spectrogram of every track.
@@ -19,6 +19,8 @@ pub struct Spectrograms {
     pub samples: Vec<Sample>,
     /// How they were made.
     pub preprocessor: Preprocessor,
+    /// What pictures were recognized as.
+    pub recognized: Vec<Recognized>,
 }
 
 impl Spectrograms {
@@ -32,9 +34,8 @@ impl Spectrograms {
         config.check_task(dataset.task)?;
         let preprocessor = preprocessor(config, &dataset, source)?;
         let (mut samples, mut skipped) = (vec![], vec![]);
-        for (track, read) in
-            dataset.tracks.iter().zip(read(&dataset.tracks, &preprocessor, config.strict)?)
-        {
+        let reader = preprocessor.reader()?.first(config.strict);
+        for (track, read) in dataset.tracks.iter().zip(read(&dataset.tracks, &reader)) {
             match read {
                 Ok(log_mel) => {
                     let labels = track.labels.clone();
@@ -48,26 +49,21 @@ impl Spectrograms {
         }
         dataset.exclude(skipped);
         dataset.check()?;
-        Ok(Self { dataset, samples, preprocessor })
+        let recognized = reader.recognized();
+        recognized.report();
+        Ok(Self { dataset, samples, preprocessor, recognized: recognized.kinds() })
     }
 }
 
 /// Spectrograms of `tracks`, in parallel.
-fn read(
-    tracks: &[Track],
-    preprocessor: &Preprocessor,
-    strict: bool,
-) -> Result<Vec<Result<LogMel>>> {
-    let reader = preprocessor.reader()?.first(strict);
+fn read(tracks: &[Track], reader: &Reader) -> Vec<Result<LogMel>> {
     let bar = progress::begin(tracks.len(), "spectrograms", "tracks");
     let one = |track: &Track| {
         let read = reader.read(&track.path);
         bar.advance(1);
         read
     };
-    let read = tracks.par_iter().map(one).collect();
-    drop(bar);
-    Ok(read)
+    tracks.par_iter().map(one).collect()
 }
 
 fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Result<Preprocessor> {
@@ -75,7 +71,12 @@ fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Res
         let mut first = Err(Error::not_found(&dataset.root, "no pictures"));
         // The first may be damaged; what is wrong with it is said when all are read.
         for track in &dataset.tracks {
-            first = PictureFrontEnd::like(&track.path, config.mels, config.patch_frames);
+            first = PictureFrontEnd::like(
+                &track.path,
+                config.mels,
+                config.patch_frames,
+                config.colour_map.as_deref(),
+            );
             if first.is_ok() {
                 break;
             }

@@ -148,6 +148,7 @@ impl CnnTraining {
         CnnMetrics {
             name: self.name(),
             source: Source::of(&self.preprocessor),
+            pictures: self.recognized.clone(),
             architecture: self.config.architecture(),
             members,
             validation,
