@@ -66,9 +66,13 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.colour_map, self.residual) {
             (Some(map), Some(residual)) => {
-                write!(f, "{}, colour map {map} (residual {residual:.1} of 255)", self.form)
+                write!(f, "{}, colour map {map} (residual {residual:.1} of 255)", self.form)?;
             }
-            _ => write!(f, "{}, in no known colour map", self.form),
+            _ => write!(f, "{}, in no known colour map", self.form)?,
+        }
+        match self.resized_from {
+            Some([columns, rows]) => write!(f, ", resized from {columns} x {rows}"),
+            None => Ok(()),
         }
     }
 }
@@ -341,7 +345,7 @@ mod tests {
         let reversed = ColourMap::named("gray_r").ok();
         assert_eq!(recognize(&grey, reversed).unwrap().map.name(), "gray_r");
         // Dark reds: the beginning of afmhot and of gist_heat, at other places.
-        let red = Rgb::from_fn(16, 4, |x, _| [(x * 8) as u8, 0, 0]);
+        let red = Rgb::from_fn(16, 4, |x, _| [(100 + x) as u8, 0, 0]);
         let reason = recognize(&red, None).err().unwrap();
         assert!(reason.contains("alike") && reason.contains("‹colour-map›"), "{reason}");
         let hot = ColourMap::named("gist_heat").ok();
