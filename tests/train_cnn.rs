@@ -316,7 +316,7 @@ fn pictures_that_cannot_be_used_are_skipped_with_the_reason() {
     fs::write(low.join("text.png"), "no picture").unwrap();
     let whole = bytes(&low.join("0.png"));
     fs::write(low.join("cut.png"), &whole[..whole.len() / 2]).unwrap();
-    draw(&low.join("colours.png"), |x, _| [x as u8, 200, 3]);
+    draw(&low.join("colours.png"), |x, y| [(x * 6) as u8, 200 - (y * 5) as u8, (x * y) as u8]);
     // 16-bit samples and palettes are other ways to write the same picture.
     let mut wide = vec![];
     let reader = png::Decoder::new(std::io::Cursor::new(&whole)).read_info();

@@ -142,9 +142,10 @@ impl Finder {
             }
         }
         if !known && before == total(&self.found) {
-            let (what, kinds) = match self.found.pictures {
-                true => ("pictures", PICTURE_EXTENSIONS),
-                false => ("recordings", EXTENSIONS),
+            let (what, kinds) = if self.found.pictures {
+                ("pictures", PICTURE_EXTENSIONS)
+            } else {
+                ("recordings", EXTENSIONS)
             };
             let kinds = kinds.join(", ");
             self.miss(folder, format!("there are no {what} in this folder ({kinds})"));
@@ -154,9 +155,10 @@ impl Finder {
     /// Whether a file in a folder is a recording, or a picture where these are looked for; counts
     /// it if it is none.
     fn is_wanted(&mut self, path: &Path) -> bool {
-        let (wanted, others) = match self.found.pictures {
-            true => (PICTURE_EXTENSIONS, EXTENSIONS),
-            false => (EXTENSIONS, PICTURE_EXTENSIONS),
+        let (wanted, others) = if self.found.pictures {
+            (PICTURE_EXTENSIONS, EXTENSIONS)
+        } else {
+            (EXTENSIONS, PICTURE_EXTENSIONS)
         };
         if has_extension(path, wanted) {
             return true;

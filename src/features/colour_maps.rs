@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// The maps by matplotlib's names, a row of the table each. Of maps with the same colours the first
 /// is the one that is recognized.
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 39] = [
     "viridis",
     "plasma",
     "inferno",
@@ -56,8 +56,6 @@ const NAMES: [&str; 41] = [
     "jet",
     "turbo",
     "coolwarm",
-    "nipy_spectral",
-    "cubehelix",
 ];
 /// Other names of such maps.
 const ALIASES: [(&str, &str); 6] = [

@@ -378,8 +378,8 @@ mod tests {
     #[test]
     fn labels_ticks_and_a_colour_bar_are_no_part_of_it() {
         let labels = |x: usize, y: usize| {
-            let tick = (8..11).contains(&x) && y % 10 == 0 && (8..28).contains(&y);
-            let text = (1..4).contains(&x) && (10..26).contains(&y) && (x + y) % 3 == 0;
+            let tick = (8..11).contains(&x) && y.is_multiple_of(10) && (8..28).contains(&y);
+            let text = (1..4).contains(&x) && (10..26).contains(&y) && (x + y).is_multiple_of(3);
             (tick || text).then_some([0; 3])
         };
         assert_plot(&drawn(labels), Lie::Axes);
