@@ -91,11 +91,11 @@ fn tested(test: &TaskMetrics) -> String {
             };
             format!(
                 "test: macro average precision {}, macro ROC-AUC {}{left_out}, macro-F1 {:.3} at the \
-                 thresholds; {} tracks",
+                 thresholds; {}",
                 known(tags.macro_average_precision),
                 known(tags.macro_roc_auc),
                 tags.macro_f1,
-                tags.count
+                counted(tags.count, "track")
             )
         }
     }

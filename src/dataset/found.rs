@@ -102,7 +102,8 @@ impl Listing {
     fn drop_single_part(&mut self) {
         let Some(part) = self.files.first().and_then(|file| file.part) else { return };
         if self.files.iter().all(|file| file.part == Some(part)) {
-            tracing::info!("note: all is in the part \"{part:?}\" of a split, which is none");
+            let part = format!("{part:?}").to_lowercase();
+            tracing::info!("note: all tracks are in one part, \"{part}\": a split is drawn");
             self.files.iter_mut().for_each(|file| file.part = None);
         }
     }
