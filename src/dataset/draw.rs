@@ -224,10 +224,15 @@ fn listed_groups<'a>(
     }
     for group in genres.iter().flatten() {
         if let Some(other) = group.iter().find(|t| fold_of[&*t.id] != fold_of[&*group[0].id]) {
-            let same = other.content == group[0].content;
-            let are = if same { "are the same recording" } else { "belong together" };
+            let (are, advice) = if other.sha256 == group[0].sha256 {
+                ("are the same recording", "")
+            } else if other.content == group[0].content || other.alike.is_some() {
+                ("are copies of one recording", "; ‹allow-copies› lets them be")
+            } else {
+                ("belong together", "")
+            };
             return Err(Error::Mismatch(format!(
-                "{} and {} {are}, but are in different folds",
+                "{} and {} {are}, but are in different folds{advice}",
                 group[0].id, other.id
             )));
         }

@@ -43,9 +43,6 @@ impl Copies {
         pairs.sort_unstable();
         if options.allow_copies {
             dataset.forget_copies();
-            if !pairs.is_empty() {
-                tracing::warn!("‹allow-copies›: do not trust the figures");
-            }
         }
         group(options, dataset)?;
         Ok(Self { pairs })
@@ -54,6 +51,18 @@ impl Copies {
     /// The pairs, by the names of their tracks.
     pub fn ids(&self, dataset: &Dataset) -> Vec<[String; 2]> {
         self.pairs.iter().map(|pair| pair.map(|at| dataset.tracks[at].id.clone())).collect()
+    }
+
+    /// Says how many tested tracks have a copy that is learned from, as a split that was not drawn
+    /// here may have it.
+    pub fn report_leaks(&self, parts: &Parts) {
+        let leaks = self.leaks(parts);
+        if leaks > 0 {
+            tracing::warn!(
+                "the split has copies on both sides, {} in the test part: do not trust the figures",
+                counted(leaks, "track")
+            );
+        }
     }
 
     /// How many tested tracks have a copy that was learned from.
@@ -76,7 +85,7 @@ fn kept(options: &SplitOptions) -> &'static str {
     if options.allow_copies {
         "each in any part of the split"
     } else {
-        "kept in one part of the split"
+        "kept in one part of a split that is drawn"
     }
 }
 

@@ -124,6 +124,7 @@ impl<'a> FineTuning<'a> {
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts, &dataset);
+        copies.report_leaks(&parts);
         let fold_splits = match &folds {
             Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
             None => vec![],

@@ -63,6 +63,7 @@ impl CnnTraining {
         let split = split.map_or_else(make, Ok)?;
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts, &dataset);
+        copies.report_leaks(&parts);
         if let Some(run) = &config.teacher {
             let learned = [&parts.train[..], &parts.validation].concat();
             for (track, probabilities) in teacher_probabilities(run, &split, &dataset, &learned)? {
