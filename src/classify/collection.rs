@@ -107,6 +107,12 @@ impl Finder {
         for entry in entries {
             match entry {
                 Entry::File(file) => match file.symlink_metadata() {
+                    // A line that was cut at a slash would bring in everything below it.
+                    Ok(_) if file.is_dir() => {
+                        let reason =
+                            format!("a folder; give it itself ({} names it)", path.display());
+                        self.miss(&file, reason);
+                    }
                     Ok(_) => self.add_path(&file),
                     Err(error) => self.miss(&file, format!("{error}; {} names it", path.display())),
                 },

@@ -12,7 +12,7 @@ pub(super) const EXTENSIONS: &[&str] = &["m3u8", "m3u", "pls", "xspf"];
 /// What a playlist names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// A file or folder.
+    /// A file.
     File(PathBuf),
     /// Something on the network.
     Address(String),

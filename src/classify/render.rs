@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::answer::Classification;
 use crate::audio::Note;
 use crate::error::{Error, Result};
-use crate::features::Seen;
+use crate::features::{Seen, UPSIDE_DOWN_TEXT};
 use crate::files;
 
 /// The most columns of a timeline in text.
@@ -36,6 +36,13 @@ struct Line<'a> {
     answer: Option<Answer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+}
+
+/// What is odd about a recording or a picture.
+fn notes(answer: &Classification) -> Vec<String> {
+    let odd = answer.notes.iter().map(Note::to_string);
+    let is_odd = answer.picture.as_ref().is_some_and(Seen::is_upside_down);
+    odd.chain(is_odd.then(|| UPSIDE_DOWN_TEXT.to_owned())).collect()
 }
 
 #[derive(Serialize)]
@@ -167,7 +174,7 @@ impl<'a> View<'a> {
                 padded: answer.padded,
                 silent: answer.silent,
                 picture: answer.picture.clone(),
-                notes: answer.notes.iter().map(Note::to_string).collect(),
+                notes: notes(answer),
                 timeline: self.timeline.then(|| {
                     Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
                 }),

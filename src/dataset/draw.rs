@@ -226,7 +226,9 @@ fn listed_groups<'a>(
         if let Some(other) = group.iter().find(|t| fold_of[&*t.id] != fold_of[&*group[0].id]) {
             let (are, advice) = if other.sha256 == group[0].sha256 {
                 ("are the same recording", "")
-            } else if other.content == group[0].content || other.alike.is_some() {
+            } else if other.content == group[0].content
+                || other.alike.is_some() && other.alike == group[0].alike
+            {
                 ("are copies of one recording", "; ‹allow-copies› lets them be")
             } else {
                 ("belong together", "")

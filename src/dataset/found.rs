@@ -1,6 +1,6 @@
 //! The files of a collection, before any is opened.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::collection::{Part, Skipped};
@@ -69,7 +69,8 @@ impl Listing {
     /// two files that then have one name the second is left out.
     fn compose(&mut self) {
         self.genres.iter_mut().for_each(|genre| *genre = composed(genre));
-        let mut seen = HashSet::new();
+        // Whether the first of a name had another form before.
+        let mut seen: HashMap<_, bool> = HashMap::new();
         for mut file in std::mem::take(&mut self.files) {
             // Of several labels a track the name says all of it.
             let folder = |file: &Found| match self.task {
@@ -84,10 +85,15 @@ impl Listing {
             file.facts.values_mut().for_each(|fact| *fact = composed(fact));
             let name = (folder(&file), file.name.clone());
             let is_other = name != as_it_was;
-            if seen.insert(name) || !is_other {
-                self.files.push(file);
-            } else {
-                self.skip(&file.path, "its name is that of another file, in another Unicode form");
+            match seen.get(&name) {
+                Some(first_was_other) if *first_was_other || is_other => {
+                    let reason = "its name is that of another file, in another Unicode form";
+                    self.skip(&file.path, reason);
+                }
+                _ => {
+                    seen.insert(name, is_other);
+                    self.files.push(file);
+                }
             }
         }
     }
@@ -135,6 +141,10 @@ mod tests {
             ],
             ..Listing::default()
         };
+        let mut turned = Listing { files: listing.files.clone(), ..Listing::default() };
+        turned.files.reverse();
+        turned.close();
+        assert_eq!((turned.files.len(), turned.skipped.len()), (2, 1));
         listing.close();
         assert_eq!(listing.genres, ["m\u{fa}sica"]);
         let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();

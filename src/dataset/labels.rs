@@ -216,7 +216,7 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
     }
     let columns = match label {
         Some(label) => Columns::Named(label),
-        None => Columns::OfOneLabel(flags(path, &rows, names.len(), [Some(file), part])?),
+        None => Columns::OfOneLabel(flags(path, &rows, &table.names, [Some(file), part])?),
     };
     columns.tell(path, &table.names, file);
     let entry = |(line, record): &(u64, StringRecord)| {
@@ -224,17 +224,24 @@ fn table_entries(path: &Path) -> Result<Vec<Entry>> {
         let known = names.iter().zip(record.iter()).enumerate();
         let others =
             known.filter(|(at, (_, value))| *at != file && !columns.has(*at) && !value.is_empty());
-        Entry {
+        let labels = columns.labels(record, &table.names);
+        let labels =
+            labels.ok_or_else(|| Error::format(path, format!("line {line}: {NO_LIST}")))?;
+        Ok(Entry {
             facts: others.map(|(_, (name, value))| (name.clone(), value.to_owned())).collect(),
             line: *line,
             path: record.get(file).unwrap_or_default().to_owned(),
-            labels: columns.labels(record, &table.names),
+            labels,
             may_have_none: matches!(columns, Columns::OfOneLabel(_)),
             part: part.map(str::to_owned),
-        }
+        })
     };
-    Ok(rows.iter().map(entry).collect())
+    rows.iter().map(entry).collect()
 }
+
+/// What is wrong with a cell such as `[rock`.
+const NO_LIST: &str = "a genre that begins like a list and is none; write texts in quotes with \
+    commas between, or \"|\" between genres";
 
 fn json_entries(path: &Path) -> Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
@@ -257,15 +264,33 @@ fn json_entries(path: &Path) -> Result<Vec<Entry>> {
             Some(label) => text(label).map(|label| vec![label]),
             None => None,
         };
-        let labels: Vec<String> =
-            labels.ok_or_else(|| fault(format!("no genre under any of {}", LABELS.join(", "))))?;
-        let labels = labels.iter().flat_map(|label| parted(label)).collect();
+        let labels: Vec<String> = labels.ok_or_else(|| match of(&LABELS) {
+            Some(other) => fault(format!("{other} is no text and no list of texts")),
+            None => fault(format!("no genre under any of {}", LABELS.join(", "))),
+        })?;
+        let parts: Option<Vec<Vec<String>>> = labels.iter().map(|label| parted(label)).collect();
+        let labels = parts.ok_or_else(|| fault(NO_LIST.to_owned()))?.concat();
         let facts =
             object.iter().filter_map(|(key, value)| Some((key.to_lowercase(), text(value)?)));
         let (part, facts) = (of(&PARTS).and_then(text), facts.collect());
         Ok(Entry { line: number, path: file, labels, may_have_none: false, part, facts })
     };
-    lines.filter(|(line, _)| !line.trim().is_empty()).map(entry).collect()
+    let mut lines = lines.filter(|(line, _)| !line.trim().is_empty()).peekable();
+    if let Some(Ok(first)) =
+        lines.peek().map(|(line, _)| serde_json::from_str::<Map<_, Value>>(line))
+    {
+        let named = |wanted: &[&str]| {
+            let name = wanted.iter().find(|name| first.contains_key(**name));
+            name.map_or("?", |name| *name).to_owned()
+        };
+        tracing::info!(
+            "note: {}: files from \"{}\", genres from \"{}\"",
+            path.display(),
+            named(&PATHS),
+            named(&LABELS)
+        );
+    }
+    lines.map(entry).collect()
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use walkdir::WalkDir;
 
 use super::collection::Part;
 use super::columns::LABELS;
-use crate::audio::{Container, sniff};
+use crate::audio::{Container, EXTENSIONS, sniff};
 use crate::error::{Error, Result};
-use crate::files::{self, ending, has_extension, is_hidden};
+use crate::files::{self, has_extension, is_hidden};
 use crate::text::counted;
 use crate::{interrupt, progress};
 
@@ -46,6 +46,7 @@ fn unpacked_in(cache: &Path, root: &Path) -> Result<Option<PathBuf>> {
     if tables.is_empty() {
         return Ok(None);
     }
+    check_configurations(root, &tables)?;
     let mut digest = Sha256::new();
     for (table, part) in &tables {
         digest.update(format!("{part:?} {}\n", files::sha256(table)?));
@@ -80,35 +81,66 @@ fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
     found.into_iter().map(|path| (path.clone(), part(&path))).collect()
 }
 
+/// Refuses data sets of several configurations, a folder each: most are parts of one another.
+fn check_configurations(root: &Path, tables: &[(PathBuf, Option<Part>)]) -> Result<()> {
+    let mut folders: BTreeMap<String, &Path> = BTreeMap::new();
+    for (table, part) in tables {
+        let folder = table.parent().unwrap_or(root);
+        let first = *folders.entry(format!("{part:?}")).or_insert(folder);
+        if first != folder {
+            let reason = format!(
+                "Parquet files of one part of a split in several folders, {} and {}; give one of \
+                 them, or one folder up to where they part",
+                first.display(),
+                folder.display()
+            );
+            return Err(Error::unsupported(root, reason));
+        }
+    }
+    Ok(())
+}
+
 /// `train-00000-of-00001.parquet` or `train/0000.parquet`.
 fn part(path: &Path) -> Option<Part> {
     let name = path.file_stem()?.to_str()?;
-    let first = name.split(['-', '.', '_']).next().unwrap_or(name);
+    let named = name.split(['-', '.', '_']).find_map(Part::named);
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-    Part::named(first).or_else(|| folder.and_then(Part::named))
+    named.or_else(|| folder.and_then(Part::named))
 }
 
 fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
     let list = folder.join(LIST);
     let mut list_file = BufWriter::new(File::create(&list).map_err(Error::io(&list))?);
     let bar = progress::begin(0, "Unpacking", "files");
-    let (mut names, mut unlabelled) = (HashSet::new(), 0);
+    let (mut names, mut unlabelled, mut empty) = (HashSet::new(), 0, 0);
+    let mut all_classes: Option<Classes> = None;
     for (path, part) in tables {
         let damaged = |error: &dyn std::fmt::Display| {
-            Error::format(path, format!("not a Parquet file that can be read: {error}"))
+            let advice = "; write it anew, compressed with Snappy or gzip or not at all";
+            Error::format(path, format!("not a Parquet file that can be read: {error}{advice}"))
         };
         let file = File::open(path).map_err(Error::io(path))?;
         let table = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
         let classes = classes(&table);
-        for row in table.get_row_iter(None).map_err(|error| damaged(&error))? {
+        let all_classes = all_classes.get_or_insert_with(|| classes.clone());
+        if *all_classes != classes {
+            let reason = "its classes have other names than those of the files before it";
+            return Err(Error::format(path, reason));
+        }
+        let rows = table.get_row_iter(None).map_err(|error| damaged(&error))?;
+        for (number, row) in rows.enumerate() {
             interrupt::check("nothing was kept of the files inside")?;
             let row = row.map_err(|error| damaged(&error))?;
-            let entry = Entry::of(path, &row)?;
+            let Some(entry) = Entry::of(path, &row)? else {
+                empty += 1;
+                continue;
+            };
             let name = free_name(&mut names, entry.name());
             let place = folder.join(&name);
             files::create_dir(place.parent().unwrap_or(folder))?;
             fs::write(&place, entry.bytes).map_err(Error::io(&place))?;
-            match line(&row, &name, *part, &classes) {
+            let wrong = |what: String| Error::format(path, format!("row {}: {what}", number + 1));
+            match line(&row, &name, *part, &classes).map_err(wrong)? {
                 Some(line) => writeln!(list_file, "{line}").map_err(Error::io(&list))?,
                 None => unlabelled += 1,
             }
@@ -117,6 +149,9 @@ fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
     }
     if unlabelled > 0 {
         tracing::warn!("left out, having no label: {}", counted(unlabelled, "row"));
+    }
+    if empty > 0 {
+        tracing::warn!("left out, having no file in them: {}", counted(empty, "row"));
     }
     list_file.flush().map_err(Error::io(&list))
 }
@@ -129,8 +164,9 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// That of a row: of its first column of bytes, or of a structure with such.
-    fn of(table: &Path, row: &'a Row) -> Result<Self> {
+    /// That of a row: of its one column of bytes, or of a structure with such; none of a row whose
+    /// is empty.
+    fn of(table: &Path, row: &'a Row) -> Result<Option<Self>> {
         let entry = |field: &'a Field| match field {
             Field::Bytes(bytes) => Some(Self { bytes: bytes.data(), path: None }),
             Field::Group(inner) => {
@@ -146,31 +182,68 @@ impl<'a> Entry<'a> {
             }
             _ => None,
         };
-        row.get_column_iter().find_map(|(_, field)| entry(field)).ok_or_else(|| {
-            let columns: Vec<&str> = row.get_column_iter().map(|(name, _)| name.as_str()).collect();
+        let columns = || row.get_column_iter().map(|(name, _)| name.as_str());
+        let refuse = |what: &str| {
+            let columns = columns().collect::<Vec<_>>().join(", ");
             let reason = format!(
-                "a row without a file in it (columns {}); a data set whose files lie elsewhere is \
-                 given as its list (.csv, .jsonl)",
-                columns.join(", ")
+                "{what} (columns {columns}); a data set whose files lie elsewhere, or which has \
+                 several, is given as a list of them (.csv, .jsonl)"
             );
-            Error::format(table, reason)
-        })
+            Err(Error::format(table, reason))
+        };
+        let is_structure = |field: &Field| matches!(field, Field::Group(_));
+        // A column of bytes beside a structure with a file in it is something else: a digest, say.
+        let has_structures =
+            row.get_column_iter().any(|(_, field)| is_structure(field) && entry(field).is_some());
+        let candidates = row.get_column_iter().map(|(_, field)| field);
+        let candidates = candidates.filter(|field| !has_structures || is_structure(field));
+        let mut entries = candidates.filter_map(entry);
+        match (entries.next(), entries.next()) {
+            (Some(_), Some(_)) => refuse("rows with several files in them"),
+            (Some(entry), None) if entry.bytes.is_empty() => Ok(None),
+            (Some(entry), None) => Ok(Some(entry)),
+            // Where a file could be there is none.
+            (None, _) if row.get_column_iter().any(|(_, field)| is_empty(field)) => Ok(None),
+            (None, _) => refuse("rows without a file in them"),
+        }
     }
 
     /// Its own name, below no folder but those it says, with an ending that says what it is.
     fn name(&self) -> String {
-        let path = Path::new(self.path.unwrap_or_default());
+        let path = self.path.unwrap_or_default().replace('\\', "/");
+        let path = Path::new(&path);
         let parts = path.components().filter_map(|part| match part {
             Component::Normal(name) => name.to_str(),
             _ => None,
         });
         let name = parts.collect::<Vec<_>>().join("/");
         let name = if name.is_empty() { "file".to_owned() } else { name };
-        if ending(Path::new(&name)).is_empty() {
-            format!("{name}.{}", kind(self.bytes))
-        } else {
+        // No file system takes longer names.
+        let name: String =
+            name.split('/').map(str::trim).map(shortened).collect::<Vec<_>>().join("/");
+        let known = [EXTENSIONS, &["png", "jpg", "jpeg"]].concat();
+        if has_extension(Path::new(&name), &known) {
             name
+        } else {
+            format!("{name}.{}", kind(self.bytes))
         }
+    }
+}
+
+/// The last characters of a long name, its ending among them.
+fn shortened(name: &str) -> String {
+    let skipped = name.chars().count().saturating_sub(60);
+    name.chars().skip(skipped).collect()
+}
+
+/// Whether there is nothing in a place where a file could be.
+fn is_empty(field: &Field) -> bool {
+    match field {
+        Field::Null => true,
+        Field::Group(inner) => {
+            inner.get_column_iter().any(|(_, field)| matches!(field, Field::Null))
+        }
+        _ => false,
     }
 }
 
@@ -203,17 +276,36 @@ fn free_name(taken: &mut HashSet<String>, name: String) -> String {
     free
 }
 
+/// The numbers in a value or a list: classes that were not named.
+fn numbers(value: &Value) -> impl Iterator<Item = &Value> {
+    let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    elements.iter().filter(|element| element.is_number())
+}
+
 /// What the list says of a row: all that is text or number, classes by their names. None if it has
 /// no class, of which Hugging Face's mark is -1.
-fn line(row: &Row, name: &str, part: Option<Part>, classes: &Classes) -> Option<Value> {
+///
+/// # Errors
+/// What is wrong with a class.
+fn line(
+    row: &Row,
+    name: &str,
+    part: Option<Part>,
+    classes: &Classes,
+) -> Result<Option<Value>, String> {
     let mut line = Map::new();
+    let has_label = row.get_column_iter().any(|(column, _)| LABELS.contains(&column.as_str()));
     for (column, field) in row.get_column_iter() {
         let names = classes.get(column);
         let value = value(field, names.map_or(&[], Vec::as_slice));
-        if names.is_some() && value == -1 {
-            return None;
+        let is_label = names.is_some() || LABELS.contains(&column.as_str());
+        if is_label && (value.is_null() || value == -1) {
+            return Ok(None);
         }
-        if names.is_some() && classes.len() == 1 && !LABELS.contains(&column.as_str()) {
+        if let Some(number) = names.and_then(|_| numbers(&value).next()) {
+            return Err(format!("the {column} {number}, of which there is no name"));
+        }
+        if names.is_some() && classes.len() == 1 && !has_label {
             line.insert(LABELS[0].into(), value.clone());
         }
         if !value.is_null() {
@@ -222,10 +314,10 @@ fn line(row: &Row, name: &str, part: Option<Part>, classes: &Classes) -> Option<
     }
     // Under the first name that a list's files are looked for.
     line.insert("path".into(), name.into());
-    if let Some(part) = part {
+    if let Some(part) = part.filter(|_| !line.contains_key("split")) {
         line.insert("split".into(), format!("{part:?}").to_lowercase().into());
     }
-    Some(Value::Object(line))
+    Ok(Some(Value::Object(line)))
 }
 
 /// A text, a number or several; a number of one of `classes` is its name.
@@ -337,6 +429,23 @@ mod tests {
             assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
         }
         assert_eq!(unpacked_in(&cache, Path::new("src")).unwrap(), None);
+    }
+
+    #[test]
+    fn the_part_is_in_the_name_or_the_folder() {
+        let part = |path: &str| part(Path::new(path));
+        for path in ["data/train-00000-of-00001.parquet", "my_train.parquet", "x/train/0.parquet"] {
+            assert_eq!(part(path), Some(Part::Train), "{path}");
+        }
+        assert_eq!(part("songs.parquet"), None);
+        let folder = tempfile::tempdir().unwrap();
+        for configuration in ["full", "mini"] {
+            let place = folder.path().join(configuration);
+            fs::create_dir(&place).unwrap();
+            fs::write(place.join("train.parquet"), "").unwrap();
+        }
+        let error = unpacked_in(folder.path(), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("several folders") && error.contains("mini"), "{error}");
     }
 
     #[test]

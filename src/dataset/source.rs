@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::collection::Dataset;
+use super::listing::list;
 use super::task::Task;
 use crate::audio::EXTENSIONS;
 use crate::error::{Error, Result};
@@ -74,7 +75,7 @@ pub fn resolve_for(
 
 /// Whether there are such files in folders of genres.
 fn holds(root: &Path, extensions: &[&str]) -> bool {
-    Dataset::scan(root, extensions).is_ok_and(|found| !found.tracks.is_empty())
+    list(root, extensions, None).is_ok_and(|found| !found.files.is_empty())
 }
 
 /// The collection of plots or recordings in `data`, and which of the two it is; the
@@ -91,13 +92,16 @@ pub fn resolve(
     let gtzan = Path::new("data/gtzan");
     let root = data.or_else(|| gtzan.exists().then_some(gtzan));
     let pictures = root.map(pictures_in).filter(|_| source != Some(Source::Audio));
+    // A list or an archive is one of recordings unless it is said to be another.
+    let can_be_pictures =
+        |place: &PathBuf| place.is_dir() || place.exists() && source == Some(Source::Pictures);
     if let (Some(folder), None) = (pictures.as_ref().filter(|_| covers_lie_beside(root)), source) {
         tracing::info!(
             "note: {} holds recordings and pictures; the recordings are read, for pictures say \
              ‹source› pictures",
             folder.display()
         );
-    } else if let Some(folder) = pictures.filter(|folder| folder.is_dir()) {
+    } else if let Some(folder) = pictures.filter(can_be_pictures) {
         let mut dataset = Dataset::scan_for(&folder, PICTURE_EXTENSIONS, task)?;
         if !dataset.tracks.is_empty() || source == Some(Source::Pictures) {
             name_as_recordings(&mut dataset);
@@ -117,7 +121,10 @@ pub fn resolve(
 /// Whether the pictures in a folder lie among recordings: covers, most likely.
 fn covers_lie_beside(root: Option<&Path>) -> bool {
     root.is_some_and(|root| {
-        pictures_in(root) == root && holds(root, PICTURE_EXTENSIONS) && holds(root, EXTENSIONS)
+        root.is_dir()
+            && pictures_in(root) == root
+            && holds(root, PICTURE_EXTENSIONS)
+            && holds(root, EXTENSIONS)
     })
 }
 

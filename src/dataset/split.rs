@@ -194,7 +194,7 @@ impl Split {
             if indices.is_empty() {
                 return Err(Error::TooFew(format!(
                     "the split's {name} part has no track: it lists {}, and none of them is in \
-                     {}; at least one genre must have three different recordings",
+                     {}; at least one genre must have three different recordings or groups of them",
                     listed.len(),
                     dataset.root.display(),
                 )));

@@ -43,6 +43,7 @@ pub use patch_kind::PatchKind;
 pub use picture::{PictureFrontEnd, PictureKind};
 pub(crate) use pixels::PICTURE_EXTENSIONS;
 pub use plot::Seen;
+pub(crate) use plot::UPSIDE_DOWN_TEXT;
 pub use preprocessor::Preprocessor;
 #[doc(hidden)]
 pub use reader::Reader;

@@ -62,6 +62,21 @@ impl Seen {
     }
 }
 
+/// The lower half of a spectrogram is stronger than the upper one by more than the opposite of
+/// this: else it is upside down, or its colours are read from their end.
+const UPSIDE_DOWN: f32 = -0.05;
+
+/// What is said of such a picture.
+pub(crate) const UPSIDE_DOWN_TEXT: &str =
+    "high tones stronger than low ones: upside down, or its colours reversed?";
+
+impl Seen {
+    /// Whether high tones are stronger than low ones, which music hardly has.
+    pub(crate) fn is_upside_down(&self) -> bool {
+        self.lean.is_some_and(|lean| lean < UPSIDE_DOWN)
+    }
+}
+
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.colour_map, self.residual) {
@@ -70,10 +85,10 @@ impl fmt::Display for Seen {
             }
             _ => write!(f, "{}, in no known colour map", self.form)?,
         }
-        match self.resized_from {
-            Some([columns, rows]) => write!(f, ", resized from {columns} x {rows}"),
-            None => Ok(()),
+        if let Some([columns, rows]) = self.resized_from {
+            write!(f, ", resized from {columns} x {rows}")?;
         }
+        if self.is_upside_down() { write!(f, ", {UPSIDE_DOWN_TEXT}") } else { Ok(()) }
     }
 }
 

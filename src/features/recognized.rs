@@ -6,10 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::plot::Seen;
 
-/// The lower half of a spectrogram is stronger than the upper one by more than the opposite of
-/// this: else it is upside down, or its colours are read from their end.
-const UPSIDE_DOWN: f32 = -0.05;
-
 /// Pictures of one form and one colour map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recognized {
@@ -40,7 +36,7 @@ impl Tally {
         *sum += f64::from(seen.residual.unwrap_or_default());
         self.pictures += 1;
         self.resized += usize::from(seen.resized_from.is_some());
-        self.upside_down += usize::from(seen.lean.is_some_and(|lean| lean < UPSIDE_DOWN));
+        self.upside_down += usize::from(seen.is_upside_down());
     }
 
     /// The kinds, those of most pictures first.
@@ -81,7 +77,7 @@ impl Tally {
                 self.pictures
             );
         }
-        if self.upside_down * 2 > self.pictures {
+        if self.upside_down > 0 {
             tracing::warn!(
                 "in {} of {} pictures high tones are stronger than low ones, which music hardly has: \
                  either they are upside down (the lowest tone belongs at the bottom), or their \

@@ -113,6 +113,7 @@ impl Rgb {
         let options = DecoderOptions::default()
             .set_max_width(side)
             .set_max_height(side)
+            .set_strict_mode(true)
             .jpeg_set_out_colorspace(ColorSpace::RGB);
         let mut decoder = JpegDecoder::new_with_options(file, options);
         let data = decoder.decode().map_err(|error| Error::format(path, error.to_string()))?;

@@ -144,7 +144,7 @@ impl Entry {
 
     /// Whether windows of one song, or copies of one recording, were in training and test.
     pub(super) fn is_leaky(&self) -> bool {
-        self.data.leaks > 0 || self.baseline.as_ref().is_some_and(|baseline| baseline.leaky)
+        self.data.copies_allowed || self.baseline.as_ref().is_some_and(|baseline| baseline.leaky)
     }
 
     /// The label without the word that its split leaks.
@@ -296,7 +296,7 @@ fn baseline_label(metrics: &BaselineMetrics) -> String {
 }
 
 pub(super) fn network_label(metrics: &Metrics) -> String {
-    let leaky = if metrics.data.leaks > 0 { LEAKY } else { "" };
+    let leaky = if metrics.data.copies_allowed { LEAKY } else { "" };
     if let Some(CnnMetrics { name, source, teacher, .. }) = &metrics.cnn {
         let taught = if teacher.is_some() { "taught " } else { "" };
         let source = match source {

@@ -76,7 +76,10 @@ pub struct TrainingData {
     /// copies that sound alike.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<[String; 2]>,
-    /// Tested tracks of which a copy was learned from, where that was allowed.
+    /// Whether copies were allowed on both sides of the split, to see what that does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub copies_allowed: bool,
+    /// Tested tracks of which a copy was learned from.
     #[serde(skip_serializing_if = "is_zero")]
     pub leaks: usize,
 }

@@ -33,6 +33,7 @@ pub(super) fn training_data(dataset: &Dataset, copies: &Copies, parts: &Parts) -
         tracks: dataset.tracks.len(),
         skipped: dataset.skipped.len(),
         copies: copies.ids(dataset),
+        copies_allowed: copies.allowed,
         leaks: copies.leaks(parts),
     }
 }

@@ -17,6 +17,8 @@ const NAMED: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     pairs: Vec<[usize; 2]>,
+    /// Whether they may be on both sides of the split.
+    pub allowed: bool,
 }
 
 impl Copies {
@@ -45,7 +47,7 @@ impl Copies {
             dataset.forget_copies();
         }
         group(options, dataset)?;
-        Ok(Self { pairs })
+        Ok(Self { pairs, allowed: options.allow_copies })
     }
 
     /// The pairs, by the names of their tracks.

@@ -15,6 +15,17 @@ pub(super) fn add(document: &mut Document, context: &Context) {
     for genres in genres {
         document.paragraph(format!("Genres: {genres}."));
     }
+    let flattered = context
+        .by_number()
+        .into_iter()
+        .filter(|entry| entry.data.leaks > 0 && !entry.data.copies_allowed);
+    for entry in flattered {
+        document.paragraph(format!(
+            "The split of {} has copies of recordings on both sides: of {} of its tested tracks a \
+             copy was learned from. Its figures are rather too high.",
+            entry.run, entry.data.leaks
+        ));
+    }
     add_colour_map(document, context);
 }
 

@@ -12,7 +12,7 @@ pub(super) fn add(document: &mut Document, context: &Context) {
         return;
     }
     document.heading(2, "The honest and the leaky figure");
-    let is_of_copies = |leak: &Leak| leak.leaky.data.leaks > 0;
+    let is_of_copies = |leak: &Leak| leak.leaky.data.copies_allowed;
     if !context.leaks.iter().all(is_of_copies) {
         document.paragraph(
             "Tables of 3-second windows are often shuffled window by window. Windows of one song \

@@ -38,7 +38,7 @@ fn unwrapped(text: &str) -> String {
 pub(crate) fn leaks(leaks: &[Leak], titles: &Titles) -> Vec<String> {
     let one = |leak: &Leak| {
         let honest = leak.honest?;
-        if leak.leaky.data.leaks > 0 {
+        if leak.leaky.data.copies_allowed {
             return Some(copies(leak.leaky, honest, titles));
         }
         let (wrong, right) = (leak.leaky.test.patch_accuracy, honest.test.patch_accuracy);
