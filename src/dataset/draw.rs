@@ -462,6 +462,9 @@ mod tests {
         );
         set.tracks[1].content = set.tracks[0].content.clone();
         let text = refusal(&set, &[&even, &odd]);
+        assert!(text.contains("g00/000.wav and g00/001.wav are copies of one"), "{text}");
+        set.tracks[1].sha256 = set.tracks[0].sha256.clone();
+        let text = refusal(&set, &[&even, &odd]);
         assert!(text.contains("g00/000.wav and g00/001.wav are the same recording"), "{text}");
     }
 }

@@ -22,6 +22,8 @@ use crate::{interrupt, progress};
 
 /// Where the files are written.
 const CACHE: &str = "data/cache/parquet";
+/// Changed whenever what is written there does.
+const CACHE_VERSION: &str = "2";
 /// How deep the Parquet files of a data set lie: `data/train-0.parquet`, `default/train/0.parquet`.
 const DEEPEST: usize = 3;
 /// What the list of the files is called, so that it is found as that of a folder.
@@ -47,7 +49,7 @@ fn unpacked_in(cache: &Path, root: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     check_configurations(root, &tables)?;
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::new_with_prefix(CACHE_VERSION);
     for (table, part) in &tables {
         digest.update(format!("{part:?} {}\n", files::sha256(table)?));
     }
