@@ -534,6 +534,27 @@ fn standard_input_is_a_recording() {
     assert!(stderr(&broken).contains("standard input: not an audio file"), "{}", stderr(&broken));
 }
 
+/// What a pipe gives once must not be read by a glance at what kind of file it is.
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_classified_as_the_file_is() {
+    let (folder, ..) = music();
+    let pipe = folder.path().join("pipe.wav");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let song = fs::read(folder.path().join("song1.wav")).unwrap();
+        move || fs::write(pipe, song)
+    });
+    let ask = |name: &str| {
+        let ran = classify(folder.path(), &[name, "-m", "genres.onnx", "--json"]);
+        assert!(ran.status.success(), "{}", stderr(&ran));
+        lines(&ran)[0]["probabilities"].clone()
+    };
+    let piped = ask("pipe.wav");
+    writer.join().unwrap().unwrap();
+    assert_eq!(piped, ask("song1.wav"));
+}
+
 /// A named pipe that nobody writes to holds the run up; there it is killed.
 #[cfg(unix)]
 #[test]

@@ -9,18 +9,25 @@ use crate::audio::{self, Decoder, Level, Note, Resampler};
 use crate::error::{Error, Result};
 use crate::features::{Reader, is_picture};
 
+/// What is wrong with a picture for a model that hears.
+const PICTURE: &str = "a picture, and the model hears recordings; give it a recording, or take a \
+    model that has learned from pictures";
+/// What is wrong with a recording for a model that looks.
+const RECORDING: &str = "a recording, and the model looks at pictures; give it a picture of a \
+    spectrogram (PNG, JPEG), or take a model that has learned from recordings";
+
 /// Classifies the recording at `path`, `width` of its pieces at a time, or the picture there if
 /// that is what the model takes.
 pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Result<Classification> {
     if let Some(reader) = engine.model.reader() {
         return classify_picture(engine, reader, path);
     }
-    if is_picture(path) {
-        let reason = "a picture, and the model hears recordings; give it a recording, or take a \
-                      model that has learned from pictures";
-        return Err(Error::unsupported(path, reason));
-    }
-    let mut decoder = Decoder::open(path)?.strict(engine.strict);
+    // Only what does not open is looked at again: a pipe gives its bytes once.
+    let decoder = Decoder::open(path).map_err(|error| match is_picture(path) {
+        true => Error::unsupported(path, PICTURE),
+        false => error,
+    })?;
+    let mut decoder = decoder.strict(engine.strict);
     let mut recording = Recording::new(engine, decoder.rate(), width)?;
     let mut block = vec![];
     while decoder.read(&mut block)? {
@@ -31,12 +38,10 @@ pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Resul
 }
 
 fn classify_picture(engine: &Engine, reader: &Reader, path: &Path) -> Result<Classification> {
-    if !is_picture(path) && audio::is_recording(path) {
-        let reason = "a recording, and the model looks at pictures; give it a picture of a \
-                      spectrogram (PNG, JPEG), or take a model that has learned from recordings";
-        return Err(Error::unsupported(path, reason));
-    }
-    let (patches, seen) = reader.picture(path)?;
+    let (patches, seen) = reader.picture(path).map_err(|error| {
+        let is_recording = !is_picture(path) && audio::is_recording(path);
+        if is_recording { Error::unsupported(path, RECORDING) } else { error }
+    })?;
     let probabilities = engine.look(&patches.values)?;
     let classes = engine.model.labels.len();
     Ok(Classification::of_picture(&probabilities, classes, patches.padded, seen))
