@@ -149,6 +149,24 @@ pub(crate) fn folder_beside(folder: &Path) -> Result<TempDir> {
     builder.prefix(".part-").tempdir_in(parent).map_err(plain(folder))
 }
 
+/// Makes `folder` by `fill`, whole or not at all, unless it is there: what is in it depends on its
+/// name alone, and another process may make it in the meantime.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be made, and those of `fill`.
+pub(crate) fn folder_once(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    create_dir(folder_of(folder))?;
+    let whole = folder_beside(folder)?;
+    fill(whole.path())?;
+    match fs::rename(whole.path(), folder) {
+        Err(_) if folder.is_dir() => Ok(()),
+        renamed => renamed.map_err(Error::io(folder)),
+    }
+}
+
 /// The folder that `path` is in: the working directory for a bare name.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {

@@ -23,6 +23,12 @@ pub fn thousands(value: usize) -> String {
     text
 }
 
+/// A figure with three decimals, or that it is not known.
+#[must_use]
+pub fn known(figure: Option<f64>) -> String {
+    figure.map_or("not known".to_owned(), |figure| format!("{figure:.3}"))
+}
+
 /// `one track`, `7 tracks`.
 #[must_use]
 pub fn counted(count: usize, what: &str) -> String {

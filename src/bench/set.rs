@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 use super::outputs::{columns, share};
 use crate::dataset::Task;
 use crate::error::{Error, Result};
-use crate::metrics::{argmax, evaluate_tags};
+use crate::metrics::{argmax, macro_average_precision};
 
 /// Patches with known answers, for one model.
 #[derive(Clone, Debug)]
@@ -76,9 +76,7 @@ impl EvaluationSet {
         if rows.iter().copied().flatten().any(|value| !value.is_finite()) {
             return None;
         }
-        // Thresholds do not matter here.
-        let thresholds = vec![1.0; rows.first()?.len()];
-        evaluate_tags(&labels, &rows, &thresholds).macro_average_precision
+        macro_average_precision(&labels, &rows, rows.first()?.len())
     }
 
     /// The sums of the tracks' outputs, none for those without a patch.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::run::{Exported, Metrics, Run, TagMetrics, TaskMetrics};
-use crate::text::counted;
+use crate::text::{counted, known};
 
 /// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
 /// resample is like the others.
@@ -82,9 +82,6 @@ fn tested(test: &TaskMetrics) -> String {
             test.patches
         ),
         TaskMetrics::MultiLabel(TagMetrics { tags, .. }) => {
-            let known = |value: Option<f64>| {
-                value.map_or("not known".to_owned(), |value| format!("{value:.3}"))
-            };
             let left_out = match tags.left_out() {
                 0 => String::new(),
                 count => format!(" (without {} that no test track has)", counted(count, "label")),

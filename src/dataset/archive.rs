@@ -55,28 +55,18 @@ pub(super) fn unpacked(path: &Path) -> Result<Option<PathBuf>> {
 fn unpacked_in(cache: &Path, path: &Path) -> Result<Option<PathBuf>> {
     let Some(kind) = Kind::of(path)? else { return Ok(None) };
     let folder = cache.join(files::sha256(path)?);
-    if folder.is_dir() {
-        return Ok(Some(folder));
-    }
-    files::create_dir(cache)?;
-    let whole = files::folder_beside(&folder)?;
-    tracing::info!("unpacking {} into {}", path.display(), cache.display());
-    let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-    if kind == Kind::Tar {
-        check_end(path, &mut file)?;
-    }
-    match kind {
-        Kind::Tar => tar(path, file, whole.path())?,
-        Kind::TarGz => tar(path, MultiGzDecoder::new(file), whole.path())?,
-        Kind::Zip => zip(path, file, whole.path())?,
-    }
-    match std::fs::rename(whole.path(), &folder) {
-        // Another process may have unpacked the same archive in the meantime.
-        Err(_) if folder.is_dir() => {}
-        renamed => renamed.map_err(Error::io(&folder))?,
-    }
-    // It is no longer there to be removed.
-    drop(whole);
+    files::folder_once(&folder, |whole| {
+        tracing::info!("unpacking {} into {}", path.display(), cache.display());
+        let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
+        if kind == Kind::Tar {
+            check_end(path, &mut file)?;
+        }
+        match kind {
+            Kind::Tar => tar(path, file, whole),
+            Kind::TarGz => tar(path, MultiGzDecoder::new(file), whole),
+            Kind::Zip => zip(path, file, whole),
+        }
+    })?;
     Ok(Some(folder))
 }
 

@@ -90,30 +90,25 @@ pub(super) fn flags(
     names: &[String],
     others: [Option<usize>; 2],
 ) -> Result<Vec<usize>> {
-    let width = names.len();
-    let is_other = |at: &usize| others.contains(&Some(*at));
-    for at in (0..width).filter(|at| !is_other(at)) {
+    let mut found = vec![];
+    for at in (0..names.len()).filter(|at| !others.contains(&Some(*at))) {
         let is_flag = |row: &&(u64, StringRecord)| row.1.get(at).and_then(flag).is_some();
         let count = rows.iter().filter(is_flag).count();
-        let wrong = rows.iter().find(|row| !is_flag(row));
-        if let Some((line, record)) = wrong
-            && count as f64 >= MOSTLY * rows.len() as f64
-        {
-            let reason = format!(
-                "line {line}, column \"{}\": {:?} is neither 0 nor 1, as all but {} of its values \
-                 are; mend it, or leave the column out if it is no label",
-                names[at],
-                record.get(at).unwrap_or_default(),
-                rows.len() - count
-            );
-            return Err(Error::format(path, reason));
+        match rows.iter().find(|row| !is_flag(row)) {
+            None => found.push(at),
+            Some((line, record)) if count as f64 >= MOSTLY * rows.len() as f64 => {
+                let reason = format!(
+                    "line {line}, column \"{}\": {:?} is neither 0 nor 1, as all but {} of its \
+                     values are; mend it, or leave the column out if it is no label",
+                    names[at],
+                    record.get(at).unwrap_or_default(),
+                    rows.len() - count
+                );
+                return Err(Error::format(path, reason));
+            }
+            Some(_) => {}
         }
     }
-    let is_flag = |at: &usize| {
-        let mut cells = rows.iter().map(|(_, record)| record.get(*at).and_then(flag));
-        !is_other(at) && cells.all(|cell| cell.is_some())
-    };
-    let found: Vec<usize> = (0..width).filter(is_flag).collect();
     if found.len() < 2 || rows.is_empty() {
         let more = ", or two and more columns of 0 and 1, one a label";
         return Err(missing(path, "genres", &LABELS, more));

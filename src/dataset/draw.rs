@@ -35,26 +35,17 @@ impl Split {
         check_fraction("test", test_fraction)?;
         check_fraction("validation", validation_fraction)?;
         dataset.check()?;
-        let (mut train, mut validation, mut test) = (vec![], vec![], vec![]);
-        let genres = match dataset.task {
-            Task::SingleLabel => by_genre(dataset),
+        let fractions = [test_fraction, validation_fraction];
+        let [train, validation, test] = match dataset.task {
+            Task::SingleLabel => divided(dataset, seed, fractions),
             Task::MultiLabel => {
                 let rest = 1.0 - test_fraction;
                 let held_out = rest * validation_fraction;
                 let shares = [test_fraction, held_out, rest - held_out];
-                [test, validation, train] = iterative::divide(dataset, shares, seed, "split");
-                vec![]
+                let [test, validation, train] = iterative::divide(dataset, shares, seed, "split");
+                [train, validation, test]
             }
         };
-        for groups in genres {
-            let groups = shuffled(groups, seed, "split");
-            let keep = if groups.len() > 2 { 2 } else { 1 };
-            let (taken, rest) = take(groups, test_fraction, keep);
-            test.extend(taken);
-            let (taken, rest) = take(rest, validation_fraction, 1);
-            validation.extend(taken);
-            train.extend(rest);
-        }
         Ok(Self {
             method: Method::Stratified,
             seed,
@@ -73,9 +64,9 @@ impl Split {
     /// track once. Tracks with the same bytes stay together, as in [`Split::stratified`].
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for several labels a track; [`Error::TooFew`] if `k` is below 2 or above the number of different recordings of a
-    /// genre, or the collection does not pass [`Dataset::check`]; [`Error::InvalidInput`] if
-    /// the fraction is not between 0 and 1.
+    /// [`Error::InvalidInput`] for several labels a track, or if the fraction is not between 0 and
+    /// 1; [`Error::TooFew`] if `k` is below 2 or above the number of different recordings of a
+    /// genre, or the collection does not pass [`Dataset::check`].
     pub fn folds(
         dataset: &Dataset,
         k: usize,
@@ -137,6 +128,22 @@ impl Split {
         }
         Ok(splits)
     }
+}
+
+/// Every genre's groups in three: to train, to validate and to test; of `fractions` the first is
+/// the test part's, the second the validation part's share of the rest.
+fn divided(dataset: &Dataset, seed: u64, fractions: [f64; 2]) -> [Vec<Group<'_>>; 3] {
+    let [test_fraction, validation_fraction] = fractions;
+    let (mut train, mut validation, mut test) = (vec![], vec![], vec![]);
+    for groups in by_genre(dataset) {
+        let keep = if groups.len() > 2 { 2 } else { 1 };
+        let (taken, rest) = take(shuffled(groups, seed, "split"), test_fraction, keep);
+        test.extend(taken);
+        let (taken, rest) = take(rest, validation_fraction, 1);
+        validation.extend(taken);
+        train.extend(rest);
+    }
+    [train, validation, test]
 }
 
 /// One split per test part that `test_parts` makes of the shuffled groups, each with a

@@ -35,19 +35,7 @@ impl Split {
         if validation.is_empty() {
             (train, validation) = hold_out(dataset, seed, validation_fraction);
         }
-        let share = |part: usize, rest: usize| part as f64 / (part + rest).max(1) as f64;
-        Ok(Self {
-            method: Method::Given,
-            seed,
-            test_fraction: share(test.len(), train.len() + validation.len()),
-            validation_fraction: share(validation.len(), train.len()),
-            fold: None,
-            task: dataset.task,
-            genres: dataset.genres.clone(),
-            train,
-            validation,
-            test,
-        })
+        Ok(Self::of_parts(Method::Given, seed, dataset, [train, validation, test]))
     }
 }
 

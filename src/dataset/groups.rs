@@ -28,17 +28,36 @@ pub(super) fn by_genre(dataset: &Dataset) -> Vec<Vec<Group<'_>>> {
     genres
 }
 
-/// For each track the first of those that it belongs to: by its content, its sound, its group, or
-/// by way of others.
-fn leaders(tracks: &[&Track]) -> Vec<usize> {
-    fn leader(of: &mut [usize], mut at: usize) -> usize {
+/// Things that belong together, by way of others too.
+pub(super) struct Together(Vec<usize>);
+
+impl Together {
+    /// So many things, each alone.
+    pub fn alone(count: usize) -> Self {
+        Self((0..count).collect())
+    }
+
+    /// Puts two things together, and all that either belongs to.
+    pub fn join(&mut self, one: usize, other: usize) {
+        let (a, b) = (self.first(one), self.first(other));
+        self.0[a.max(b)] = a.min(b);
+    }
+
+    /// The first of those that a thing belongs to.
+    pub fn first(&mut self, mut at: usize) -> usize {
+        let of = &mut self.0;
         while of[at] != at {
             of[at] = of[of[at]];
             at = of[at];
         }
         at
     }
-    let mut of: Vec<usize> = (0..tracks.len()).collect();
+}
+
+/// For each track the first of those that it belongs to: by its content, its sound, its group, or
+/// by way of others.
+fn leaders(tracks: &[&Track]) -> Vec<usize> {
+    let mut together = Together::alone(tracks.len());
     let (mut by_bytes, mut by_content) = (HashMap::new(), HashMap::new());
     let (mut by_sound, mut by_group) = (HashMap::new(), HashMap::new());
     for (at, track) in tracks.iter().enumerate() {
@@ -47,11 +66,10 @@ fn leaders(tracks: &[&Track]) -> Vec<usize> {
         let sound = track.alike.as_deref().map(|sound| *by_sound.entry(sound).or_insert(at));
         let group = track.group.as_deref().map(|group| *by_group.entry(group).or_insert(at));
         for other in [Some(same), Some(first), sound, group].into_iter().flatten() {
-            let (a, b) = (leader(&mut of, at), leader(&mut of, other));
-            of[a.max(b)] = a.min(b);
+            together.join(at, other);
         }
     }
-    (0..tracks.len()).map(|at| leader(&mut of, at)).collect()
+    (0..tracks.len()).map(|at| together.first(at)).collect()
 }
 
 /// The groups in an order that `seed` and `purpose` draw: by a digest of each one's first id, so

@@ -24,20 +24,7 @@ impl Split {
         let train = read("train_filtered.txt")?;
         let validation = read("valid_filtered.txt")?;
         let test = read("test_filtered.txt")?;
-        let rest = train.len() + validation.len();
-        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
-        let split = Self {
-            method: Method::FaultFiltered,
-            seed: 0,
-            test_fraction: share(test.len(), rest + test.len()),
-            validation_fraction: share(validation.len(), rest),
-            fold: None,
-            task: dataset.task,
-            genres: dataset.genres.clone(),
-            train,
-            validation,
-            test,
-        };
+        let split = Self::of_parts(Method::FaultFiltered, 0, dataset, [train, validation, test]);
         split.validate().map_err(|wrong| Error::format(lists, wrong))?;
         Ok(split)
     }

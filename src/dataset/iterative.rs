@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use super::collection::Dataset;
 use super::groups::{Group, by_genre, shuffled};
+use super::task::label_counts;
 
 /// What a part is still to be given.
 struct Missing {
@@ -26,7 +27,9 @@ pub(super) fn divide<'a, const N: usize>(
     let groups = by_genre(dataset).into_iter().flatten().collect();
     let groups = shuffled(groups, seed, purpose);
     let classes = dataset.genres.len();
-    let counts: Vec<Vec<usize>> = groups.iter().map(|group| counts(group, classes)).collect();
+    let of_group =
+        |group: &Group| label_counts(group.iter().flat_map(|track| &track.labels), classes);
+    let counts: Vec<Vec<usize>> = groups.iter().map(of_group).collect();
     let total = |label: usize| counts.iter().map(|counts| counts[label]).sum::<usize>() as f64;
     let mut missing = shares.map(|share| Missing {
         tracks: share * dataset.tracks.len() as f64,
@@ -59,13 +62,6 @@ impl Missing {
         self.tracks -= tracks as f64;
         self.labels.iter_mut().zip(counts).for_each(|(missing, count)| *missing -= *count as f64);
     }
-}
-
-/// How many of the group's tracks have each label.
-fn counts(group: &Group, classes: usize) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    group.iter().flat_map(|track| &track.labels).for_each(|label| counts[*label] += 1);
-    counts
 }
 
 /// The label that the fewest tracks of the groups `left` have, of several the one that is rarest

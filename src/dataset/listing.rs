@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::collection::Part;
+use super::collection::{Part, Skipped};
 use super::found::{Found, Listing};
 #[cfg(feature = "train")]
 use super::parquet;
@@ -49,14 +49,6 @@ pub(super) fn list(root: &Path, extensions: &[&str], task: Option<Task>) -> Resu
         listing.count_unlisted(root, extensions);
         return Ok(listing);
     }
-    if !holds_any(root, extensions)
-        && let Some(folder) = inside(root)?
-    {
-        let listing = list(&folder, extensions, task)?;
-        let split = if listing.has_parts() { ", with their own split" } else { "" };
-        let about = format!("the tables in {}{split}", root.display());
-        return Ok(Listing { about, ..listing });
-    }
     let base = genres_folder(root);
     let mut listing = Listing::default();
     if root.join(LITTER).is_dir() {
@@ -77,6 +69,14 @@ pub(super) fn list(root: &Path, extensions: &[&str], task: Option<Task>) -> Resu
         }
         listing.about = format!("the folders in {}, with their own split", base.display());
     }
+    if listing.is_of_tables(extensions)
+        && let Some(folder) = inside(root)?
+    {
+        let listing = list(&folder, extensions, task)?;
+        let split = if listing.has_parts() { ", with their own split" } else { "" };
+        let about = format!("the tables in {}{split}", root.display());
+        return Ok(Listing { about, ..listing });
+    }
     if task == Some(Task::MultiLabel) {
         listing.task = Task::MultiLabel;
         for file in &mut listing.files {
@@ -94,13 +94,6 @@ fn inside(root: &Path) -> Result<Option<PathBuf>> {
         return parquet::unpacked(root);
     }
     if root.is_dir() { Ok(None) } else { archive::unpacked(root) }
-}
-
-/// Whether there is a file with one of these endings, at any depth.
-fn holds_any(root: &Path, extensions: &[&str]) -> bool {
-    let walk = WalkDir::new(root).follow_links(true).into_iter();
-    let seen = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
-    seen.flatten().any(|entry| has_extension(entry.path(), extensions))
 }
 
 /// Folders in `folder` that are neither hidden nor litter, and the files beside them.
@@ -156,6 +149,14 @@ fn parts(base: &Path) -> Vec<(PathBuf, Part)> {
 }
 
 impl Listing {
+    /// Whether there were Parquet files and, of what ends so, nothing.
+    fn is_of_tables(&self, extensions: &[&str]) -> bool {
+        let is_wanted = |skipped: &Skipped| has_extension(&skipped.path, extensions);
+        self.others.contains_key(".parquet")
+            && self.files.is_empty()
+            && !self.skipped.iter().any(is_wanted)
+    }
+
     /// Adds what lies in `folder`, whose folders are genres.
     fn walk(&mut self, base: &Path, folder: &Path, part: Option<Part>, extensions: &[&str]) {
         let walk = WalkDir::new(folder).min_depth(1).follow_links(true);

@@ -45,3 +45,5 @@ pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};
 pub use task::Task;
+#[cfg(feature = "train")]
+pub(crate) use task::label_counts;

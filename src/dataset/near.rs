@@ -1,6 +1,5 @@
 //! Recordings that sound alike: one song in two formats, at two levels, cut by a second.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use rayon::prelude::*;
 
 use super::collection::{Dataset, Track};
 use super::fingerprint::Fingerprint;
+use super::groups::Together;
 use crate::error::Result;
 use crate::{files, interrupt, progress};
 
@@ -67,17 +67,11 @@ impl Dataset {
 
     /// Gives the tracks of each pair, and of pairs that share one, one mark: the id of the first.
     fn mark(&mut self, pairs: &[[usize; 2]]) {
-        let mut first: BTreeMap<usize, usize> = BTreeMap::new();
-        for [a, b] in pairs {
-            let [of_a, of_b] = [*a, *b].map(|at| first.get(&at).copied().unwrap_or(at));
-            let least = of_a.min(of_b);
-            first.extend([(*a, least), (*b, least)]);
-            for mark in first.values_mut().filter(|mark| **mark == of_a || **mark == of_b) {
-                *mark = least;
-            }
-        }
-        for (at, leader) in first {
-            self.tracks[at].alike = Some(self.tracks[leader].id.clone());
+        let mut together = Together::alone(self.tracks.len());
+        pairs.iter().for_each(|[a, b]| together.join(*a, *b));
+        for at in pairs.iter().flatten() {
+            let first = together.first(*at);
+            self.tracks[*at].alike = Some(self.tracks[first].id.clone());
         }
     }
 }

@@ -54,19 +54,10 @@ fn unpacked_in(cache: &Path, root: &Path) -> Result<Option<PathBuf>> {
         digest.update(format!("{part:?} {}\n", files::sha256(table)?));
     }
     let folder = cache.join(files::hex(&digest.finalize()));
-    if folder.is_dir() {
-        return Ok(Some(folder));
-    }
-    files::create_dir(cache)?;
-    let whole = files::folder_beside(&folder)?;
-    tracing::info!("writing the files inside {} to {}", root.display(), cache.display());
-    unpack(&tables, whole.path())?;
-    match fs::rename(whole.path(), &folder) {
-        // Another process may have done the same in the meantime.
-        Err(_) if folder.is_dir() => {}
-        renamed => renamed.map_err(Error::io(&folder))?,
-    }
-    drop(whole);
+    files::folder_once(&folder, |whole| {
+        tracing::info!("writing the files inside {} to {}", root.display(), cache.display());
+        unpack(&tables, whole)
+    })?;
     Ok(Some(folder))
 }
 
@@ -80,7 +71,11 @@ fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
         .filter(|path| has_extension(path, &["parquet"]))
         .collect();
     found.sort();
-    found.into_iter().map(|path| (path.clone(), part(&path))).collect()
+    let with_part = |path: PathBuf| {
+        let part = part(&path);
+        (path, part)
+    };
+    found.into_iter().map(with_part).collect()
 }
 
 /// Refuses data sets of several configurations, a folder each: most are parts of one another.
@@ -184,9 +179,9 @@ impl<'a> Entry<'a> {
             }
             _ => None,
         };
-        let columns = || row.get_column_iter().map(|(name, _)| name.as_str());
         let refuse = |what: &str| {
-            let columns = columns().collect::<Vec<_>>().join(", ");
+            let columns: Vec<&str> = row.get_column_iter().map(|(name, _)| name.as_str()).collect();
+            let columns = columns.join(", ");
             let reason = format!(
                 "{what} (columns {columns}); a data set whose files lie elsewhere, or which has \
                  several, is given as a list of them (.csv, .jsonl)"

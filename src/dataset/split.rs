@@ -213,6 +213,30 @@ impl Split {
         Ok(())
     }
 
+    /// One that was not drawn, of these ids to train, to validate and to test: its fractions are
+    /// those of its parts.
+    pub(super) fn of_parts(
+        method: Method,
+        seed: u64,
+        dataset: &Dataset,
+        [train, validation, test]: [Vec<String>; 3],
+    ) -> Self {
+        let learned = train.len() + validation.len();
+        let share = |part: &[String], whole: usize| part.len() as f64 / whole.max(1) as f64;
+        Self {
+            method,
+            seed,
+            test_fraction: share(&test, learned + test.len()),
+            validation_fraction: share(&validation, learned),
+            fold: None,
+            task: dataset.task,
+            genres: dataset.genres.clone(),
+            train,
+            validation,
+            test,
+        }
+    }
+
     pub(super) fn parts(&self) -> [(&'static str, &[String]); 3] {
         [("train", &self.train), ("validation", &self.validation), ("test", &self.test)]
     }

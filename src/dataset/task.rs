@@ -18,6 +18,16 @@ pub enum Task {
     MultiLabel,
 }
 
+/// How often each of so many labels is among `labels`.
+pub(crate) fn label_counts<'l>(
+    labels: impl Iterator<Item = &'l usize>,
+    classes: usize,
+) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    labels.for_each(|label| counts[*label] += 1);
+    counts
+}
+
 impl Task {
     /// Whether a track has one label: what files that do not name their task are about.
     #[must_use]

@@ -66,8 +66,8 @@ impl Rgb {
     /// The PNG or JPEG at `path`: what is transparent lies on white, grey is repeated.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] if it is neither (naming what it is), damaged, or a side is longer than
-    /// [`LARGEST_SIDE`], which is seen before its pixels are decoded.
+    /// [`Error::Io`]; [`Error::Format`] if it is neither (naming what it is), damaged, or a side is
+    /// longer than [`LARGEST_SIDE`], which is seen before its pixels are decoded.
     pub fn read(path: &Path) -> Result<Self> {
         let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
         let start = file.fill_buf().map_err(Error::io(path))?;

@@ -7,5 +7,6 @@ pub use evaluation::{
     Epoch, Evaluation, GenreScore, Rule, argmax, evaluate, mean_probabilities, quantile,
 };
 pub use tags::{
-    HALF, TagEvaluation, TagScore, above, average_precision, best_threshold, evaluate_tags, roc_auc,
+    HALF, TagEvaluation, TagScore, above, average_precision, best_threshold, evaluate_tags,
+    macro_average_precision, roc_auc,
 };

@@ -80,6 +80,16 @@ pub fn evaluate_tags(
     }
 }
 
+/// The macro average precision of such predictions, for which no threshold is needed.
+#[must_use]
+pub fn macro_average_precision(
+    truth: &[&[usize]],
+    probabilities: &[&[f32]],
+    labels: usize,
+) -> Option<f64> {
+    evaluate_tags(truth, probabilities, &vec![HALF; labels]).macro_average_precision
+}
+
 fn score(scores: &[f32], truth: &[bool], threshold: f32) -> TagScore {
     let given: Vec<bool> = scores.iter().map(|score| *score >= threshold).collect();
     let count =

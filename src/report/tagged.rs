@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Epoch, TagEvaluation};
 use crate::run::{Kind, Run, TagMetrics, TaskMetrics, TrainingData, names};
+use crate::text::known;
 
 /// A finished run that tells several labels a track.
 #[derive(Clone, Debug)]
@@ -137,7 +138,6 @@ pub(super) fn groups(entries: &[TagEntry]) -> Vec<Vec<&TagEntry>> {
 pub(super) fn headline(group: &[&TagEntry]) -> String {
     let Some(best) = group.first() else { return String::new() };
     let TagEvaluation { macro_average_precision, macro_roc_auc, count, .. } = best.test.tags;
-    let known = |value: Option<f64>| value.map_or("not known".to_owned(), |v| format!("{v:.3}"));
     let tracks = format!("{} with any number of labels", counted(count, "track"));
     let who = match group.len() {
         1 => format!("{} was tested on {tracks} alone", capital(&best.title())),

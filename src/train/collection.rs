@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::config::{Folds, SplitOptions};
 use super::copies::Copies;
-use super::prediction::TrackPrediction;
+use super::prediction::{NOT_NUMBERS, TrackPrediction};
 use super::tags;
-use crate::dataset::{Dataset, Origin, Parts, Split, Task};
+use crate::dataset::{Dataset, Origin, Parts, Split, Task, label_counts};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::metrics::{argmax, evaluate};
@@ -129,8 +129,8 @@ pub(super) fn report_origin(dataset: &Dataset, given: Option<&Path>) {
 /// Says what the collection was understood to be: how many tracks of which genres, where they
 /// come from, and what is in its folders besides.
 pub(super) fn report_understood(dataset: &Dataset) {
-    let mut counts = vec![0usize; dataset.genres.len()];
-    dataset.tracks.iter().flat_map(|track| &track.labels).for_each(|label| counts[*label] += 1);
+    let labels = dataset.tracks.iter().flat_map(|track| &track.labels);
+    let counts = label_counts(labels, dataset.genres.len());
     let genres = dataset.genres.iter().zip(&counts);
     let mut listed: Vec<String> =
         genres.take(LISTED).map(|(genre, count)| format!("{genre} {count}")).collect();
@@ -297,9 +297,6 @@ pub(super) fn thresholds(
         Task::MultiLabel => Ok(Some(tags::thresholds(dataset, &found()?, validation))),
     }
 }
-
-/// What is wrong with a model whose answer is no genre.
-const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller learning rate";
 
 /// Figures of the predictions for `tracks`, indices into the collection.
 ///

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::prediction::TrackPrediction;
 use super::variation::smoothed;
 use crate::dataset::Task;
-use crate::metrics::evaluate_tags;
+use crate::metrics::macro_average_precision;
 use crate::run::{Quality, Score};
 
 /// The most that a label's positives count more than its negatives, or less: of very rare labels
@@ -191,12 +191,10 @@ impl BinaryLoss {
         };
         let total: f64 = predictions.iter().zip(labels).map(of_track).sum();
         let rows: Vec<&[f32]> = predictions.iter().map(|p| p.mean.as_slice()).collect();
-        // Thresholds do not matter here.
-        let ranked = evaluate_tags(labels, &rows, &vec![1.0; self.weights.len()]);
-        let quality = ranked.macro_average_precision.unwrap_or_default();
+        let quality = macro_average_precision(labels, &rows, self.weights.len());
         Some(Score {
             loss: total / (labels.len() * self.weights.len()) as f64,
-            quality: Quality::AveragePrecision(quality),
+            quality: Quality::AveragePrecision(quality.unwrap_or_default()),
         })
     }
 }

@@ -3,6 +3,9 @@
 use crate::metrics::{argmax, mean_probabilities};
 use crate::run::Score;
 
+/// What is wrong with a model whose answer is no genre.
+pub const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller learning rate";
+
 /// A track's probabilities: of each patch, and their mean.
 #[derive(Clone, Debug)]
 pub struct TrackPrediction {

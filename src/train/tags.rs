@@ -1,8 +1,8 @@
 //! What trainings do where a track has any number of labels: weights, thresholds, figures.
 
 use super::objective::{BinaryLoss, MOST_WEIGHT};
-use super::prediction::TrackPrediction;
-use crate::dataset::Dataset;
+use super::prediction::{NOT_NUMBERS, TrackPrediction};
+use crate::dataset::{Dataset, label_counts};
 use crate::error::{Error, Result};
 use crate::metrics::{HALF, above, best_threshold, evaluate_tags};
 use crate::run::{TagMetrics, TagPrediction};
@@ -13,9 +13,8 @@ const LISTED: usize = 10;
 
 /// Says how the labels of the training part are weighted, and which no track there has.
 pub(super) fn report_weights(dataset: &Dataset, train: &[usize]) {
-    let mut counts = vec![0; dataset.genres.len()];
     let labels = train.iter().flat_map(|track| &dataset.tracks[*track].labels);
-    labels.for_each(|label| counts[*label] += 1);
+    let counts = label_counts(labels, dataset.genres.len());
     let capped = BinaryLoss::new(&counts, train.len()).capped();
     tracing::info!(
         "multi-label: a sigmoid for each of {}; its positives count as much as its negatives, up \
@@ -66,8 +65,7 @@ pub(super) fn metrics(
     thresholds: &[f32],
 ) -> Result<TagMetrics> {
     if predictions.iter().flat_map(|p| &p.mean).any(|p| !p.is_finite()) {
-        let reason = "its probabilities are not numbers; use a smaller learning rate";
-        return Err(Error::Fit(reason.into()));
+        return Err(Error::Fit(NOT_NUMBERS.into()));
     }
     let truth: Vec<&[usize]> = tracks.iter().map(|t| &*dataset.tracks[*t].labels).collect();
     let rows: Vec<&[f32]> = predictions.iter().map(|p| p.mean.as_slice()).collect();

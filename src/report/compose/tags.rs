@@ -1,6 +1,6 @@
 //! Runs that tell any number of labels a track.
 
-use crate::charts;
+use super::curves;
 use crate::error::Result;
 use crate::report::charts::{TagRow, tags};
 use crate::report::document::{Document, Figure, Table};
@@ -36,7 +36,11 @@ fn add_group(document: &mut Document, group: &[&TagEntry], number: usize) -> Res
     let charts = group.iter().enumerate().map(|(place, entry)| chart(entry, number, place + 1));
     document.figures(2, charts.collect::<Result<_>>()?);
     let curves = group.iter().enumerate().filter(|(_, entry)| entry.history.len() > 1);
-    let curves = curves.map(|(place, entry)| curves_of(entry, number, place + 1));
+    let curves = curves.map(|(place, entry)| {
+        let (file, title) = (format!("curves-labels-{number}-{}.svg", place + 1), entry.title());
+        let caption = format!("Learning curves of {title}");
+        curves::figure(file, caption, &title, &entry.run, &entry.history)
+    });
     document.figures(2, curves.collect::<Result<_>>()?);
     Ok(())
 }
@@ -160,23 +164,5 @@ fn chart(entry: &TagEntry, group: usize, place: usize) -> Result<Figure> {
             known(tags_of.macro_average_precision)
         ),
         image: tags(&rows)?.into_bytes(),
-    })
-}
-
-fn curves_of(entry: &TagEntry, group: usize, place: usize) -> Result<Figure> {
-    let loss = |epoch: Option<&crate::metrics::Epoch>| {
-        three_digits(epoch.map_or(0.0, |epoch| epoch.train_loss))
-    };
-    Ok(Figure {
-        file: format!("curves-labels-{group}-{place}.svg"),
-        caption: format!("Learning curves of {}", entry.title()),
-        alt: format!(
-            "Learning curves of {} over {}: the training loss goes from {} to {}.",
-            entry.title(),
-            counted(entry.history.len(), "epoch"),
-            loss(entry.history.first()),
-            loss(entry.history.last()),
-        ),
-        image: charts::curves(&entry.run, &entry.history)?.into_bytes(),
     })
 }

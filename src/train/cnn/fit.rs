@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, Sample};
 use super::options::{Augmentation, FitOptions};
-use crate::dataset::Task;
+use crate::dataset::{Task, label_counts};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
@@ -186,8 +186,7 @@ impl CnnTask<'_> {
 
     /// The loss of several labels a track, by the tracks that have each.
     fn binary(&self, train: &[Sample]) -> Option<BinaryLoss> {
-        let mut counts = vec![0; self.classes];
-        train.iter().flat_map(|sample| &sample.labels).for_each(|label| counts[*label] += 1);
+        let counts = label_counts(train.iter().flat_map(|sample| &sample.labels), self.classes);
         (!self.task.is_single()).then(|| BinaryLoss::new(&counts, train.len()))
     }
 
