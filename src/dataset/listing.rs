@@ -30,7 +30,8 @@ const LITTER: &str = "__MACOSX";
 /// a list nor an archive, [`Error::Io`] if it cannot be listed, errors of list and archive.
 pub(super) fn list(root: &Path, extensions: &[&str], task: Option<Task>) -> Result<Listing> {
     let advice = "give a folder that holds one folder of recordings per genre, an archive of one \
-                  (.tar.gz, .zip), or a list (.csv, .tsv, .jsonl) of paths and genres";
+                  (.tar.gz, .zip), a list (.csv, .tsv, .jsonl) of paths and genres, or a data set \
+                  of Hugging Face (.parquet)";
     if !root.exists() {
         return Err(Error::not_found(root, format!("no such folder; {advice}")));
     }

@@ -252,8 +252,8 @@ impl SplitOptions {
 pub struct Config {
     /// Folder with one folder of recordings a genre (GTZAN's layout), be it in train and test, or
     /// of pictures for a network that looks at these; a list (.csv, .tsv, .jsonl) of paths and
-    /// genres; an archive (.tar.gz, .zip) of such a folder; without it data/gtzan if present, else a synthesized demo
-    /// set
+    /// genres; an archive (.tar.gz, .zip) of such a folder; a data set of Hugging Face (.parquet);
+    /// without it data/gtzan if present, else a synthesized demo set
     #[arg(long, value_name = "DIR|LIST|ARCHIVE")]
     pub data: Option<PathBuf>,
     /// What to tell of a track: its one genre, or all of its labels, each with a probability of its
