@@ -140,7 +140,10 @@ impl PictureFrontEnd {
     }
 
     /// The same, and how it was seen.
-    pub(super) fn look(&self, path: &Path) -> Result<(LogMel, Seen)> {
+    ///
+    /// # Errors
+    /// Those of [`PictureFrontEnd::read`].
+    pub(crate) fn look(&self, path: &Path) -> Result<(LogMel, Seen)> {
         let plot = Plot::read(path, ColourMap::named(&self.colormap).ok())?;
         let fits = plot.rows == self.rows && plot.columns >= self.patch_frames;
         let plot = if fits { plot } else { plot.resized(self.frames, self.rows) };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::spectrogram;
-use crate::features::PictureFrontEnd;
+use crate::features::{PictureFrontEnd, Seen};
 
 /// A picture before and after its colour map was undone.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub(super) struct Example {
     pub(super) after: Vec<u8>,
     /// Their columns and rows.
     pub(super) plot: (usize, usize),
-    /// The colour map, by matplotlib's name.
-    pub(super) map: String,
+    /// What it was recognized as.
+    pub(super) seen: Seen,
 }
 
 /// The first picture, in one of `folders`, of a track that a run learned about from pictures;
@@ -39,14 +39,13 @@ fn read(id: &str, folder: &Path) -> Option<Example> {
     let size = png::Decoder::new(Cursor::new(&before)).read_info().ok()?.info().size();
     let like = PictureFrontEnd::like(&path, Some(1), Some(1), None).ok()?;
     let plot = (like.frames, like.rows);
-    let map = like.colormap.clone();
-    let whole = PictureFrontEnd { mels: like.rows, ..like }.read(&path).ok()?;
+    let (whole, seen) = PictureFrontEnd { mels: like.rows, ..like }.look(&path).ok()?;
     // The lowest band is the last row.
     let bands = whole.columns().into_iter().rev();
     let pixels: Vec<u8> = bands.flatten().map(|value| (value * 255.0).round() as u8).collect();
     let after = spectrogram::encode(&pixels, plot, png::ColorType::Grayscale).ok()?;
     let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-    Some(Example { name, before, size, after, plot, map })
+    Some(Example { name, before, size, after, plot, seen })
 }
 
 #[cfg(test)]
@@ -78,6 +77,7 @@ mod tests {
         entries[0].is_of_pictures = true;
         let example = example(&entries, &folders).unwrap();
         assert_eq!((example.size, example.plot), ((7, 7), (3, 3)));
+        assert_eq!(example.seen.to_string(), "plot, colour map magma (residual 0.0 of 255)");
         assert_eq!((&*example.name, example.before), ("images_original/dub/00.png", picture));
         let mut reader = png::Decoder::new(Cursor::new(example.after)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

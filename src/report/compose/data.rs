@@ -73,12 +73,10 @@ fn add_colour_map(document: &mut Document, context: &Context) {
     let ((width, height), (columns, rows)) = (example.size, example.plot);
     document.heading(3, "From picture to intensity");
     document.paragraph(format!(
-        "A picture is a plot by matplotlib: white margins and a dark frame, one pixel wide, are \
-         cut off, which leaves {columns} × {rows} of {width} × {height} pixels. Every colour \
-         inside is one of the 256 different ones of the colour map {} and becomes its place \
-         in that map, one channel of intensity from which every colour could be told again; \
-         networks are given its rows averaged to mel bands.",
-        example.map
+        "What is around the spectrogram is cut off, which leaves {columns} × {rows} of {width} × \
+         {height} pixels: {}. Every colour inside becomes its place in its colour map, one channel \
+         of intensity; networks are given its rows averaged to mel bands.",
+        example.seen
     ));
     let figure = |file: &str, caption: String, alt: &str, image| Figure {
         file: file.into(),
@@ -89,10 +87,7 @@ fn add_colour_map(document: &mut Document, context: &Context) {
     let before = figure(
         "colour-map-before.png",
         format!("{} as it is", example.name),
-        &format!(
-            "A spectrogram in the colours of {}, inside a frame and white margins",
-            example.map
-        ),
+        &format!("A picture of a spectrogram: {}", example.seen),
         example.before,
     );
     let after = figure(
