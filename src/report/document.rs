@@ -134,9 +134,10 @@ impl Document {
 impl Table {
     /// A table with these columns, of which those that end in `>` hold numbers.
     pub(super) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
-        let column = |name: &&str| Column {
-            name: name.trim_end_matches('>').to_owned(),
-            numeric: name.ends_with('>'),
+        // One sign: a genre may end in another.
+        let column = |name: &&str| match name.strip_suffix('>') {
+            Some(name) => Column { name: name.to_owned(), numeric: true },
+            None => Column { name: (*name).to_owned(), numeric: false },
         };
         let columns = columns.iter().map(column).collect();
         Self { caption: caption.into(), columns, ..Self::default() }
@@ -157,5 +158,18 @@ impl Table {
         self.rows = self.rows.iter().map(pick).collect();
         self.columns = kept.iter().map(|column| self.columns[*column].clone()).collect();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_ends_in_the_sign_of_numbers_keeps_it() {
+        let table = Table::new("", &["Model", "Recall %>", "#1 <hits>>"]);
+        let columns: Vec<(&str, bool)> =
+            table.columns.iter().map(|column| (&*column.name, column.numeric)).collect();
+        assert_eq!(columns, [("Model", false), ("Recall %", true), ("#1 <hits>", true)]);
     }
 }
