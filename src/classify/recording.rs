@@ -23,9 +23,8 @@ pub(super) fn classify_file(engine: &Engine, path: &Path, width: usize) -> Resul
         return classify_picture(engine, reader, path);
     }
     // Only what does not open is looked at again: a pipe gives its bytes once.
-    let decoder = Decoder::open(path).map_err(|error| match is_picture(path) {
-        true => Error::unsupported(path, PICTURE),
-        false => error,
+    let decoder = Decoder::open(path).map_err(|error| {
+        if is_picture(path) { Error::unsupported(path, PICTURE) } else { error }
     })?;
     let mut decoder = decoder.strict(engine.strict);
     let mut recording = Recording::new(engine, decoder.rate(), width)?;
