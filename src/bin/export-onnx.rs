@@ -29,6 +29,11 @@ log-mel   log_mel [batch, frames, mels]             as waveform
 image     image [batch, channels, height, width],   as waveform
           of networks that look at pictures
 
+Models of one genre a track also answer set [batch, classes] (1 for the genres among which the
+right one is with probability --coverage), outsider [batch, 1] (the share of known sounds that
+are more like those learned from; above 0.95 classify says unknown) and projection, which it
+is computed from; of a clip the first two are of the recording.
+
 Samples are mono, -1 to 1, at sample_rate. That and the other numbers, labels, front end,
 training data, metrics and the backbone's licence are in the file's metadata. The file appears
 only once it agrees with the trained model in tract, and in ort where that is installed.";
@@ -56,6 +61,10 @@ struct Cli {
     /// [default: where it was]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The probability with which the right genre is in the output set, where the run has been
+    /// calibrated
+    #[arg(long, default_value_t = export::COVERAGE, value_name = "SHARE")]
+    coverage: f64,
     /// Write a new folder with the model and all that goes with it: labels, front end,
     /// figures, a model card, a configuration for Triton, digests
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
@@ -81,8 +90,8 @@ fn run(cli: Cli) -> Result<()> {
         Some(input) => input,
         None => Input::default_for(&run.preprocessor()?),
     };
-    let Cli { precision, max_drop, data, .. } = cli;
-    let options = export::Options { input, precision, max_drop, data };
+    let Cli { precision, max_drop, data, coverage, .. } = cli;
+    let options = export::Options { input, precision, max_drop, data, coverage };
     match cli.bundle {
         Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
         None => {

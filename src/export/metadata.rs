@@ -15,7 +15,8 @@ use crate::run::{Metrics, Run, TaskMetrics};
 /// `labels` (array, in the order of `probabilities`), `front_end` (the object of
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
-/// results), `task` and `thresholds` of several labels a track, `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
+/// results), `task` and `thresholds` of several labels a track, `trust` (a
+/// [`Promise`](crate::run::Promise)) where a run has one, `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
 /// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
 /// adds.
 ///
@@ -52,6 +53,14 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
         let thresholds =
             serde_json::to_string(&thresholds).map_err(|e| Error::format(run.folder(), e))?;
         entries.insert(key::THRESHOLDS, thresholds);
+    }
+    if let Some(trust) = run.trust()? {
+        let tested = metrics.calibration.as_ref().map(|found| found.tested_at(options.coverage));
+        let promise = trust.promise(options.coverage, tested.flatten());
+        // Not by way of a `Value`, as above.
+        let promise =
+            serde_json::to_string(&promise).map_err(|e| Error::format(run.folder(), e))?;
+        entries.insert(key::TRUST, promise);
     }
     entries.extend(options.input.metadata(&preprocessor));
     entries.insert(key::PRECISION, options.precision.name().to_owned());

@@ -23,6 +23,7 @@ mod precision;
 mod proof;
 mod splice;
 mod stages;
+mod trust;
 mod waveform;
 
 pub use bundle::{Bundle, bundle, bundle_within};
@@ -33,3 +34,5 @@ pub use options::Options;
 pub(crate) use proof::compare_in_runtimes;
 pub use proof::{RELATIVE_TOLERANCE, TOLERANCE};
 pub use stages::{export, export_within};
+
+pub use crate::run::COVERAGE;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::input::Input;
 use crate::error::{Error, Result};
-use crate::run::Precision;
+use crate::run::{COVERAGE, Precision};
 
 /// How to export.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Options {
     pub max_drop: f64,
     /// Where the run's collection is now; none for where it was.
     pub data: Option<PathBuf>,
+    /// The probability with which the right genre is in the set of an answer.
+    pub coverage: f64,
 }
 
 impl Options {
@@ -25,7 +27,13 @@ impl Options {
 
     /// In 32-bit floats.
     pub const fn new(input: Input) -> Self {
-        Self { input, precision: Precision::Fp32, max_drop: Self::MAX_DROP, data: None }
+        Self {
+            input,
+            precision: Precision::Fp32,
+            max_drop: Self::MAX_DROP,
+            data: None,
+            coverage: COVERAGE,
+        }
     }
 
     /// What the file is called in a run's folder: `waveform.onnx`, `waveform-int8.onnx`.
@@ -38,10 +46,13 @@ impl Options {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if (0.0..=100.0).contains(&self.max_drop) {
-            Ok(())
-        } else {
-            Err(Error::out_of_range("max-drop", self.max_drop, "give 0 to 100 points"))
+        if !(0.0..=100.0).contains(&self.max_drop) {
+            return Err(Error::out_of_range("max-drop", self.max_drop, "give 0 to 100 points"));
         }
+        if self.coverage > 0.0 && self.coverage < 1.0 {
+            return Ok(());
+        }
+        let hint = "give a share between 0 and 1, 0.9 for 90 %";
+        Err(Error::out_of_range("coverage", self.coverage, hint))
     }
 }

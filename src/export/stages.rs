@@ -11,7 +11,7 @@ use super::metadata::metadata;
 use super::options::Options;
 use super::precision::Trial;
 use super::proof::Proof;
-use super::{burn_graph, carry, clip, fuse, image, splice, waveform};
+use super::{burn_graph, carry, clip, fuse, image, splice, trust, waveform};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::onnx;
@@ -131,6 +131,10 @@ impl Job<'_> {
     /// Front end, opset, signature, file; the opset.
     fn write(&self, part: &Part, mut model: ModelProto, trained: Trained) -> Result<i64> {
         self.prepend_front_end(&mut model)?;
+        if let Some(found) = self.run.trust()? {
+            let Options { coverage, input, .. } = *self.options;
+            trust::append(self.destination, &mut model, &found, coverage, input)?;
+        }
         // A spliced graph is its backbone's author's.
         if !matches!(trained, Trained::Backbone(..)) {
             opset::lower(&mut model);

@@ -1,8 +1,14 @@
-//! How good predictions are: of one genre a track, and of any number of labels.
+//! How good predictions are: of one genre a track, and of any number of labels; and whether their
+//! probabilities mean what they say.
 
+mod calibration;
 mod evaluation;
 mod tags;
 
+pub use calibration::{
+    Reliability, ReliabilityBin, best_temperature, prediction_set, set_threshold, set_thresholds,
+    tempered,
+};
 pub use evaluation::{
     Epoch, Evaluation, GenreScore, Rule, argmax, evaluate, mean_probabilities, quantile,
 };

@@ -16,6 +16,13 @@ pub const PROBABILITIES: &str = "probabilities";
 pub const EMBEDDINGS: &str = "embeddings";
 /// The output `[patches, classes]` that a model for recordings has besides.
 pub const PATCH_PROBABILITIES: &str = "patch_probabilities";
+/// The output `[batch, classes]`: 1 for the genres among which the right one is, as far as the
+/// metadata promise it, else 0.
+pub const SET: &str = "set";
+/// The output `[batch, 1]`: the share of known sounds that are more like those learned from.
+pub const OUTSIDER: &str = "outsider";
+/// The output `[batch, directions]` that it is computed from.
+pub const PROJECTION: &str = "projection";
 /// The outputs of every genre model, in its order.
 pub const OUTPUTS: [&str; 2] = [PROBABILITIES, EMBEDDINGS];
 
@@ -29,6 +36,8 @@ pub mod key {
     /// JSON array of the probabilities from which on a track has a label, in the order of the
     /// labels; where it has any number of them only.
     pub const THRESHOLDS: &str = "thresholds";
+    /// What is promised of sets and outsiders, and what came of it on the test part, as JSON.
+    pub const TRUST: &str = "trust";
     /// The front end as JSON.
     pub const FRONT_END: &str = "front_end";
     /// What the file takes: `log_mel`, `waveform`, `clip` or `image`.
@@ -68,10 +77,11 @@ pub mod key {
 
     /// All of them: no other note in a file of ours has one of these keys.
     #[cfg(feature = "train")]
-    pub(crate) const ALL: [&str; 21] = [
+    pub(crate) const ALL: [&str; 22] = [
         LABELS,
         TASK,
         THRESHOLDS,
+        TRUST,
         FRONT_END,
         INPUT,
         PRECISION,

@@ -13,6 +13,7 @@ use super::options::{Program, RunOptions};
 use super::records::{Kind, Prediction, TagPrediction};
 use super::results::Metrics;
 use super::spec::{SavedModel, Spec};
+use super::trust::Trust;
 use crate::dataset::Split;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
@@ -279,6 +280,21 @@ impl Run {
             let reason = "damaged or changed: a line for each genre of split.json was there";
             Err(Error::format(&path, reason))
         }
+    }
+
+    /// How far the model can be trusted; none of several labels a track, of runs of older versions,
+    /// and where there were too few tracks to tell.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn trust(&self) -> Result<Option<Trust>> {
+        let path = self.path(names::TRUST);
+        if path.is_file() { files::read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes it.
+    pub(crate) fn save_trust(&self, trust: &Trust) -> Result<()> {
+        self.write(names::TRUST, trust)
     }
 
     /// How the model's input is made.

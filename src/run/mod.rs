@@ -20,6 +20,7 @@
 //! | `preprocessor.json` | the front end |
 //! | `model.json`, `weights.bpk` | the burn model, digests of its files ([`SavedModel`]), and its weights |
 //! | `backbone.onnx`, `head.bpk` | instead of `weights.bpk`, where the backbone cannot be imported |
+//! | `trust.json` | what tracks that were not learned from say of the probabilities, of sets of genres and of outsiders ([`Trust`]) |
 //! | `history.json` | losses and accuracies, epoch by epoch ([`Epoch`](crate::metrics::Epoch)) |
 //! | `folds.json` | the predictions of every fold's test tracks, where folds were asked for |
 //! | `search.json`, `search.svg` | the search that found the architecture, where there was one ([`Leaderboard`]) |
@@ -42,6 +43,7 @@ mod options;
 mod records;
 mod results;
 mod spec;
+mod trust;
 
 pub use folder::Run;
 pub(crate) use folder::model_file;
@@ -73,3 +75,6 @@ pub use spec::{
     Activation, CnnSpec, DenseSpec, EnsembleSpec, HeadSpec, ModelSpec, Pads, Pooling, SavedModel,
     SpatialSpec, Spec,
 };
+#[doc(hidden)]
+pub use trust::{COVERAGE, Outsider, REFUSED, nearest, percentile};
+pub use trust::{Calibrated, CalibrationMetrics, Doubt, Promise, Tested, Trust};

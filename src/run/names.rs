@@ -28,6 +28,8 @@ pub const HEAD: &str = "head.bpk";
 pub const BACKBONE: &str = "backbone.onnx";
 /// Weights of the backbone, where it has more than the 2 GB of an ONNX file.
 pub const BACKBONE_DATA: &str = "backbone.onnx.data";
+/// What tracks that were not learned from say of how far the model can be trusted.
+pub const TRUST: &str = "trust.json";
 /// Losses and accuracies, epoch by epoch.
 pub const HISTORY: &str = "history.json";
 /// The folds of a cross-validation.

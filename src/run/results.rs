@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::CnnConfig;
 use super::records::{CrossValidation, Kept, Kind, Score, TaskMetrics, TrainingData};
+use super::trust::CalibrationMetrics;
 use crate::dataset::source::Source;
 use crate::features::Recognized;
 
@@ -49,6 +50,10 @@ pub struct Metrics {
     /// The cross-validation, where one was asked for.
     #[serde(default)]
     pub cross_validation: Option<CrossValidation>,
+    /// What the test part says of the probabilities; none of several labels a track, and where there
+    /// were too few tracks to calibrate on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationMetrics>,
     /// Wall-clock seconds from the first file to the trained model.
     #[serde(default)]
     pub seconds: f64,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
 use super::config::{BatchNorm, DeepOptions, HeadOptions};
+use super::embeddings::Embeddings;
 use super::epoch::{finite, record, show, shuffled};
 use super::fit::Fitted;
 use super::objective::{Objective, Targets};
@@ -300,6 +301,29 @@ impl DeepTask<'_> {
         tracks: &[TrackLogMel],
     ) -> Result<Vec<TrackPrediction>> {
         tracks.iter().map(|track| self.predict_one(model, standardization, track)).collect()
+    }
+
+    /// Embeddings of tracks over the same grid of patches.
+    ///
+    /// # Errors
+    /// Those of [`OnnxGraph::forward`].
+    pub fn embeddings(
+        &self,
+        model: &GenreModel,
+        tracks: &[TrackLogMel],
+    ) -> Result<Vec<Embeddings>> {
+        let [length, hop] = self.patch;
+        let one = |track: &TrackLogMel| {
+            let patches = patches(&track.log_mel, length, hop);
+            let mut data = vec![];
+            for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
+                let values = some.iter().copied().collect::<Vec<f32>>();
+                let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
+                data.extend(model.backbone.forward(x)?.into_data().iter::<f32>());
+            }
+            Ok(Embeddings { data, features: model.head.features(), padded: false })
+        };
+        tracks.iter().map(one).collect()
     }
 
     fn predict_one(

@@ -1,35 +1,30 @@
 //! A fine-tuning run, from the collection to the trained model and its figures.
 
-use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::Device;
-use rayon::prelude::*;
 
 use super::collection;
 use super::collection::FoldPlan;
 use super::config::{BatchNorm, Config, HeadOptions, Keep, Unfreeze};
-use super::copies::Copies;
+use super::cross::Cross;
 use super::deep::{DeepTask, TrackLogMel, Tuned};
 use super::destination::Destination;
-use super::embeddings::{Embeddings, Wanted, embed};
-use super::fit::{Example, Fitted, HeadTask};
+use super::embeddings::Embeddings;
+use super::fit::{Example, Fitted, HeadTask, predict_raw};
 use super::prediction::TrackPrediction;
+use super::prepared::FineTuning;
 use super::trained::{OnBackbone, Trained};
-use crate::dataset::{Dataset, Parts, Split, Task, source};
+use super::trust::HeldOut;
+use crate::dataset::Parts;
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
 use crate::model::graph::{Imported, import_fed};
-use crate::model::{Backbone, Feed, GenreModel, burn_device};
-use crate::progress;
+use crate::model::{GenreModel, Head};
 use crate::run::{
-    CrossValidation, HeadSpec, Kept, Metrics, ModelSpec, PartMetrics, Predictions, Proof, Run,
-    Score, Spec, names,
+    CalibrationMetrics, CrossValidation, Kept, Metrics, ModelSpec, PartMetrics, Predictions, Proof,
+    Run, Score, Spec, Trust,
 };
-
-/// Where embeddings are kept between runs.
-const CACHE: &str = "data/cache/embeddings";
 
 /// Trains as `config` says; the finished run.
 ///
@@ -52,6 +47,7 @@ pub fn finetune(config: &Config, destination: Destination) -> Result<Run> {
     let outcome = outcome?;
     run.save_history(&history)?;
     run.save_model(Spec::Backbone(outcome.spec.clone()), &outcome.network.model)?;
+    outcome.network.trust.iter().try_for_each(|trust| run.save_trust(trust))?;
     let predictions = tuning.predictions(&outcome);
     let metrics = tuning.metrics(outcome, started.elapsed().as_secs_f64())?;
     run.save_results(&metrics, &predictions)?;
@@ -77,6 +73,9 @@ struct Network {
     unfrozen_layers: usize,
     /// Of the labels, where a track has several.
     thresholds: Option<Vec<f32>>,
+    /// How far it can be trusted; none of several labels a track, and where nothing tells.
+    trust: Option<Trust>,
+    calibration: Option<CalibrationMetrics>,
     test: Vec<TrackPrediction>,
 }
 
@@ -90,60 +89,7 @@ struct Outcome {
     cross_validation: Option<CrossValidation>,
 }
 
-/// Data, backbone and embeddings, ready to learn from.
-struct FineTuning<'a> {
-    config: &'a Config,
-    device: Device,
-    dataset: Dataset,
-    copies: Copies,
-    backbone: Backbone,
-    embeddings: Vec<Embeddings>,
-    /// How the backbone's file was fed for them.
-    feed: Feed,
-    split: Split,
-    parts: Parts,
-    folds: Option<FoldPlan>,
-    fold_splits: Vec<Split>,
-}
-
-impl<'a> FineTuning<'a> {
-    /// With split and folds of the run that is resumed, if one is.
-    fn prepare(config: &'a Config, resumed: Option<&Run>) -> Result<Self> {
-        let split = resumed.map(Run::split).transpose()?;
-        let kept = resumed.map(|run| run.path(names::FOLDS));
-        let folds = config.folds.as_ref();
-        let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
-        let device = burn_device(config.device)?;
-        let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
-        let task = split.as_ref().map(|split| split.task).or(config.task);
-        let (mut dataset, embeddings, feed) = embedded(config, &backbone, task)?;
-        let values = embeddings.iter().map(|embeddings| &embeddings.data);
-        let are_recordings = !backbone.front_end.is_of_pictures();
-        let copies = Copies::put_together(&config.split, &mut dataset, values, are_recordings)?;
-        let make = || collection::split(&config.split, config.seed, &dataset);
-        let split = split.map_or_else(make, Ok)?;
-        let parts = split.assign(&dataset)?;
-        collection::report_parts(&parts, &dataset);
-        copies.report_leaks(&parts);
-        let fold_splits = match &folds {
-            Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
-            None => vec![],
-        };
-        Ok(Self {
-            config,
-            device,
-            dataset,
-            copies,
-            backbone,
-            embeddings,
-            feed,
-            split,
-            parts,
-            folds,
-            fold_splits,
-        })
-    }
-
+impl FineTuning<'_> {
     fn open_run(&self, destination: &Destination) -> Result<Run> {
         let stem = format!("{}-{}", self.backbone.source.name, collection::name(&self.dataset));
         let run = destination.create(&stem)?;
@@ -156,27 +102,6 @@ impl<'a> FineTuning<'a> {
             run.save_folds(lists).inspect_err(|_| run.give_up())?;
         }
         Ok(run)
-    }
-
-    fn classes(&self) -> usize {
-        self.dataset.genres.len()
-    }
-
-    fn examples(&self, tracks: &[usize]) -> Vec<Example<'_>> {
-        let example = |track: &usize| Example {
-            labels: &self.dataset.tracks[*track].labels,
-            embeddings: &self.embeddings[*track],
-        };
-        tracks.iter().map(example).collect()
-    }
-
-    fn head_spec(&self) -> HeadSpec {
-        HeadSpec {
-            features: self.embeddings[0].features,
-            hidden: self.config.head.hidden.map(Into::into),
-            classes: self.classes(),
-            task: self.dataset.task,
-        }
     }
 
     fn train(&self, run: &Run, history: &mut Vec<Epoch>) -> Result<Outcome> {
@@ -319,61 +244,113 @@ impl<'a> FineTuning<'a> {
         }
     }
 
-    /// The network whose layers were trained with the head `stopped`.
+    /// The network whose layers were trained with the head `stopped`. It is calibrated on the
+    /// validation part.
     fn unfrozen(&self, tuned: Tuned, stopped: &Fitted) -> Result<Network> {
-        let model = GenreModel {
-            backbone: tuned.model.backbone,
-            head: tuned.model.head.fold(&stopped.standardization),
+        let head = tuned.model.head.fold(&stopped.standardization);
+        let mut model = GenreModel { backbone: tuned.model.backbone, head };
+        let task = self.deep_task(&[], &[]);
+        let embed = |tracks: &[usize]| task.embeddings(&model, &self.log_mels(tracks)?);
+        let Parts { train, validation, test, .. } = &self.parts;
+        let (of_validation, of_test) = (embed(validation)?, embed(test)?);
+        let judge = |head: &Head, embeddings: &[Embeddings]| -> Vec<TrackPrediction> {
+            embeddings.iter().map(|one| predict_raw(head, one, &self.device)).collect()
         };
-        let predict = |tracks: &[usize]| {
-            self.deep_task(&[], &[]).predict(&model, None, &self.log_mels(tracks)?)
-        };
-        let test = predict(&self.parts.test)?;
-        let validation = &self.parts.validation;
-        let thresholds = collection::thresholds(&self.dataset, || predict(validation), validation)?;
+        let judged = || Ok(judge(&model.head, &of_validation));
+        let thresholds = collection::thresholds(&self.dataset, judged, validation)?;
+        let mut test_said = judge(&model.head, &of_test);
+        let (mut trust, mut calibration) = (None, None);
+        if self.dataset.task.is_single() && !validation.is_empty() {
+            let of_train = embed(train)?;
+            let held_out = HeldOut {
+                classes: self.classes(),
+                learned: self.pairs(train, &of_train),
+                held_out: self.pairs(validation, &of_validation),
+                said: &judge(&model.head, &of_validation),
+            };
+            let found = held_out.trust();
+            let tested = found.test(&self.pairs(test, &of_test), &test_said, self.classes());
+            model.head = model.head.tempered(found.temperature);
+            test_said = judge(&model.head, &of_test);
+            (trust, calibration) = (Some(found), Some(tested));
+        }
         Ok(Network {
             parameters: model.num_params(),
             model: Trained::Backbone(OnBackbone::tuned(self.backbone.path.clone(), model)),
             kept: Kept::Unfrozen,
             unfrozen_layers: tuned.layers,
             thresholds,
-            test,
+            trust,
+            calibration,
+            test: test_said,
         })
+    }
+
+    /// Tracks with embeddings of their own.
+    fn pairs<'t>(&'t self, tracks: &[usize], embeddings: &'t [Embeddings]) -> Vec<Example<'t>> {
+        let pair = |(track, embeddings): (&usize, &'t Embeddings)| Example {
+            labels: &self.dataset.tracks[*track].labels,
+            embeddings,
+        };
+        tracks.iter().zip(embeddings).map(pair).collect()
     }
 
     /// The network of the backbone as it came, which stays an ONNX file where it could not be
     /// imported. The head `refit` has learned from the validation tracks: thresholds are those of
-    /// `stopped`, which has not.
+    /// `stopped`, which has not. It is calibrated by cross-validation.
     fn frozen(
         &self,
         imported: Option<Imported>,
         stopped: &Fitted,
         refit: &Fitted,
     ) -> Result<Network> {
+        let test = self.examples(&self.parts.test);
+        let said = refit.predict(&test, &self.device);
+        let trust = self.cross_trust(stopped)?;
+        let calibration = trust.as_ref().map(|trust| trust.test(&test, &said, self.classes()));
+        let refit = match &trust {
+            Some(trust) => refit.clone().tempered(trust.temperature),
+            None => refit.clone(),
+        };
         let head = Box::new(refit.folded());
         let graph = imported.map(|imported| Box::new(imported.graph));
         let learned = graph.as_ref().map_or(0, |graph| graph.num_params());
         let parameters = head.num_params() + learned;
         let path = self.backbone.path.clone();
         let model = Trained::Backbone(OnBackbone { path, graph, is_tuned: false, head });
-        let test = refit.predict(&self.examples(&self.parts.test), &self.device);
         let validation = &self.parts.validation;
         let judge = || Ok(stopped.predict(&self.examples(validation), &self.device));
         let thresholds = collection::thresholds(&self.dataset, judge, validation)?;
-        Ok(Network { model, parameters, kept: Kept::Frozen, unfrozen_layers: 0, thresholds, test })
+        let test = refit.predict(&test, &self.device);
+        let (kept, unfrozen_layers) = (Kept::Frozen, 0);
+        Ok(Network {
+            model,
+            parameters,
+            kept,
+            unfrozen_layers,
+            thresholds,
+            trust,
+            calibration,
+            test,
+        })
     }
 
-    /// Log-mels of tracks, in parallel.
-    fn log_mels(&self, tracks: &[usize]) -> Result<Vec<TrackLogMel>> {
-        let reader = self.backbone.front_end.reader()?;
-        let bar = progress::begin(tracks.len(), "patches", "tracks");
-        let one = |track: &usize| {
-            let track = &self.dataset.tracks[*track];
-            let log_mel = reader.read(&track.path)?;
-            bar.advance(1);
-            Ok(TrackLogMel { labels: track.labels.clone(), log_mel })
+    /// How far a head can be trusted that is fitted as `stopped` was.
+    fn cross_trust(&self, stopped: &Fitted) -> Result<Option<Trust>> {
+        if !self.dataset.task.is_single() {
+            return Ok(None);
+        }
+        let task = HeadTask {
+            spec: self.head_spec(),
+            train: &[],
+            validation: &[],
+            options: &self.config.head,
+            seed: self.config.seed,
+            device: &self.device,
         };
-        tracks.par_iter().map(one).collect()
+        let tracks = [&self.parts.train[..], &self.parts.validation].concat();
+        let (dataset, embeddings, epochs) = (&self.dataset, &self.embeddings[..], stopped.epoch);
+        Cross { dataset, embeddings, tracks, task, epochs }.trust()
     }
 
     /// Trains and tests a frozen head on every fold.
@@ -431,6 +408,7 @@ impl<'a> FineTuning<'a> {
             kept_as_asked: self.config.deep.keep != Keep::Best,
             test: collection::task_metrics(&self.dataset, &network.test, tracks, thresholds, seed)?,
             cross_validation: outcome.cross_validation,
+            calibration: network.calibration,
             seconds,
         })
     }
@@ -442,29 +420,4 @@ fn mean_level(tracks: &[TrackLogMel]) -> f32 {
         tracks.iter().flat_map(|track| &track.log_mel).map(|value| f64::from(*value)).sum();
     let count: usize = tracks.iter().map(|track| track.log_mel.len()).sum();
     (sum / count.max(1) as f64) as f32
-}
-
-/// The collection without what cannot be read, the embeddings of its tracks, and how the
-/// backbone was fed for them.
-fn embedded(
-    config: &Config,
-    backbone: &Backbone,
-    task: Option<Task>,
-) -> Result<(Dataset, Vec<Embeddings>, Feed)> {
-    let mut dataset = source::resolve_for(config.data.as_deref(), &backbone.front_end, task)?;
-    config.check_task(dataset.task)?;
-    collection::report_origin(&dataset, config.data.as_deref());
-    let Config { pool, runtime, .. } = *config;
-    let (output, strict) = (config.output.as_deref(), config.strict);
-    let wanted = Wanted { output, pool, runtime, strict };
-    let embedded = embed(&dataset, backbone, wanted, Path::new(CACHE))?;
-    let feed = embedded.feed;
-    dataset.exclude(embedded.skipped);
-    collection::report_understood(&dataset);
-    collection::report_skipped(&dataset, config.strict)?;
-    if embedded.padded > 0 {
-        collection::report_padded(embedded.padded, &backbone.front_end);
-    }
-    dataset.check()?;
-    Ok((dataset, embedded.tracks.into_iter().flatten().collect(), feed))
 }

@@ -65,6 +65,11 @@ impl Fitted {
         self.head.clone().fold(&self.standardization)
     }
 
+    /// The same with its logits divided by `temperature`.
+    pub fn tempered(self, temperature: f64) -> Self {
+        Self { head: self.head.tempered(temperature), ..self }
+    }
+
     /// Probabilities of `examples`.
     pub fn predict(&self, examples: &[Example], device: &Device) -> Vec<TrackPrediction> {
         let head = self.head.valid();
@@ -79,12 +84,22 @@ impl Fitted {
     ) -> TrackPrediction {
         let mut rows = embeddings.data.clone();
         rows.chunks_exact_mut(embeddings.features).for_each(|row| self.standardization.apply(row));
-        let shape = [embeddings.rows().len(), embeddings.features];
-        let rows = Tensor::from_data(TensorData::new(rows, shape), device);
-        let probabilities = head.probabilities(rows);
-        let classes = probabilities.dims()[1];
-        TrackPrediction::new(probabilities.into_data().iter().collect(), classes)
+        let standardized = Embeddings { data: rows, ..*embeddings };
+        predict_raw(head, &standardized, device)
     }
+}
+
+/// What a head says of a track whose embeddings are as the head takes them.
+pub(super) fn predict_raw(
+    head: &Head,
+    embeddings: &Embeddings,
+    device: &Device,
+) -> TrackPrediction {
+    let shape = [embeddings.rows().len(), embeddings.features];
+    let rows = Tensor::from_data(TensorData::new(embeddings.data.clone(), shape), device);
+    let probabilities = head.probabilities(rows);
+    let classes = probabilities.dims()[1];
+    TrackPrediction::new(probabilities.into_data().iter().collect(), classes)
 }
 
 impl HeadTask<'_> {

@@ -184,6 +184,7 @@ impl CnnTraining {
                 seed,
             )?,
             cross_validation: None,
+            calibration: None,
             seconds,
         })
     }

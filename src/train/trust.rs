@@ -1,0 +1,197 @@
+//! How far a model can be trusted, found on tracks that it has not learned from: a temperature for
+//! its logits, what promises sets of genres, and distances that tell outsiders.
+
+use rayon::prelude::*;
+
+use super::embeddings::Embeddings;
+use super::fit::Example;
+use super::outsider::Moments;
+use super::prediction::TrackPrediction;
+use crate::metrics::{Reliability, best_temperature, mean_probabilities, tempered};
+use crate::run::{COVERAGE, Calibrated, CalibrationMetrics, Outsider, Tested, Trust, nearest};
+
+/// Values of single patches that are kept of a genre, or of all: enough for a hundredth.
+const KEPT: usize = 400;
+
+/// A track that was not learned from, with what the model says of it.
+pub(super) struct Judged<'a> {
+    /// Its genre.
+    pub label: usize,
+    /// What is said of it, before the temperature.
+    pub said: &'a TrackPrediction,
+    /// How far it is from what was learned from, and each of its patches; none if nothing tells.
+    pub distances: Option<Distances>,
+}
+
+/// Squared distances of a track and its patches.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Distances {
+    track: f32,
+    patches: Vec<f32>,
+}
+
+impl Distances {
+    /// Of a track with these embeddings.
+    pub fn of(outsider: &Outsider, embeddings: &Embeddings) -> Self {
+        let projected: Vec<Vec<f32>> = embeddings.rows().map(|row| outsider.project(row)).collect();
+        let mean = mean_probabilities(&projected.concat(), outsider.directions());
+        let patches = projected.iter().map(|row| nearest(row, &outsider.centers)).collect();
+        Self { track: nearest(&mean, &outsider.centers), patches }
+    }
+}
+
+/// What `judged` tracks show of a model; `outsider` is what gave their distances, or what is to be
+/// used from now on instead.
+pub(super) fn trust(
+    calibrated: Calibrated,
+    judged: &[Judged],
+    classes: usize,
+    outsider: Option<Outsider>,
+) -> Trust {
+    let tracks: Vec<(&[f32], usize)> =
+        judged.iter().map(|track| (&track.said.patches[..], track.label)).collect();
+    let temperature = best_temperature(&tracks, classes);
+    let (mut track_scores, mut patch_scores) = (vec![vec![]; classes], vec![vec![]; classes]);
+    for (rows, label) in tracks {
+        let rows = tempered(rows, classes, temperature);
+        track_scores[label].push(mean_probabilities(&rows, classes)[label]);
+        patch_scores[label].extend(rows.chunks_exact(classes).map(|row| row[label]));
+    }
+    let distances: Vec<&Distances> =
+        judged.iter().filter_map(|track| track.distances.as_ref()).collect();
+    let outsider = outsider.filter(|_| distances.len() == judged.len()).map(|outsider| Outsider {
+        track_distances: thinned(distances.iter().map(|track| track.track).collect()),
+        patch_distances: thinned(distances.iter().flat_map(|d| d.patches.clone()).collect()),
+        ..outsider
+    });
+    Trust {
+        calibrated,
+        tracks: judged.len(),
+        temperature,
+        track_scores: track_scores.into_iter().map(sorted).collect(),
+        patch_scores: patch_scores.into_iter().map(thinned).collect(),
+        outsider,
+    }
+}
+
+fn sorted(mut values: Vec<f32>) -> Vec<f32> {
+    values.sort_by(f32::total_cmp);
+    values
+}
+
+/// At most [`KEPT`] of them, evenly spread, sorted.
+fn thinned(values: Vec<f32>) -> Vec<f32> {
+    let (values, kept) = (sorted(values), KEPT as f64);
+    if values.len() <= KEPT {
+        return values;
+    }
+    let step = values.len() as f64 / kept;
+    (0..KEPT).map(|place| values[((place as f64 + 0.5) * step) as usize]).collect()
+}
+
+/// A distance for all `examples`, and for each of the `parts` of them (places of examples) one that
+/// has not seen it.
+pub(super) fn outsiders(
+    examples: &[Example],
+    classes: usize,
+    parts: &[Vec<usize>],
+) -> (Option<Outsider>, Vec<Option<Outsider>>) {
+    let Some(features) = examples.first().map(|example| example.embeddings.features) else {
+        return (None, vec![]);
+    };
+    let origin = origin(examples, features);
+    let moments = |part: &Vec<usize>| {
+        let part: Vec<Example> = part.iter().map(|place| examples[*place]).collect();
+        Moments::of(&part, classes, &origin, examples.len())
+    };
+    let of_parts: Vec<Moments> = parts.par_iter().map(moments).collect();
+    let Some(whole) = Moments::total(&of_parts) else { return (None, vec![]) };
+    let without = |part: &Moments| whole.without(part).fit(&origin);
+    let of_rest =
+        if of_parts.len() > 1 { of_parts.par_iter().map(without).collect() } else { vec![] };
+    (whole.fit(&origin), of_rest)
+}
+
+/// About the middle of all patches.
+fn origin(examples: &[Example], features: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; features];
+    for example in examples {
+        if let Some(row) = example.embeddings.rows().next() {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+    }
+    let count = examples.len().max(1) as f64;
+    sums.into_iter().map(|sum| sum / count).collect()
+}
+
+/// A network with tracks that it has learned from, and tracks that it has not.
+pub(super) struct HeldOut<'a> {
+    /// Genres.
+    pub classes: usize,
+    /// Tracks that it has learned from; none where its embeddings are not to be looked at.
+    pub learned: Vec<Example<'a>>,
+    /// The others.
+    pub held_out: Vec<Example<'a>>,
+    /// What it says of the others.
+    pub said: &'a [TrackPrediction],
+}
+
+impl HeldOut<'_> {
+    /// How far it can be trusted.
+    pub fn trust(&self) -> Trust {
+        let all = (0..self.learned.len()).collect();
+        let (outsider, _) = outsiders(&self.learned, self.classes, &[all]);
+        let judged = judged(outsider.as_ref(), &self.held_out, self.said);
+        trust(Calibrated::Validation, &judged, self.classes, outsider)
+    }
+}
+
+fn judged<'a>(
+    outsider: Option<&Outsider>,
+    examples: &[Example],
+    said: &'a [TrackPrediction],
+) -> Vec<Judged<'a>> {
+    let one = |(example, said): (&Example, &'a TrackPrediction)| Judged {
+        label: example.labels[0],
+        said,
+        distances: outsider.map(|outsider| Distances::of(outsider, example.embeddings)),
+    };
+    examples.iter().zip(said).map(one).collect()
+}
+
+impl Trust {
+    /// What the test part says of it: tracks, and what the model said of them before the
+    /// temperature.
+    pub(super) fn test(
+        &self,
+        examples: &[Example],
+        said: &[TrackPrediction],
+        classes: usize,
+    ) -> CalibrationMetrics {
+        let promise = self.promise(COVERAGE, None);
+        let mut tested = Tested { tracks: said.len(), ..Tested::default() };
+        let (mut before, mut after) = (vec![], vec![]);
+        for Judged { label, said, distances } in judged(self.outsider.as_ref(), examples, said) {
+            let rows = tempered(&said.patches, classes, self.temperature);
+            let mean = mean_probabilities(&rows, classes);
+            let doubt = promise.judge(&mean, None);
+            tested.covered += usize::from(doubt.set.contains(&label));
+            tested.in_sets += doubt.set.len();
+            if let Some(distances) = distances {
+                let is_far = promise.is_far(promise.percentile(distances.track));
+                *tested.refused.get_or_insert(0) += usize::from(is_far);
+            }
+            before.push((&said.mean[..], label));
+            after.push((mean, label));
+        }
+        CalibrationMetrics {
+            calibrated: self.calibrated,
+            tracks: self.tracks,
+            temperature: self.temperature,
+            before: Reliability::of(before),
+            after: Reliability::of(after.iter().map(|(mean, label)| (&mean[..], *label))),
+            coverage: COVERAGE,
+            tested,
+        }
+    }
+}
