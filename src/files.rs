@@ -167,6 +167,51 @@ pub(crate) fn folder_once(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>)
     }
 }
 
+/// Puts the folder `whole`, which stands beside it, in the place of `folder` and of all that is in
+/// that. Where the file system can swap two names, a kill at any moment leaves the one or the other.
+///
+/// # Errors
+/// [`Error::Io`]; what stood there before is there again.
+pub(crate) fn replace_folder(whole: &Path, folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return fs::rename(whole, folder).map_err(Error::io(folder));
+    }
+    if swap(whole, folder).is_ok() {
+        // What is called `whole` now is the old one, a temporary folder's.
+        return Ok(());
+    }
+    let beside = folder_beside(folder)?;
+    let old = beside.path().join("replaced");
+    fs::rename(folder, &old).map_err(Error::io(folder))?;
+    fs::rename(whole, folder).map_err(|error| {
+        let undone = fs::rename(&old, folder);
+        Error::io(folder)(undone.err().unwrap_or(error))
+    })
+}
+
+/// An error about something in the temporary folder `whole` as one about `folder`, which it will be.
+pub(crate) fn name_folder(error: Error, whole: &Path, folder: &Path) -> Error {
+    match error {
+        Error::Io { path, source } => match path.strip_prefix(whole) {
+            Ok(inside) => Error::Io { path: folder.join(inside), source },
+            Err(_) => Error::Io { path, source },
+        },
+        other => other,
+    }
+}
+
+/// Swaps two names in one step.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn swap(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn swap(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// The folder that `path` is in: the working directory for a bare name.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
