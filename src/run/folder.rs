@@ -478,6 +478,9 @@ mod tests {
         assert!(is_missing(&refused("no such run; finetune prints the folder it writes")));
         assert!(is_missing(&Run::resume(&path).unwrap_err()));
         let run = Run::create(&path).unwrap();
+        // What a kill has left before the run had begun is in nobody's way.
+        Run::create(&path).and_then(|_| Run::replace(&path)).unwrap();
+        fs::write(path.join("notes"), "mine").unwrap();
         assert!(matches!(Run::create(&path), Err(Error::Occupied { .. })));
         assert!(matches!(Run::replace(&path), Err(Error::Occupied { .. })), "it is no run");
         assert!(is_missing(&refused("no run: it has no config.json")));

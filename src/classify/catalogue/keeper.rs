@@ -278,7 +278,11 @@ mod tests {
     use super::super::super::answer::Timeline;
     use super::*;
 
-    const NAMES: [&str; 4] = ["t.parquet", "t.csv", "t.jsonl", "t.sqlite"];
+    const NAMES: &[&str] = if cfg!(feature = "sqlite") {
+        &["t.parquet", "t.csv", "t.jsonl", "t.sqlite"]
+    } else {
+        &["t.parquet", "t.csv", "t.jsonl"]
+    };
 
     fn answer(p: f32) -> Classification {
         Classification {

@@ -14,6 +14,10 @@ mod json_lines;
 mod keeper;
 mod parquet;
 mod parquet_reader;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "sqlite_left_out.rs"]
 mod sqlite;
 
 pub use columns::Teller;

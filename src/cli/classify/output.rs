@@ -147,7 +147,7 @@ impl<'a> Output<'a> {
         if let Some(first) = gone.first() {
             let gone = counted(gone.len(), "recording");
             self.say(&format!(
-                "{gone} of the catalogue not where it was, such as {first}: the rows stay"
+                "{gone} of the catalogue cannot be found any more, such as {first}; rows stay"
             ));
         }
     }
