@@ -8,7 +8,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<TEXT
 Usage: scripts/static-classify.sh
 
-Builds classify with tract, without burn and ONNX Runtime, for $target:
+Builds classify with tract, without burn, ONNX Runtime and SQLite, for $target:
 target/$target/dist/classify, linked statically and stripped. It and an .onnx file are all
 that a machine needs. Needs rustup, which fetches the target, and musl-gcc (Debian: musl-tools).
 

@@ -13,6 +13,9 @@ examples in other languages (examples/test.sh).
 
 GENRE_TRANSFER_TEST_DATA may name a folder with real data (gtzan/, backbones/,
 vggish_fixtures/, frontend_fixtures/); tests that need it are skipped without it.
+
+tests/interrupted.rs kills the programs 28 times; by hand GENRE_TRANSFER_KILLS=200 and
+GENRE_TRANSFER_SEED=N, which it prints, say how often and when.
 TEXT
     exit 0
 fi

@@ -161,10 +161,72 @@ pub(crate) fn folder_once(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>)
     create_dir(folder_of(folder))?;
     let whole = folder_beside(folder)?;
     fill(whole.path())?;
+    sync_folder(whole.path())?;
     match fs::rename(whole.path(), folder) {
         Err(_) if folder.is_dir() => Ok(()),
         renamed => renamed.map_err(Error::io(folder)),
     }
+}
+
+/// Brings all that is in `folder` to the disk, so that a power cut after it is renamed leaves no empty
+/// files in it.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(folder) {
+        let entry = entry.map_err(|error| Error::io(folder)(error.into()))?;
+        if entry.file_type().is_file() {
+            let file = fs::File::open(entry.path());
+            file.and_then(|file| file.sync_all()).map_err(Error::io(entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the folder `whole`, which stands beside it, in the place of `folder` and of all that is in
+/// that. Where the file system can swap two names, a kill at any moment leaves the one or the other.
+///
+/// # Errors
+/// [`Error::Io`]; what stood there before is there again.
+pub(crate) fn replace_folder(whole: &Path, folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return fs::rename(whole, folder).map_err(Error::io(folder));
+    }
+    if swap(whole, folder).is_ok() {
+        // What is called `whole` now is the old one, a temporary folder's.
+        return Ok(());
+    }
+    let beside = folder_beside(folder)?;
+    let old = beside.path().join("replaced");
+    fs::rename(folder, &old).map_err(Error::io(folder))?;
+    fs::rename(whole, folder).map_err(|error| {
+        let undone = fs::rename(&old, folder);
+        Error::io(folder)(undone.err().unwrap_or(error))
+    })
+}
+
+/// An error about something in the temporary folder `whole` as one about `folder`, which it will be.
+pub(crate) fn name_folder(error: Error, whole: &Path, folder: &Path) -> Error {
+    match error {
+        Error::Io { path, source } => match path.strip_prefix(whole) {
+            Ok(inside) => Error::Io { path: folder.join(inside), source },
+            Err(_) => Error::Io { path, source },
+        },
+        other => other,
+    }
+}
+
+/// Swaps two names in one step.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn swap(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn swap(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// The folder that `path` is in: the working directory for a bare name.
@@ -245,6 +307,21 @@ pub(crate) fn create_dir(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        for text in ["one", "two"] {
+            let whole = folder_beside(&place).unwrap();
+            fs::write(whole.path().join(text), text).unwrap();
+            replace_folder(whole.path(), &place).unwrap();
+            drop(whole);
+            let names = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name());
+            assert_eq!(names.collect::<Vec<_>>(), [text]);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_no_scraps() {

@@ -423,7 +423,7 @@ fn text_timeline_csv_and_picture_agree_with_json() {
     let line = &lines(&output)[0];
     let genre = line["genre"].as_str().unwrap();
     let timeline = line["timeline"][genre].as_array().unwrap();
-    assert_eq!((timeline.len(), line["probabilities"].as_object().unwrap().len()), (13, 2));
+    assert_eq!((timeline.len(), line["probabilities"].as_object().unwrap().len()), (13, 3));
     let csv = fs::read_to_string(folder.path().join("t.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let column = 2 + LABELS.iter().position(|label| *label == genre).unwrap();
@@ -450,8 +450,10 @@ fn wrong_uses_say_what_to_do() {
     refused(&[&[".", "--picture", "a.svg"][..], &model].concat(), 1, "5 were named");
     refused(&[&["song0.wav", "--threads", "0"][..], &model].concat(), 2, "--threads");
     refused(&[&["song0.wav", "--top", "0"][..], &model].concat(), 2, "--top");
-    refused(&[&["song0.wav", "-o", "a", "--csv", "b"][..], &model].concat(), 2, "--csv");
+    refused(&[&["song0.wav", "-o", "a.csv", "--csv", "b"][..], &model].concat(), 2, "--csv");
     refused(&[&["song0.wav", "-o", "no/a.parquet"][..], &model].concat(), 1, "no/a.parquet");
+    refused(&[&["song0.wav", "-o", "a.xlsx"][..], &model].concat(), 1, "a.xlsx: a table's name");
+    refused(&[&["song0.wav", "--csv", "-", "--json"][..], &model].concat(), 1, "one thing");
     let mut burn = Command::new(PROGRAM);
     burn.args(["song0.wav", "-m", "genres.onnx", "--runtime", "burn"]).current_dir(folder.path());
     assert!(stderr(&burn.output().unwrap()).contains("choose ort or tract"));
@@ -474,17 +476,23 @@ fn what_is_there_is_not_replaced_by_mistake() {
             assert!(fs::read(at(output)).unwrap() == before, "{option} {output}");
         }
     }
-    for (option, output) in [("--csv", "t.csv"), ("--output", "t.parquet")] {
-        let ask = |song| classify(folder.path(), &[&[song, option, output], &model[..]].concat());
-        assert!(ask("song0.wav").status.success());
-        let before = fs::read(at(output)).unwrap();
-        fs::write(at("bad.wav"), "no music").unwrap();
-        for song in ["typo.wav", "bad.wav"] {
-            assert_eq!(ask(song).status.code(), Some(1), "{option} {song}");
-            assert!(fs::read(at(output)).unwrap() == before, "{option} {song}");
-        }
+    let ask = |song| classify(folder.path(), &[&[song, "--csv", "t.csv"], &model[..]].concat());
+    assert!(ask("song0.wav").status.success());
+    let before = fs::read(at("t.csv")).unwrap();
+    fs::write(at("bad.wav"), "no music").unwrap();
+    for song in ["typo.wav", "bad.wav"] {
+        assert_eq!(ask(song).status.code(), Some(1), "{song}");
+        assert!(fs::read(at("t.csv")).unwrap() == before, "{song}");
     }
-    assert!(!at("t.parquet.part").exists());
+    // No table of another program.
+    for name in ["t.csv", "t.jsonl", "t.parquet", "t.sqlite"] {
+        fs::write(at(name), "of last week\n").unwrap();
+        let ran = classify(folder.path(), &[&["song0.wav", "-o", name], &model[..]].concat());
+        assert_eq!(ran.status.code(), Some(1), "{name}");
+        assert!(stderr(&ran).contains("no catalogue of this version"), "{}", stderr(&ran));
+        assert_eq!(fs::read_to_string(at(name)).unwrap(), "of last week\n");
+        assert!(!at(&format!("{name}.part")).exists());
+    }
 }
 
 #[cfg(unix)]
@@ -593,6 +601,65 @@ fn a_killed_run_goes_on_where_it_was() {
     let whole = classify(folder.path(), &[&arguments[..], &["--json"]].concat());
     assert_eq!(stdout(&whole), stdout(&resumed));
     assert!(fs::read(folder.path().join("r.parquet")).unwrap() == parquet);
+}
+
+/// A row for each recording, in every format the same; only what has to be is classified again.
+#[test]
+fn a_catalogue_is_kept_up() {
+    let (folder, ..) = music();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("bad.wav"), "no music").unwrap();
+    for name in ["c.csv", "c.jsonl", "c.parquet", "c.sqlite"] {
+        let _ = fs::remove_file(at("new.wav"));
+        let ask = || classify(folder.path(), &["*.wav", "-m", "genres.onnx", "-o", name, "--json"]);
+        let first = ask();
+        assert_eq!(first.status.code(), Some(1));
+        let rows = lines(&first);
+        assert_eq!(rows.len(), 5, "{rows:?}");
+        let bad = rows.iter().find(|row| row["path"] == "bad.wav").unwrap();
+        assert!(bad["error"].as_str().unwrap().starts_with("not an audio file"), "{bad}");
+        assert!(bad["genre"].is_null() && bad["probability_jazz"].is_null(), "{bad}");
+        let (bytes, modified) =
+            (fs::read(at(name)).unwrap(), at(name).metadata().unwrap().modified());
+        // What failed is tried again, and nothing else.
+        let again = ask();
+        assert_eq!(lines(&again), rows);
+        assert!(stderr(&again).contains("4 recordings were classified by an earlier run"));
+        assert!(stderr(&again).contains("classified again: 1 (it failed before)"));
+        assert!(fs::read(at(name)).unwrap() == bytes, "{name}");
+        assert_eq!(at(name).metadata().unwrap().modified().unwrap(), modified.unwrap());
+        // What is new comes in, whatever it is called; what is gone stays.
+        let new = "=1+1, \"x\"\n\u{e4}.wav";
+        fs::copy(at("song0.wav"), at(new)).unwrap();
+        fs::rename(at("song1.wav"), at("away")).unwrap();
+        let more = ask();
+        let said = stderr(&more);
+        assert!(said.contains(
+            "one recording of the catalogue cannot be found any more, such as song1.wav"
+        ));
+        assert!(lines(&more).iter().any(|row| row["path"] == new), "{name}: {said}");
+        fs::rename(at("away"), at("song1.wav")).unwrap();
+        fs::remove_file(at(new)).unwrap();
+        let rows = lines(&ask());
+        assert_eq!(rows.len(), 5);
+        assert!(!at(&format!("{name}.part")).exists());
+    }
+}
+
+#[test]
+fn rows_go_to_standard_output() {
+    let (folder, ..) = music();
+    let table = classify(folder.path(), &["song?.wav", "-m", "genres.onnx", "-o", "-"]);
+    let rows = lines(&table);
+    assert_eq!(rows.iter().map(|row| row["path"].clone()).collect::<Vec<_>>().len(), 4);
+    classify(folder.path(), &["song?.wav", "-m", "genres.onnx", "-o", "c.jsonl"]);
+    let kept = fs::read_to_string(folder.path().join("c.jsonl")).unwrap();
+    assert_eq!(kept, stdout(&table));
+    let ran = classify(folder.path(), &["song2.wav", "-m", "genres.onnx", "--csv", "-"]);
+    classify(folder.path(), &["song2.wav", "-m", "genres.onnx", "--csv", "t.csv"]);
+    let kept = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    assert_eq!(kept, stdout(&ran));
+    assert!(!folder.path().join("-").exists());
 }
 
 #[test]

@@ -114,12 +114,14 @@ pub(super) fn write(
     exported.path = shown;
     metrics.export = Some(exported);
     let config = Config { model: vec![kind.name().to_owned()], ..config.absolute() };
-    run.save_options(&config)?;
-    run.save_split(&problem.split)?;
-    run.save_results(&metrics, &predictions)?;
-    if *existing == Existing::Replace && folder.exists() {
-        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+    run.save_options(&config)
+        .and_then(|()| run.save_split(&problem.split))
+        .and_then(|()| run.save_results(&metrics, &predictions))
+        .map_err(|error| files::name_folder(error, part.path(), folder))?;
+    if *existing == Existing::Replace {
+        files::replace_folder(part.path(), folder)?;
+    } else {
+        fs::rename(part.path(), folder).map_err(Error::io(folder))?;
     }
-    fs::rename(part.path(), folder).map_err(Error::io(folder))?;
     Ok(BaselineRun { folder: folder.clone(), metrics })
 }

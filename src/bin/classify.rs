@@ -16,6 +16,7 @@ const EXAMPLES: &str = "Examples:
   classify ~/music --model runs/yamnet-gtzan --top 1
   classify 'albums/**/*.flac' --model bundle --json > genres.jsonl
   classify /mnt/archive --model genres.onnx --output genres.parquet
+  classify song.mp3 --model genres.onnx --csv - | head
   classify concert.wav --model genres.onnx --picture concert.svg --csv concert.csv
   classify party.m3u8 --model genres.onnx
   classify spectrograms --model runs/searched-gtzan
@@ -29,8 +30,10 @@ code is then 1. One that is cut short is used as far as it goes, with a warning 
 error). What nothing here decodes is read through ffmpeg, if it is on the PATH. Exits with 2
 if the command line is wrong.
 
-With --output the results so far are in FILE.part: a run that was killed, given the same
-command again, goes on after the last recording it had finished.";
+With --output a table is kept up: the ending (.parquet, .csv, .jsonl, .sqlite) says what it is, and
+failures have rows with their reason. Given again, only what is new, has changed, is another
+model's or failed is classified; rows of recordings that are gone stay. The results so far are in
+FILE.part: a run that was killed goes on after the last recording it had finished.";
 
 /// Tell the genres of recordings.
 #[derive(Parser)]

@@ -93,11 +93,6 @@ impl Classification {
 }
 
 impl Timeline {
-    /// Without a patch: for a result of an earlier run, which was kept without its timeline.
-    pub(super) fn none() -> Self {
-        Self { hop: 1.0, patch: 1.0, classes: 1, probabilities: vec![] }
-    }
-
     #[cfg(test)]
     pub(super) fn of(hop: f64, patch: f64, classes: usize, rows: &[f32]) -> Self {
         Self { hop, patch, classes, probabilities: rows.to_vec() }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::answer::Classification;
+use super::catalogue::Teller;
 use super::engine::Engine;
 use super::files;
 use super::options::Options;
@@ -55,6 +56,16 @@ impl Classifier {
     /// The ONNX file that was opened.
     pub(crate) fn model(&self) -> &Path {
         &self.engine.model.path
+    }
+
+    /// Whose answers it gives.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the model's file cannot be read.
+    #[doc(hidden)]
+    pub fn teller(&self) -> Result<Teller> {
+        let (labels, thresholds) = (self.labels().to_vec(), self.thresholds().map(<[f32]>::to_vec));
+        Ok(Teller { sha256: self.sha256()?, labels, thresholds })
     }
 
     /// The SHA-256 of that file, in hexadecimal.

@@ -17,8 +17,8 @@ use crate::files::{ending, has_extension, is_hidden};
 const BESIDE: &[&str] = &[
     "jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff", "svg", "ico", "psd", // covers
     "txt", "md", "nfo", "log", "cue", "lrc", "srt", "html", "htm", "pdf", "rtf", "doc", "docx",
-    "url", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "parquet", "part", "npz",
-    "db", "ini", "sfv", "md5", "sha256", "ffp", "accurip", "lnk", "onnx", "py",
+    "url", "csv", "tsv", "json", "jsonl", "sqlite", "xml", "yaml", "yml", "toml", "parquet",
+    "part", "npz", "db", "ini", "sfv", "md5", "sha256", "ffp", "accurip", "lnk", "onnx", "py",
     "sh", // texts, tables, models
 ];
 

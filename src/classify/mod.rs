@@ -23,15 +23,14 @@
 
 mod answer;
 mod canvas;
+mod catalogue;
 mod classifier;
 mod collection;
 mod cutter;
 mod engine;
 mod files;
-mod journal;
 mod model;
 mod options;
-mod parquet;
 mod pattern;
 mod picture;
 mod playlist;
@@ -48,9 +47,9 @@ pub use stream::Stream;
 
 // For the program `classify`.
 #[doc(hidden)]
-pub use collection::{ByEnding, Collection, count, find};
+pub use catalogue::{Catalogue, Need, Teller, row};
 #[doc(hidden)]
-pub use journal::Journal;
+pub use collection::{ByEnding, Collection, count, find};
 #[doc(hidden)]
 pub use picture::{is_png, picture};
 #[doc(hidden)]

@@ -21,8 +21,8 @@ pub struct View<'a> {
     pub labels: &'a [String],
     /// Their thresholds, where the model tells any number of them.
     pub thresholds: Option<&'a [f32]>,
-    /// Genres to show, the most probable ones; of several labels these besides those that reach
-    /// their threshold.
+    /// Genres to show as text, the most probable ones; of several labels these besides those that
+    /// reach their threshold.
     pub top: usize,
     /// Whether to show the probabilities over time.
     pub timeline: bool,
@@ -148,20 +148,20 @@ impl<'a> View<'a> {
 
     /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one) or
     /// `genres` (those that reach their threshold, where the model tells any number),
-    /// `probabilities` (of the labels to show), `seconds` (null of a picture), `padded`, `silent`,
+    /// `probabilities` (of all labels, the most probable first), `seconds` (null of a picture), `padded`, `silent`,
     /// of a picture `picture` (form, colour map, residual), where something is odd `notes`, and
-    /// perhaps `timeline` (for each of these labels a value for every second);
+    /// perhaps `timeline` (for each label a value for every second);
     /// or `file` and `error`.
     ///
     /// # Errors
     /// [`Error::Format`] if it cannot be written as JSON.
     pub fn json(&self, path: &Path, result: Result<&Classification, &str>) -> Result<String> {
         let one = |answer: &Classification| {
-            let shown = self.shown(answer);
+            let ranking = answer.ranking();
             let by_second = if self.timeline { answer.by_second() } else { vec![] };
             let over_time =
                 |place: usize| by_second.iter().map(|second| second[place]).collect::<Vec<f32>>();
-            let pairs = shown.iter().map(|&p| (self.label(p), answer.probabilities[p]));
+            let pairs = ranking.iter().map(|&p| (self.label(p), answer.probabilities[p]));
             Answer {
                 told: match self.thresholds {
                     None => Told::Genre(answer.genre().map(|genre| self.label(genre))),
@@ -176,7 +176,7 @@ impl<'a> View<'a> {
                 picture: answer.picture.clone(),
                 notes: notes(answer),
                 timeline: self.timeline.then(|| {
-                    Ordered(shown.iter().map(|&p| (self.label(p), over_time(p))).collect())
+                    Ordered(ranking.iter().map(|&p| (self.label(p), over_time(p))).collect())
                 }),
             }
         };
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn json_keeps_the_ranking_and_says_what_failed() {
         let labels = labels();
-        let view = View { labels: &labels, thresholds: None, top: 2, timeline: true };
+        let view = View { labels: &labels, thresholds: None, top: 1, timeline: true };
         assert_eq!(
             view.json(Path::new("a.wav"), Ok(&answer())).unwrap(),
             r#"{"file":"a.wav","genre":"jazz","probabilities":{"jazz":0.5,"hip-hop":0.5},"seconds":2.5,"padded":false,"silent":false,"timeline":{"jazz":[0.9,0.6,0.0],"hip-hop":[0.1,0.4,1.0]}}"#
@@ -281,7 +281,10 @@ mod tests {
         let text = none.text(path, &answer());
         assert_eq!(text, "a.wav: no label reaches its threshold (2.5 s)");
         let told = json(&[0.6, 0.6], &whole);
-        assert!(told.contains(r#""genres":[],"probabilities":{"jazz":0.5},"#), "{told}");
+        assert!(
+            told.contains(r#""genres":[],"probabilities":{"jazz":0.5,"hip-hop":0.5},"#),
+            "{told}"
+        );
         let text = both.text(path, &silent);
         assert_eq!(text, "a.wav: no label (2.5 s, silent or constant)");
         let told = json(&[0.5, 0.4], &silent);

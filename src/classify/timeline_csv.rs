@@ -1,6 +1,6 @@
 //! Timelines as CSV.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -13,8 +13,32 @@ use crate::files;
 /// `file`, `second` and a probability for every label. Of a silent recording these are empty.
 /// A picture has one row, without a second.
 pub struct TimelineCsv {
-    writer: csv::Writer<BufWriter<NamedTempFile>>,
+    writer: csv::Writer<Target>,
     path: PathBuf,
+}
+
+/// Where the rows go.
+enum Target {
+    /// A file that appears when it is whole.
+    File(BufWriter<NamedTempFile>),
+    /// Whatever takes them at once.
+    Open(Box<dyn Write>),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Open(output) => output.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Open(output) => output.flush(),
+        }
+    }
 }
 
 impl TimelineCsv {
@@ -24,8 +48,19 @@ impl TimelineCsv {
     /// [`Error::Io`] if nothing can be written there.
     pub fn new(path: &Path, labels: &[String]) -> Result<Self> {
         let part = files::part_beside(path, ".csv")?;
-        let mut csv =
-            Self { writer: csv::Writer::from_writer(BufWriter::new(part)), path: path.to_owned() };
+        Self::begin(Target::File(BufWriter::new(part)), path, labels)
+    }
+
+    /// Begins rows that `output`, called `name`, takes as they come.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if nothing can be written there.
+    pub fn to(output: Box<dyn Write>, name: &str, labels: &[String]) -> Result<Self> {
+        Self::begin(Target::Open(output), name.as_ref(), labels)
+    }
+
+    fn begin(target: Target, path: &Path, labels: &[String]) -> Result<Self> {
+        let mut csv = Self { writer: csv::Writer::from_writer(target), path: path.to_owned() };
         let header = ["file", "second"].into_iter().chain(labels.iter().map(String::as_str));
         csv.writer.write_record(header).map_err(|e| csv.failed(e))?;
         Ok(csv)
@@ -44,7 +79,8 @@ impl TimelineCsv {
             let row = cells.into_iter().chain(values);
             self.writer.write_record(row).map_err(|e| self.failed(e))?;
         }
-        Ok(())
+        // Who reads along sees a recording when it is finished.
+        self.writer.flush().map_err(Error::io(&self.path))
     }
 
     /// Puts the file in its place.
@@ -54,7 +90,8 @@ impl TimelineCsv {
     pub fn finish(self) -> Result<()> {
         let Self { writer, path } = self;
         let io = |error| Error::io(&path)(error);
-        let buffer = writer.into_inner().map_err(|e| io(e.into_error()))?;
+        let target = writer.into_inner().map_err(|e| io(e.into_error()))?;
+        let Target::File(buffer) = target else { return Ok(()) };
         let part = buffer.into_inner().map_err(|e| io(e.into_error()))?;
         part.as_file().sync_all().map_err(io)?;
         part.persist(&path).map_err(|e| io(e.error))?;

@@ -189,6 +189,7 @@ pub(super) fn synthesize(folder: &Path, seed: u64) -> Result<()> {
         bar.advance(1);
         Ok(())
     })?;
+    files::sync_folder(draft.path())?;
     fs::rename(draft.path(), folder).map_err(Error::io(folder))
 }
 

@@ -83,7 +83,12 @@ impl Run {
     /// # Errors
     /// [`Error::Occupied`] if there is something already.
     pub(crate) fn create(folder: &Path) -> Result<Self> {
-        if folder.exists() {
+        // An empty folder is what a kill left of a run that had not begun.
+        let is_free = match fs::read_dir(folder) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(_) => !folder.exists(),
+        };
+        if !is_free {
             let advice =
                 "already there; choose another ‹name›, ‹resume› it, or ‹force› to replace it";
             return Err(Error::occupied(folder, advice));
@@ -379,8 +384,8 @@ impl Run {
         files::write_json(&self.path(name), &value)
     }
 
-    /// Writes what is known before a network is trained; if that cannot be done, nothing of the
-    /// run stays.
+    /// Writes what is known before a network is trained, in one step, for a folder with a part of it
+    /// could be neither resumed nor replaced; if that cannot be done, nothing of the run stays.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be written.
@@ -389,11 +394,18 @@ impl Run {
         config: &impl Serialize,
         split: &Split,
         preprocessor: &impl Serialize,
+        folds: Option<&[Vec<impl Serialize>]>,
     ) -> Result<()> {
-        let saved = self
-            .save_split(split)
-            .and_then(|()| self.write(names::PREPROCESSOR, preprocessor))
-            .and_then(|()| self.save_options(config));
+        let saved = files::folder_beside(&self.folder).and_then(|whole| {
+            let start = Self::at(whole.path());
+            start
+                .save_split(split)
+                .and_then(|()| start.write(names::PREPROCESSOR, preprocessor))
+                .and_then(|()| start.save_options(config))
+                .and_then(|()| folds.map_or(Ok(()), |folds| start.save_folds(folds)))
+                .map_err(|error| files::name_folder(error, whole.path(), &self.folder))?;
+            files::replace_folder(whole.path(), &self.folder)
+        });
         saved.inspect_err(|_| self.give_up())
     }
 
@@ -482,6 +494,9 @@ mod tests {
         assert!(is_missing(&refused("no such run; finetune prints the folder it writes")));
         assert!(is_missing(&Run::resume(&path).unwrap_err()));
         let run = Run::create(&path).unwrap();
+        // What a kill has left before the run had begun is in nobody's way.
+        Run::create(&path).and_then(|_| Run::replace(&path)).unwrap();
+        fs::write(path.join("notes"), "mine").unwrap();
         assert!(matches!(Run::create(&path), Err(Error::Occupied { .. })));
         assert!(matches!(Run::replace(&path), Err(Error::Occupied { .. })), "it is no run");
         assert!(is_missing(&refused("no run: it has no config.json")));

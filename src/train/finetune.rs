@@ -97,10 +97,11 @@ impl FineTuning<'_> {
             return Ok(run);
         }
         let config = self.config.absolute(&self.dataset.root);
-        run.save_start(&config, &self.split, &self.backbone.front_end)?;
-        if let Some(FoldPlan::Given { lists, .. }) = &self.folds {
-            run.save_folds(lists).inspect_err(|_| run.give_up())?;
-        }
+        let lists = match &self.folds {
+            Some(FoldPlan::Given { lists, .. }) => Some(&lists[..]),
+            _ => None,
+        };
+        run.save_start(&config, &self.split, &self.backbone.front_end, lists)?;
         Ok(run)
     }
 

@@ -1,6 +1,6 @@
 //! The arguments of `classify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -17,8 +17,8 @@ pub struct Arguments {
     /// What to classify with
     #[arg(short, long, value_name = "FILE|RUN|BUNDLE")]
     pub model: Option<PathBuf>,
-    /// Genres to show for each recording; a model that tells several labels shows all that reach
-    /// their threshold, and these besides over time and as JSON
+    /// Genres to show for each recording, as text; a model that tells several labels shows all that
+    /// reach their threshold, and these besides over time. JSON always has all
     #[arg(long, default_value_t = 3, value_name = "K")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
@@ -28,14 +28,15 @@ pub struct Arguments {
     /// A line of JSON for each recording
     #[arg(long)]
     pub json: bool,
-    /// Write the probabilities of every second as CSV
-    #[arg(long, value_name = "FILE")]
+    /// Write the probabilities of every second as CSV, with - to standard output
+    #[arg(long, value_name = "FILE|-")]
     pub csv: Option<PathBuf>,
     /// Draw one recording's probabilities over time
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub picture: Option<PathBuf>,
-    /// Write a row for each recording as Parquet, and go on where a killed run stopped
-    #[arg(short, long, value_name = "FILE.parquet")]
+    /// Keep a table with a row for each recording: given again, only what is new, has changed or
+    /// failed is classified; with - lines of JSON on standard output
+    #[arg(short, long, value_name = "FILE.parquet|csv|jsonl|sqlite|-")]
     #[arg(conflicts_with_all = ["timeline", "csv", "picture"])]
     pub output: Option<PathBuf>,
     /// Make a recording of which part is missing an error
@@ -50,6 +51,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Whether the lines of a table or of CSV take standard output.
+    pub(super) fn takes_stdout(&self) -> bool {
+        [&self.csv, &self.output].into_iter().flatten().any(|path| is_stdout(path))
+    }
+
+    /// The table to keep up, if there is one.
+    pub(super) fn catalogue(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !is_stdout(path))
+    }
+
     /// How the model is to be run.
     pub(super) fn options(&self) -> Options {
         let defaults = Options::default();
@@ -70,4 +81,9 @@ impl Arguments {
             timeline: self.timeline,
         }
     }
+}
+
+/// Whether a file's name stands for standard output.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
 }

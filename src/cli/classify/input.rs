@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::cli::flag::flag;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, name_options};
 
 /// What the user calls standard input.
 const NAME: &str = "-";
@@ -16,7 +16,7 @@ pub(super) struct StandardInput(Option<NamedTempFile>);
 
 impl StandardInput {
     /// Reads standard input to its end if it is among `paths`. Its results cannot be kept in a
-    /// Parquet file `output`: what a later run finds there again is known by its file's name.
+    /// table `output`: what a later run finds there again is known by its file's name.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for such a file; [`Error::Io`] if it cannot be read or stored.
@@ -49,6 +49,11 @@ impl StandardInput {
             Some(file) if file.path() == path => Path::new(NAME),
             _ => path,
         }
+    }
+
+    /// What went wrong with the recording at `path`, without its name.
+    pub fn reason(&self, error: &Error, path: &Path) -> String {
+        name_options(&error.reason_at(path), flag)
     }
 
     /// An error as the user is to read it, who knows nothing of the file.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::json;
 
 use super::super::program::println;
-use super::arguments::Arguments;
+use super::arguments::{Arguments, is_stdout};
 use super::input::StandardInput;
 use super::output::Output;
 use crate::classify::{self, ByEnding, Classifier, Collection};
@@ -25,9 +25,11 @@ const NO_MODEL: &str = "no model given: train one with `finetune --data FOLDER` 
 /// could not be classified.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Some(model) = &arguments.model else { bail!(NO_MODEL) };
+    let alone = !arguments.takes_stdout() || !arguments.json && !arguments.timeline;
+    ensure!(alone, "standard output takes one thing: --json or --timeline, or what was given -");
     arguments.picture.as_deref().map(classify::is_png).transpose()?;
     let classifier = Classifier::open(model, &arguments.options())?;
-    let input = StandardInput::read(&arguments.paths, arguments.output.as_deref())?;
+    let input = StandardInput::read(&arguments.paths, arguments.catalogue())?;
     let found = classify::find(&input.replaced(&arguments.paths), classifier.looks_at_pictures());
     let Collection { files, missing, loops, .. } = &found;
     for skipped in loops {
@@ -48,7 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let took = started.elapsed().as_secs_f64();
     let (failed, total) = (done.failed + missing.len(), files.len() + missing.len());
     let what = what(&found);
-    if found.pictures {
+    if done.unchanged && done.classified == 0 {
+        crate::say!("nothing new in {took:.1} s: the catalogue stays as it is");
+    } else if found.pictures {
         crate::say!("{} of {total} {what} in {took:.1} s", total - failed);
     } else {
         crate::say!(
@@ -85,7 +89,7 @@ fn tell_others(arguments: &Arguments, found: &Collection, failed: &ByEnding) -> 
             crate::say!("{what}: {}", by_ending(counts));
         }
     }
-    if arguments.json {
+    if arguments.json && arguments.output.is_none() {
         let summary = json!({"unread": unread, "passed_over": found.passed});
         println(json!({"file": null, "summary": summary}))?;
     }
@@ -114,7 +118,8 @@ fn check(arguments: &Arguments, classifier: &Classifier, files: &[PathBuf]) -> R
          leave them out, or take a model that hears recordings"
     );
     let read = files.iter().map(PathBuf::as_path).chain([classifier.model()]);
-    for written in [csv, picture, output].into_iter().flatten() {
+    let written = [csv, picture, output].into_iter().flatten().filter(|path| !is_stdout(path));
+    for written in written {
         check_output(written, read.clone())?;
     }
     Ok(())

@@ -73,6 +73,7 @@ pub fn bundle_within(run: &Run, folder: &Path, options: &Options, limit: usize) 
     model.path = folder.join(MODEL);
     model.data = model.data.map(|_| beside(&model.path));
     let files = fill(run, part, folder, options.input, &model)?;
+    files::sync_folder(part)?;
     // Not before it is whole; an empty folder may be in its place.
     fs::rename(part, folder).map_err(Error::io(folder))?;
     Ok(Bundle { folder: folder.to_owned(), files, model })

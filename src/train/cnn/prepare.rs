@@ -90,7 +90,7 @@ impl CnnTraining {
             return Ok(run);
         }
         let config = self.config.absolute(&self.dataset.root);
-        run.save_start(&config, &self.split, &self.preprocessor)?;
+        run.save_start(&config, &self.split, &self.preprocessor, None::<&[Vec<String>]>)?;
         Ok(run)
     }
 

@@ -10,7 +10,9 @@
 //! 39 crates and changes features of bytemuck, hashbrown and uuid below burn. This way it is one
 //! crate without dependencies.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
+use std::path::Path;
 
 use polars_parquet_format as format;
 use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
@@ -19,74 +21,91 @@ use polars_parquet_format::{
     DictionaryPageHeader, Encoding, FieldRepetitionType, FileMetaData, KeyValue, LogicalType,
     PageHeader, PageType, RowGroup, SchemaElement, Type,
 };
+use serde::Serialize;
 
-const MAGIC: &[u8] = b"PAR1";
+use super::cell::{Cell, Field, Kind};
+use super::columns::Teller;
+use crate::error::{Error, Result};
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnType {
-    Text,
-    /// Text that may be missing.
-    OptionalText,
-    Float,
-    Double,
-    Bool,
+/// Rows of a group.
+const GROUP: usize = 20_000;
+
+/// What writes such files.
+pub(super) const WRITER: &str = concat!(env!("CARGO_PKG_NAME"), " version ");
+
+pub(super) const MAGIC: &[u8] = b"PAR1";
+
+/// Writes rows, and whose they are.
+pub(super) fn write(
+    output: impl Write,
+    path: &Path,
+    teller: &Teller,
+    fields: &[Field],
+    mut rows: impl Iterator<Item = Result<Vec<Cell>>>,
+) -> Result<()> {
+    let io = |error| Error::io(path)(error);
+    let mut pairs =
+        vec![("model_sha256", teller.sha256.clone()), ("labels", json(path, &teller.labels)?)];
+    if let Some(thresholds) = &teller.thresholds {
+        pairs.push(("thresholds", json(path, thresholds)?));
+    }
+    let mut writer = Writer::new(output, fields.to_vec()).map_err(io)?;
+    loop {
+        let group = rows.by_ref().take(GROUP).collect::<Result<Vec<_>>>()?;
+        if group.is_empty() {
+            break;
+        }
+        writer.group(&group).map_err(io)?;
+    }
+    writer.finish(&pairs).and_then(|mut output| output.flush()).map_err(io)
 }
 
-/// Values of a column, one for each row of a group.
-pub(super) enum Column {
-    Text(Vec<String>),
-    /// Text of few kinds: the kinds, and each row's place among them.
-    Choice(Vec<String>, Vec<u32>),
-    /// The same where it may be missing.
-    OptionalChoice(Vec<String>, Vec<Option<u32>>),
-    Float(Vec<f32>),
-    Double(Vec<f64>),
-    Bool(Vec<bool>),
+fn json(path: &Path, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::format(path, e))
 }
 
 /// A Parquet file being written.
-pub(super) struct Writer<W> {
+struct Writer<W> {
     output: W,
     at: u64,
-    fields: Vec<(String, ColumnType)>,
+    fields: Vec<Field>,
     groups: Vec<RowGroup>,
     rows: u64,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file with columns of these names and types; only of optional ones a value may be
-    /// missing.
-    pub fn new(output: W, fields: Vec<(String, ColumnType)>) -> io::Result<Self> {
+    /// Begins a file with these columns; in all of them a value may be missing.
+    fn new(output: W, fields: Vec<Field>) -> io::Result<Self> {
         let mut writer = Self { output, at: 0, fields, groups: vec![], rows: 0 };
         writer.put(MAGIC)?;
         Ok(writer)
     }
 
-    /// Writes a group of `rows` rows: the columns in the order of the fields.
-    pub fn group(&mut self, rows: usize, columns: &[Column]) -> io::Result<()> {
+    /// Writes a group of rows, whose values are in the order of the fields.
+    fn group(&mut self, rows: &[Vec<Cell>]) -> io::Result<()> {
         let start = self.at;
         let fields = self.fields.clone();
-        let chunks = fields.iter().zip(columns);
-        let columns = chunks
-            .map(|((name, kind), column)| self.chunk(name, *kind, rows, column))
-            .collect::<io::Result<Vec<_>>>()?;
+        let columns = fields.iter().enumerate().map(|(place, field)| {
+            let cells: Vec<&Cell> = rows.iter().filter_map(|row| row.get(place)).collect();
+            self.chunk(field, &cells)
+        });
+        let columns = columns.collect::<io::Result<Vec<_>>>()?;
         let size = (self.at - start) as i64;
         self.groups.push(RowGroup {
             columns,
             total_byte_size: size,
-            num_rows: rows as i64,
+            num_rows: rows.len() as i64,
             sorting_columns: None,
             file_offset: Some(start as i64),
             total_compressed_size: Some(size),
             ordinal: None,
         });
-        self.rows += rows as u64;
+        self.rows += rows.len() as u64;
         Ok(())
     }
 
     /// Writes the footer with these pairs of key and value, and gives the output back.
-    pub fn finish(mut self, pairs: &[(&str, String)]) -> io::Result<W> {
+    fn finish(mut self, pairs: &[(&str, String)]) -> io::Result<W> {
         let pair = |(key, value): &(&str, String)| KeyValue {
             key: (*key).to_owned(),
             value: Some(value.clone()),
@@ -96,16 +115,14 @@ impl<W: Write> Writer<W> {
             num_children: Some(self.fields.len() as i32),
             ..element("schema", None)
         };
-        let fields = self.fields.iter().map(|(name, kind)| element(name, Some(*kind)));
+        let fields = self.fields.iter().map(|field| element(&field.name, Some(field.kind)));
         let footer = FileMetaData {
             version: 1,
             schema: std::iter::once(root).chain(fields).collect(),
             num_rows: self.rows as i64,
             row_groups: std::mem::take(&mut self.groups),
             key_value_metadata: Some(pairs.iter().map(pair).collect()),
-            created_by: Some(
-                concat!(env!("CARGO_PKG_NAME"), " version ", env!("CARGO_PKG_VERSION")).to_owned(),
-            ),
+            created_by: Some(format!("{WRITER}{}", env!("CARGO_PKG_VERSION"))),
             column_orders: None,
             encryption_algorithm: None,
             footer_signing_key_metadata: None,
@@ -120,17 +137,12 @@ impl<W: Write> Writer<W> {
         Ok(self.output)
     }
 
-    fn chunk(
-        &mut self,
-        name: &str,
-        kind: ColumnType,
-        rows: usize,
-        column: &Column,
-    ) -> io::Result<ColumnChunk> {
+    fn chunk(&mut self, field: &Field, cells: &[&Cell]) -> io::Result<ColumnChunk> {
         let start = self.at;
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
         let mut dictionary = None;
-        if let Column::Choice(kinds, _) | Column::OptionalChoice(kinds, _) = column {
+        let choice = choice(cells);
+        if let Some((kinds, _)) = &choice {
             dictionary = Some(start as i64);
             encodings.push(Encoding::RLE_DICTIONARY);
             let header = DictionaryPageHeader {
@@ -138,27 +150,32 @@ impl<W: Write> Writer<W> {
                 encoding: Encoding::PLAIN,
                 is_sorted: None,
             };
-            self.page(&text(kinds), |page| {
+            self.page(&kinds.iter().flat_map(|kind| text(kind)).collect::<Vec<u8>>(), |page| {
                 page.type_ = PageType::DICTIONARY_PAGE;
                 page.dictionary_page_header = Some(header);
             })?;
         }
         let data = self.at;
         let header = DataPageHeader {
-            num_values: rows as i32,
+            num_values: cells.len() as i32,
             encoding: if dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN },
             definition_level_encoding: Encoding::RLE,
             repetition_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        self.page(&values(column), |page| page.data_page_header = Some(header))?;
+        let values = match choice {
+            Some((kinds, places)) => runs(kinds.len(), &places),
+            None => plain(cells),
+        };
+        let data_page = [levels(cells), values].concat();
+        self.page(&data_page, |page| page.data_page_header = Some(header))?;
         let size = (self.at - start) as i64;
         let meta_data = ColumnMetaData {
-            type_: physical(kind),
+            type_: physical(field.kind),
             encodings,
-            path_in_schema: vec![name.to_owned()],
+            path_in_schema: vec![field.name.clone()],
             codec: CompressionCodec::UNCOMPRESSED,
-            num_values: rows as i64,
+            num_values: cells.len() as i64,
             total_uncompressed_size: size,
             total_compressed_size: size,
             key_value_metadata: None,
@@ -211,24 +228,22 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn physical(kind: ColumnType) -> Type {
+pub(super) fn physical(kind: Kind) -> Type {
     match kind {
-        ColumnType::Text | ColumnType::OptionalText => Type::BYTE_ARRAY,
-        ColumnType::Float => Type::FLOAT,
-        ColumnType::Double => Type::DOUBLE,
-        ColumnType::Bool => Type::BOOLEAN,
+        Kind::Text => Type::BYTE_ARRAY,
+        Kind::Integer => Type::INT64,
+        Kind::Float => Type::FLOAT,
+        Kind::Double => Type::DOUBLE,
+        Kind::Bool => Type::BOOLEAN,
     }
 }
 
-fn element(name: &str, kind: Option<ColumnType>) -> SchemaElement {
-    let is_text = matches!(kind, Some(ColumnType::Text | ColumnType::OptionalText));
-    let is_optional = kind == Some(ColumnType::OptionalText);
-    let repetition =
-        if is_optional { FieldRepetitionType::OPTIONAL } else { FieldRepetitionType::REQUIRED };
+fn element(name: &str, kind: Option<Kind>) -> SchemaElement {
+    let is_text = kind == Some(Kind::Text);
     SchemaElement {
         type_: kind.map(physical),
         type_length: None,
-        repetition_type: Some(repetition),
+        repetition_type: Some(FieldRepetitionType::OPTIONAL),
         name: name.to_owned(),
         num_children: None,
         converted_type: is_text.then_some(ConvertedType::UTF8),
@@ -239,32 +254,49 @@ fn element(name: &str, kind: Option<ColumnType>) -> SchemaElement {
     }
 }
 
-/// Each text behind its length.
-fn text(values: &[String]) -> Vec<u8> {
-    let one = |value: &String| {
-        (value.len() as u32).to_le_bytes().into_iter().chain(value.bytes()).collect::<Vec<u8>>()
-    };
-    values.iter().flat_map(one).collect()
+/// A text behind its length.
+fn text(value: &str) -> Vec<u8> {
+    [&(value.len() as u32).to_le_bytes()[..], value.as_bytes()].concat()
 }
 
-fn values(column: &Column) -> Vec<u8> {
-    match column {
-        Column::Text(values) => text(values),
-        Column::Choice(kinds, places) => runs(kinds.len(), places),
-        Column::OptionalChoice(kinds, places) => {
-            // Which rows have a value, behind the length of that, and then the values there are.
-            let present: Vec<u32> = places.iter().map(|place| place.is_some().into()).collect();
-            let levels = runs(2, &present).split_off(1);
-            let there: Vec<u32> = places.iter().copied().flatten().collect();
-            [&(levels.len() as u32).to_le_bytes()[..], &levels, &runs(kinds.len(), &there)].concat()
+/// Which rows have a value, behind the length of that.
+fn levels(cells: &[&Cell]) -> Vec<u8> {
+    let present: Vec<u32> = cells.iter().map(|cell| (**cell != Cell::None).into()).collect();
+    let levels = runs(2, &present).split_off(1);
+    [&(levels.len() as u32).to_le_bytes()[..], &levels].concat()
+}
+
+/// Where the values are texts of few kinds: the kinds, and each value's place among them.
+fn choice<'a>(cells: &[&'a Cell]) -> Option<(Vec<&'a str>, Vec<u32>)> {
+    let (mut kinds, mut known) = (vec![], HashMap::new());
+    let texts = cells.iter().filter_map(|cell| cell.as_text());
+    let place = |text: &'a str| {
+        *known.entry(text).or_insert_with(|| {
+            kinds.push(text);
+            kinds.len() as u32 - 1
+        })
+    };
+    let places: Vec<u32> = texts.map(place).collect();
+    (!kinds.is_empty() && kinds.len() <= places.len().div_ceil(2)).then_some((kinds, places))
+}
+
+/// The values there are, one after the other.
+fn plain(cells: &[&Cell]) -> Vec<u8> {
+    let mut bits: Vec<bool> = vec![];
+    let mut bytes = vec![];
+    for cell in cells {
+        match cell {
+            Cell::None => {}
+            Cell::Text(value) => bytes.extend(text(value)),
+            Cell::Integer(value) => bytes.extend(value.to_le_bytes()),
+            Cell::Double(value) => bytes.extend(value.to_le_bytes()),
+            Cell::Float(value) => bytes.extend(value.to_le_bytes()),
+            Cell::Bool(value) => bits.push(*value),
         }
-        Column::Float(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Column::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Column::Bool(values) => values
-            .chunks(8)
-            .map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
-            .collect(),
     }
+    let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+    bytes.extend(bits.chunks(8).map(byte));
+    bytes
 }
 
 /// Places among `count` kinds as runs of equal ones, each behind its length.
@@ -296,24 +328,27 @@ mod tests {
 
     #[test]
     fn what_is_missing_takes_a_level_and_no_place() {
-        let kinds = ["a", "b"].map(str::to_owned).to_vec();
-        let column = Column::OptionalChoice(kinds, vec![Some(1), None, None]);
-        assert_eq!(values(&column), [4, 0, 0, 0, 2, 1, 4, 0, 1, 2, 1]);
+        let cells =
+            [Cell::text("a"), Cell::text("b"), Cell::None, Cell::text("b"), Cell::text("a")];
+        let cells: Vec<&Cell> = cells.iter().collect();
+        assert_eq!(levels(&cells), [6, 0, 0, 0, 4, 1, 2, 0, 4, 1]);
+        assert_eq!(choice(&cells), Some((vec!["a", "b"], vec![0, 1, 1, 0])));
+        assert_eq!(choice(&cells[..3]), None);
     }
 
     #[test]
     fn bits_are_packed_from_the_lowest() {
-        let nine = [true, false, true, false, false, false, false, false, true];
-        assert_eq!(values(&Column::Bool(nine.to_vec())), [0b101, 1]);
+        let nine = [true, false, true, false, false, false, false, false, true].map(Cell::Bool);
+        assert_eq!(plain(&nine.iter().collect::<Vec<_>>()), [0b101, 1]);
     }
 
     #[test]
     fn the_footer_says_what_is_where() {
-        let fields =
-            vec![("name".to_owned(), ColumnType::Text), ("value".to_owned(), ColumnType::Float)];
+        let field = |name: &str, kind| Field { name: name.to_owned(), kind };
+        let fields = vec![field("name", Kind::Text), field("value", Kind::Float)];
         let mut writer = Writer::new(vec![], fields).unwrap();
-        let names = Column::Text(vec!["a".into(), "bc".into()]);
-        writer.group(2, &[names, Column::Float(vec![1.0, 2.0])]).unwrap();
+        let row = |name, value| vec![Cell::text(name), Cell::float(value)];
+        writer.group(&[row("a", 1.0), row("bc", 2.0)]).unwrap();
         let bytes = writer.finish(&[("model", "x".into())]).unwrap();
         assert!(bytes.starts_with(MAGIC) && bytes.ends_with(MAGIC));
         let (footer, length) = bytes[..bytes.len() - 4].split_last_chunk::<4>().unwrap();
