@@ -15,13 +15,13 @@ const HEAD: u64 = 1 << 16;
 /// A file that is no library for this machine, or not all of one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoLibrary {
-    #[error("cannot be read: {0}")]
+    #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("is no shared library")]
+    #[error("it is no shared library")]
     Other,
-    #[error("is a library for {0}, not for this machine ({arch})", arch = std::env::consts::ARCH)]
+    #[error("it is a library for {0}, not for this machine ({arch})", arch = std::env::consts::ARCH)]
     Foreign(&'static str),
-    #[error("is cut off: it has {has} of at least {needs} bytes; copy it again")]
+    #[error("it is cut off: it has {has} of at least {needs} bytes; copy it again")]
     CutOff { has: u64, needs: u64 },
 }
 

@@ -34,7 +34,11 @@ pub(super) fn library() -> Result<PathBuf> {
         if path.is_file() {
             return Ok(path);
         }
-        return Err(error(format!("ORT_DYLIB_PATH is {}, which is not a file", path.display())));
+        return Err(error(format!(
+            "ORT_DYLIB_PATH is {}, which is not a file; set it to the library itself, or choose \
+             ‹runtime› tract",
+            path.display()
+        )));
     }
     let starts = [env::current_dir().ok(), env::current_exe().ok()];
     let folders = starts.iter().flatten().flat_map(|start| start.ancestors());
@@ -42,7 +46,10 @@ pub(super) fn library() -> Result<PathBuf> {
         .map(|folder| folder.join(".onnxruntime"))
         .find_map(|folder| library_in(&folder))
         .ok_or_else(|| {
-            error("libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH")
+            error(
+                "libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH, or \
+                 choose ‹runtime› tract",
+            )
         })
 }
 
@@ -89,7 +96,8 @@ pub(super) fn check() -> Result<()> {
 
 /// A library that cannot be used, with what would do.
 fn unusable(library: &Path, reason: impl Display) -> Error {
-    let found = match named_version(library) {
+    let is_named = library.to_string_lossy().contains("onnxruntime");
+    let found = match named_version(library).filter(|_| is_named) {
         Some(version) => format!("by its name it is {version}, and "),
         None => String::new(),
     };

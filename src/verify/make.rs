@@ -293,8 +293,7 @@ fn recipe(number: usize, rate: u32, frames: usize, channels: usize, high_hz: u32
         channels,
         frames,
         seed: number as u32 + 1,
-        // Good resamplers differ near the end of the band, and there is nothing but noise.
-        noise: if high_hz > 0 { 18 } else { 13 },
+        noise: 13,
         note: (rate as usize / (3 + number % 5)).max(1),
         steps: SCALE
             .iter()

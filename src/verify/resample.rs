@@ -1,6 +1,10 @@
 //! How other programs change a sample rate, well and badly.
 
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
+
+/// Zeros of the sinc on each side of a good filter.
+const ZEROS: f64 = 32.0;
 
 /// The sample before: no filter, no interpolation.
 pub(super) fn nearest(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
@@ -19,20 +23,31 @@ pub(super) fn linear(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
 /// A filter as good programs have it, other than ours: a sinc of 32 zeros on each side under a Hann
 /// window, that ends at 0.94 of the lower Nyquist frequency.
 pub(super) fn good(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
-    const ZEROS: f64 = 32.0;
     let cut = 0.94 * f64::from(from.min(to)) / f64::from(from);
-    let reach = ZEROS / cut;
-    each(samples, from, to, |at| {
-        let first = (at - reach).ceil().max(0.0) as usize;
-        let last = ((at + reach) as usize).min(samples.len() - 1);
-        let one = |i: usize| {
-            let x = (at - i as f64) * cut;
-            let sinc = if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-            let window = 0.5 + 0.5 * (PI * x / ZEROS).cos();
-            f64::from(samples[i]) * cut * sinc * window
-        };
-        (first..=last).map(one).sum::<f64>() as f32
-    })
+    let reach = (ZEROS / cut) as i64;
+    let (from, to) = (u64::from(from), u64::from(to));
+    let count = (samples.len() as u64 * to).div_ceil(from);
+    // Places between two samples come again and again: 160 of them from 44,100 Hz to 16,000 Hz.
+    let mut kernels: BTreeMap<u64, Vec<f32>> = BTreeMap::new();
+    let one = |i: u64| {
+        let (at, between) = ((i * from / to) as i64, i * from % to);
+        let kernel = kernels.entry(between).or_insert_with(|| {
+            let behind = between as f64 / to as f64;
+            (-reach..=reach).map(|k| windowed_sinc(k as f64 - behind, cut)).collect()
+        });
+        let near = (at - reach..=at + reach).map(|k| usize::try_from(k).ok());
+        let values = near.map(|k| k.and_then(|k| samples.get(k)).copied().unwrap_or(0.0));
+        values.zip(kernel).map(|(sample, weight)| sample * *weight).sum()
+    };
+    (0..count).map(one).collect()
+}
+
+/// The weight of a sample so far away.
+fn windowed_sinc(away: f64, cut: f64) -> f32 {
+    let x = away * cut;
+    let sinc = if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    let window = if x.abs() < ZEROS { 0.5 + 0.5 * (PI * x / ZEROS).cos() } else { 0.0 };
+    (cut * sinc * window) as f32
 }
 
 /// A value at each place of the new rate, in samples of the old.
