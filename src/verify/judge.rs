@@ -133,15 +133,16 @@ fn in_order(answer: &Answer, labels: &[String]) -> Result<Vec<f64>, Named> {
         Answer::ByLabel(by_label) => {
             let known: BTreeSet<&str> = labels.iter().map(|label| &**label).collect();
             if let Some(foreign) = by_label.keys().find(|label| !known.contains(&***label)) {
-                let what = match known.contains(foreign.trim()) {
-                    true => format!(
+                let what = if known.contains(foreign.trim()) {
+                    format!(
                         "label {foreign:?} has white space that the model's has not, as of a line's \
                          end; read labels from the metadata, or lines without their ends"
-                    ),
-                    false => format!(
+                    )
+                } else {
+                    format!(
                         "label {foreign:?} is none of the model's, so the host has the labels of \
                          another model; take those in the file's metadata"
-                    ),
+                    )
                 };
                 return Err(Named::new("other-labels", what));
             }

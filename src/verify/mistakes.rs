@@ -207,7 +207,7 @@ pub(super) const OF_FRONT_ENDS: [(Named, FrontEnds); 4] = [
         ("range", "the mel bands reach from 0 Hz to half the sample rate; see min_hz and max_hz"),
         |f| {
             let whole = f64::from(f.sample_rate) / 2.0;
-            (f.min_hz > 0.0 || f.max_hz < whole).then(|| FrontEnd {
+            (f.min_hz > 0.0 || f.max_hz < whole).then_some(FrontEnd {
                 min_hz: 0.0,
                 max_hz: whole,
                 ..f
