@@ -151,7 +151,7 @@ static int verify(OrtSession *session, uint32_t rate) {
   if (off <= 1) return 0;
   mistake = mistakes;
   for (size_t m = 0; m < 64 && mistake && json_next(&mistake, m ? 0 : '[') > 0; m++, json_skip(&mistake, 0))
-    if (far[m] < (off / 4 > 3 ? off / 4 : 3) && (best == 64 || far[m] < far[best])) best = m;
+    if (far[m] < off / 3 && (best == 64 || far[m] < far[best])) best = m;
   mistake = mistakes;
   for (size_t m = 0; m < best && best < 64 && json_next(&mistake, m ? 0 : '[') > 0; m++) json_skip(&mistake, 0);
   if (best < 64) json_next(&mistake, best ? 0 : '[');

@@ -51,7 +51,7 @@ export async function verify(probes, answer) {
     });
   }
   const nearest = far.indexOf(Math.min(...far));
-  const known = far[nearest] < Math.max(3, off / 4);
+  const known = far[nearest] < off / 3;
   if (!(off <= 1)) text.push(`the mistake is ${known ? probes.mistakes[nearest].name : "none of those known"}`);
   return { right: off <= 1, text };
 }

@@ -63,7 +63,7 @@ def verify():
         far = {m["name"]: max(far[m["name"]], distance(m["answers"][k] or p["probabilities"])) for m in probes["mistakes"]}
     if off > 1:
         mistake = min(far, key=far.get)
-        print(f"the mistake is {mistake if far[mistake] < max(3, off / 4) else 'none of those known'}")
+        print(f"the mistake is {mistake if far[mistake] < off / 3 else 'none of those known'}")
     return answers, off <= 1
 
 

@@ -43,7 +43,8 @@ function run(samples) {
 let lastRun = answer().then(() => {
   $("file").disabled = $("microphone").disabled = false;
   say("Ready.");
-  if (location.search === "?verify") return verifyItself();
+  // Not waited for: it runs the model, which waits for this.
+  if (location.search === "?verify") verifyItself().catch((error) => say(error.message));
 });
 lastRun.catch((error) => say(`The model could not be loaded: ${error.message}`));
 

@@ -9,10 +9,9 @@ use super::host::{Answer, Answers};
 use super::probes::{Mistake, Probe, Probes};
 use crate::error::{Error, Result};
 
-/// How near a wrong answer must be to that of a known mistake, in tolerances, to be called that.
-const NEAR: f64 = 3.0;
-/// And as a share of its distance from the right one.
-const NEARER: f64 = 0.25;
+/// How near a wrong answer must be to that of a known mistake to be called that: as a share of its
+/// distance from the right one.
+const NEAR: f64 = 1.0 / 3.0;
 /// How far off small numbers make an answer at most.
 const COARSE: f64 = 0.05;
 
@@ -161,11 +160,12 @@ fn named(given: &[Given], probes: &Probes, labels: &[String]) -> Vec<Named> {
     let from_right = farthest(given, |g| g.off(&g.values) / f64::from(g.probe.tolerance));
     let mut near: Vec<(f64, &Mistake)> = (probes.mistakes.iter())
         .map(|mistake| (farthest(given, |g| g.from(mistake)), mistake))
-        .filter(|(far, _)| *far <= NEAR.max(NEARER * from_right) && *far < from_right)
+        .filter(|(far, _)| *far <= NEAR * from_right)
         .collect();
     near.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     if let Some(&(best, _)) = near.first() {
-        near.retain(|(far, _)| *far <= best + NEAR);
+        // Within a tolerance hosts differ.
+        near.retain(|(far, _)| *far <= best + 1.0);
         return near.into_iter().map(|(_, m)| Named::new(&m.name, &*m.what)).collect();
     }
     of_labels(given, labels).or_else(|| of_precision(given)).into_iter().collect()

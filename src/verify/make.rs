@@ -211,7 +211,7 @@ impl Probes {
     fn add(&mut self, mistake: Mistake) {
         let shown = self.probes.iter().zip(&mistake.answers).any(|(probe, wrong)| {
             let far = |wrong: &Vec<f32>| distance(wrong, &probe.probabilities);
-            wrong.as_ref().is_some_and(|wrong| far(wrong) > 2.0 * probe.tolerance)
+            wrong.as_ref().is_some_and(|wrong| far(wrong) > probe.tolerance)
         });
         match (shown, mistake.answers.iter().any(Option::is_some)) {
             (true, _) => self.mistakes.push(mistake),

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use super::resample::{linear, nearest};
+use super::resample::{linear, nearest, short};
 use crate::audio::Audio;
 use crate::features::{FrontEnd, LogKind, Spectrum, Windows};
 
@@ -25,7 +25,7 @@ pub(super) type Named = (&'static str, &'static str);
 type Samples = fn(&Heard) -> Option<(Vec<f32>, u32)>;
 
 /// Mistakes on the way from a file to samples.
-pub(super) const OF_SAMPLES: [(Named, Samples); 21] = [
+pub(super) const OF_SAMPLES: [(Named, Samples); 22] = [
     (("unscaled", "16-bit samples are fed as they are; divide them by 32768"), |h| {
         h.every(|x| x * 32_768.0)
     }),
@@ -75,6 +75,18 @@ pub(super) const OF_SAMPLES: [(Named, Samples); 21] = [
         let to = h.windows.sample_rate;
         Some((linear(&h.mono, h.rate, to), to))
     }),
+    (
+        (
+            "short-filter",
+            "the resampler's filter is short, as a browser's own: it dulls the end of the band, and \
+             answers differ by as much as here",
+        ),
+        |h| {
+            h.foreign()?;
+            let to = h.windows.sample_rate;
+            Some((short(&h.mono, h.rate, to), to))
+        },
+    ),
     (("interleaved", "left and right samples in turn are fed as one channel; average them"), |h| {
         h.stereo()?;
         Some((h.interleaved.clone(), h.rate))

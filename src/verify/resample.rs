@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
-/// Zeros of the sinc on each side of a good filter.
-const ZEROS: f64 = 32.0;
-
 /// The sample before: no filter, no interpolation.
 pub(super) fn nearest(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     each(samples, from, to, |at| samples[(at as usize).min(samples.len() - 1)])
@@ -24,7 +21,33 @@ pub(super) fn linear(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
 /// window, that ends at 0.94 of the lower Nyquist frequency.
 pub(super) fn good(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     let cut = 0.94 * f64::from(from.min(to)) / f64::from(from);
-    let reach = (ZEROS / cut) as i64;
+    filtered(samples, [from, to], cut, 32.0 / cut, |x| 0.5 + 0.5 * (PI * x).cos())
+}
+
+/// The filter of browsers (Chromium's `SincResampler`): 16 samples on each side under a Blackman
+/// window, however much lower the new rate is.
+pub(super) fn short(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
+    let cut = 0.9 * f64::from(from.min(to)) / f64::from(from);
+    let blackman = |x: f64| 0.42 + 0.5 * (PI * x).cos() + 0.08 * (2.0 * PI * x).cos();
+    filtered(samples, [from, to], cut, 16.0, blackman)
+}
+
+/// Sums of samples under a windowed sinc. `cut` is a share of the samples' own Nyquist frequency;
+/// `window` falls to 0 at 1, which is `reach` samples away.
+fn filtered(
+    samples: &[f32],
+    [from, to]: [u32; 2],
+    cut: f64,
+    reach: f64,
+    window: impl Fn(f64) -> f64,
+) -> Vec<f32> {
+    let weight = |away: f64| {
+        let x = PI * away * cut;
+        let sinc = if x == 0.0 { 1.0 } else { x.sin() / x };
+        let inside = away.abs() < reach;
+        if inside { (cut * sinc * window(away / reach)) as f32 } else { 0.0 }
+    };
+    let around = reach.ceil() as i64;
     let (from, to) = (u64::from(from), u64::from(to));
     let count = (samples.len() as u64 * to).div_ceil(from);
     // Places between two samples come again and again: 160 of them from 44,100 Hz to 16,000 Hz.
@@ -33,21 +56,13 @@ pub(super) fn good(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
         let (at, between) = ((i * from / to) as i64, i * from % to);
         let kernel = kernels.entry(between).or_insert_with(|| {
             let behind = between as f64 / to as f64;
-            (-reach..=reach).map(|k| windowed_sinc(k as f64 - behind, cut)).collect()
+            (-around..=around).map(|k| weight(k as f64 - behind)).collect()
         });
-        let near = (at - reach..=at + reach).map(|k| usize::try_from(k).ok());
+        let near = (at - around..=at + around).map(|k| usize::try_from(k).ok());
         let values = near.map(|k| k.and_then(|k| samples.get(k)).copied().unwrap_or(0.0));
         values.zip(kernel).map(|(sample, weight)| sample * *weight).sum()
     };
     (0..count).map(one).collect()
-}
-
-/// The weight of a sample so far away.
-fn windowed_sinc(away: f64, cut: f64) -> f32 {
-    let x = away * cut;
-    let sinc = if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    let window = if x.abs() < ZEROS { 0.5 + 0.5 * (PI * x / ZEROS).cos() } else { 0.0 };
-    (cut * sinc * window) as f32
 }
 
 /// A value at each place of the new rate, in samples of the old.

@@ -70,7 +70,7 @@ pub fn verify(
         }
     }
     let nearest = far.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let known = nearest.filter(|(_, far)| *far < f64::max(3.0, off / 4.0));
+    let known = nearest.filter(|(_, far)| *far < off / 3.0);
     let mistake = known.map_or("none of those known".to_owned(), |(m, _)| m["name"].to_string());
     ensure!(off <= 1.0, "the mistake is {mistake}");
     Ok(())
