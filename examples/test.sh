@@ -9,7 +9,8 @@ Usage: examples/test.sh [NAME...]
 
 Makes the model (scripts/example-model.sh), installs what each example needs into folders
 that git ignores, runs it on examples/clips and compares the probabilities with
-examples/expected.json: none may be off by more than 0.0001. NAMEs: python, node, web, c,
+examples/expected.json: none may be off by more than 0.0001. Each must also pass the model's own
+probes (docs/verify.md), and of mistakes made in the Python example all must be noticed. NAMEs: python, node, web, c,
 rust-ort, rust-tract; all of them unless named. What is missing on the machine (node, a C
 compiler, Chromium) is installed where apt-get can; else its examples are skipped, and said so.
 
@@ -56,16 +57,23 @@ print(json.dumps({p.name: {k: float(v) for k, v in table(p).items()} for p in pa
 PYTHON
 }
 
+# What a program says of its own way to probabilities (docs/verify.md): itself PROGRAM...
+itself() {
+    "$@" --verify genres.onnx >&2 || { echo "${*} --verify fails" >&2 && return 1; }
+}
+
 # The examples: each prints {clip: {genre: probability}}; 77 says what is missing and skips.
 run-python() {
     python3 -m venv python/.venv &&
         python/.venv/bin/pip install --quiet --disable-pip-version-check -r python/requirements.txt &&
+        itself python/.venv/bin/python python/genres.py &&
+        python/.venv/bin/python mistakes.py genres.onnx "$target/release/classify" >&2 &&
         each_clip python/.venv/bin/python python/genres.py
 }
 run-node() {
     need npm nodejs npm || { echo "there is no node" >&2 && return 77; }
     npm install --prefix node --ignore-scripts --no-audit --no-fund >&2 &&
-        each_clip node node/genres.mjs
+        node node/test.mjs && itself node node/genres.mjs && each_clip node node/genres.mjs
 }
 run-web() {
     need npm nodejs npm || { echo "there is no node" >&2 && return 77; }
@@ -78,16 +86,18 @@ run-web() {
 }
 run-c() {
     need cc gcc libc6-dev make && need make make || { echo "there is no C compiler" >&2 && return 77; }
-    make -C c >&2 && each_clip c/genres
+    make -C c >&2 && make -C c test >&2 && itself c/genres && each_clip c/genres
 }
 # Built as a part of the workspace: what is compiled for this crate already is not compiled again.
 run-rust-ort() {
+    cmp rust-ort/src/probes.rs rust-tract/src/probes.rs >&2 || return # copies, so that each stands alone
+    export ORT_DYLIB_PATH=$library
     cargo build --release --workspace --bin genres-ort >&2 &&
-        ORT_DYLIB_PATH=$library each_clip "$target/release/genres-ort"
+        itself "$target/release/genres-ort" && each_clip "$target/release/genres-ort"
 }
 run-rust-tract() {
     cargo build --release --workspace --bin genres-tract >&2 &&
-        each_clip "$target/release/genres-tract"
+        itself "$target/release/genres-tract" && each_clip "$target/release/genres-tract"
 }
 
 passed=0 failed=0 skipped=0

@@ -10,7 +10,7 @@ Usage: scripts/example-model.sh [finetune options]
 Trains a model (on data/gtzan if it is there, else on the synthesized demo set), exports it
 to examples/genres.onnx with --input clip, labels.txt and preprocessor.json beside it, and
 writes examples/expected.json: the probabilities of the clips in examples/clips by this
-crate's own front end. git ignores all four. CLIPS=FOLDER takes other clips.
+crate's own front end, and the model's probes into examples/probes. git ignores them all. CLIPS=FOLDER takes other clips.
 
 Examples:
   scripts/example-model.sh
@@ -24,6 +24,7 @@ run=runs/example
 cargo run --release --bin finetune -- --name example --force "$@"
 cargo run --release --bin export-onnx -- $run --input clip -o examples/genres.onnx
 cp $run/labels.txt $run/preprocessor.json examples/
+cargo run --release --bin classify -- --verify examples/genres.onnx --probes examples/probes
 # The run itself, not the file: its log-mels come from the native front end.
 cargo run --release --bin classify -- "${CLIPS:-examples/clips}" --model $run --json --top 1000 |
     python3 -c '

@@ -61,6 +61,7 @@ pub mod runtime;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod verify;
 
 pub use classify::Classifier;
 pub use error::{Error, Result};

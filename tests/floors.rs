@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&str; 22] = [
+const FLOORS: [&str; 23] = [
     "error",
     "text",
     "interrupt",
@@ -21,6 +21,7 @@ const FLOORS: [&str; 22] = [
     "runtime",
     "run",
     "classify",
+    "verify",
     "model",
     "train",
     "export",

@@ -1,5 +1,8 @@
 // From a song or the microphone to genres over time; the model does everything in between.
 
+import { lines } from "./labels.mjs";
+import { verify } from "./probes.mjs";
+
 const $ = (id) => document.getElementById(id);
 const PIECE = 8; // patches handed to the model at once
 const LISTENED = 3; // seconds of the microphone that one verdict is about
@@ -10,7 +13,7 @@ const KEPT = 240; // verdicts that are shown
 
 // onnxruntime-web does not show a model's metadata; the files beside it say the same.
 const [labels, frontEnd] = await Promise.all([
-  fetch("model/labels.txt").then((file) => file.text()).then((text) => text.replace(/\n$/, "").split("\n")),
+  fetch("model/labels.txt").then((file) => file.text()).then(lines),
   fetch("model/preprocessor.json").then((file) => file.json()),
 ]).catch(() => say("The folder model/ is not complete: see the README."));
 const RATE = frontEnd.sample_rate;
@@ -40,8 +43,20 @@ function run(samples) {
 let lastRun = answer().then(() => {
   $("file").disabled = $("microphone").disabled = false;
   say("Ready.");
+  // Not waited for: it runs the model, which waits for this.
+  if (location.search === "?verify") verifyItself().catch((error) => say(error.message));
 });
 lastRun.catch((error) => say(`The model could not be loaded: ${error.message}`));
+
+/** Takes the model's probes the way of a song, from a file on: the page with `?verify`. */
+async function verifyItself() {
+  const probes = await fetch("model/probes.json").then((file) => file.json());
+  const { right, text } = await verify(probes, async (pcm, channels, rate) => {
+    const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await wav(pcm, 1, channels, rate));
+    return mean(await run(mono(audio)));
+  });
+  say(`Verified: ${right ? "right" : "wrong"}; ${text.join(", ")}`);
+}
 
 // ---- A song
 
@@ -167,16 +182,21 @@ async function stopListening() {
 /** The samples at the model's rate. Played into a slower context they would alias; decoded, as a
  * song is, they do not: so this makes a wav of them first. */
 async function resampled(samples, rate) {
+  return mono(await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await wav(samples, 3, 1, rate)));
+}
+
+/** The bytes of a wav: integers (kind 1) or floats (3). */
+function wav(samples, kind, channels, rate) {
+  const bytes = samples.BYTES_PER_ELEMENT;
   const head = new DataView(new ArrayBuffer(44));
   const names = [[0, "RIFF"], [8, "WAVE"], [12, "fmt "], [36, "data"]];
   names.forEach(([at, name]) => [...name].forEach((letter, i) => head.setUint8(at + i, letter.charCodeAt(0))));
-  const size = 4 * samples.length;
-  const numbers = [[4, size + 36], [16, 16], [24, rate], [28, 4 * rate], [40, size]];
+  const size = bytes * samples.length;
+  const numbers = [[4, size + 36], [16, 16], [24, rate], [28, bytes * channels * rate], [40, size]];
   numbers.forEach(([at, number]) => head.setUint32(at, number, true));
-  const format = [[20, 3], [22, 1], [32, 4], [34, 32]]; // floats, mono, 4 bytes or 32 bits each
+  const format = [[20, kind], [22, channels], [32, bytes * channels], [34, 8 * bytes]];
   format.forEach(([at, number]) => head.setUint16(at, number, true));
-  const wav = await new Blob([head, samples]).arrayBuffer();
-  return mono(await new OfflineAudioContext(1, 1, RATE).decodeAudioData(wav));
+  return new Blob([head, samples]).arrayBuffer();
 }
 
 // ---- What is shown

@@ -26,7 +26,9 @@ ort=node_modules/onnxruntime-web/dist
 npm install --ignore-scripts --no-audit --no-fund
 rm -rf dist
 mkdir -p dist/ort dist/model
-cp index.html style.css *.js dist/
+cp index.html style.css *.js ../node/{labels,probes}.mjs dist/
 cp "$ort/ort.wasm.bundle.min.mjs" "$ort/ort-wasm-simd-threaded.wasm" dist/ort/
 cp "$model" dist/model/genres.onnx
 cp "$(dirname "$model")"/{labels.txt,preprocessor.json} dist/model/
+# Only for the page with ?verify; `classify --verify MODEL --probes DIR` writes it.
+cp "$(dirname "$model")/probes/probes.json" dist/model/ 2>/dev/null || true

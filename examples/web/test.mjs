@@ -109,6 +109,25 @@ try {
   await page.keyboard.press("Enter");
   await says("^Stopped");
 
+  // Its own way from a file to probabilities is right; what a wrong list of labels is, it says.
+  await page.goto(`${address}?verify`);
+  // Chromium's resampler is one with a short filter, as examples/README.md says.
+  await says("^Verified: (right|wrong); long: right, short: right, stereo: (right|wrong, the mistake is short-filter)$");
+  await page.setRequestInterception(true);
+  let file = "one\r\ntwo\r\n";
+  page.on("request", (request) =>
+    request.url().endsWith("labels.txt") ? request.respond({ body: file }) : request.continue());
+  await page.goto(address);
+  await says("^Ready");
+  await (await page.$("#file")).uploadFile(clips[0]);
+  await says("labels.txt has 2 labels, the model \\d+: not of one export");
+  file = `${Object.keys(results[basename(clips[0])]).sort().join("\r\n")}\r\n`;
+  await page.goto(address);
+  await says("^Ready");
+  await (await page.$("#file")).uploadFile(clips[0]);
+  await says(", [0-9.]+ %$");
+  assert(Object.keys(await shown()).every((label) => label in results[basename(clips[0])]));
+
   assert.deepEqual(faults, []);
   console.log(JSON.stringify(results));
 } finally {

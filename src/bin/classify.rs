@@ -20,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   classify concert.wav --model genres.onnx --picture concert.svg --csv concert.csv
   classify party.m3u8 --model genres.onnx
   classify spectrograms --model runs/searched-gtzan
+  classify --verify genres.onnx
   ffmpeg -i song.tak -f wav - | classify - --model genres.onnx
 
 The model is an .onnx file that export-onnx wrote (whatever its input), a run folder or a

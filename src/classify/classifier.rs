@@ -11,6 +11,8 @@ use super::options::Options;
 use super::recording::{self, Recording};
 use super::stream::Stream;
 use crate::error::{Error, Result};
+#[cfg(feature = "train")]
+use crate::features::Windows;
 use crate::files::sha256;
 
 /// Samples that a recording in memory is taken in at a time, so that a copy at another rate
@@ -51,6 +53,20 @@ impl Classifier {
     /// Whether it takes pictures of spectrograms, and no recordings.
     pub fn looks_at_pictures(&self) -> bool {
         self.engine.model.reader().is_some()
+    }
+
+    /// What the file's metadata say under `key`.
+    pub(crate) fn metadata(&self, key: &str) -> Option<String> {
+        self.engine.metadata(key)
+    }
+
+    /// Where patches lie in a recording.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model looks at pictures.
+    #[cfg(feature = "train")]
+    pub(crate) fn windows(&self) -> Result<Windows> {
+        self.engine.model.windows()
     }
 
     /// The ONNX file that was opened.

@@ -44,6 +44,11 @@ impl Engine {
         Ok(Self { model, threads, strict: options.strict, sessions, pool })
     }
 
+    /// What the file's metadata say under `key`.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.sessions.with(|session| Ok(session.metadata(key))).ok().flatten()
+    }
+
     /// The probabilities of a piece's patches, `[patches, classes]`.
     pub fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
         self.sessions.with(|session| self.model.score(session, piece))

@@ -2,12 +2,16 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+#[cfg(not(miri))]
 use mimalloc::MiMalloc;
+/// Miri runs no C; what is tested there is which block goes where.
+#[cfg(miri)]
+use std::alloc::System as MiMalloc;
 
 /// Blocks from this many bytes on are the system's, which takes them back when they are freed:
 /// weights of a layer, their gradients and moments. mimalloc keeps freed blocks for the next one
 /// of their size, and where only few are so large it is in vain.
-const LARGE: usize = 64 << 20;
+const LARGE: usize = if cfg!(miri) { 64 << 10 } else { 64 << 20 };
 
 /// mimalloc, and the system for large blocks.
 ///
@@ -16,15 +20,17 @@ const LARGE: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Allocator;
 
-// A block goes back where it came from: to whom it belongs its size decides, which `dealloc` and
-// `realloc` are told again.
+// SAFETY: every block comes from one of two allocators that keep the trait's promises, and goes back to
+// that one: to whom it belongs its size decides, which `dealloc` and `realloc` are told again.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
         unsafe { if layout.size() < LARGE { MiMalloc.alloc(layout) } else { System.alloc(layout) } }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
         unsafe {
             if layout.size() < LARGE {
                 MiMalloc.alloc_zeroed(layout)
@@ -35,6 +41,8 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller promises the layout that the block was asked for with, so it goes back to
+        // where it came from.
         unsafe {
             if layout.size() < LARGE {
                 MiMalloc.dealloc(block, layout);
@@ -45,6 +53,9 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as in `dealloc`; over the limit a new block is made, of the size that the caller
+        // promises to be possible, and as much is copied as both hold. The old one stays if there is
+        // no new one.
         unsafe {
             match (layout.size() < LARGE, size < LARGE) {
                 (true, true) => MiMalloc.realloc(block, layout, size),
@@ -72,6 +83,7 @@ mod tests {
     fn a_block_keeps_its_bytes_when_it_grows_and_shrinks_over_the_limit() {
         let layout = |size| Layout::from_size_align(size, 64).unwrap();
         let sizes = [LARGE / 2, LARGE - 1, LARGE, 2 * LARGE, LARGE + 1, LARGE - 1, 100];
+        // SAFETY: no size is 0, none is more than a block was asked for with.
         unsafe {
             let mut block = Allocator.alloc_zeroed(layout(sizes[0]));
             for at in 0..100 {

@@ -8,11 +8,10 @@ use crate::error::{Error, Result};
 use crate::run::{Exported, Metrics, Run, TagMetrics, TaskMetrics};
 use crate::text::{counted, known};
 
-/// The bootstrap's interval, where there is one: if all tracks are right, or all wrong, every
-/// resample is like the others.
+/// The interval, where there is one: not of no tracks at all.
 fn certainty([low, high]: [f64; 2]) -> String {
     if low == high {
-        "no interval: the bootstrap has none for all right or all wrong".to_owned()
+        "no interval".to_owned()
     } else {
         format!("95 % interval {low:.3} to {high:.3}")
     }

@@ -10,6 +10,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::front_end::{self, greatest_common_divisor};
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, Preprocessor, Windows};
+use crate::metrics::LEAST;
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use crate::onnx::nodes::{Size, int, sized_port};
@@ -21,13 +22,14 @@ use crate::onnx::prune::rename;
 const MAX_EXACT: usize = 1 << 24;
 
 /// Makes `model`, which takes log-mels or the samples of patches, take one recording of any
-/// length.
+/// length. Its answer is the mean over the patches, at `temperature` if there is one.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the model's own graph takes only so many patches at a time.
 pub(super) fn prepend_front_end(
     model: &mut ModelProto,
     preprocessor: &Preprocessor,
+    temperature: Option<f64>,
     path: &Path,
 ) -> Result<()> {
     let windows = preprocessor.windows().ok_or_else(|| Error::onnx(path, "it hears nothing"))?;
@@ -65,7 +67,7 @@ pub(super) fn prepend_front_end(
     before.prepend_to(graph);
 
     let mut after = Builder::new("clip", opset);
-    after.reduce("ReduceMean", PATCH_PROBABILITIES, probabilities, &[0], true);
+    answer(&mut after, probabilities, temperature);
     after.append_to(graph);
 
     graph.input = vec![sized_port(WAVEFORM, [Size::Fixed(1), Size::Free("samples")])];
@@ -76,6 +78,20 @@ pub(super) fn prepend_front_end(
     ];
     graph.value_info.clear();
     Ok(())
+}
+
+/// The mean over the patches, and what a softmax gives for its logits divided by `temperature`.
+fn answer(builder: &mut Builder, output: &str, temperature: Option<f64>) {
+    let Some(temperature) = temperature else {
+        return builder.reduce("ReduceMean", PATCH_PROBABILITIES, output, &[0], true);
+    };
+    builder.reduce("ReduceMean", PATCH_PROBABILITIES, "clip.mean", &[0], true);
+    let least = builder.floats("least", &[1], &[f64::from(LEAST)]);
+    let positive = builder.node("Add", &["clip.mean", &least], "positive", vec![]);
+    let logits = builder.node("Log", &[&positive], "logits", vec![]);
+    let inverse = builder.floats("inverse_temperature", &[1], &[1.0 / temperature]);
+    let divided = builder.node("Mul", &[&logits, &inverse], "divided", vec![]);
+    builder.output("Softmax", &[&divided], output, vec![int("axis", 1)]);
 }
 
 /// The longest patch that is cut from samples, in blocks that patch and hop consist of: the

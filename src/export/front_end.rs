@@ -198,7 +198,7 @@ mod tests {
         front_end: &FrontEnd,
         path: &std::path::Path,
     ) -> crate::error::Result<()> {
-        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), path)
+        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), None, path)
     }
 
     /// The outputs, by name, of a model that shows its log-mels, made to take samples.

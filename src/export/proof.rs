@@ -11,6 +11,7 @@ use super::input::Input;
 use crate::dataset::{Task, demo};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
+use crate::metrics::tempered;
 use crate::model::{Head, graph};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
@@ -89,10 +90,11 @@ impl Proof {
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
+        let temperature = run.trust()?.map(|trust| trust.temperature);
         let probe = |ProbeInput { input: array, log_mels }| {
             let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
-                answers.averaged(log_mels.len_of(Axis(0)))
+                answers.averaged(log_mels.len_of(Axis(0)), temperature)
             } else {
                 answers
             };
@@ -281,15 +283,19 @@ pub(crate) fn compare_in_runtimes(
 }
 
 impl Answers {
-    /// Of a recording, from those of its patches.
-    fn averaged(self, patches: usize) -> Self {
+    /// Of a recording, from those of its patches, at a temperature.
+    fn averaged(self, patches: usize, temperature: Option<f64>) -> Self {
         let Self { probabilities: patch_probabilities, embeddings, .. } = self;
         let classes = patch_probabilities.len() / patches;
         let mean = |class| {
             let values = patch_probabilities.iter().skip(class).step_by(classes);
             (values.map(|p| f64::from(*p)).sum::<f64>() / patches as f64) as f32
         };
-        let probabilities = (0..classes).map(mean).collect();
+        let probabilities: Vec<f32> = (0..classes).map(mean).collect();
+        let probabilities = match temperature {
+            Some(temperature) => tempered(&probabilities, temperature),
+            None => probabilities,
+        };
         Self { probabilities, embeddings, patch_probabilities }
     }
 

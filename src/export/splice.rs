@@ -236,7 +236,7 @@ mod tests {
     const NOTHING: Prepend = |_, _, _| Ok(());
 
     fn for_clips(model: &mut ModelProto, front_end: &FrontEnd, path: &Path) -> Result<()> {
-        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), path)
+        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), None, path)
     }
 
     /// The head behind the file at `path`.

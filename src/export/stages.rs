@@ -1,6 +1,7 @@
 //! A run's way to its ONNX file: graph, fold, quantize, prepend the front end, opset, sign,
-//! write, prove, publish.
+//! write, prove, probe, publish.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -22,6 +23,7 @@ use crate::onnx::prune::make_constants_weights;
 use crate::onnx::write::{Part, Published, sign};
 use crate::run::{Agreement, Exported, Precision, Run, Validation};
 use crate::train::{OnBackbone, Trained};
+use crate::verify;
 
 /// Exports `run` to `destination`: written beside it, checked in tract, and in ort
 /// where that is installed, and only then renamed into place.
@@ -65,6 +67,17 @@ pub fn export_within(
     }
 }
 
+/// Writes into the file what it answers to probes, if it hears recordings: another program that
+/// runs it can test itself by that.
+fn add_probes(part: &Part, fp32: Option<&Path>) -> Result<()> {
+    let Some(probes) = part.prove(|path| verify::probes_of(path, fp32))? else { return Ok(()) };
+    let json = probes.to_json().map_err(|error| Error::format(part.path(), error))?;
+    // Read again, for while it was run it was not to be in memory twice.
+    let mut model = onnx::read(part.path())?;
+    sign(&mut model, BTreeMap::from([(key::PROBES, json)]));
+    part.write(&mut model)
+}
+
 /// What is exported, where to and how.
 struct Job<'a> {
     run: &'a Run,
@@ -83,6 +96,7 @@ impl Job<'_> {
         let model = self.graph(&trained)?;
         let opset = self.write(&part, model, trained)?;
         let agreement = part.prove(|path| proof.verify(path))?;
+        add_probes(&part, None)?;
         self.publish(part, opset, agreement, None)
     }
 
@@ -95,6 +109,7 @@ impl Job<'_> {
         let trained = self.run.model(&Device::flex())?;
         let proof = self.proof(&trained, Input::LogMel)?;
         let mut model = self.graph(&trained)?;
+        sign(&mut model, self.hearing()?);
         fp32.write(&mut model)?;
         let agreement = fp32.prove(|path| proof.verify(path))?;
         make_constants_weights(onnx::graph_mut(self.destination, &mut model)?);
@@ -104,7 +119,17 @@ impl Job<'_> {
         let opset = self.write(&part, model, trained)?;
         let Options { input, max_drop, .. } = *self.options;
         let validation = part.prove(|path| trial.judge(path, input, max_drop))?;
+        // What takes the samples of patches has no ports yet that say so.
+        let heard = matches!(self.preprocessor, Preprocessor::Audio(_)).then(|| fp32.path());
+        add_probes(&part, heard)?;
         self.publish(part, opset, agreement, Some(validation))
+    }
+
+    /// The metadata by which a file that takes log-mels can be given recordings.
+    fn hearing(&self) -> Result<BTreeMap<&'static str, String>> {
+        let mut entries = metadata(self.run, &Options::new(Input::LogMel))?;
+        entries.retain(|key, _| [key::LABELS, key::FRONT_END, key::INPUT].contains(key));
+        Ok(entries)
     }
 
     /// What to ask of the file. Made before the export, which moves a batch normalization's
@@ -165,7 +190,10 @@ impl Job<'_> {
             (Input::Waveform, Preprocessor::Samples(front_end)) => {
                 waveform::take_samples(model, front_end.patch_samples, path)
             }
-            (Input::Clip, _) => clip::prepend_front_end(model, preprocessor, path),
+            (Input::Clip, _) => {
+                let temperature = self.run.trust()?.map(|trust| trust.temperature);
+                clip::prepend_front_end(model, preprocessor, temperature, path)
+            }
             (Input::Image, Preprocessor::Image(front_end)) => {
                 image::take_images(model, front_end, path)
             }

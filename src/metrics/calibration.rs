@@ -7,14 +7,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluation::{argmax, mean_probabilities};
+use super::evaluation::argmax;
 
 /// Bins of equal width of a [`Reliability`].
 const BINS: usize = 10;
 /// The least and the greatest temperature that is tried.
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 /// Steps of the search for it: each leaves 0.618 of what was there.
-const STEPS: usize = 60;
+const STEPS: usize = 30;
+/// Probabilities below are taken for this one.
+pub const LEAST: f32 = 1e-30;
 
 /// How often answers of a certain confidence are right.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,36 +63,31 @@ impl Reliability {
     }
 }
 
-/// Probabilities `[patches, classes]` at a temperature: what a softmax gives for logits divided by
-/// it.
+/// Probabilities `[classes]` at a temperature: what a softmax gives for their logits divided by it.
+/// Of a track these are the mean over its patches, which is less sure than the track deserves.
 #[must_use]
-pub fn tempered(rows: &[f32], classes: usize, temperature: f64) -> Vec<f32> {
-    let one = |row: &[f32]| {
-        // Below 1e-30, where f32 ends, all are one.
-        let logits = row.iter().map(|p| f64::from(p.max(1e-30)).ln() / temperature);
-        let logits: Vec<f64> = logits.collect();
-        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        powers.into_iter().map(move |power| (power / sum) as f32).collect::<Vec<f32>>()
-    };
-    rows.chunks_exact(classes).flat_map(one).collect()
+pub fn tempered(probabilities: &[f32], temperature: f64) -> Vec<f32> {
+    // Below 1e-30, where f32 ends, all are one.
+    let logits = probabilities.iter().map(|p| f64::from(p.max(LEAST)).ln() / temperature);
+    let logits: Vec<f64> = logits.collect();
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| (power / sum) as f32).collect()
 }
 
-/// The temperature at which tracks, probabilities `[patches, classes]` each with the right class,
-/// are least surprising: the mean of minus the log of the right class's probability, a track being
-/// the mean over its patches. 1 without tracks.
+/// The temperature at which answers, probabilities `[classes]` each with the right class, are least
+/// surprising: the mean of minus the log of the right class's probability. 1 without any.
 #[must_use]
-pub fn best_temperature(tracks: &[(&[f32], usize)], classes: usize) -> f64 {
-    if tracks.is_empty() {
+pub fn best_temperature(answers: &[(&[f32], usize)]) -> f64 {
+    if answers.is_empty() {
         return 1.0;
     }
     let surprise = |log: f64| -> f64 {
-        let one = |(rows, label): &(&[f32], usize)| {
-            let mean = mean_probabilities(&tempered(rows, classes, log.exp()), classes);
-            -f64::from(mean[*label].max(1e-12)).ln()
+        let one = |(probabilities, label): &(&[f32], usize)| {
+            -f64::from(tempered(probabilities, log.exp())[*label].max(1e-12)).ln()
         };
-        tracks.iter().map(one).sum()
+        answers.iter().map(one).sum()
     };
     // Golden section, in the logarithm.
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
@@ -106,9 +103,6 @@ pub fn best_temperature(tracks: &[(&[f32], usize)], classes: usize) -> f64 {
             low = inner[0];
             inner = [inner[1], low + ratio * (high - low)];
             values = [values[1], surprise(inner[1])];
-        }
-        if high - low < 1e-4 {
-            break;
         }
     }
     ((low + high) / 2.0).exp()
@@ -179,22 +173,22 @@ mod tests {
                     draw < 0.0
                 });
                 // What a network says that is too sure, or not sure enough.
-                tracks.push((tempered(&honest, 4, 1.0 / wanted), label.unwrap_or(3)));
+                tracks.push((tempered(&honest, 1.0 / wanted), label.unwrap_or(3)));
             }
             let tracks: Vec<_> = tracks.iter().map(|(rows, label)| (&rows[..], *label)).collect();
-            let found = best_temperature(&tracks, 4);
+            let found = best_temperature(&tracks);
             assert!((found / wanted - 1.0).abs() < 0.08, "{found} for {wanted}");
         }
-        assert_eq!(best_temperature(&[], 4), 1.0);
+        assert_eq!(best_temperature(&[]), 1.0);
     }
 
     #[test]
     fn temperature_one_changes_nothing() {
-        let rows = [0.7f32, 0.2, 0.1, 0.0, 1.0, 0.0];
-        for (given, wanted) in tempered(&rows, 3, 1.0).iter().zip(rows) {
+        let rows = [0.7f32, 0.3, 0.0];
+        for (given, wanted) in tempered(&rows, 1.0).iter().zip(rows) {
             assert!((given - wanted).abs() < 1e-6);
         }
-        let flat = tempered(&rows, 3, 2.0);
+        let flat = tempered(&rows, 2.0);
         assert!(flat[0] < 0.7 && flat[0] > flat[1], "{flat:?}");
     }
 

@@ -9,6 +9,7 @@ const RESAMPLES: usize = 10_000;
 
 /// Figures of a set of predictions, one per track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Recorded")]
 pub struct Evaluation {
     /// Share of the tracks that were predicted right; 0 if there are none.
     pub accuracy: f64,
@@ -19,11 +20,32 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
     /// One entry per genre.
     pub per_genre: Vec<GenreScore>,
-    /// 95 % percentile interval of the accuracy: bootstrap over the tracks, 10,000
-    /// resamples.
+    /// 95 % interval of the accuracy: percentiles of a bootstrap over the tracks, 10,000
+    /// resamples; Clopper and Pearson's if all tracks are right, or all wrong, for then every
+    /// resample is like the others.
     pub interval: [f64; 2],
     /// Number of tracks.
     pub count: usize,
+}
+
+/// An [`Evaluation`] as a file holds it: one of an older version has an interval without a width
+/// where all tracks are right or all wrong.
+#[derive(Deserialize)]
+struct Recorded {
+    accuracy: f64,
+    macro_f1: f64,
+    confusion: Vec<Vec<usize>>,
+    per_genre: Vec<GenreScore>,
+    interval: [f64; 2],
+    count: usize,
+}
+
+impl From<Recorded> for Evaluation {
+    fn from(recorded: Recorded) -> Self {
+        let Recorded { accuracy, macro_f1, confusion, per_genre, interval, count } = recorded;
+        let interval = of_extremes(accuracy, count).unwrap_or(interval);
+        Self { accuracy, macro_f1, confusion, per_genre, interval, count }
+    }
 }
 
 /// One epoch of training, as kept in `history.json`.
@@ -98,12 +120,13 @@ pub fn evaluate(truth: &[usize], predictions: &[usize], classes: usize, seed: u6
         per_genre.push(GenreScore { precision, recall, f1, support });
     }
     let right: Vec<bool> = truth.iter().zip(predictions).map(|(t, p)| t == p).collect();
+    let accuracy = ratio(count(&right), right.len());
     Evaluation {
-        accuracy: ratio(count(&right), right.len()),
+        accuracy,
         macro_f1: occurring.iter().sum::<f64>() / occurring.len().max(1) as f64,
         confusion,
         per_genre,
-        interval: bootstrap(&right, seed),
+        interval: of_extremes(accuracy, right.len()).unwrap_or_else(|| bootstrap(&right, seed)),
         count: right.len(),
     }
 }
@@ -114,6 +137,18 @@ fn ratio(part: usize, whole: usize) -> f64 {
 
 fn count(right: &[bool]) -> usize {
     right.iter().filter(|&&r| r).count()
+}
+
+/// Clopper and Pearson's 95 % interval where all of `count` tracks are right, or all wrong: a share
+/// of the bound would be so once in forty times. None elsewhere.
+fn of_extremes(accuracy: f64, count: usize) -> Option<[f64; 2]> {
+    let bound = 0.025f64.powf(1.0 / count as f64);
+    match accuracy {
+        _ if count == 0 => None,
+        1.0 => Some([bound, 1.0]),
+        0.0 => Some([0.0, 1.0 - bound]),
+        _ => None,
+    }
 }
 
 /// The 2.5th and 97.5th percentile of the accuracy when as many tracks are drawn with
@@ -248,7 +283,25 @@ mod tests {
         let [low, high] = evaluate(&truth, &predictions, 2, 7).interval;
         assert!((low - 0.72).abs() < 0.011 && (high - 0.88).abs() < 0.011, "{low} {high}");
         assert_eq!(evaluate(&truth, &predictions, 2, 7).interval, [low, high]);
-        assert_eq!(evaluate(&truth, &truth, 2, 7).interval, [1.0, 1.0]);
+    }
+
+    /// `scipy.stats.binomtest(19, 19).proportion_ci(method="exact")` and the same of 0 of 19.
+    #[test]
+    fn all_right_and_all_wrong_have_an_interval_too() {
+        let truth = [0; 19];
+        let all = evaluate(&truth, &truth, 2, 7);
+        near(all.interval[0], 0.8235330881930346);
+        assert_eq!(all.interval[1], 1.0);
+        let none = evaluate(&truth, &[1; 19], 2, 7);
+        assert_eq!(none.interval[0], 0.0);
+        near(none.interval[1], 0.1764669118069654);
+        assert_eq!(evaluate(&[0], &[0], 2, 7).interval, [0.025, 1.0]);
+        // An older version's file.
+        for (now, before) in [(all, [1.0, 1.0]), (none, [0.0, 0.0])] {
+            let mut old = serde_json::to_value(&now).unwrap();
+            old["interval"] = serde_json::json!(before);
+            assert_eq!(serde_json::from_value::<Evaluation>(old).unwrap(), now);
+        }
     }
 
     /// `numpy.quantile(values, q, method=...)`.

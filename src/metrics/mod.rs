@@ -6,8 +6,8 @@ mod evaluation;
 mod tags;
 
 pub use calibration::{
-    Reliability, ReliabilityBin, best_temperature, prediction_set, set_threshold, set_thresholds,
-    tempered,
+    LEAST, Reliability, ReliabilityBin, best_temperature, prediction_set, set_threshold,
+    set_thresholds, tempered,
 };
 pub use evaluation::{
     Epoch, Evaluation, GenreScore, Rule, argmax, evaluate, mean_probabilities, quantile,

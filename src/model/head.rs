@@ -197,15 +197,6 @@ impl Head {
         self.output.weight.dims()[1]
     }
 
-    /// The head whose logits are those of this one divided by `temperature`.
-    pub fn tempered(self, temperature: f64) -> Self {
-        let scale = (1.0 / temperature) as f32;
-        let scaled = |param: Param<Tensor<2>>| param.map(|tensor| tensor * scale);
-        let Linear { weight, bias } = self.output;
-        let bias = bias.map(|bias| bias.map(|tensor| tensor * scale));
-        Self { output: Linear { weight: scaled(weight), bias }, ..self }
-    }
-
     /// The head that gives for raw embeddings what this one gives for standardized
     /// ones: `w·(x - m)/s + b = (w/s)·x + (b - (w/s)·m)`.
     pub fn fold(self, standardization: &Standardization) -> Self {
@@ -258,23 +249,6 @@ mod tests {
             let given = head.fold(&standardization).forward(raw);
             let difference = (wanted - given).abs().max().into_scalar::<f32>();
             assert!(difference < 1e-4, "{difference}");
-        }
-    }
-
-    #[test]
-    fn a_temperature_divides_the_logits() {
-        let device = Device::flex();
-        for hidden in [None, Some(5)] {
-            let spec = HeadSpec { features: 4, hidden, classes: 3, task: Task::SingleLabel };
-            let mut head = spec.init(7, &device);
-            let (from, values) = (hidden.unwrap_or(4), |i: usize| i as f32 / 7.0 - 0.5);
-            head.output =
-                linear((0..3 * from).map(values).collect(), vec![0.1, -0.2, 0.3], &device);
-            let rows = Tensor::<2>::from_floats([[1.0, -3.0, 0.5, 2.0]], &device);
-            let wanted = head.forward(rows.clone()) / 2.5;
-            let given = head.tempered(2.5).forward(rows);
-            let difference = (wanted - given).abs().max().into_scalar::<f32>();
-            assert!(difference < 1e-5, "{difference}");
         }
     }
 

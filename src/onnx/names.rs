@@ -74,10 +74,12 @@ pub mod key {
     pub const MODEL: &str = "model";
     /// A baseline's hyper-parameters, as JSON.
     pub const HYPER_PARAMETERS: &str = "hyper_parameters";
+    /// Recordings and the right answers to them, for hosts to test themselves by, as JSON.
+    pub const PROBES: &str = "probes";
 
     /// All of them: no other note in a file of ours has one of these keys.
     #[cfg(feature = "train")]
-    pub(crate) const ALL: [&str; 22] = [
+    pub(crate) const ALL: [&str; 23] = [
         LABELS,
         TASK,
         THRESHOLDS,
@@ -100,5 +102,6 @@ pub mod key {
         FEATURES,
         MODEL,
         HYPER_PARAMETERS,
+        PROBES,
     ];
 }

@@ -15,8 +15,8 @@ pub(super) fn percent_number(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
-/// An interval of shares as `70.5 to 82.0`; [`UNKNOWN`] for one of no width, which the
-/// bootstrap gives where all are right or all are wrong, and which says nothing.
+/// An interval of shares as `70.5 to 82.0`; [`UNKNOWN`] for one of no width, as there is of no
+/// tracks at all, which says nothing.
 pub(super) fn interval([low, high]: [f64; 2]) -> String {
     if low == high {
         UNKNOWN.to_owned()
@@ -28,7 +28,7 @@ pub(super) fn interval([low, high]: [f64; 2]) -> String {
 /// An [`interval`] as part of a sentence: `95 % interval 70.5 to 82.0 %`.
 pub(super) fn certainty(bounds: [f64; 2]) -> String {
     if bounds[0] == bounds[1] {
-        "the bootstrap gives no interval for it".to_owned()
+        "there is no interval for it".to_owned()
     } else {
         format!("95 % interval {} %", interval(bounds))
     }

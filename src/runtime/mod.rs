@@ -9,6 +9,8 @@ mod axes;
 mod batch;
 #[cfg(any(feature = "ort", feature = "tract"))]
 mod failure;
+#[cfg(feature = "ort")]
+mod library;
 mod open;
 #[cfg(feature = "ort")]
 mod ort;

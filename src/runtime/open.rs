@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "ort")]
+use std::sync::Once;
 
 #[cfg(feature = "ort")]
 use super::ort;
@@ -13,20 +15,16 @@ use crate::error::{Error, Result};
 #[cfg(feature = "tract")]
 use crate::onnx;
 
-/// The version of the burn crates, which Cargo.toml pins.
-#[cfg(feature = "train")]
-const BURN_VERSION: &str = "0.22.1";
-
 impl Runtime {
     /// The version that runs, or would run; `None` for a runtime that is not there.
     pub fn version(self) -> Option<String> {
         match self {
             #[cfg(feature = "train")]
-            Self::Burn => Some(BURN_VERSION.to_string()),
+            Self::Burn => Some(env!("BURN_VERSION").to_string()),
             #[cfg(feature = "ort")]
             Self::Ort => ort::version(),
             #[cfg(feature = "tract")]
-            Self::Tract => Some(tract::VERSION.to_string()),
+            Self::Tract => Some(env!("TRACT_VERSION").to_string()),
             #[allow(unreachable_patterns)]
             _ => None,
         }
@@ -108,11 +106,17 @@ pub(crate) fn check(runtime: Runtime, model: &Path, options: &Options) -> Result
     }
 }
 
-/// The runtime to use when the user has not chosen: ort if its library is found, else tract.
+/// The runtime to use when the user has not chosen: ort if its library is installed and can be used,
+/// else tract. One that is there and cannot be used is said, once.
 pub fn preferred() -> Runtime {
     #[cfg(feature = "ort")]
-    if ort::library().is_ok() {
-        return Runtime::Ort;
+    match ort::check() {
+        Ok(()) => return Runtime::Ort,
+        Err(error) if ort::is_installed() => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| tracing::warn!("tract is used, as ONNX Runtime cannot be: {error}"));
+        }
+        Err(_) => {}
     }
     Runtime::Tract
 }

@@ -1,19 +1,22 @@
 //! ONNX Runtime, loaded from a shared library when first used.
 
 use std::env;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use half::f16;
 use ndarray::{ArrayD, ArrayViewD};
-use ort::environment::Environment;
+use ort::LoadDynamicError;
+use ort::environment::{Environment, EnvironmentBuilder};
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, TensorRef, ValueType};
 
 use super::failure::Failure;
+use super::library;
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx::{Float, Port};
@@ -31,7 +34,11 @@ pub(super) fn library() -> Result<PathBuf> {
         if path.is_file() {
             return Ok(path);
         }
-        return Err(error(format!("ORT_DYLIB_PATH is {}, which is not a file", path.display())));
+        return Err(error(format!(
+            "ORT_DYLIB_PATH is {}, which is not a file; set it to the library itself, or choose \
+             ‹runtime› tract",
+            path.display()
+        )));
     }
     let starts = [env::current_dir().ok(), env::current_exe().ok()];
     let folders = starts.iter().flatten().flat_map(|start| start.ancestors());
@@ -39,7 +46,10 @@ pub(super) fn library() -> Result<PathBuf> {
         .map(|folder| folder.join(".onnxruntime"))
         .find_map(|folder| library_in(&folder))
         .ok_or_else(|| {
-            error("libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH")
+            error(
+                "libonnxruntime not found; run scripts/setup.sh or set ORT_DYLIB_PATH, or \
+                 choose ‹runtime› tract",
+            )
         })
 }
 
@@ -52,12 +62,16 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
     fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(is_library).max()
 }
 
-/// The version of the library, if it is found and loads: from the file `VERSION` that
-/// `scripts/setup.sh` writes beside it, or else from its name (libonnxruntime.so.1.32.0);
-/// the library itself tells its C callers only.
+/// The version of the library, if it is found and loads.
 pub(super) fn version() -> Option<String> {
     environment().ok()?;
-    let library = library().ok()?.canonicalize().ok()?;
+    named_version(&library().ok()?)
+}
+
+/// The version of a library from the file `VERSION` that `scripts/setup.sh` writes beside it, or
+/// else from its name (libonnxruntime.so.1.32.0); the library itself tells its C callers only.
+fn named_version(library: &Path) -> Option<String> {
+    let library = library.canonicalize().ok()?;
     if let Ok(text) = fs::read_to_string(library.with_file_name("VERSION")) {
         return Some(text.trim().to_string());
     }
@@ -65,6 +79,49 @@ pub(super) fn version() -> Option<String> {
     let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
     let numbers: Vec<&str> = name.split('.').filter(is_number).collect();
     (!numbers.is_empty()).then(|| numbers.join("."))
+}
+
+/// Whether there is a library, of whatever kind, or one was named.
+pub(super) fn is_installed() -> bool {
+    env::var_os("ORT_DYLIB_PATH").is_some_and(|value| !value.is_empty()) || library().is_ok()
+}
+
+/// Whether the library can be used; loads it.
+///
+/// # Errors
+/// [`Error::Runtime`] if it is not found, is none, or is too old.
+pub(super) fn check() -> Result<()> {
+    environment().map(|_| ())
+}
+
+/// A library that cannot be used, with what would do.
+fn unusable(library: &Path, reason: impl Display) -> Error {
+    let is_named = library.to_string_lossy().contains("onnxruntime");
+    let found = match named_version(library).filter(|_| is_named) {
+        Some(version) => format!("by its name it is {version}, and "),
+        None => String::new(),
+    };
+    error(format!(
+        "{} cannot be used: {reason}; {found}ONNX Runtime 1.{} or newer is needed: run \
+         scripts/setup.sh, set ORT_DYLIB_PATH, or choose ‹runtime› tract",
+        library.display(),
+        ort::MINOR_VERSION
+    ))
+}
+
+/// Loads the library once it was seen to be one.
+fn load(library: &Path) -> Result<EnvironmentBuilder> {
+    library::check(library).map_err(|reason| unusable(library, reason))?;
+    ort::init_from(library).map_err(|refusal| match refusal {
+        LoadDynamicError::Dlopen { error, .. } => unusable(library, error),
+        LoadDynamicError::BadVersion { version_str, .. } => {
+            unusable(library, format!("it is of version {version_str}"))
+        }
+        LoadDynamicError::MissingApi { .. } => {
+            unusable(library, "it is another library than ONNX Runtime (no OrtGetApiBase)")
+        }
+        other => unusable(library, other),
+    })
 }
 
 /// The process's one environment; loads the library on the first call.
@@ -75,9 +132,8 @@ fn environment() -> Result<Environment> {
         return Ok(environment.clone());
     }
     let library = library()?;
-    let builder = ort::init_from(&library).map_err(|e| error(Failure::new("cannot be used", e)))?;
-    let environment =
-        builder.with_name("genre-transfer").with_telemetry(false).build().map_err(error)?;
+    let builder = load(&library)?.with_name("genre-transfer").with_telemetry(false);
+    let environment = builder.build().map_err(error)?;
     // What goes wrong comes back as an error; the library need not also print it.
     if env::var_os("ORT_LOG").is_none() {
         environment.set_log_level(LogLevel::Fatal);

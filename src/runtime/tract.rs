@@ -30,9 +30,6 @@ use crate::onnx;
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::{Float, Port};
 
-/// The version of the tract crates, which Cargo.toml pins.
-pub(super) const VERSION: &str = "0.23.9";
-
 /// A model with more bytes of weights than this reads them from memory anew for each run;
 /// then a run of a few patches is the faster one (VGGish's 288 MB: by a quarter).
 const LARGE_WEIGHTS: usize = 32 << 20;

@@ -249,7 +249,7 @@ impl FineTuning<'_> {
     /// validation part.
     fn unfrozen(&self, tuned: Tuned, stopped: &Fitted) -> Result<Network> {
         let head = tuned.model.head.fold(&stopped.standardization);
-        let mut model = GenreModel { backbone: tuned.model.backbone, head };
+        let model = GenreModel { backbone: tuned.model.backbone, head };
         let task = self.deep_task(&[], &[]);
         let embed = |tracks: &[usize]| task.embeddings(&model, &self.log_mels(tracks)?);
         let Parts { train, validation, test, .. } = &self.parts;
@@ -270,10 +270,10 @@ impl FineTuning<'_> {
                 said: &judge(&model.head, &of_validation),
             };
             let found = held_out.trust();
-            let tested = found.test(&self.pairs(test, &of_test), &test_said, self.classes());
-            model.head = model.head.tempered(found.temperature);
-            test_said = judge(&model.head, &of_test);
-            (trust, calibration) = (Some(found), Some(tested));
+            calibration = Some(found.test(&self.pairs(test, &of_test), &test_said));
+            let temper = |said: TrackPrediction| said.tempered(found.temperature);
+            test_said = test_said.into_iter().map(temper).collect();
+            trust = Some(found);
         }
         Ok(Network {
             parameters: model.num_params(),
@@ -308,10 +308,10 @@ impl FineTuning<'_> {
         let test = self.examples(&self.parts.test);
         let said = refit.predict(&test, &self.device);
         let trust = self.cross_trust(stopped)?;
-        let calibration = trust.as_ref().map(|trust| trust.test(&test, &said, self.classes()));
-        let refit = match &trust {
-            Some(trust) => refit.clone().tempered(trust.temperature),
-            None => refit.clone(),
+        let calibration = trust.as_ref().map(|trust| trust.test(&test, &said));
+        let test = match &trust {
+            Some(trust) => said.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
+            None => said,
         };
         let head = Box::new(refit.folded());
         let graph = imported.map(|imported| Box::new(imported.graph));
@@ -322,7 +322,6 @@ impl FineTuning<'_> {
         let validation = &self.parts.validation;
         let judge = || Ok(stopped.predict(&self.examples(validation), &self.device));
         let thresholds = collection::thresholds(&self.dataset, judge, validation)?;
-        let test = refit.predict(&test, &self.device);
         let (kept, unfrozen_layers) = (Kept::Frozen, 0);
         Ok(Network {
             model,

@@ -65,11 +65,6 @@ impl Fitted {
         self.head.clone().fold(&self.standardization)
     }
 
-    /// The same with its logits divided by `temperature`.
-    pub fn tempered(self, temperature: f64) -> Self {
-        Self { head: self.head.tempered(temperature), ..self }
-    }
-
     /// Probabilities of `examples`.
     pub fn predict(&self, examples: &[Example], device: &Device) -> Vec<TrackPrediction> {
         let head = self.head.valid();

@@ -1,6 +1,6 @@
 //! What a network says of a track, and the score that it earns.
 
-use crate::metrics::{argmax, mean_probabilities};
+use crate::metrics::{argmax, mean_probabilities, tempered};
 use crate::run::Score;
 
 /// What is wrong with a model whose answer is no genre.
@@ -11,7 +11,7 @@ pub const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller 
 pub struct TrackPrediction {
     /// `[patches, classes]`, row-major.
     pub patches: Vec<f32>,
-    /// The mean over patches, `[classes]`.
+    /// The mean over patches, `[classes]`; perhaps calibrated.
     pub mean: Vec<f32>,
 }
 
@@ -19,6 +19,11 @@ impl TrackPrediction {
     /// From the probabilities of a track's patches.
     pub fn new(patches: Vec<f32>, classes: usize) -> Self {
         Self { mean: mean_probabilities(&patches, classes), patches }
+    }
+
+    /// The same with a mean whose logits are divided by `temperature`.
+    pub fn tempered(self, temperature: f64) -> Self {
+        Self { mean: tempered(&self.mean, temperature), ..self }
     }
 }
 

@@ -1,5 +1,5 @@
 //! How far a model can be trusted, found on tracks that it has not learned from: a temperature for
-//! its logits, what promises sets of genres, and distances that tell outsiders.
+//! the logits of a track, what promises sets of genres, and distances that tell outsiders.
 
 use rayon::prelude::*;
 
@@ -17,7 +17,7 @@ const KEPT: usize = 400;
 pub(super) struct Judged<'a> {
     /// Its genre.
     pub label: usize,
-    /// What is said of it, before the temperature.
+    /// What is said of it, not calibrated.
     pub said: &'a TrackPrediction,
     /// How far it is from what was learned from, and each of its patches; none if nothing tells.
     pub distances: Option<Distances>,
@@ -48,14 +48,14 @@ pub(super) fn trust(
     classes: usize,
     outsider: Option<Outsider>,
 ) -> Trust {
-    let tracks: Vec<(&[f32], usize)> =
-        judged.iter().map(|track| (&track.said.patches[..], track.label)).collect();
-    let temperature = best_temperature(&tracks, classes);
+    let means: Vec<(&[f32], usize)> =
+        judged.iter().map(|track| (&track.said.mean[..], track.label)).collect();
+    let temperature = best_temperature(&means);
     let (mut track_scores, mut patch_scores) = (vec![vec![]; classes], vec![vec![]; classes]);
-    for (rows, label) in tracks {
-        let rows = tempered(rows, classes, temperature);
-        track_scores[label].push(mean_probabilities(&rows, classes)[label]);
-        patch_scores[label].extend(rows.chunks_exact(classes).map(|row| row[label]));
+    for Judged { label, said, .. } in judged {
+        let (label, patches) = (*label, said.patches.chunks_exact(classes));
+        track_scores[label].push(tempered(&said.mean, temperature)[label]);
+        patch_scores[label].extend(patches.map(|row| row[label]));
     }
     let distances: Vec<&Distances> =
         judged.iter().filter_map(|track| track.distances.as_ref()).collect();
@@ -160,20 +160,17 @@ fn judged<'a>(
 }
 
 impl Trust {
-    /// What the test part says of it: tracks, and what the model said of them before the
-    /// temperature.
+    /// What the test part says of it: tracks, and what the model says of them, not calibrated.
     pub(super) fn test(
         &self,
         examples: &[Example],
         said: &[TrackPrediction],
-        classes: usize,
     ) -> CalibrationMetrics {
         let promise = self.promise(COVERAGE, None);
         let mut tested = Tested { tracks: said.len(), ..Tested::default() };
         let (mut before, mut after) = (vec![], vec![]);
         for Judged { label, said, distances } in judged(self.outsider.as_ref(), examples, said) {
-            let rows = tempered(&said.patches, classes, self.temperature);
-            let mean = mean_probabilities(&rows, classes);
+            let mean = tempered(&said.mean, self.temperature);
             let doubt = promise.judge(&mean, None);
             tested.covered += usize::from(doubt.set.contains(&label));
             tested.in_sets += doubt.set.len();

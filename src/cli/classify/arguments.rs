@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::classify::{Classifier, Options, View};
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 
 /// What to classify, with what, and where the results go.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Recordings (pictures for a model that looks at these), playlists, folders, patterns in quotes,
     /// or - for standard input
-    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
+    #[arg(required_unless_present = "verify", value_name = "FILE|DIR|GLOB")]
     pub paths: Vec<PathBuf>,
     /// What to classify with
     #[arg(short, long, value_name = "FILE|RUN|BUNDLE")]
@@ -39,6 +39,17 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE.parquet|csv|jsonl|sqlite|-")]
     #[arg(conflicts_with_all = ["timeline", "csv", "picture"])]
     pub output: Option<PathBuf>,
+    /// Test whether this program, or with --answers another one, feeds the model rightly, by the
+    /// probes in its file
+    #[arg(long, value_name = "FILE|RUN|BUNDLE")]
+    #[arg(conflicts_with_all = ["paths", "model", "timeline", "csv", "picture", "output"])]
+    pub verify: Option<PathBuf>,
+    /// What another program has answered to the probes: {"long": {"rock": 0.9, ...}, ...}
+    #[arg(long, value_name = "FILE.json", requires = "verify")]
+    pub answers: Option<PathBuf>,
+    /// Write the probes as wavs, for another program to classify
+    #[arg(long, value_name = "DIR", requires = "verify")]
+    pub probes: Option<PathBuf>,
     /// Make a recording of which part is missing an error
     #[arg(long)]
     pub strict: bool,
@@ -63,12 +74,13 @@ impl Arguments {
 
     /// How the model is to be run.
     pub(super) fn options(&self) -> Options {
-        let defaults = Options::default();
+        let runtime::Options { device, threads } = runtime::Options::default();
         Options {
-            runtime: self.runtime.unwrap_or(defaults.runtime),
-            threads: self.threads.map_or(defaults.threads, usize::from),
+            // Asked for only then: it says what is wrong with the other one.
+            runtime: self.runtime.unwrap_or_else(runtime::preferred),
+            device,
+            threads: self.threads.map_or(threads, usize::from),
             strict: self.strict,
-            ..defaults
         }
     }
 

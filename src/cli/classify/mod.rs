@@ -9,6 +9,7 @@ mod input;
 mod lines;
 mod output;
 mod run;
+mod verify;
 
 pub use arguments::Arguments;
 pub use run::run;

@@ -10,6 +10,7 @@ use super::super::program::println;
 use super::arguments::{Arguments, is_stdout};
 use super::input::StandardInput;
 use super::output::Output;
+use super::verify::verify;
 use crate::classify::{self, ByEnding, Classifier, Collection};
 use crate::files::{check_output, shown};
 use crate::text::counted;
@@ -24,6 +25,9 @@ const NO_MODEL: &str = "no model given: train one with `finetune --data FOLDER` 
 /// What is wrong with the arguments or the model; after all else is done, that some recordings
 /// could not be classified.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(model) = &arguments.verify {
+        return verify(arguments, model);
+    }
     let Some(model) = &arguments.model else { bail!(NO_MODEL) };
     let alone = !arguments.takes_stdout() || !arguments.json && !arguments.timeline;
     ensure!(alone, "standard output takes one thing: --json or --timeline, or what was given -");

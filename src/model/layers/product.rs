@@ -26,8 +26,10 @@ pub(super) fn multiply(
     stride: usize,
     store: Store,
 ) {
+    // Saturated, it lies in no slice.
     let last = |[rows, columns]: [usize; 2], [row, column]: [usize; 2]| {
-        (rows - 1) * row + (columns - 1) * column
+        let down = (rows - 1).saturating_mul(row);
+        down.saturating_add((columns - 1).saturating_mul(column))
     };
     if rows == 0 || columns == 0 || inner == 0 {
         return;
@@ -61,5 +63,73 @@ pub(super) fn multiply(
             false,
             gemm::Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A matrix of these sizes, in rows or in columns, with values between; and each of its elements.
+    fn matrix(rows: usize, columns: usize, turned: bool, gap: usize) -> (Vec<f32>, [usize; 2]) {
+        let steps = if turned { [1, rows + gap] } else { [columns + gap, 1] };
+        let length = (rows - 1) * steps[0] + (columns - 1) * steps[1] + 1;
+        ((0..length).map(|i| (i * 7 % 11) as f32 - 5.0).collect(), steps)
+    }
+
+    proptest! {
+        // Under Miri each takes seconds.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 })
+        })]
+
+        /// In slices that end with the last element: nothing is read or written elsewhere.
+        #[test]
+        fn a_product_is_that_of_arithmetic_in_slices_without_a_value_to_spare(
+            [rows, inner, columns] in prop::array::uniform3(1usize..if cfg!(miri) { 5 } else { 40 }),
+            turned: [bool; 2],
+            gaps in prop::array::uniform3(0usize..3),
+            accumulates: bool,
+        ) {
+            let (left, left_steps) = matrix(rows, inner, turned[0], gaps[0]);
+            let (right, right_steps) = matrix(inner, columns, turned[1], gaps[1]);
+            let stride = columns + gaps[2];
+            let before = vec![3.0f32; (rows - 1) * stride + columns];
+            let mut result = before.clone();
+            let store = if accumulates { Store::Accumulate } else { Store::Replace };
+            multiply(
+                [rows, inner, columns],
+                Matrix { values: &left, steps: left_steps },
+                Matrix { values: &right, steps: right_steps },
+                &mut result,
+                stride,
+                store,
+            );
+            for (at, (given, before)) in result.iter().zip(before).enumerate() {
+                let (row, column) = (at / stride, at % stride);
+                let one = |i: usize| {
+                    left[row * left_steps[0] + i * left_steps[1]]
+                        * right[i * right_steps[0] + column * right_steps[1]]
+                };
+                let wanted = match (column < columns, accumulates) {
+                    (false, _) => before,
+                    (true, true) => before + (0..inner).map(one).sum::<f32>(),
+                    (true, false) => (0..inner).map(one).sum(),
+                };
+                prop_assert!((given - wanted).abs() < 1e-3, "{row} {column}: {given} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "left.values.len()")]
+    fn a_slice_that_is_too_short_is_no_product() {
+        let steps = [usize::MAX / 2, 1];
+        let short = Matrix { values: &[1.0; 4], steps };
+        let fits = Matrix { values: &[1.0; 4], steps: [2, 1] };
+        multiply([3, 2, 2], short, fits, &mut [0.0; 8], 2, Store::Replace);
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn models(context: &Context, group: &Group) -> Table {
     }
     table.note = "Accuracy: share of tracks given the right genre, a track by the mean \
                   probability of its patches; the interval is a bootstrap over the test tracks, \
-                  which has none where all are right. \
+                  and Clopper and Pearson's where all are right, or none. \
                   Patches right: the same for single patches, or rows of a table of features."
         .into();
     if group.entries.iter().any(|entry| entry.track_ms().is_some()) {

@@ -140,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn a_faultless_model_has_no_interval() {
+    fn a_faultless_model_has_an_interval_too() {
         let faultless = [entry("a", Kind::FineTuned, &given(60, 0))];
         let text = headline(&groups(&faultless)[0], &Titles::new(&faultless));
-        assert!(text.ends_with("100.0 % (the bootstrap gives no interval for it)."), "{text}");
+        assert!(text.ends_with("100.0 % (95 % interval 94.0 to 100.0 %)."), "{text}");
     }
 
     #[test]

@@ -21,11 +21,10 @@ pub(crate) fn limits(group: &Group) -> Vec<String> {
         points(1.0 / tracks.count.max(1) as f64),
     )];
     if tracks.accuracy == 1.0 && tracks.count > 0 {
-        // All n right still has a chance of 2.5 % at a true share of the n-th root of that.
         sentences.push(format!(
-            "All of them right leaves the bootstrap no width, which is not certainty: a model that \
-             finds {} would get them all right once in forty times.",
-            percent(0.025f64.powf(1.0 / tracks.count as f64))
+            "All of them right is not certainty: a model that finds {} would get them all right \
+             once in forty times.",
+            percent(tracks.interval[0])
         ));
     }
     sentences.extend(best.cross_validation.as_ref().map(cross_validated));
