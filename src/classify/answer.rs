@@ -2,9 +2,14 @@
 
 use serde::Serialize;
 
+use super::judge::{Judge, Judged};
+use super::model::Scored;
 use crate::audio::Note;
 use crate::features::{Seen, Windows};
 use crate::metrics::above;
+
+/// What is told of a recording that is none of the genres.
+const UNKNOWN: &str = "unknown";
 
 /// What a recording sounds like.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,12 +24,45 @@ pub struct Classification {
     pub silent: bool,
     /// What is odd about the recording.
     pub notes: Vec<Note>,
-    /// A probability for every label of the model: the mean over the patches.
+    /// A probability for every label of the model: the mean over the patches, calibrated where the
+    /// model's file says how.
     pub probabilities: Vec<f32>,
-    /// The probabilities over time; of a picture, which does not say its time, one row.
+    /// What another program gets that averages what the file answers for the patches, or asks a
+    /// file for whole recordings: calibrated in the second case only.
+    pub averaged: Vec<f32>,
+    /// The labels, as indices, among which the right one is with the probability that the file
+    /// promises; none if it promises nothing.
+    pub set: Option<Vec<usize>>,
+    /// The share of known recordings that are more like those the model has learned from; none if
+    /// its file does not tell.
+    pub outsider: Option<f32>,
+    /// Whether it is none of the genres, as far as that can be told: it is less like what was
+    /// learned from than 95 % of known recordings, or no genre is in its set; or with a
+    /// [least confidence](super::options::Options::min_confidence), no probability reaches it.
+    pub unknown: bool,
+    /// The probabilities over time, not calibrated; of a picture, which does not say its time, one row.
     pub timeline: Timeline,
     /// How a picture was read; none of a recording.
     pub picture: Option<Seen>,
+}
+
+#[cfg(test)]
+impl Default for Classification {
+    fn default() -> Self {
+        Self {
+            seconds: 0.0,
+            padded: false,
+            silent: false,
+            notes: vec![],
+            probabilities: vec![],
+            averaged: vec![],
+            set: None,
+            outsider: None,
+            unknown: false,
+            timeline: Timeline::of(1.0, 1.0, 1, &[]),
+            picture: None,
+        }
+    }
 }
 
 /// A stretch of a recording, as long as the model takes at a time.
@@ -51,13 +89,12 @@ pub struct Timeline {
 }
 
 impl Classification {
-    /// Of a picture with patches of these probabilities, `[patches, classes]`.
-    pub(super) fn of_picture(rows: &[f32], classes: usize, padded: bool, seen: Seen) -> Self {
-        let timeline = Timeline { hop: 1.0, patch: 1.0, classes, probabilities: rows.to_vec() };
-        let answer = Scores { timeline }.finish(0.0, padded, false);
-        let probabilities = answer.probabilities.clone();
-        let timeline = Timeline { probabilities, ..answer.timeline };
-        Self { timeline, picture: Some(seen), ..answer }
+    /// The same of a picture that was read so.
+    pub(super) fn of_picture(self, seen: Seen) -> Self {
+        // It does not say its time.
+        let probabilities = self.averaged.clone();
+        let timeline = Timeline { probabilities, ..self.timeline };
+        Self { timeline, picture: Some(seen), ..self }
     }
 
     /// The most probable label, as an index.
@@ -65,9 +102,18 @@ impl Classification {
         self.ranking().first().copied().unwrap_or(0)
     }
 
-    /// The most probable label, as an index; none of a silent recording.
+    /// The most probable label, as an index; none of a silent recording, and of an unknown one.
     pub fn genre(&self) -> Option<usize> {
-        (!self.silent).then(|| self.best())
+        (!self.silent && !self.unknown).then(|| self.best())
+    }
+
+    /// What is told of one genre: its label, or `unknown`; none of a silent recording.
+    pub(super) fn told<'a>(&self, label: impl Fn(usize) -> &'a str) -> Option<&'a str> {
+        match self {
+            Self { silent: true, .. } => None,
+            Self { unknown: true, .. } => Some(UNKNOWN),
+            _ => Some(label(self.best())),
+        }
     }
 
     /// The labels whose probabilities reach their thresholds, as indices, the most probable first:
@@ -149,9 +195,11 @@ impl Timeline {
     }
 }
 
-/// Probabilities being gathered.
+/// What a model says of patches, being gathered.
 pub(super) struct Scores {
     timeline: Timeline,
+    /// The sum of the patches' projections.
+    projected: Vec<f64>,
 }
 
 impl Scores {
@@ -162,28 +210,49 @@ impl Scores {
             classes,
             probabilities: vec![],
         };
-        Self { timeline }
+        Self { timeline, projected: vec![] }
     }
 
-    /// Takes the rows of the next patches.
-    pub fn add(&mut self, probabilities: &[f32]) {
+    /// Of a picture's patches.
+    pub fn of_picture(classes: usize, scored: &Scored) -> Self {
+        let timeline = Timeline { hop: 1.0, patch: 1.0, classes, probabilities: vec![] };
+        let mut scores = Self { timeline, projected: vec![] };
+        scores.add(scored);
+        scores
+    }
+
+    /// Takes what is said of the next patches.
+    pub fn add(&mut self, Scored { probabilities, projected }: &Scored) {
+        let patches = probabilities.len() / self.timeline.classes;
+        let directions = projected.len() / patches.max(1);
+        self.projected.resize(directions.max(self.projected.len()), 0.0);
+        for row in projected.chunks_exact(directions.max(1)) {
+            self.projected.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        }
         self.timeline.probabilities.extend_from_slice(probabilities);
     }
 
-    pub fn finish(self, seconds: f64, padded: bool, silent: bool) -> Classification {
-        let Self { timeline } = self;
+    pub fn finish(self, judge: &Judge, seconds: f64, padded: bool, silent: bool) -> Classification {
+        let Self { timeline, projected } = self;
         let mut sums = vec![0.0; timeline.classes];
         for row in timeline.probabilities.chunks_exact(timeline.classes) {
             sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += f64::from(*p));
         }
         let count = timeline.len().max(1) as f64;
-        let probabilities = sums.into_iter().map(|sum| (sum / count) as f32).collect();
+        let mean = |sums: Vec<f64>| sums.into_iter().map(|sum| (sum / count) as f32).collect();
+        let projected: Vec<f32> = mean(projected);
+        let judged = judge.judge(mean(sums), &projected);
+        let Judged { probabilities, averaged, set, outsider, unknown } = judged;
         Classification {
             seconds,
             padded,
             silent,
             notes: vec![],
             probabilities,
+            averaged,
+            set,
+            outsider,
+            unknown,
             timeline,
             picture: None,
         }
@@ -225,7 +294,8 @@ mod tests {
     #[test]
     fn the_ranking_puts_the_most_probable_first() {
         let timeline = timeline(1.0, 1.0, &[[0.2, 0.4], [0.4, 0.2]]);
-        let answer = Scores { timeline }.finish(2.0, false, false);
+        let answer =
+            Scores { timeline, projected: vec![] }.finish(&Judge::default(), 2.0, false, false);
         assert_eq!(answer.best(), 0, "of equals the first");
         assert_eq!(answer.ranking(), [0, 1]);
         assert!((answer.probabilities[0] - 0.3).abs() < 1e-6);

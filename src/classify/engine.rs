@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::cutter::Piece;
-use super::model::{self, Model};
+use super::model::{self, Model, Scored};
 use super::options::Options;
 use super::sessions::Sessions;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl Engine {
         }
         let path = model::find(path)?;
         let sessions = Sessions::open(&path, options)?;
-        let model = sessions.with(|session| Model::new(&path, &*session))?;
+        let model = sessions.with(|session| Model::new(&path, &*session, options))?;
         let pool = (threads > 1)
             .then(|| ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
@@ -49,19 +49,19 @@ impl Engine {
         self.sessions.with(|session| Ok(session.metadata(key))).ok().flatten()
     }
 
-    /// The probabilities of a piece's patches, `[patches, classes]`.
-    pub fn score(&self, piece: &Piece) -> Result<Vec<f32>> {
+    /// What the model says of a piece's patches.
+    pub fn score(&self, piece: &Piece) -> Result<Scored> {
         self.sessions.with(|session| self.model.score(session, piece))
     }
 
-    /// The probabilities of a picture's patches `[patches, columns, features]`.
-    pub fn look(&self, patches: &Array3<f32>) -> Result<Vec<f32>> {
+    /// What the model says of a picture's patches `[patches, columns, features]`.
+    pub fn look(&self, patches: &Array3<f32>) -> Result<Scored> {
         self.sessions.with(|session| self.model.score_picture(session, patches))
     }
 
-    /// The probabilities of every piece's patches; more than one piece is run at the same time
+    /// What the model says of every piece's patches; more than one piece is run at the same time
     /// if `width` is above 1.
-    pub fn score_all(&self, pieces: &[Piece], width: usize) -> Result<Vec<Vec<f32>>> {
+    pub fn score_all(&self, pieces: &[Piece], width: usize) -> Result<Vec<Scored>> {
         match &self.pool {
             Some(pool) if width > 1 && pieces.len() > 1 => {
                 pool.install(|| pieces.par_iter().map(|piece| self.score(piece)).collect())

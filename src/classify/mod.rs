@@ -29,6 +29,7 @@ mod collection;
 mod cutter;
 mod engine;
 mod files;
+mod judge;
 mod model;
 mod options;
 mod pattern;

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array3, ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeError, Slice};
 
 use super::cutter::{Cutter, Piece};
+use super::judge::Judge;
+use super::options::Options;
 use crate::dataset::Task;
 use crate::error::{Cause, Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, Reader, Windows, patches};
-use crate::onnx::names::{CLIP, IMAGE, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, WAVEFORM, key};
+use crate::onnx::names::{
+    CLIP, IMAGE, LOG_MEL, PATCH_PROBABILITIES, PROBABILITIES, PROJECTION, WAVEFORM, key,
+};
 use crate::run::{model_file, names};
 use crate::runtime::{Batch, PatchInput, Session, check_patches};
 
@@ -44,6 +48,26 @@ pub(super) struct Model {
     input: ModelInput,
     /// The output that holds a row of probabilities for every patch.
     output: usize,
+    /// The output with a row for every patch that tells outsiders, if there is one.
+    projection: Option<usize>,
+    /// What an answer is judged by.
+    pub judge: Judge,
+}
+
+/// What a model says of patches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Scored {
+    /// `[patches, classes]`.
+    pub probabilities: Vec<f32>,
+    /// `[patches, directions]`; empty if the model has no such output.
+    pub projected: Vec<f32>,
+}
+
+impl Scored {
+    fn extend(&mut self, more: Self) {
+        self.probabilities.extend(more.probabilities);
+        self.projected.extend(more.projected);
+    }
 }
 
 /// The ONNX file that `path` is or, being a run or a bundle, holds.
@@ -135,19 +159,27 @@ impl ModelInput {
 
 impl Model {
     /// Reads what `session`, opened from the file at `path`, says of itself.
-    pub fn new(path: &Path, session: &dyn Session) -> Result<Self> {
+    pub fn new(path: &Path, session: &dyn Session, options: &Options) -> Result<Self> {
         let heard = Heard::of(path, session)?;
         let labels = labels(path, session)?;
         let thresholds = thresholds(path, session, labels.len())?;
         let input = ModelInput::read(path, session, &heard)?;
-        let wanted = input.output();
-        let output = session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
-            let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");
-            Error::onnx(path, reason)
-        })?;
+        let place = |wanted: &str| {
+            session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {
+                let reason = format!("it has no output \"{wanted}\"; export it with export-onnx");
+                Error::onnx(path, reason)
+            })
+        };
+        let output = place(input.output())?;
+        let judge = Judge {
+            promise: Judge::read(path, session, labels.len())?,
+            is_calibrated: matches!(input, ModelInput::Clip),
+            min_confidence: options.min_confidence,
+        };
+        let projection = (judge.directions() > 0).then(|| place(PROJECTION)).transpose()?;
         let batch = input.batch(&heard);
         let (path, windows) = (path.to_owned(), heard.windows);
-        Ok(Self { path, labels, thresholds, windows, batch, input, output })
+        Ok(Self { path, labels, thresholds, windows, batch, input, output, projection, judge })
     }
 
     /// What reads pictures for this model; none if it hears recordings.
@@ -182,16 +214,16 @@ impl Model {
         })
     }
 
-    /// The probabilities of a picture's patches `[patches, columns, features]`.
+    /// What the model says of a picture's patches `[patches, columns, features]`.
     pub fn score_picture(
         &self,
         session: &mut dyn Session,
         patches: &Array3<f32>,
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Scored> {
         let ModelInput::Picture(input, _) = &self.input else {
             return Err(self.wrong("the model hears recordings and takes no pictures"));
         };
-        let mut rows = vec![];
+        let mut rows = Scored::default();
         for chunk in patches.axis_chunks_iter(Axis(0), self.batch) {
             let batch = Batch::new(chunk, input.batch);
             let answers = session.run(input.arrange(batch.rows()).view())?;
@@ -200,8 +232,8 @@ impl Model {
         Ok(rows)
     }
 
-    /// The probabilities of a piece's patches, `[patches, classes]`.
-    pub fn score(&self, session: &mut dyn Session, piece: &Piece) -> Result<Vec<f32>> {
+    /// What the model says of a piece's patches.
+    pub fn score(&self, session: &mut dyn Session, piece: &Piece) -> Result<Scored> {
         // Other models are given the wanted patches alone.
         let ignored = match self.input {
             ModelInput::Clip => piece.ignored,
@@ -211,30 +243,38 @@ impl Model {
         self.rows(answers, ignored, piece.patches)
     }
 
-    /// The probabilities of `patches` patches behind those that are ignored.
-    fn rows(
+    /// What is said of `patches` patches behind those that are ignored.
+    fn rows(&self, answers: Vec<ArrayD<f32>>, ignored: usize, patches: usize) -> Result<Scored> {
+        let wanted = [ignored, patches];
+        let probabilities = self.wanted(&answers[self.output], self.labels.len(), wanted)?;
+        let projected = match self.projection {
+            Some(place) => self.wanted(&answers[place], self.judge.directions(), wanted)?,
+            None => vec![],
+        };
+        Ok(Scored { probabilities, projected })
+    }
+
+    /// Rows of `width` values of an output: so many, behind so many.
+    fn wanted(
         &self,
-        mut answers: Vec<ArrayD<f32>>,
-        ignored: usize,
-        patches: usize,
+        answer: &ArrayD<f32>,
+        width: usize,
+        [ignored, patches]: [usize; 2],
     ) -> Result<Vec<f32>> {
-        let answer = answers.swap_remove(self.output);
-        let classes = self.labels.len();
-        if answer.shape().last() != Some(&classes) {
+        if answer.shape().last() != Some(&width) {
             let reason = format!(
-                "it answers {:?}, but its metadata name {classes} genres; export it again",
+                "it answers {:?}, but its metadata speak of {width} values a patch; export it again",
                 answer.shape()
             );
             return Err(self.wrong(reason));
         }
-        let wanted = ignored * classes..(ignored + patches) * classes;
+        let wanted = ignored * width..(ignored + patches) * width;
         match answer.as_slice().and_then(|values| values.get(wanted)) {
             Some(rows) if rows.iter().all(|p| p.is_finite()) => Ok(rows.to_vec()),
-            Some(_) => Err(self.wrong("its probabilities are not finite numbers")),
+            Some(_) => Err(self.wrong("its answers are not finite numbers")),
             None => Err(self.wrong(format!(
-                "it answered {} values for {} patches of {classes} genres",
-                answer.len(),
-                patches
+                "it answered {} values for {patches} patches of {width} each",
+                answer.len()
             ))),
         }
     }
@@ -347,6 +387,6 @@ struct InMetadata {
     source: Cause,
 }
 
-fn in_metadata(path: &Path, key: &'static str, reason: impl Into<Cause>) -> Error {
+pub(super) fn in_metadata(path: &Path, key: &'static str, reason: impl Into<Cause>) -> Error {
     Error::onnx(path, InMetadata { key, source: reason.into() })
 }

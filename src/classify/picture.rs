@@ -132,6 +132,7 @@ mod tests {
             probabilities: vec![0.25, 0.75],
             timeline,
             picture: None,
+            ..Classification::default()
         }
     }
 

@@ -41,9 +41,10 @@ fn classify_picture(engine: &Engine, reader: &Reader, path: &Path) -> Result<Cla
         let is_recording = !is_picture(path) && audio::is_recording(path);
         if is_recording { Error::unsupported(path, RECORDING) } else { error }
     })?;
-    let probabilities = engine.look(&patches.values)?;
-    let classes = engine.model.labels.len();
-    Ok(Classification::of_picture(&probabilities, classes, patches.padded, seen))
+    let scored = engine.look(&patches.values)?;
+    let scores = Scores::of_picture(engine.model.labels.len(), &scored);
+    let answer = scores.finish(&engine.model.judge, 0.0, patches.padded, false);
+    Ok(answer.of_picture(seen))
 }
 
 /// Samples in, from the first to the last; the answer out.
@@ -109,13 +110,14 @@ impl<'a> Recording<'a> {
         }
         self.run()?;
         let seconds = self.samples as f64 / f64::from(self.rate);
-        Ok(Classification { notes, ..self.scores.finish(seconds, padded, self.level.is_silent()) })
+        let (judge, silent) = (&self.engine.model.judge, self.level.is_silent());
+        Ok(Classification { notes, ..self.scores.finish(judge, seconds, padded, silent) })
     }
 
     fn run(&mut self) -> Result<()> {
         let pieces = std::mem::take(&mut self.pieces);
         let scored = self.engine.score_all(&pieces, self.width)?;
-        scored.iter().for_each(|probabilities| self.scores.add(probabilities));
+        scored.iter().for_each(|scored| self.scores.add(scored));
         Ok(())
     }
 }

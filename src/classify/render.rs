@@ -49,6 +49,10 @@ fn notes(answer: &Classification) -> Vec<String> {
 struct Answer<'a> {
     #[serde(flatten)]
     told: Told<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outsider: Option<f32>,
     probabilities: Ordered<'a, f32>,
     seconds: Option<f64>,
     padded: bool,
@@ -66,7 +70,7 @@ struct Answer<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Told<'a> {
-    /// One genre, unless the recording is silent.
+    /// One genre or `unknown`, unless the recording is silent.
     Genre(Option<&'a str>),
     /// The labels that reach their threshold, the most probable first.
     Genres(Vec<&'a str>),
@@ -111,6 +115,7 @@ impl<'a> View<'a> {
         let genres = match (self.thresholds, &self.told(answer)[..]) {
             (None, _) if answer.silent => "no genre".to_owned(),
             (Some(_), _) if answer.silent => "no label".to_owned(),
+            (None, _) if answer.unknown => format!("unknown, most like {}", listed(&shown)),
             (None, _) => listed(&shown),
             (Some(_), []) => "no label reaches its threshold".to_owned(),
             (Some(_), told) => listed(told),
@@ -146,8 +151,9 @@ impl<'a> View<'a> {
         text + &format!("\n  {:width$}       0:00{:space$}{end}", "", "")
     }
 
-    /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one) or
+    /// A line of JSON for the recording at `path`: `file`, `genre` (null of a silent one, perhaps `unknown`) or
     /// `genres` (those that reach their threshold, where the model tells any number),
+    /// where the file promises something `set` and `outsider`,
     /// `probabilities` (of all labels, the most probable first), `seconds` (null of a picture), `padded`, `silent`,
     /// of a picture `picture` (form, colour map, residual), where something is odd `notes`, and
     /// perhaps `timeline` (for each label a value for every second);
@@ -164,11 +170,14 @@ impl<'a> View<'a> {
             let pairs = ranking.iter().map(|&p| (self.label(p), answer.probabilities[p]));
             Answer {
                 told: match self.thresholds {
-                    None => Told::Genre(answer.genre().map(|genre| self.label(genre))),
+                    None => Told::Genre(answer.told(|place| self.label(place))),
                     Some(_) => Told::Genres(
                         self.told(answer).into_iter().map(|place| self.label(place)).collect(),
                     ),
                 },
+                set: (answer.set.as_ref())
+                    .map(|set| set.iter().map(|place| self.label(*place)).collect()),
+                outsider: answer.outsider,
                 probabilities: Ordered(pairs.collect()),
                 seconds: answer.picture.is_none().then_some(answer.seconds),
                 padded: answer.padded,
@@ -228,6 +237,7 @@ mod tests {
             probabilities: vec![0.5, 0.5],
             timeline,
             picture: None,
+            ..Classification::default()
         }
     }
 

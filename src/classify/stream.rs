@@ -69,7 +69,7 @@ impl Stream {
         let (hop, seconds) = (windows.hop_seconds(), windows.patch_seconds);
         let mut patches = vec![];
         while let Some(piece) = self.cutter.take(1, model.batch) {
-            let probabilities = self.engine.score(&piece)?;
+            let probabilities = self.engine.score(&piece)?.probabilities;
             for row in probabilities.chunks_exact(model.labels.len()) {
                 let start = self.given as f64 * hop;
                 patches.push(Patch { start, seconds, probabilities: row.to_vec() });

@@ -121,6 +121,7 @@ mod tests {
             probabilities: vec![0.5, 0.5],
             timeline: Timeline::of(1.0, 1.0, 2, &rows.concat()),
             picture: None,
+            ..Classification::default()
         };
         let labels = ["jazz", "hip-hop"].map(str::to_owned);
         let mut csv = TimelineCsv::new(&path, &labels).unwrap();

@@ -8,13 +8,14 @@ use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, IxDyn};
 
 use super::clip;
 use super::input::Input;
+use super::trust::{Doubt, Trusted};
 use crate::dataset::{Task, demo};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
 use crate::metrics::tempered;
 use crate::model::{Head, graph};
 use crate::onnx;
-use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
+use crate::onnx::names::{OUTPUTS, OUTSIDER, PATCH_PROBABILITIES, PROJECTION, SET};
 use crate::run::{Agreement, Feed, Run};
 use crate::runtime::{self, Runtime, Session};
 use crate::train::{OnBackbone, Trained};
@@ -32,6 +33,8 @@ pub(super) struct Proof {
     probes: Vec<Probe>,
     /// The backbone's own file: a runtime that does not run that need not run ours.
     file: Option<BackboneFile>,
+    /// What the file's sets and outsiders are held to.
+    trusted: Option<Trusted>,
 }
 
 /// As [`TOLERANCE`] and [`RELATIVE_TOLERANCE`], where the backbone's own arithmetic has 11 bits or
@@ -61,6 +64,8 @@ struct Answers {
     embeddings: Vec<f32>,
     /// Where the file has them: of each patch, `probabilities` being their mean.
     patch_probabilities: Vec<f32>,
+    /// What the file says of how far they can be trusted; of the trained model nothing.
+    doubt: Doubt,
 }
 
 impl Proof {
@@ -74,7 +79,7 @@ impl Proof {
         trained: &Trained,
         run: &Run,
         preprocessor: &Preprocessor,
-        input: Input,
+        (input, coverage): (Input, Option<f64>),
     ) -> Result<Self> {
         let file = BackboneFile::of(trained, run, preprocessor.patch())?;
         let fixed = file.as_ref().and_then(|file| file.feed.input.batch);
@@ -90,7 +95,8 @@ impl Proof {
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
-        let temperature = run.trust()?.map(|trust| trust.temperature);
+        let trust = run.trust()?;
+        let temperature = trust.as_ref().map(|trust| trust.temperature);
         let probe = |ProbeInput { input: array, log_mels }| {
             let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
@@ -101,7 +107,9 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        Ok(Self { task: trained.task(), probes, file })
+        let trusted =
+            trust.zip(coverage).map(|(trust, coverage)| Trusted { trust, coverage, input });
+        Ok(Self { task: trained.task(), probes, file, trusted })
     }
 
     /// Compares the exported file with the trained model in every runtime at hand.
@@ -134,6 +142,12 @@ impl Proof {
             let (mut absolute, mut relative) = (0f32, 0f32);
             for probe in &self.probes {
                 let (given, wanted) = (answers(session, path, probe)?, &probe.wanted);
+                if let Some(trusted) = &self.trusted {
+                    let Answers { probabilities, embeddings, doubt, .. } = &given;
+                    trusted
+                        .check(probabilities, embeddings, doubt)
+                        .map_err(|reason| Error::onnx(path, format!("in {runtime} {reason}")))?;
+                }
                 let [one, other] = given.differences(wanted, self.task);
                 (absolute, relative) = (worse(absolute, one), worse(relative, other));
             }
@@ -285,7 +299,7 @@ pub(crate) fn compare_in_runtimes(
 impl Answers {
     /// Of a recording, from those of its patches, at a temperature.
     fn averaged(self, patches: usize, temperature: Option<f64>) -> Self {
-        let Self { probabilities: patch_probabilities, embeddings, .. } = self;
+        let patch_probabilities = self.probabilities;
         let classes = patch_probabilities.len() / patches;
         let mean = |class| {
             let values = patch_probabilities.iter().skip(class).step_by(classes);
@@ -296,7 +310,7 @@ impl Answers {
             Some(temperature) => tempered(&probabilities, temperature),
             None => probabilities,
         };
-        Self { probabilities, embeddings, patch_probabilities }
+        Self { probabilities, patch_probabilities, ..self }
     }
 
     /// The largest difference of a probability, and that of an embedding or a logit relative
@@ -357,7 +371,9 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
         return Err(Error::onnx(path, format!("it does not have the outputs {OUTPUTS:?}")));
     };
     let patch_probabilities = take(PATCH_PROBABILITIES).unwrap_or_default();
-    Ok(Answers { probabilities, embeddings, patch_probabilities })
+    let [set, outsider, projection] = [SET, OUTSIDER, PROJECTION].map(|name| take(name));
+    let doubt = Doubt { set, outsider, projection };
+    Ok(Answers { probabilities, embeddings, patch_probabilities, doubt })
 }
 
 /// The file of a run's backbone.
@@ -460,7 +476,12 @@ impl<'a> Reference<'a> {
                 (values(probabilities), embeddings)
             }
         };
-        Ok(Answers { probabilities, embeddings, patch_probabilities: vec![] })
+        Ok(Answers {
+            probabilities,
+            embeddings,
+            patch_probabilities: vec![],
+            doubt: Doubt::default(),
+        })
     }
 }
 
@@ -475,7 +496,7 @@ mod tests {
 
     fn answers(probabilities: &[f32], embeddings: &[f32]) -> Answers {
         let [probabilities, embeddings] = [probabilities, embeddings].map(<[f32]>::to_vec);
-        Answers { probabilities, embeddings, patch_probabilities: vec![] }
+        Answers { probabilities, embeddings, patch_probabilities: vec![], doubt: Doubt::default() }
     }
 
     #[test]

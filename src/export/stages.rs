@@ -92,7 +92,7 @@ impl Job<'_> {
     /// In 32-bit floats: the file answers as the trained model does.
     fn full(&self, part: Part) -> Result<Exported> {
         let trained = self.run.model(&Device::flex())?;
-        let proof = self.proof(&trained, self.options.input)?;
+        let proof = self.proof(&trained, self.options.input, Some(self.options.coverage))?;
         let model = self.graph(&trained)?;
         let opset = self.write(&part, model, trained)?;
         let agreement = part.prove(|path| proof.verify(path))?;
@@ -107,7 +107,8 @@ impl Job<'_> {
         let data = self.options.data.as_deref();
         let trial = Trial::open(self.run, &self.preprocessor, data, fp32.path())?;
         let trained = self.run.model(&Device::flex())?;
-        let proof = self.proof(&trained, Input::LogMel)?;
+        // The graph has no more than the two outputs yet.
+        let proof = self.proof(&trained, Input::LogMel, None)?;
         let mut model = self.graph(&trained)?;
         sign(&mut model, self.hearing()?);
         fp32.write(&mut model)?;
@@ -134,8 +135,8 @@ impl Job<'_> {
 
     /// What to ask of the file. Made before the export, which moves a batch normalization's
     /// statistics, shared between clones of a module, to a device that cannot compute.
-    fn proof(&self, trained: &Trained, input: Input) -> Result<Proof> {
-        Proof::of(trained, self.run, &self.preprocessor, input)
+    fn proof(&self, trained: &Trained, input: Input, coverage: Option<f64>) -> Result<Proof> {
+        Proof::of(trained, self.run, &self.preprocessor, (input, coverage))
     }
 
     /// The graph from log-mels to the outputs, in 32-bit floats: a backbone's with its own

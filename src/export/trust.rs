@@ -8,12 +8,13 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::input::Input;
 use crate::error::{Error, Result};
+use crate::metrics::mean_probabilities;
 use crate::onnx;
 use crate::onnx::names::{EMBEDDINGS, OUTSIDER, PROBABILITIES, PROJECTION, SET};
 use crate::onnx::nodes::{Size, int, sized_port};
 use crate::onnx::opset;
 use crate::onnx::piece::Builder;
-use crate::run::{Outsider, Trust};
+use crate::run::{Outsider, Trust, nearest, percentile};
 
 /// Adds the outputs `set` `[batch, classes]` (1 for the genres among which the right one is with
 /// this coverage, else 0) and, where something tells outsiders, `outsider` `[batch, 1]` (the share
@@ -47,11 +48,7 @@ pub(super) fn append(
         _ => size(find(EMBEDDINGS)?.dims.first(), "batch"),
     };
     let is_clip = input == Input::Clip;
-    let thresholds = if is_clip {
-        trust.promise(coverage, None).set_thresholds
-    } else {
-        trust.patch_thresholds(coverage)
-    };
+    let thresholds = thresholds(trust, coverage, input);
     let mut builder = Builder::new("trust", opset);
     set(&mut builder, &thresholds);
     let mut outputs = vec![sized_port(SET, [answers, classes])];
@@ -65,6 +62,86 @@ pub(super) fn append(
     builder.append_to(graph);
     graph.output.extend(outputs);
     Ok(())
+}
+
+/// What an exported file says of how far its answers can be trusted: values of its outputs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Doubt {
+    pub set: Option<Vec<f32>>,
+    pub outsider: Option<Vec<f32>>,
+    pub projection: Option<Vec<f32>>,
+}
+
+/// What these outputs are held to.
+pub(super) struct Trusted {
+    pub trust: Trust,
+    pub coverage: f64,
+    pub input: Input,
+}
+
+/// How far a probability or, of what it is, a distance may be off where it is compared with one that
+/// is known.
+const SLACK: f32 = 1e-3;
+
+impl Trusted {
+    /// What is wrong with outputs that were computed from these probabilities and embeddings.
+    pub fn check(
+        &self,
+        probabilities: &[f32],
+        embeddings: &[f32],
+        doubt: &Doubt,
+    ) -> Result<(), String> {
+        let Self { trust, coverage, input } = self;
+        let set = doubt.set.as_ref().ok_or("there are no sets")?;
+        let thresholds = thresholds(trust, *coverage, *input);
+        let is_wrong = |(at, (p, within)): (usize, (&f32, &f32))| {
+            let least = thresholds[at % thresholds.len()];
+            (p - least).abs() > SLACK * least && (*within == 1.0) != (*p >= least)
+        };
+        let mut pairs = probabilities.iter().zip(set).enumerate();
+        if set.len() != probabilities.len() || pairs.any(is_wrong) {
+            return Err("the set of an answer is not that of its probabilities".to_owned());
+        }
+        let Some(found) = &trust.outsider else { return Ok(()) };
+        let projection = doubt.projection.as_ref().ok_or("there are no projections")?;
+        let outsider = doubt.outsider.as_ref().ok_or("there is no outsider score")?;
+        let features = found.projection.len() / found.directions();
+        let wanted: Vec<f32> =
+            embeddings.chunks_exact(features).flat_map(|row| found.project(row)).collect();
+        let largest = wanted.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
+        let is_near = |(a, b): (&f32, &f32)| (a - b).abs() <= SLACK * largest;
+        if wanted.len() != projection.len() || !wanted.iter().zip(projection).all(is_near) {
+            return Err("the projection of an embedding is another one".to_owned());
+        }
+        let (places, known) = match input {
+            Input::Clip => {
+                (mean_probabilities(&wanted, found.directions()), &found.track_distances)
+            }
+            _ => (wanted, &found.patch_distances),
+        };
+        let places = places.chunks_exact(found.directions());
+        let is_right = |(place, given): (&[f32], &f32)| {
+            let distance = nearest(place, &found.centers);
+            let [least, most] = [-1.0, 1.0].map(|side| {
+                percentile(distance * (1.0 + side * 10.0 * SLACK) + side * SLACK, known)
+            });
+            (least - SLACK..=most + SLACK).contains(given)
+        };
+        if places.len() == outsider.len() && places.zip(outsider).all(is_right) {
+            Ok(())
+        } else {
+            Err("the outsider score is not that of the embeddings".to_owned())
+        }
+    }
+}
+
+/// The probabilities from which on genres are in the set of a recording or, where the file takes
+/// patches, of a patch.
+fn thresholds(trust: &Trust, coverage: f64, input: Input) -> Vec<f32> {
+    match input {
+        Input::Clip => trust.promise(coverage, None).set_thresholds,
+        _ => trust.patch_thresholds(coverage),
+    }
 }
 
 /// 1 for the genres whose probability reaches its threshold.

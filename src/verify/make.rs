@@ -78,7 +78,7 @@ impl<'a> Maker<'a> {
                 sha256: recipe.sha256(),
                 patches: answer.timeline.len(),
                 tolerance: self.tolerance(&recipe, &heard, &answer)?,
-                probabilities: rounded(&answer.probabilities, 1e6),
+                probabilities: rounded(&answer.averaged, 1e6),
                 recipe,
             });
             right.push(Right { heard, answer });
@@ -98,7 +98,7 @@ impl<'a> Maker<'a> {
         for number in 0..LOWEST.len() {
             let recipe = recipe(number, windows.sample_rate, length(windows), 1, 0);
             let answer = classified(&self.classifier, &recipe)?;
-            let doubt: f32 = answer.probabilities.iter().map(|p| p * (1.0 - p)).sum();
+            let doubt: f32 = answer.averaged.iter().map(|p| p * (1.0 - p)).sum();
             if best.as_ref().is_none_or(|(most, _)| doubt > *most) {
                 best = Some((doubt, recipe));
             }
@@ -125,14 +125,14 @@ impl<'a> Maker<'a> {
             let to = heard.windows.sample_rate;
             let answer =
                 self.classifier.classify(&resample::good(&heard.mono, heard.rate, to), to)?;
-            tolerance += RESAMPLERS * distance(&answer.probabilities, &right.probabilities);
+            tolerance += RESAMPLERS * distance(&answer.averaged, &right.averaged);
         }
         if self.fp32.is_some() && self.options.runtime != Runtime::Tract {
             let options = Options { runtime: Runtime::Tract, ..self.options };
             let other = Classifier::open(self.path, &options);
             // What tract does not run has been said elsewhere.
             if let Ok(answer) = other.and_then(|other| classified(&other, recipe)) {
-                tolerance += 2.0 * distance(&answer.probabilities, &right.probabilities);
+                tolerance += 2.0 * distance(&answer.averaged, &right.averaged);
             }
         }
         Ok(rounded(&[tolerance], 1e6)[0])
@@ -146,7 +146,7 @@ impl<'a> Maker<'a> {
         for (named, samples) in of_samples.chain(of_patches) {
             mistakes.push(mistake(*named, right, |right| {
                 let Some((samples, rate)) = samples(&right.heard) else { return Ok(None) };
-                finite(self.classifier.classify(&samples, rate).map(|answer| answer.probabilities))
+                finite(self.classifier.classify(&samples, rate).map(|answer| answer.averaged))
             })?);
         }
         for (named, made) in OF_ANSWERS {
@@ -168,7 +168,7 @@ impl<'a> Maker<'a> {
                                   a smaller one, and its own answers differ",
             );
             mistakes.push(mistake(named, right, |Right { heard, .. }| {
-                finite(whole.classify(&heard.mono, heard.rate).map(|answer| answer.probabilities))
+                finite(whole.classify(&heard.mono, heard.rate).map(|answer| answer.averaged))
             })?);
         }
         Ok(mistakes)

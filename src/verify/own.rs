@@ -37,7 +37,7 @@ pub fn probes_in(classifier: &Classifier) -> Result<Probes> {
 /// Those of [`Classifier::classify_file`].
 pub fn answers(classifier: &Classifier, probes: &Probes) -> Result<Answers> {
     let answers = probes.probes.iter().map(|probe| {
-        let answer = classified(classifier, &probe.recipe)?.probabilities;
+        let answer = classified(classifier, &probe.recipe)?.averaged;
         let named = classifier.labels().iter().cloned().zip(answer.into_iter().map(f64::from));
         Ok((probe.name.clone(), Some(Answer::ByLabel(named.collect()))))
     });

@@ -49,10 +49,13 @@ fn columns(teller: &Teller) -> Vec<Column<'_>> {
     let Teller { sha256, labels, thresholds } = teller;
     let label = |place: usize| labels.get(place).map_or("?", String::as_str);
     let told = match thresholds {
-        None => of(GENRE, Text, move |a| a.genre().map_or(Cell::None, |g| Cell::text(label(g)))),
+        None => of(GENRE, Text, move |a| a.told(label).map_or(Cell::None, Cell::text)),
         Some(limits) => of(GENRES, Text, move |a| {
             Cell::text(a.above(limits).into_iter().map(label).collect::<Vec<_>>().join("|"))
         }),
+    };
+    let listed = move |places: &[usize]| {
+        Cell::text(places.iter().map(|place| label(*place)).collect::<Vec<_>>().join("|"))
     };
     let mut columns = vec![
         any(PATH, Text, |row| Cell::text(row.path)),
@@ -66,6 +69,12 @@ fn columns(teller: &Teller) -> Vec<Column<'_>> {
         of(NOTES, Text, |a| Cell::text(notes(a))),
         any(ERROR, Text, |row| row.result.err().map_or(Cell::None, Cell::text)),
     ];
+    if thresholds.is_none() {
+        columns.extend([
+            of("set", Text, move |a| a.set.as_ref().map_or(Cell::None, |set| listed(set))),
+            of("outsider", Float, |a| a.outsider.map_or(Cell::None, Cell::float)),
+        ]);
+    }
     columns.extend(labels.iter().enumerate().map(|(place, label)| {
         let name = format!("{PROBABILITY}{label}");
         of(&name, Float, move |a| Cell::float(a.probabilities.get(place).map_or(f32::NAN, |p| *p)))

@@ -293,6 +293,7 @@ mod tests {
             probabilities: vec![p, 1.0 - p],
             timeline: Timeline::of(1.0, 1.0, 1, &[]),
             picture: None,
+            ..Classification::default()
         }
     }
 

@@ -22,6 +22,10 @@ pub struct Arguments {
     #[arg(long, default_value_t = 3, value_name = "K")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub top: u16,
+    /// Call a recording unknown if no probability reaches this one, and only then; 0 to always name
+    /// a genre [default: what the model's file says, where it has been calibrated]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub min_confidence: Option<f32>,
     /// Show the probabilities over time, second by second
     #[arg(long)]
     pub timeline: bool,
@@ -61,6 +65,12 @@ pub struct Arguments {
     pub runtime: Option<Runtime>,
 }
 
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
 impl Arguments {
     /// Whether the lines of a table or of CSV take standard output.
     pub(super) fn takes_stdout(&self) -> bool {
@@ -81,6 +91,7 @@ impl Arguments {
             device,
             threads: self.threads.map_or(threads, usize::from),
             strict: self.strict,
+            min_confidence: self.min_confidence,
         }
     }
 
