@@ -22,8 +22,8 @@ use crate::metrics::Epoch;
 use crate::model::graph::{Imported, import_fed};
 use crate::model::{GenreModel, Head};
 use crate::run::{
-    CalibrationMetrics, CrossValidation, Kept, Metrics, ModelSpec, PartMetrics, Predictions, Proof,
-    Run, Score, Spec, Trust,
+    Calibrated, CalibrationMetrics, CrossValidation, Kept, Metrics, ModelSpec, PartMetrics,
+    Predictions, Proof, Run, Score, Spec, Trust,
 };
 
 /// Trains as `config` says; the finished run.
@@ -264,6 +264,7 @@ impl FineTuning<'_> {
         if self.dataset.task.is_single() && !validation.is_empty() {
             let of_train = embed(train)?;
             let held_out = HeldOut {
+                calibrated: Calibrated::Validation,
                 classes: self.classes(),
                 learned: self.pairs(train, &of_train),
                 held_out: self.pairs(validation, &of_validation),

@@ -125,7 +125,9 @@ fn origin(examples: &[Example], features: usize) -> Vec<f64> {
 }
 
 /// A network with tracks that it has learned from, and tracks that it has not.
-pub(super) struct HeldOut<'a> {
+pub(crate) struct HeldOut<'a> {
+    /// Which tracks the others are.
+    pub calibrated: Calibrated,
     /// Genres.
     pub classes: usize,
     /// Tracks that it has learned from; none where its embeddings are not to be looked at.
@@ -142,7 +144,7 @@ impl HeldOut<'_> {
         let all = (0..self.learned.len()).collect();
         let (outsider, _) = outsiders(&self.learned, self.classes, &[all]);
         let judged = judged(outsider.as_ref(), &self.held_out, self.said);
-        trust(Calibrated::Validation, &judged, self.classes, outsider)
+        trust(self.calibrated, &judged, self.classes, outsider)
     }
 }
 
@@ -161,7 +163,7 @@ fn judged<'a>(
 
 impl Trust {
     /// What the test part says of it: tracks, and what the model says of them, not calibrated.
-    pub(super) fn test(
+    pub(crate) fn test(
         &self,
         examples: &[Example],
         said: &[TrackPrediction],

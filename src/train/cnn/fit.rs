@@ -27,6 +27,7 @@ use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
 use crate::train::checkpoint::{
     Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
 };
+use crate::train::embeddings::Embeddings;
 use crate::train::epoch::{finite, record};
 use crate::train::objective::BinaryLoss;
 use crate::train::prediction::TrackPrediction;
@@ -395,24 +396,49 @@ impl ModuleMapper for Averager {
 /// Probabilities of each of `tracks` over an even grid of patches `[frames, hop]`.
 pub fn predict(
     tracks: &[&LogMel],
-    [length, hop]: [usize; 2],
+    grid: [usize; 2],
     classes: usize,
     device: &Device,
     probabilities: impl Fn(Tensor<3>) -> Tensor<2>,
 ) -> Vec<TrackPrediction> {
+    let rows = answers(tracks, grid, device, probabilities);
+    rows.into_iter().map(|(rows, _)| TrackPrediction::new(rows, classes)).collect()
+}
+
+/// Embeddings of each of `tracks` over the same grid.
+pub fn embed(
+    tracks: &[&LogMel],
+    grid: [usize; 2],
+    device: &Device,
+    embeddings: impl Fn(Tensor<3>) -> Tensor<2>,
+) -> Vec<Embeddings> {
+    let rows = answers(tracks, grid, device, embeddings);
+    let one = |(data, features)| Embeddings { data, features, padded: false };
+    rows.into_iter().map(one).collect()
+}
+
+/// What a network answers for each of `tracks`, `[patches, width]`, and the width.
+fn answers(
+    tracks: &[&LogMel],
+    [length, hop]: [usize; 2],
+    device: &Device,
+    answer: impl Fn(Tensor<3>) -> Tensor<2>,
+) -> Vec<(Vec<f32>, usize)> {
     let of_tracks: Vec<_> = tracks.iter().map(|track| patches(track, length, hop)).collect();
     let patches: Vec<_> = of_tracks.iter().flat_map(|patches| patches.outer_iter()).collect();
     let mels = tracks.first().map_or(0, |track| track.ncols());
-    let mut found = Vec::with_capacity(patches.len() * classes);
+    let (mut found, mut width) = (vec![], 1);
     for some in patches.chunks(EVALUATED_AT_ONCE) {
         let values: Vec<f32> = some.iter().flatten().copied().collect();
         let x = TensorData::new(values, [some.len(), length, mels]);
-        found.extend(probabilities(Tensor::from_data(x, device)).into_data().iter::<f32>());
+        let rows = answer(Tensor::from_data(x, device));
+        width = rows.dims()[1];
+        found.extend(rows.into_data().iter::<f32>());
     }
     let mut found = found.into_iter();
     let mut take = |patches: &CowArray<'_, f32, Ix3>| {
-        let count = patches.len_of(Axis(0)) * classes;
-        TrackPrediction::new(found.by_ref().take(count).collect(), classes)
+        let count = patches.len_of(Axis(0)) * width;
+        (found.by_ref().take(count).collect(), width)
     };
     of_tracks.iter().map(&mut take).collect()
 }

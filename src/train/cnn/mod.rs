@@ -1,6 +1,7 @@
 //! CNNs trained from scratch on spectrograms.
 
 mod batches;
+mod calibration;
 mod chart;
 mod fit;
 pub(super) mod options;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use burn::tensor::Device;
 
 use super::batches::Sample;
-use super::fit::{CnnTask, predict};
+use super::fit::{CnnTask, embed, predict};
 use super::options::CnnRunConfig;
 use super::source::Spectrograms;
 use super::teacher::teacher_probabilities;
@@ -17,6 +17,7 @@ use crate::run::{CnnConfig, Run};
 use crate::train::collection;
 use crate::train::copies::Copies;
 use crate::train::destination::Destination;
+use crate::train::embeddings::Embeddings;
 use crate::train::prediction::TrackPrediction;
 
 /// A collection with its split, ready to learn from.
@@ -163,5 +164,12 @@ impl CnnTraining {
         let patch = [self.preprocessor.patch()[0], self.preprocessor.hop()];
         let device = &self.device;
         predict(&log_mels, patch, self.classes(), device, |x| ensemble.probabilities(x).0)
+    }
+
+    /// Embeddings of tracks over the same grid of patches.
+    pub(super) fn embed(&self, ensemble: &CnnEnsemble, tracks: &[usize]) -> Vec<Embeddings> {
+        let log_mels: Vec<&LogMel> = tracks.iter().map(|t| &self.samples[*t].log_mel).collect();
+        let patch = [self.preprocessor.patch()[0], self.preprocessor.hop()];
+        embed(&log_mels, patch, &self.device, |x| ensemble.probabilities(x).1)
     }
 }

@@ -7,6 +7,7 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
+use super::calibration;
 use super::fit::{CnnTask, FittedCnn};
 use super::options::CnnRunConfig;
 use super::prepare::{CnnTraining, Fold};
@@ -18,8 +19,8 @@ use crate::files;
 use crate::metrics::Epoch;
 use crate::model::{CnnEnsemble, Standardization};
 use crate::run::{
-    CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics, Predictions, Run, Score,
-    Spec, names,
+    CalibrationMetrics, CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics,
+    Predictions, Run, Score, Spec, names,
 };
 use crate::train::checkpoint::{Checkpoints, load_module, module_bytes};
 use crate::train::collection;
@@ -57,10 +58,17 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     let held_out = &training.parts.validation;
     let judge = || Ok(training.predict(&ensemble, held_out));
     let thresholds = collection::thresholds(&training.dataset, judge, held_out)?;
-    let tested = Tested { found: tested, thresholds };
+    let trust = calibration::trust(&training, &ensemble, &tested)?;
+    let (trust, calibration) = trust.unzip();
+    let found = match &trust {
+        Some(trust) => tested.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
+        None => tested,
+    };
+    let tested = Tested { found, thresholds, calibration };
     let test_uses = training.count_look(&run, is_new)?;
     let parameters = ensemble.num_params();
     run.save_model(Spec::Custom(training.spec(&ensemble)), &Trained::Custom(ensemble))?;
+    trust.iter().try_for_each(|trust| run.save_trust(trust))?;
     let cnn = training.cnn_metrics(members, validation, test_uses);
     let metrics = training.metrics(cnn, parameters, &tested, started.elapsed().as_secs_f64())?;
     run.save_results(&metrics, &training.predictions(&tested))?;
@@ -184,13 +192,13 @@ impl CnnTraining {
                 seed,
             )?,
             cross_validation: None,
-            calibration: None,
+            calibration: tested.calibration.clone(),
             seconds,
         })
     }
 
     fn predictions(&self, tested: &Tested) -> Predictions {
-        let Tested { found, thresholds } = tested;
+        let Tested { found, thresholds, .. } = tested;
         let (tracks, thresholds) = (&self.parts.test, thresholds.as_deref());
         collection::task_predictions(&self.dataset, found, tracks, thresholds)
     }
@@ -201,6 +209,8 @@ struct Tested {
     found: Vec<TrackPrediction>,
     /// Of the labels, where a track has several.
     thresholds: Option<Vec<f32>>,
+    /// What they show of how far the networks can be trusted.
+    calibration: Option<CalibrationMetrics>,
 }
 
 /// One network of a run, with the tracks it learns from and is scored on.

@@ -1,0 +1,68 @@
+//! How far CNNs can be trusted: by what each says of the tracks that it has not learned from.
+
+use super::prepare::CnnTraining;
+use crate::error::Result;
+use crate::model::CnnEnsemble;
+use crate::run::{Calibrated, CalibrationMetrics, Trust};
+use crate::train::embeddings::Embeddings;
+use crate::train::fit::Example;
+use crate::train::prediction::TrackPrediction;
+use crate::train::trust::HeldOut;
+
+/// How far the networks can be trusted, and what their test tracks, of which they say this, show of
+/// it; none of several labels a track, and without tracks that were not learned from.
+///
+/// Networks of different folds have embeddings of their own, which cannot be compared: outsiders are
+/// told with a single one.
+///
+/// # Errors
+/// Those of the folds.
+pub(super) fn trust(
+    training: &CnnTraining,
+    ensemble: &CnnEnsemble,
+    tested: &[TrackPrediction],
+) -> Result<Option<(Trust, CalibrationMetrics)>> {
+    if !training.dataset.task.is_single() {
+        return Ok(None);
+    }
+    let folds = training.folds()?;
+    let (mut held_out, mut said) = (vec![], vec![]);
+    for (member, fold) in ensemble.members.iter().zip(&folds) {
+        let one = CnnEnsemble { members: vec![member.clone()], task: ensemble.task };
+        said.extend(training.predict(&one, &fold.validation));
+        held_out.extend(&fold.validation);
+    }
+    if held_out.is_empty() {
+        return Ok(None);
+    }
+    let embed = |tracks: &[usize]| match &ensemble.members[..] {
+        [_] => training.embed(ensemble, tracks),
+        _ => vec![Embeddings { data: vec![], features: 1, padded: false }; tracks.len()],
+    };
+    let learned: &[usize] = if let [fold] = &folds[..] { &fold.train } else { &[] };
+    let [of_learned, of_held_out] = [learned, &held_out].map(embed);
+    let of_test = embed(&training.parts.test);
+    let single = folds.len() == 1;
+    let found = HeldOut {
+        calibrated: if single { Calibrated::Validation } else { Calibrated::CrossValidation },
+        classes: training.classes(),
+        learned: examples(training, learned, &of_learned),
+        held_out: examples(training, &held_out, &of_held_out),
+        said: &said,
+    };
+    let found = found.trust();
+    let metrics = found.test(&examples(training, &training.parts.test, &of_test), tested);
+    Ok(Some((found, metrics)))
+}
+
+fn examples<'a>(
+    training: &'a CnnTraining,
+    tracks: &[usize],
+    embeddings: &'a [Embeddings],
+) -> Vec<Example<'a>> {
+    let one = |(track, embeddings): (&usize, &'a Embeddings)| Example {
+        labels: &training.dataset.tracks[*track].labels,
+        embeddings,
+    };
+    tracks.iter().zip(embeddings).map(one).collect()
+}
