@@ -11,11 +11,12 @@ use super::fitted::FittedModel;
 use super::graph::OPSET;
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::export::compare_in_runtimes;
+use crate::export::{self, Source, compare_in_runtimes};
 use crate::features::descriptors;
-use crate::onnx::names::{PROBABILITIES, key};
+use crate::metrics::tempered;
+use crate::onnx::names::{FEATURES, PROBABILITIES, key};
 use crate::onnx::write::{Part, Published, sign};
-use crate::run::{Agreement, BaselineMetrics, Exported, Precision};
+use crate::run::{Agreement, BaselineMetrics, COVERAGE, Exported, Precision, Trust};
 use crate::runtime::{self, Runtime};
 
 /// The most test rows that a runtime is compared on; tract takes 60 ms for one in a forest
@@ -31,14 +32,27 @@ const PROBES: usize = 64;
 pub(super) fn export(
     model: &dyn FittedModel,
     problem: &Problem,
-    metrics: &BaselineMetrics,
+    (metrics, trust): (&BaselineMetrics, Option<&Trust>),
     destination: &Path,
 ) -> Result<Exported> {
     let part = Part::beside(destination)?;
     let mut proto = model.graph().into_model();
-    sign(&mut proto, metadata(problem, metrics));
+    // A row of another table is one of several windows of a song.
+    let temperature = trust.filter(|_| !problem.table.windows).map(|trust| trust.temperature);
+    if let Some(temperature) = temperature {
+        export::temper(&mut proto, temperature);
+    }
+    let mut entries = metadata(problem, metrics);
+    if let Some(trust) = trust {
+        let source = Source::rows(FEATURES, !problem.table.windows);
+        export::append_trust(destination, &mut proto, trust, COVERAGE, source)?;
+        let promise = trust.promise(COVERAGE, metrics.calibration.as_ref().map(|c| c.tested));
+        let promise = serde_json::to_string(&promise).map_err(|e| Error::format(destination, e))?;
+        entries.insert(key::TRUST, promise);
+    }
+    sign(&mut proto, entries);
     part.write(&mut proto)?;
-    let probe = Probe::of(model, problem)?;
+    let probe = Probe::of(model, problem, temperature)?;
     let agreement = part.prove(|path| verify(path, &probe, model.tolerance()))?;
     let Published { bytes, sha256, data } = part.publish()?;
     let path = destination.to_owned();
@@ -93,7 +107,7 @@ struct Probe {
 
 impl Probe {
     /// Test rows whose answer does not hang on the last digit.
-    fn of(model: &dyn FittedModel, problem: &Problem) -> Result<Self> {
+    fn of(model: &dyn FittedModel, problem: &Problem, temperature: Option<f64>) -> Result<Self> {
         let features = descriptors::COUNT;
         let all = values(&problem.table, &problem.test_rows);
         let decided = all.chunks_exact(features).filter(|row| model.is_decided(row));
@@ -103,7 +117,11 @@ impl Probe {
                           row as to another; leave out rows that are there twice";
             return Err(Error::Fit(reason.into()));
         }
-        let wanted = model.probabilities(&rows);
+        let mut wanted = model.probabilities(&rows);
+        if let Some(temperature) = temperature {
+            let rows = wanted.chunks_exact(problem.table.genres.len());
+            wanted = rows.flat_map(|row| tempered(row, temperature)).collect();
+        }
         let rows = Array2::from_shape_vec((rows.len() / features, features), rows)
             .map_err(|error| Error::Fit(error.into()))?;
         Ok(Self { rows, wanted })

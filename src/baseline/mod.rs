@@ -12,6 +12,7 @@ mod export;
 mod fitted;
 mod forest;
 mod graph;
+mod groups;
 mod knn;
 mod logistic;
 mod mlp;
@@ -24,6 +25,7 @@ mod settings;
 mod svm;
 mod train;
 mod tree;
+mod trust;
 
 pub use config::Config;
 pub(crate) use evaluation::values;

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
+use super::evaluation::Tested;
 use super::problem::Problem;
 use super::run_folders::{Existing, Target};
 use super::search::Found;
-use super::{evaluation, export};
+use super::{evaluation, export, trust};
 use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
 use crate::files;
@@ -79,7 +80,9 @@ pub(super) fn write(
     Target { folder, existing }: &Target,
 ) -> Result<BaselineRun> {
     let kind = found.kind;
-    let (test, predictions) = evaluation::test(&*found.model, problem, config.seed)?;
+    let trust = trust::cross_trust(problem, &found.settings, config.seed)?;
+    let Tested { metrics: test, calibration, predictions } =
+        evaluation::test(&*found.model, problem, trust.as_ref(), config.seed)?;
     let name = problem.table.path.file_name().unwrap_or_default();
     let mut metrics = BaselineMetrics {
         kind: Kind::Baseline,
@@ -100,6 +103,7 @@ pub(super) fn write(
         skipped_rows: problem.skipped_rows,
         parameters: found.model.parameters(),
         test,
+        calibration,
         seconds,
         export: None,
     };
@@ -109,7 +113,7 @@ pub(super) fn write(
     let part = files::folder_beside(folder)?;
     let run = Run::at(part.path());
     let (model, shown) = (run.onnx_path(), Run::at(folder).onnx_path());
-    let mut exported = export::export(&*found.model, problem, &metrics, &model)
+    let mut exported = export::export(&*found.model, problem, (&metrics, trust.as_ref()), &model)
         .map_err(|error| name_destination(error, &model, &shown))?;
     exported.path = shown;
     metrics.export = Some(exported);

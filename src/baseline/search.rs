@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::config::Config;
-use super::evaluation::by_group;
 use super::fitted::FittedModel;
+use super::groups::by_group;
 use super::problem::{FoldRows, Problem};
 use super::samples::Samples;
 use crate::error::Result;

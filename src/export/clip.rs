@@ -8,9 +8,9 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::front_end::{self, greatest_common_divisor};
+use super::trust;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, Preprocessor, Windows};
-use crate::metrics::LEAST;
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use crate::onnx::nodes::{Size, int, sized_port};
@@ -86,12 +86,7 @@ fn answer(builder: &mut Builder, output: &str, temperature: Option<f64>) {
         return builder.reduce("ReduceMean", PATCH_PROBABILITIES, output, &[0], true);
     };
     builder.reduce("ReduceMean", PATCH_PROBABILITIES, "clip.mean", &[0], true);
-    let least = builder.floats("least", &[1], &[f64::from(LEAST)]);
-    let positive = builder.node("Add", &["clip.mean", &least], "positive", vec![]);
-    let logits = builder.node("Log", &[&positive], "logits", vec![]);
-    let inverse = builder.floats("inverse_temperature", &[1], &[1.0 / temperature]);
-    let divided = builder.node("Mul", &[&logits, &inverse], "divided", vec![]);
-    builder.output("Softmax", &[&divided], output, vec![int("axis", 1)]);
+    trust::tempered(builder, "clip.mean", output, temperature);
 }
 
 /// The longest patch that is cut from samples, in blocks that patch and hop consist of: the

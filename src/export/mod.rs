@@ -36,3 +36,4 @@ pub use proof::{RELATIVE_TOLERANCE, TOLERANCE};
 pub use stages::{export, export_within};
 
 pub use crate::run::COVERAGE;
+pub(crate) use trust::{Source, append as append_trust, temper};

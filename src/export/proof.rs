@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array3, ArrayD, ArrayView3, Axis, IxDyn};
 
 use super::clip;
 use super::input::Input;
-use super::trust::{Doubt, Trusted};
+use super::trust::{Doubt, Source, Trusted};
 use crate::dataset::{Task, demo};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor};
@@ -107,8 +107,11 @@ impl Proof {
             Ok(Probe { input: array, wanted })
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
-        let trusted =
-            trust.zip(coverage).map(|(trust, coverage)| Trusted { trust, coverage, input });
+        let trusted = trust.zip(coverage).map(|(trust, coverage)| Trusted {
+            trust,
+            coverage,
+            source: Source::of(input),
+        });
         Ok(Self { task: trained.task(), probes, file, trusted })
     }
 

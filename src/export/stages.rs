@@ -12,6 +12,7 @@ use super::metadata::metadata;
 use super::options::Options;
 use super::precision::Trial;
 use super::proof::Proof;
+use super::trust::Source;
 use super::{burn_graph, carry, clip, fuse, image, splice, trust, waveform};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
@@ -159,7 +160,8 @@ impl Job<'_> {
         self.prepend_front_end(&mut model)?;
         if let Some(found) = self.run.trust()? {
             let Options { coverage, input, .. } = *self.options;
-            trust::append(self.destination, &mut model, &found, coverage, input)?;
+            let source = Source::of(input);
+            trust::append(self.destination, &mut model, &found, coverage, source)?;
         }
         // A spliced graph is its backbone's author's.
         if !matches!(trained, Trained::Backbone(..)) {

@@ -1,6 +1,7 @@
 //! What tells how far an answer can be trusted, inside the graph: sets of genres and the outsider
 //! score, both behind the outputs that it has.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
@@ -8,13 +9,63 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use super::input::Input;
 use crate::error::{Error, Result};
-use crate::metrics::mean_probabilities;
+use crate::metrics::{LEAST, mean_probabilities};
 use crate::onnx;
 use crate::onnx::names::{EMBEDDINGS, OUTSIDER, PROBABILITIES, PROJECTION, SET};
 use crate::onnx::nodes::{Size, int, sized_port};
 use crate::onnx::opset;
 use crate::onnx::piece::Builder;
+use crate::onnx::prune::rename;
 use crate::run::{Outsider, Trust, nearest, percentile};
+
+/// What the outputs are computed from, and what they are of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    /// What is projected.
+    embeddings: &'static str,
+    /// Whether answers are of recordings, and not of patches.
+    is_of_recordings: bool,
+    /// Whether a recording has several rows, to be averaged.
+    is_averaged: bool,
+}
+
+impl Source {
+    /// Of a network's file that takes this.
+    pub fn of(input: Input) -> Self {
+        let is_clip = input == Input::Clip;
+        Self { embeddings: EMBEDDINGS, is_of_recordings: is_clip, is_averaged: is_clip }
+    }
+
+    /// Of a file that takes rows of hand-made features, each a recording or a window of one.
+    pub fn rows(features: &'static str, is_of_recordings: bool) -> Self {
+        Self { embeddings: features, is_of_recordings, is_averaged: false }
+    }
+}
+
+/// Makes the probabilities of a file that takes recordings those at a temperature.
+pub(crate) fn temper(model: &mut ModelProto, temperature: f64) {
+    const PLAIN: &str = "plain_probabilities";
+    let opset = opset::of(model);
+    rename(model, &BTreeMap::from([(PROBABILITIES.to_owned(), PLAIN.to_owned())]));
+    let Some(graph) = &mut model.graph else { return };
+    let mut builder = Builder::new("temperature", opset);
+    tempered(&mut builder, PLAIN, PROBABILITIES, temperature);
+    builder.append_to(graph);
+    for port in graph.output.iter_mut().filter(|port| port.name == PLAIN) {
+        port.name = PROBABILITIES.to_owned();
+    }
+}
+
+/// What a softmax gives for the logits of probabilities `[batch, classes]`, divided by
+/// `temperature`.
+pub(super) fn tempered(builder: &mut Builder, from: &str, to: &str, temperature: f64) {
+    let least = builder.floats("least", &[1], &[f64::from(LEAST)]);
+    let positive = builder.node("Add", &[from, &least], "positive", vec![]);
+    let logits = builder.node("Log", &[&positive], "logits", vec![]);
+    let inverse = builder.floats("inverse_temperature", &[1], &[1.0 / temperature]);
+    let divided = builder.node("Mul", &[&logits, &inverse], "divided", vec![]);
+    builder.output("Softmax", &[&divided], to, vec![int("axis", 1)]);
+}
 
 /// Adds the outputs `set` `[batch, classes]` (1 for the genres among which the right one is with
 /// this coverage, else 0) and, where something tells outsiders, `outsider` `[batch, 1]` (the share
@@ -24,12 +75,12 @@ use crate::run::{Outsider, Trust, nearest, percentile};
 ///
 /// # Errors
 /// [`Error::Onnx`] if the graph does not have the outputs that these are computed from.
-pub(super) fn append(
+pub(crate) fn append(
     path: &Path,
     model: &mut ModelProto,
     trust: &Trust,
     coverage: f64,
-    input: Input,
+    source: Source,
 ) -> Result<()> {
     let opset = opset::of(model);
     let ports = onnx::outputs(model, path)?;
@@ -43,18 +94,13 @@ pub(super) fn append(
     let probabilities = find(PROBABILITIES)?;
     let answers = size(probabilities.dims.first(), "batch");
     let classes = size(probabilities.dims.get(1), "classes");
-    let patches = match input {
-        Input::Clip => Size::Free("patches"),
-        _ => size(find(EMBEDDINGS)?.dims.first(), "batch"),
-    };
-    let is_clip = input == Input::Clip;
-    let thresholds = thresholds(trust, coverage, input);
+    let patches = if source.is_averaged { Size::Free("patches") } else { answers };
+    let thresholds = thresholds(trust, coverage, source);
     let mut builder = Builder::new("trust", opset);
     set(&mut builder, &thresholds);
     let mut outputs = vec![sized_port(SET, [answers, classes])];
     if let Some(found) = &trust.outsider {
-        let distances = if is_clip { &found.track_distances } else { &found.patch_distances };
-        outsider(&mut builder, found, distances, is_clip);
+        outsider(&mut builder, found, source);
         outputs.push(sized_port(OUTSIDER, [answers, Size::Fixed(1)]));
         outputs.push(sized_port(PROJECTION, [patches, Size::Fixed(found.directions())]));
     }
@@ -76,7 +122,7 @@ pub(super) struct Doubt {
 pub(super) struct Trusted {
     pub trust: Trust,
     pub coverage: f64,
-    pub input: Input,
+    pub source: Source,
 }
 
 /// How far a probability or, of what it is, a distance may be off where it is compared with one that
@@ -91,9 +137,9 @@ impl Trusted {
         embeddings: &[f32],
         doubt: &Doubt,
     ) -> Result<(), String> {
-        let Self { trust, coverage, input } = self;
+        let Self { trust, coverage, source } = self;
         let set = doubt.set.as_ref().ok_or("there are no sets")?;
-        let thresholds = thresholds(trust, *coverage, *input);
+        let thresholds = thresholds(trust, *coverage, *source);
         let is_wrong = |(at, (p, within)): (usize, (&f32, &f32))| {
             let least = thresholds[at % thresholds.len()];
             (p - least).abs() > SLACK * least && (*within == 1.0) != (*p >= least)
@@ -113,11 +159,11 @@ impl Trusted {
         if wanted.len() != projection.len() || !wanted.iter().zip(projection).all(is_near) {
             return Err("the projection of an embedding is another one".to_owned());
         }
-        let (places, known) = match input {
-            Input::Clip => {
-                (mean_probabilities(&wanted, found.directions()), &found.track_distances)
-            }
-            _ => (wanted, &found.patch_distances),
+        let known = known(found, *source);
+        let places = if source.is_averaged {
+            mean_probabilities(&wanted, found.directions())
+        } else {
+            wanted
         };
         let places = places.chunks_exact(found.directions());
         let is_right = |(place, given): (&[f32], &f32)| {
@@ -137,11 +183,17 @@ impl Trusted {
 
 /// The probabilities from which on genres are in the set of a recording or, where the file takes
 /// patches, of a patch.
-fn thresholds(trust: &Trust, coverage: f64, input: Input) -> Vec<f32> {
-    match input {
-        Input::Clip => trust.promise(coverage, None).set_thresholds,
-        _ => trust.patch_thresholds(coverage),
+fn thresholds(trust: &Trust, coverage: f64, source: Source) -> Vec<f32> {
+    if source.is_of_recordings {
+        trust.promise(coverage, None).set_thresholds
+    } else {
+        trust.patch_thresholds(coverage)
     }
+}
+
+/// Distances of known recordings or, where the file takes patches, of patches.
+fn known(found: &Outsider, source: Source) -> &[f32] {
+    if source.is_of_recordings { &found.track_distances } else { &found.patch_distances }
 }
 
 /// 1 for the genres whose probability reaches its threshold.
@@ -155,16 +207,18 @@ fn set(builder: &mut Builder, thresholds: &[f32]) {
 
 /// From embeddings to projections, to the distance from the nearest center, `|z|² - 2 z·c + |c|²`,
 /// to the share of known `distances` that are less.
-fn outsider(builder: &mut Builder, found: &Outsider, distances: &[f32], is_clip: bool) {
+fn outsider(builder: &mut Builder, found: &Outsider, source: Source) {
+    let Source { embeddings, is_averaged, .. } = source;
+    let distances = known(found, source);
     let (directions, genres) = (found.directions(), found.centers.len());
     let features = found.projection.len() / directions;
     let weight = builder.weights("directions", &[features, directions], &found.projection);
     let bias = builder.weights("bias", &[directions], &found.bias);
-    builder.output("Gemm", &[EMBEDDINGS, &weight, &bias], PROJECTION, vec![]);
-    if is_clip {
+    builder.output("Gemm", &[embeddings, &weight, &bias], PROJECTION, vec![]);
+    if is_averaged {
         builder.reduce("ReduceMean", PROJECTION, "trust.place", &[0], true);
     }
-    let place = if is_clip { "trust.place" } else { PROJECTION };
+    let place = if is_averaged { "trust.place" } else { PROJECTION };
     let square = builder.node("Mul", &[place, place], "square", vec![]);
     builder.reduce("ReduceMean", &square, "trust.mean_square", &[1], true);
     let count = builder.floats("count", &[1], &[directions as f64]);

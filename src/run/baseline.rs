@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::exported::Exported;
 use super::records::{Kind, PartMetrics, TrainingData};
+use super::trust::CalibrationMetrics;
 
 /// A classical model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +195,9 @@ pub struct BaselineMetrics {
     pub parameters: usize,
     /// The test part: by song, and by row.
     pub test: PartMetrics,
+    /// What the test part says of the probabilities; none of a leaky split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationMetrics>,
     /// Wall-clock seconds of search and fit.
     #[serde(default)]
     pub seconds: f64,

@@ -33,5 +33,7 @@ pub use destination::{Destination, check_name};
 pub(crate) use embeddings::Embeddings;
 pub use finetune::finetune;
 pub(crate) use fit::{Example, Fitted, HeadTask};
+pub(crate) use prediction::TrackPrediction;
 pub(crate) use trained::{OnBackbone, Trained};
+pub(crate) use trust::{Distances, Judged, outsiders, trust};
 pub use variation::Variation;

@@ -14,7 +14,7 @@ use crate::run::{COVERAGE, Calibrated, CalibrationMetrics, Outsider, Tested, Tru
 const KEPT: usize = 400;
 
 /// A track that was not learned from, with what the model says of it.
-pub(super) struct Judged<'a> {
+pub(crate) struct Judged<'a> {
     /// Its genre.
     pub label: usize,
     /// What is said of it, not calibrated.
@@ -25,7 +25,7 @@ pub(super) struct Judged<'a> {
 
 /// Squared distances of a track and its patches.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Distances {
+pub(crate) struct Distances {
     track: f32,
     patches: Vec<f32>,
 }
@@ -42,7 +42,7 @@ impl Distances {
 
 /// What `judged` tracks show of a model; `outsider` is what gave their distances, or what is to be
 /// used from now on instead.
-pub(super) fn trust(
+pub(crate) fn trust(
     calibrated: Calibrated,
     judged: &[Judged],
     classes: usize,
@@ -91,7 +91,7 @@ fn thinned(values: Vec<f32>) -> Vec<f32> {
 
 /// A distance for all `examples`, and for each of the `parts` of them (places of examples) one that
 /// has not seen it.
-pub(super) fn outsiders(
+pub(crate) fn outsiders(
     examples: &[Example],
     classes: usize,
     parts: &[Vec<usize>],
