@@ -120,6 +120,7 @@ pub(super) fn write(
     let config = Config { model: vec![kind.name().to_owned()], ..config.absolute() };
     run.save_options(&config)
         .and_then(|()| run.save_split(&problem.split))
+        .and_then(|()| trust.iter().try_for_each(|trust| run.save_trust(trust)))
         .and_then(|()| run.save_results(&metrics, &predictions))
         .map_err(|error| files::name_folder(error, part.path(), folder))?;
     if *existing == Existing::Replace {

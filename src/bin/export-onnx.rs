@@ -65,6 +65,11 @@ struct Cli {
     /// calibrated
     #[arg(long, default_value_t = export::COVERAGE, value_name = "SHARE")]
     coverage: f64,
+    /// Labels whose tracks are none of the genres, so that classify answers unknown; none where all
+    /// are genres
+    #[arg(long, value_delimiter = ',', default_values = genre_transfer::dataset::NEGATIVES)]
+    #[arg(value_name = "LABEL,...|none")]
+    negatives: Vec<String>,
     /// Write a new folder with the model and all that goes with it: labels, front end,
     /// figures, a model card, a configuration for Triton, digests
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
@@ -90,8 +95,8 @@ fn run(cli: Cli) -> Result<()> {
         Some(input) => input,
         None => Input::default_for(&run.preprocessor()?),
     };
-    let Cli { precision, max_drop, data, coverage, .. } = cli;
-    let options = export::Options { input, precision, max_drop, data, coverage };
+    let Cli { precision, max_drop, data, coverage, negatives, .. } = cli;
+    let options = export::Options { input, precision, max_drop, data, coverage, negatives };
     match cli.bundle {
         Some(folder) => show(&export::bundle(&run, &folder, &options)?, cli.json),
         None => {

@@ -15,6 +15,8 @@ use crate::runtime::Session;
 pub(super) struct Judge {
     /// What the file promises; none of several labels a recording, and of older files.
     pub promise: Option<Promise>,
+    /// Labels that are no genres, as indices.
+    pub negatives: Vec<usize>,
     /// Whether the file itself gives a recording's calibrated probabilities.
     pub is_calibrated: bool,
     /// The probability below which a recording is unknown; none for what the file says.
@@ -44,6 +46,23 @@ impl Judge {
         Err(in_metadata(path, key::TRUST, reason))
     }
 
+    /// The labels that are no genres, by the metadata of the file at `path`.
+    pub fn read_negatives(
+        path: &Path,
+        session: &dyn Session,
+        labels: &[String],
+    ) -> Result<Vec<usize>> {
+        let Some(json) = session.metadata(key::NEGATIVES) else { return Ok(vec![]) };
+        let names: Vec<String> = serde_json::from_str(&json)
+            .map_err(|error| in_metadata(path, key::NEGATIVES, error))?;
+        let place = |name: &String| {
+            labels.iter().position(|label| label == name).ok_or_else(|| {
+                in_metadata(path, key::NEGATIVES, format!("\"{name}\" is no label of it"))
+            })
+        };
+        names.iter().map(place).collect()
+    }
+
     /// Directions of the projection that it looks at; 0 if it looks at none.
     pub fn directions(&self) -> usize {
         let promise = self.promise.as_ref();
@@ -61,13 +80,17 @@ impl Judge {
             }
             let projected = (!projected.is_empty()).then_some(projected);
             let doubt = promise.judge(&judged.probabilities, projected);
-            (judged.set, judged.outsider) = (Some(doubt.set), doubt.outsider);
-            judged.unknown = doubt.unknown;
+            let is_genre = |place: &usize| !self.negatives.contains(place);
+            let set: Vec<usize> = doubt.set.into_iter().filter(is_genre).collect();
+            judged.unknown = doubt.unknown || set.is_empty();
+            (judged.set, judged.outsider) = (Some(set), doubt.outsider);
         }
+        let best = argmax(&judged.probabilities);
         if let Some(least) = self.min_confidence {
-            let best = argmax(&judged.probabilities).map_or(0.0, |best| judged.probabilities[best]);
-            judged.unknown = best < least;
+            judged.unknown = best.is_none_or(|best| judged.probabilities[best] < least);
         }
+        // Whatever is asked of it, it is no genre.
+        judged.unknown |= best.is_some_and(|best| self.negatives.contains(&best));
         judged
     }
 }
@@ -104,6 +127,16 @@ mod tests {
         let whole = Judge { is_calibrated: true, ..judge };
         let judged = whole.judge(vec![0.4, 0.6], &[]);
         assert_eq!(judged.averaged, judged.probabilities);
+    }
+
+    #[test]
+    fn a_label_that_is_no_genre_is_never_the_answer() {
+        let judge = Judge { negatives: vec![1], promise: Some(promise()), ..Judge::default() };
+        assert!(judge.judge(vec![0.4, 0.6], &[3.9]).unknown);
+        let judged = judge.judge(vec![0.7, 0.3], &[3.9]);
+        assert_eq!((judged.set, judged.unknown), (Some(vec![0]), false));
+        let anyhow = Judge { min_confidence: Some(0.0), ..judge };
+        assert!(anyhow.judge(vec![0.4, 0.6], &[3.9]).unknown);
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl Model {
         let output = place(input.output())?;
         let judge = Judge {
             promise: Judge::read(path, session, labels.len())?,
+            negatives: Judge::read_negatives(path, session, &labels)?,
             is_calibrated: matches!(input, ModelInput::Clip),
             min_confidence: options.min_confidence,
         };

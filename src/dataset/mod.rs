@@ -44,6 +44,6 @@ pub(crate) use near::Near;
 pub use split::{Fold, Method, Parts, Split};
 #[doc(hidden)]
 pub use table::{FeatureRow, FeatureTable};
-pub use task::Task;
 #[cfg(feature = "train")]
 pub(crate) use task::label_counts;
+pub use task::{NEGATIVES, Task, negatives};

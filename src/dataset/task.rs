@@ -28,6 +28,18 @@ pub(crate) fn label_counts<'l>(
     counts
 }
 
+/// What a genre is called whose tracks are none of the genres: BirdNET's habit, and that of speech
+/// commands.
+pub const NEGATIVES: [&str; 4] = ["other", "others", "noise", "background"];
+
+/// The labels that are called so, capitals or not.
+#[must_use]
+pub fn negatives<'l>(labels: &'l [String], names: &[String]) -> Vec<&'l str> {
+    let is_one =
+        |label: &&str| names.iter().any(|name| name.to_lowercase() == label.to_lowercase());
+    labels.iter().map(String::as_str).filter(is_one).collect()
+}
+
 impl Task {
     /// Whether a track has one label: what files that do not name their task are about.
     #[must_use]
@@ -54,5 +66,17 @@ impl Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negatives_are_told_by_their_names() {
+        let labels = ["Noise", "jazz", "other rock"].map(str::to_owned);
+        assert_eq!(negatives(&labels, &NEGATIVES.map(str::to_owned)), ["Noise"]);
+        assert!(negatives(&labels, &[]).is_empty());
     }
 }

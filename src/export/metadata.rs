@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::options::Options;
-use crate::dataset::Task;
+use crate::dataset::{self, NEGATIVES, Task};
 use crate::error::{Error, Result};
 use crate::onnx::names::key;
 use crate::run::{Metrics, Run, TaskMetrics};
@@ -15,7 +15,7 @@ use crate::run::{Metrics, Run, TaskMetrics};
 /// `labels` (array, in the order of `probabilities`), `front_end` (the object of
 /// `preprocessor.json`), `license` and `backbone` (name, licence, digest),
 /// `training_data`, `split` (method and seed), `metrics` (test and validation
-/// results), `task` and `thresholds` of several labels a track, `trust` (a
+/// results), `task` and `thresholds` of several labels a track, `negatives` (labels that are no genres), `trust` (a
 /// [`Promise`](crate::run::Promise)) where a run has one, `input` (an [`Input`](super::input::Input)'s name), `precision` (a [`Precision`](crate::run::Precision)'s name) and
 /// `kept_in_float` (what is not of that precision), `software`; and what `Input::metadata`
 /// adds.
@@ -53,6 +53,20 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
         let thresholds =
             serde_json::to_string(&thresholds).map_err(|e| Error::format(run.folder(), e))?;
         entries.insert(key::THRESHOLDS, thresholds);
+    }
+    let labels = run.labels()?;
+    let negatives = dataset::negatives(&labels, &options.negatives);
+    let is_known = |name: &&String| {
+        name.as_str() == "none"
+            || NEGATIVES.contains(&name.as_str())
+            || dataset::negatives(&labels, std::slice::from_ref(name)).len() == 1
+    };
+    if let Some(name) = options.negatives.iter().find(|name| !is_known(name)) {
+        let reason = format!("no label of the run; its labels are {}", labels.join(", "));
+        return Err(Error::out_of_range("negatives", name, reason));
+    }
+    if !negatives.is_empty() && split.task.is_single() {
+        entries.insert(key::NEGATIVES, json(json!(negatives)));
     }
     if let Some(trust) = run.trust()? {
         let tested = metrics.calibration.as_ref().map(|found| found.tested_at(options.coverage));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::input::Input;
+use crate::dataset::NEGATIVES;
 use crate::error::{Error, Result};
 use crate::run::{COVERAGE, Precision};
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The probability with which the right genre is in the set of an answer.
     pub coverage: f64,
+    /// What labels are called whose tracks are none of the genres.
+    pub negatives: Vec<String>,
 }
 
 impl Options {
@@ -26,13 +29,14 @@ impl Options {
     pub const MAX_DROP: f64 = 1.0;
 
     /// In 32-bit floats.
-    pub const fn new(input: Input) -> Self {
+    pub fn new(input: Input) -> Self {
         Self {
             input,
             precision: Precision::Fp32,
             max_drop: Self::MAX_DROP,
             data: None,
             coverage: COVERAGE,
+            negatives: NEGATIVES.map(str::to_owned).to_vec(),
         }
     }
 

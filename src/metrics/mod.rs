@@ -3,6 +3,7 @@
 
 mod calibration;
 mod evaluation;
+mod share;
 mod tags;
 
 pub use calibration::{
@@ -12,6 +13,7 @@ pub use calibration::{
 pub use evaluation::{
     Epoch, Evaluation, GenreScore, Rule, argmax, evaluate, mean_probabilities, quantile,
 };
+pub use share::share_interval;
 pub use tags::{
     HALF, TagEvaluation, TagScore, above, average_precision, best_threshold, evaluate_tags,
     macro_average_precision, roc_auc,

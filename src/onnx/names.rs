@@ -36,6 +36,9 @@ pub mod key {
     /// JSON array of the probabilities from which on a track has a label, in the order of the
     /// labels; where it has any number of them only.
     pub const THRESHOLDS: &str = "thresholds";
+    /// JSON array of the labels that are no genres: their tracks are none of the others. None where
+    /// all are genres.
+    pub const NEGATIVES: &str = "negatives";
     /// What is promised of sets and outsiders, and what came of it on the test part, as JSON.
     pub const TRUST: &str = "trust";
     /// The front end as JSON.
@@ -79,11 +82,12 @@ pub mod key {
 
     /// All of them: no other note in a file of ours has one of these keys.
     #[cfg(feature = "train")]
-    pub(crate) const ALL: [&str; 23] = [
+    pub(crate) const ALL: [&str; 24] = [
         LABELS,
         TASK,
         THRESHOLDS,
         TRUST,
+        NEGATIVES,
         FRONT_END,
         INPUT,
         PRECISION,

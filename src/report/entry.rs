@@ -12,8 +12,8 @@ use crate::dataset::source::Source;
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
 use crate::run::{
-    BaselineMetrics, BaselineModel, CnnMetrics, CrossValidation, Kept, Kind, Leaderboard, Metrics,
-    PartMetrics, Prediction, Run, Score, TaskMetrics, TrainingData, names,
+    BaselineMetrics, BaselineModel, CalibrationMetrics, CnnMetrics, CrossValidation, Kept, Kind,
+    Leaderboard, Metrics, PartMetrics, Prediction, Run, Score, TaskMetrics, TrainingData, names,
 };
 use crate::runtime::{Device, Runtime};
 
@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) test: PartMetrics,
     /// Every test track, sorted by id.
     pub(super) predictions: Vec<Prediction>,
+    /// What the test part says of the probabilities, where they were calibrated.
+    pub(super) calibration: Option<CalibrationMetrics>,
     /// The cross-validation, where there was one.
     pub(super) cross_validation: Option<CrossValidation>,
     /// The frozen and the tuned network, where there were both.
@@ -105,6 +107,7 @@ impl Entry {
             split,
             test: results.test,
             predictions,
+            calibration: results.calibration,
             cross_validation: results.cross_validation,
             tuning: results.tuning,
             history: run.history()?,
@@ -218,6 +221,7 @@ struct Results {
     baseline: Option<Baseline>,
     data: TrainingData,
     test: PartMetrics,
+    calibration: Option<CalibrationMetrics>,
     cross_validation: Option<CrossValidation>,
     tuning: Option<Tuning>,
     parameters: Option<usize>,
@@ -253,6 +257,7 @@ impl From<BaselineMetrics> for Results {
             }),
             data: metrics.data,
             test: metrics.test,
+            calibration: metrics.calibration,
             cross_validation: None,
             tuning: None,
             parameters: Some(metrics.parameters).filter(|count| *count > 0),
@@ -273,6 +278,7 @@ impl Results {
             baseline: None,
             data: metrics.data,
             test,
+            calibration: metrics.calibration,
             cross_validation: metrics.cross_validation,
             parameters: Some(metrics.parameters).filter(|count| *count > 0),
             seconds: Some(metrics.seconds).filter(|seconds| *seconds > 0.0),

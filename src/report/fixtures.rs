@@ -51,6 +51,7 @@ pub(super) fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
         },
         test: PartMetrics { patch_accuracy: tracks.accuracy, patches: 2 * tracks.count, tracks },
         predictions,
+        calibration: None,
         cross_validation: None,
         tuning: None,
         history: vec![],

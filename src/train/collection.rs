@@ -7,7 +7,7 @@ use super::config::{Folds, SplitOptions};
 use super::copies::Copies;
 use super::prediction::{NOT_NUMBERS, TrackPrediction};
 use super::tags;
-use crate::dataset::{Dataset, Origin, Parts, Split, Task, label_counts};
+use crate::dataset::{self, Dataset, NEGATIVES, Origin, Parts, Split, Task, label_counts};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
 use crate::metrics::{argmax, evaluate};
@@ -219,6 +219,15 @@ pub(super) fn report_parts(parts: &Parts, dataset: &Dataset) {
         parts.validation.len(),
         parts.test.len()
     );
+    let names = NEGATIVES.map(str::to_owned);
+    let negatives = dataset::negatives(&dataset.genres, &names);
+    if !negatives.is_empty() && dataset.task.is_single() {
+        tracing::info!(
+            "note: {} holds what is none of the genres: it is learned from and told apart, and \
+             classify answers unknown for it; if it is a genre, export with ‹negatives› none",
+            negatives.join(", ")
+        );
+    }
     if dataset.task == Task::MultiLabel {
         tags::report_weights(dataset, &parts.train);
     }

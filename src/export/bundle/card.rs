@@ -5,12 +5,12 @@
 use minijinja::Environment;
 use serde::Serialize;
 
-use super::super::input::Input;
+use super::super::options::Options;
 use crate::dataset::{Method, Task};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::metrics::{GenreScore, TagEvaluation, TagScore};
-use crate::run::{Exported, Metrics, Run, TaskMetrics, Validation};
+use crate::metrics::{GenreScore, TagEvaluation, TagScore, share_interval};
+use crate::run::{CalibrationMetrics, Exported, Metrics, Run, TaskMetrics, Validation};
 
 /// The genres of the GTZAN collection, sorted.
 const GTZAN: [&str; 10] =
@@ -49,6 +49,8 @@ struct Card {
     single: Option<Figures>,
     /// Of several labels a track.
     several: Option<TagEvaluation>,
+    /// How far its answers can be trusted, where that was found out.
+    trust: Option<Trusted>,
     /// The example's last lines, in Python.
     answer: &'static str,
     macro_f1: f64,
@@ -71,6 +73,50 @@ struct Figures {
     interval: [f64; 2],
     patch_accuracy: f64,
     cross_validated: Option<f64>,
+}
+
+/// How far answers can be trusted.
+#[derive(Serialize)]
+struct Trusted {
+    calibrated: String,
+    tracks: usize,
+    temperature: f64,
+    /// The calibration error before and after.
+    errors: [f64; 2],
+    coverage: f64,
+    /// Of the test tracks with these sets, if they were tested.
+    held: Option<Share>,
+    genres_in_set: f64,
+    refused: Option<Share>,
+}
+
+/// A share of the test tracks, with its 95 % interval.
+#[derive(Serialize)]
+struct Share {
+    count: usize,
+    of: usize,
+    interval: [f64; 2],
+}
+
+impl Trusted {
+    fn of(metrics: &CalibrationMetrics, coverage: f64) -> Self {
+        let tested = metrics.tested;
+        let share = |count: usize| Share {
+            count,
+            of: tested.tracks,
+            interval: share_interval(count, tested.tracks),
+        };
+        Self {
+            calibrated: metrics.calibrated.to_string(),
+            tracks: metrics.tracks,
+            temperature: metrics.temperature,
+            errors: [metrics.before.error, metrics.after.error],
+            coverage,
+            held: metrics.tested_at(coverage).map(|tested| share(tested.covered)),
+            genres_in_set: tested.in_sets as f64 / tested.tracks.max(1) as f64,
+            refused: tested.refused.map(share),
+        }
+    }
 }
 
 /// A row of the table of genres.
@@ -98,7 +144,7 @@ struct Sound {
 }
 
 /// The card of the model that was exported from `run` and will be called `name`.
-pub(super) fn text(run: &Run, name: &str, input: Input, model: &Exported) -> Result<String> {
+pub(super) fn text(run: &Run, name: &str, options: &Options, model: &Exported) -> Result<String> {
     let wrong = |error: minijinja::Error| Error::drawing("README.md", format!("{error:#}"));
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
@@ -106,11 +152,12 @@ pub(super) fn text(run: &Run, name: &str, input: Input, model: &Exported) -> Res
     environment.set_keep_trailing_newline(true);
     environment.add_template("README.md", include_str!("card.md")).map_err(wrong)?;
     let template = environment.get_template("README.md").map_err(wrong)?;
-    template.render(Card::of(run, name, input, model)?).map_err(wrong)
+    template.render(Card::of(run, name, options, model)?).map_err(wrong)
 }
 
 impl Card {
-    fn of(run: &Run, name: &str, input: Input, model: &Exported) -> Result<Self> {
+    fn of(run: &Run, name: &str, options: &Options, model: &Exported) -> Result<Self> {
+        let Options { input, coverage, .. } = *options;
         let (metrics, split, labels) = (run.metrics()?, run.split()?, run.labels()?);
         let preprocessor = run.preprocessor()?;
         let (single, several, macro_f1) = match &metrics.test {
@@ -145,6 +192,7 @@ impl Card {
                     .map(|folds| folds.pooled.tracks.accuracy),
             }),
             several: several.cloned(),
+            trust: metrics.calibration.as_ref().map(|found| Trusted::of(found, coverage)),
             answer: if several.is_some() { LABELS } else { GENRE },
             macro_f1,
             genres: genres(&labels, &metrics.test),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::input::Input;
 use super::super::options::Options;
 use super::super::stages::export_within;
 use super::{card, triton};
@@ -72,7 +71,7 @@ pub fn bundle_within(run: &Run, folder: &Path, options: &Options, limit: usize) 
         .map_err(|error| name_destination(error, &part.join(MODEL), &folder.join(MODEL)))?;
     model.path = folder.join(MODEL);
     model.data = model.data.map(|_| beside(&model.path));
-    let files = fill(run, part, folder, options.input, &model)?;
+    let files = fill(run, part, folder, options, &model)?;
     files::sync_folder(part)?;
     // Not before it is whole; an empty folder may be in its place.
     fs::rename(part, folder).map_err(Error::io(folder))?;
@@ -84,7 +83,7 @@ fn fill(
     run: &Run,
     part: &Path,
     folder: &Path,
-    input: Input,
+    options: &Options,
     model: &Exported,
 ) -> Result<Vec<String>> {
     for name in COPIED {
@@ -93,7 +92,7 @@ fn fill(
     }
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let write = |name: &str, text: String| files::write(&part.join(name), text.as_bytes());
-    write("README.md", card::text(run, &name, input, model)?)?;
+    write("README.md", card::text(run, &name, options, model)?)?;
     write("config.pbtxt", triton::config(&part.join(MODEL))?)?;
     let written = ["README.md", "config.pbtxt"];
     let mut files: Vec<String> = COPIED.into_iter().chain(written).map(str::to_owned).collect();

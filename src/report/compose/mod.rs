@@ -3,6 +3,7 @@
 //! Every section is a file that adds itself to the document; what all of them need is the
 //! context.
 
+mod calibration;
 mod context;
 mod curves;
 mod data;

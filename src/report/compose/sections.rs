@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{curves, data, discussion, group, leaks, repeated, searches, shared, summary, tags};
+use super::{
+    calibration, curves, data, discussion, group, leaks, repeated, searches, shared, summary, tags,
+};
 use crate::error::Result;
 use crate::report::document::Document;
 use crate::report::gather::Report;
@@ -31,6 +33,7 @@ impl Report {
         for (number, shared) in context.shared.iter().enumerate() {
             shared::add(&mut document, &context, shared, number + 1)?;
         }
+        calibration::add(&mut document, &context)?;
         leaks::add(&mut document, &context);
         repeated::add_seeds(&mut document, &context);
         repeated::add_cross_validations(&mut document, &context);
