@@ -23,7 +23,7 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>> {
     let failed = |e| failed(path, e);
     let base = open(path)?;
     let select = base.prepare("SELECT * FROM recordings").map_err(failed)?;
-    Ok(select.column_names().into_iter().map(str::to_owned).collect())
+    Ok(select.column_names().map(str::to_owned).collect())
 }
 
 /// Gives every row of the table to `each`, in the order they were written.

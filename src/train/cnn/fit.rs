@@ -129,6 +129,10 @@ impl CnnTask<'_> {
         let frames = train.iter().flat_map(|sample| sample.log_mel.outer_iter());
         let scale = Standardization::of(frames, mels);
         let mut state = self.start(&scale, train, checkpoints)?;
+        // A kill between a checkpoint and what is made of its history would leave the last epoch out.
+        if !state.progress.history.is_empty() {
+            watch(&state.progress.history)?;
+        }
         let length = self.options.epochs * train.len();
         let bar = if self.quiet {
             Bar::hidden()
