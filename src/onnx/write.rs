@@ -92,7 +92,9 @@ impl<'a> Part<'a> {
             Ok(bytes)
         };
         let data = external::beside(&self.path);
-        let bytes = if external::is_large(model, self.limit) {
+        // Weights that lie in the second file already stay there: it is not to be emptied.
+        let has_second = model.graph.as_ref().is_some_and(external::is_outside);
+        let bytes = if !has_second && external::is_large(model, self.limit) {
             external::without_weights(model, &data, self.destination, &mut written)?
         } else {
             written(model)?
@@ -292,6 +294,17 @@ mod tests {
             assert!(sizes[0] < 1_000 && sizes[1] == 4096 + 1600, "{sizes:?}");
             assert_eq!(bytes, sizes[0] + sizes[1]);
             assert_eq!(answers(&apart), wanted_answers);
+
+            // Written again as it was read, it keeps that file, or is refused: it does not empty it.
+            for (limit, fits) in [(1_000, true), (100, false)] {
+                let part = Part::within(&apart, limit).unwrap();
+                fs::copy(&data, part.path().with_file_name("apart.onnx.data")).unwrap();
+                assert_eq!(part.write(&mut read(&apart).unwrap()).is_ok(), fits);
+                if fits {
+                    part.publish().unwrap();
+                }
+                assert_eq!(answers(&apart), wanted_answers);
+            }
 
             // And a copy is one file again.
             let copied = folder.path().join("copied.onnx");

@@ -11,11 +11,14 @@ use super::own::classified;
 use super::probes::{Mistake, Probe, Probes};
 use super::recipe::Recipe;
 use super::resample;
+use crate::audio::Audio;
 use crate::classify::{Classification, Classifier, Options};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, Windows};
 use crate::metrics::mean_probabilities;
 use crate::onnx::names::{CLIP, LOG_MEL, PROBABILITIES, key};
+use crate::progress;
+use crate::run::Precision;
 use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
 
 /// How far any probability may be off: hosts scale by 32767 or 32768, and runtimes round.
@@ -95,7 +98,9 @@ impl<'a> Maker<'a> {
     /// The recordings: of several the one that the model is least sure of.
     fn recipes(&self, windows: &Windows) -> Result<[(&'static str, &'static str, Recipe); 3]> {
         let mut best: Option<(f32, Recipe)> = None;
-        for number in 0..LOWEST.len() {
+        // A large network takes seconds for each.
+        let count = if runtime::is_shared(self.path)? { 1 } else { LOWEST.len() };
+        for number in 0..count {
             let recipe = recipe(number, windows.sample_rate, length(windows), 1, 0);
             let answer = classified(&self.classifier, &recipe)?;
             let doubt: f32 = answer.averaged.iter().map(|p| p * (1.0 - p)).sum();
@@ -127,7 +132,8 @@ impl<'a> Maker<'a> {
                 self.classifier.classify(&resample::good(&heard.mono, heard.rate, to), to)?;
             tolerance += RESAMPLERS * distance(&answer.averaged, &right.averaged);
         }
-        if self.fp32.is_some() && self.options.runtime != Runtime::Tract {
+        let precision = self.classifier.metadata(key::PRECISION).unwrap_or_default();
+        if precision != Precision::Fp32.name() && self.options.runtime != Runtime::Tract {
             let options = Options { runtime: Runtime::Tract, ..self.options };
             let other = Classifier::open(self.path, &options);
             // What tract does not run has been said elsewhere.
@@ -143,12 +149,15 @@ impl<'a> Maker<'a> {
         let of_samples = OF_SAMPLES.iter();
         let of_patches = OF_PATCHES.iter().filter(|_| input != CLIP);
         let mut mistakes = vec![];
+        let bar = progress::begin(OF_SAMPLES.len() + OF_PATCHES.len(), "probing", "mistakes");
         for (named, samples) in of_samples.chain(of_patches) {
             mistakes.push(mistake(*named, right, |right| {
                 let Some((samples, rate)) = samples(&right.heard) else { return Ok(None) };
                 finite(self.classifier.classify(&samples, rate).map(|answer| answer.averaged))
             })?);
+            bar.advance(1);
         }
+        drop(bar);
         for (named, made) in OF_ANSWERS {
             mistakes.push(mistake(named, right, |Right { heard, answer }| {
                 let rows: Vec<Vec<f32>> =
@@ -164,8 +173,8 @@ impl<'a> Maker<'a> {
             let whole = Classifier::open(fp32, &self.options)?;
             let named = (
                 "fp32",
-                "the answers are those of the model in 32-bit floats; this file is \
-                                  a smaller one, and its own answers differ",
+                "the answers are those of the model in 32-bit floats; this file is a smaller one, and \
+                 its own answers differ",
             );
             mistakes.push(mistake(named, right, |Right { heard, .. }| {
                 finite(whole.classify(&heard.mono, heard.rate).map(|answer| answer.averaged))
@@ -182,7 +191,7 @@ impl<'a> Maker<'a> {
         };
         let mut file = LogMelFile::open(self.path, &front_end, self.options.runtime)?;
         let patches = |heard: &Heard, front_end: &FrontEnd| -> Result<Array3<f32>> {
-            let audio = crate::audio::Audio { samples: heard.mono.clone(), rate: heard.rate };
+            let audio = Audio { samples: heard.mono.clone(), rate: heard.rate };
             let samples = audio.resampled(front_end.sample_rate)?.samples;
             Ok(Extractor::new(front_end)?.patches(&samples).values)
         };
