@@ -15,7 +15,10 @@ use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
 use genre_transfer::export;
 use genre_transfer::features::{Extractor, FrontEnd, Preprocessor};
-use genre_transfer::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
+use genre_transfer::metrics::tempered;
+use genre_transfer::onnx::names::{
+    LOG_MEL, OUTPUTS, OUTSIDER, PATCH_PROBABILITIES, PROJECTION, SET, WAVEFORM,
+};
 use genre_transfer::run::{Kept, Precision, Run, Spec};
 use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session};
 use genre_transfer::{files, onnx};
@@ -79,7 +82,10 @@ fn is_in_burn(run: &Run) -> bool {
 /// Probabilities and embeddings for patches in the order of `log_mel`.
 fn answers(runtime: Runtime, model: &Path, patches: &Array3<f32>) -> [ArrayD<f32>; 2] {
     let mut session = export::open(runtime, model, &Options::default()).unwrap();
-    session.run(patches.view().into_dyn()).unwrap().try_into().unwrap()
+    let mut outputs = session.run(patches.view().into_dyn()).unwrap();
+    // Behind them stands how far they can be trusted.
+    outputs.truncate(2);
+    outputs.try_into().unwrap()
 }
 
 /// Values in the range of log-mels.
@@ -115,7 +121,14 @@ fn the_file_has_the_form_other_programs_are_told_of() {
         let outputs = onnx::outputs(&model, &path).unwrap();
         let outputs: Vec<_> = outputs.into_iter().map(|port| (port.name, port.dims)).collect();
         let [probabilities, embeddings] = OUTPUTS.map(str::to_owned);
-        let wanted = [(probabilities, vec![None, Some(3)]), (embeddings, vec![None, Some(128)])];
+        let mut wanted =
+            vec![(probabilities, vec![None, Some(3)]), (embeddings, vec![None, Some(128)])];
+        let trust = run.trust().unwrap().unwrap();
+        wanted.push((SET.to_owned(), vec![None, Some(3)]));
+        if let Some(outsider) = trust.outsider {
+            wanted.push((OUTSIDER.to_owned(), vec![None, Some(1)]));
+            wanted.push((PROJECTION.to_owned(), vec![None, Some(outsider.directions())]));
+        }
         assert_eq!(outputs, wanted);
         for set in model.opset_import.iter().filter(|set| set.domain.is_empty()) {
             assert!((7..=23).contains(&set.version), "opset {}", set.version);
@@ -123,7 +136,7 @@ fn the_file_has_the_form_other_programs_are_told_of() {
 
         let metadata = onnx::metadata(&model);
         let json = |key: &str| -> Value { serde_json::from_str(&metadata[key]).unwrap() };
-        assert_eq!(json("labels"), serde_json::json!(["high", "low", "noise"]));
+        assert_eq!(json("labels"), serde_json::json!(["high", "low", "mixed"]));
         let front_end = FrontEnd::deserialize(json("front_end")).unwrap();
         assert_eq!(Preprocessor::Audio(front_end), run.preprocessor().unwrap());
         let text = &metadata["front_end"];
@@ -182,6 +195,8 @@ fn an_exported_model_gives_recordings_the_predictions_of_its_run() {
             let patches = extractor.patches(&audio.samples).values;
             let [probabilities, _] = answers(runtime, &run.onnx_path(), &patches);
             let mean = probabilities.mean_axis(Axis(0)).unwrap();
+            let mean: Vec<f32> = mean.iter().copied().collect();
+            let mean = tempered(&mean, run.trust().unwrap().unwrap().temperature);
             let wanted: Vec<f32> =
                 serde_json::from_value(prediction["probabilities"].clone()).unwrap();
             let what = format!("{} in {runtime}: {track:?}", run.folder().display());
@@ -335,7 +350,12 @@ fn largest_difference(
     let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
     let patches = Extractor::new(&front_end).unwrap().patches(samples).values;
     let native = wanted.run(patches.view().into_dyn()).unwrap().swap_remove(0);
-    let means = native.mean_axis(Axis(0)).unwrap();
+    let means: Vec<f32> = native.mean_axis(Axis(0)).unwrap().iter().copied().collect();
+    let means = match run.trust().unwrap() {
+        Some(trust) => tempered(&means, trust.temperature),
+        None => means,
+    };
+    let means = ArrayD::from_shape_vec(vec![means.len()], means).unwrap();
 
     let waveforms = front_end.waveforms(samples);
     assert_eq!(waveforms.dim(), (patches.len_of(Axis(0)), front_end.waveform_samples()));
@@ -367,7 +387,7 @@ fn open_hearing(desk: &Desk, run: &Run, runtime: Runtime) -> [Box<dyn Session>; 
 #[test]
 fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
     let Kinds { desk, runs } = Kinds::train();
-    let audio = Audio::open(&desk.path("music/noise/0.wav")).unwrap().samples;
+    let audio = Audio::open(&desk.path("music/mixed/0.wav")).unwrap().samples;
     for run in &runs {
         let (reference, model) = if is_in_burn(run) {
             (Runtime::Burn, run.folder().to_owned())
@@ -617,7 +637,7 @@ fn weights_of_a_large_model_lie_beside_it() {
     assert!(exported.to_string().contains("large.onnx.data"), "{exported}");
     assert_eq!(exported.agreement.len(), 2);
     desk.export(&["runs/run", "--input", "clip"]).succeeded();
-    let samples = Audio::open(&desk.path("music/noise/0.wav")).unwrap().samples;
+    let samples = Audio::open(&desk.path("music/mixed/0.wav")).unwrap().samples;
     for runtime in runtimes() {
         let hear = |path: &Path| {
             let mut session = runtime::open(runtime, path, &Options::default()).unwrap();

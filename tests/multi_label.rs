@@ -14,14 +14,14 @@ use genre_transfer::run::{Run, TagPrediction};
 use runs::{Desk, GENRES, Ran, TINY, TRACKS, timeless};
 use serde_json::Value;
 
-/// A collection whose tracks have their genre as a label, all but noise a second one, and two of
+/// A collection whose tracks have their genre as a label, all but mixed a second one, and two of
 /// them a third.
 fn desk() -> Desk {
     let desk = Desk::new();
     let mut list = "TRACK_ID\tARTIST\tPATH\tTAGS\n".to_owned();
     for genre in GENRES {
         for track in 0..TRACKS {
-            let more = if genre == "noise" { "" } else { "\tgenre---tone" };
+            let more = if genre == "mixed" { "" } else { "\tgenre---tone" };
             let rare = if genre == "low" && track < 1 { "\tgenre---rare" } else { "" };
             list +=
                 &format!("{track}\ta\tmusic/{genre}/{track}.wav\tgenre---{genre}{more}{rare}\n");
@@ -71,7 +71,7 @@ fn a_list_of_several_labels_is_learned_exported_told_and_reported() {
     let (run_, ran) = train(&desk, "a", &["--epochs", "30"]);
     for said in [
         "line 2 has 2 labels (high, tone), and 12 of 18 tracks have not one label: multi-label",
-        "data: multi-label, 18 tracks of 5 labels (high 6, low 6, noise 6, rare 1, tone 12)",
+        "data: multi-label, 18 tracks of 5 labels (high 6, low 6, mixed 6, rare 1, tone 12)",
         "a sigmoid for each of 5 labels",
         "labels that no test track has, which the macro means leave out: rare",
         "or whose probabilities are all equal there: rare",
@@ -136,11 +136,11 @@ fn a_list_of_several_labels_is_learned_exported_told_and_reported() {
     }
     let program = env!("CARGO_BIN_EXE_classify");
     let arguments =
-        ["--model", "runs/a", "--output", "told.parquet", "music/low/0.wav", "music/noise/1.wav"];
+        ["--model", "runs/a", "--output", "told.parquet", "music/low/0.wav", "music/mixed/1.wav"];
     run(&desk, program, &arguments).succeeded();
     let table = fs::read(desk.path("told.parquet")).unwrap();
     let has = |text: &str| table.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-    assert!(has("genres") && has("thresholds") && !has("music/noise/1.wavnoise|"));
+    assert!(has("genres") && has("thresholds") && !has("music/mixed/1.wavmixed|"));
 
     // Runtimes are judged by average precision.
     let program = env!("CARGO_BIN_EXE_bench-runtimes");

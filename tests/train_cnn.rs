@@ -139,6 +139,7 @@ fn pictures_are_learned_exported_and_benchmarked() {
             "predictions.json",
             "preprocessor.json",
             "split.json",
+            "trust.json",
             "weights.bpk"
         ]
     );

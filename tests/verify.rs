@@ -74,7 +74,9 @@ fn every_kind_of_file_verifies_this_program_in_every_runtime() {
         for model in ["clip.onnx", "waveform.onnx", "log-mel.onnx", "int8.onnx", "runs/a"] {
             let ran = verify(&desk, &[model, "--runtime", runtime.name()]).succeeded();
             for probe in ["long", "short", "stereo"] {
-                assert!(ran.out.contains(&format!("{probe}: right, off by 0.000")), "{ran:#?}");
+                // Runtimes differ with bytes, by less than their tolerance.
+                let off = if model == "int8.onnx" { "" } else { " off by 0.000" };
+                assert!(ran.out.contains(&format!("{probe}: right,{off}")), "{ran:#?}");
             }
         }
     }
@@ -141,11 +143,11 @@ fn answers_are_read_by_label_and_refused_with_others() {
         };
         answers.as_object().unwrap().iter().map(one).collect::<serde_json::Map<_, _>>().into()
     };
-    assert_eq!(judged(&desk, &by_label(["high", "low", "noise"])), (true, vec![]));
+    assert_eq!(judged(&desk, &by_label(["high", "low", "mixed"])), (true, vec![]));
     let named = |labels| judged(&desk, &by_label(labels)).1;
-    assert_eq!(named(["low", "high", "noise"]), ["labels"]);
+    assert_eq!(named(["low", "high", "mixed"]), ["labels"]);
     assert_eq!(named(["rock", "pop", "jazz"]), ["other-labels"]);
-    assert_eq!(named(["high\r", "low\r", "noise\r"]), ["other-labels"]);
+    assert_eq!(named(["high\r", "low\r", "mixed\r"]), ["other-labels"]);
     // What the host does not take is untested, and said.
     let mut some = answers.clone();
     some["stereo"] = Value::Null;
@@ -175,7 +177,7 @@ fn files_without_probes_or_with_those_of_another_say_so() {
     let place = model.metadata_props.iter().position(|entry| entry.key == "probes").unwrap();
     let labels = model.metadata_props.iter().position(|entry| entry.key == "labels").unwrap();
     let mut other = model.clone();
-    other.metadata_props[labels].value = "[\"low\",\"high\",\"noise\"]".to_owned();
+    other.metadata_props[labels].value = "[\"low\",\"high\",\"mixed\"]".to_owned();
     write(&other, &desk.path(""), "other.onnx");
     verify(&desk, &["other.onnx"]).refused(1, &["other.onnx", "of other labels", "export"]);
     let right = model.metadata_props[place].value.clone();
@@ -184,7 +186,7 @@ fn files_without_probes_or_with_those_of_another_say_so() {
         ("\"frames\":", "\"frames\":1", "promises"),
         ("\"note\":", "\"note\":-", "probes in its metadata"),
         ("\"channels\":2", "\"channels\":3", "channels must be 1 or 2"),
-        ("\"noise\":13", "\"noise\":99", "noise must be"),
+        ("\"mixed\":13", "\"mixed\":99", "mixed must be"),
         ("\"steps\":[", "\"steps\":[],\"x\":[", "steps must not be empty"),
     ] {
         model.metadata_props[place].value = right.replacen(old, new, 1);

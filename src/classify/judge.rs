@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::model::in_metadata;
+use super::metadata::in_metadata;
 use crate::error::Result;
 use crate::metrics::{argmax, tempered};
 use crate::onnx::names::key;

@@ -30,6 +30,7 @@ mod cutter;
 mod engine;
 mod files;
 mod judge;
+mod metadata;
 mod model;
 mod options;
 mod pattern;

@@ -6,6 +6,7 @@ use ndarray::{Array3, ArrayD, ArrayView1, ArrayView2, Axis, ShapeBuilder, ShapeE
 
 use super::cutter::{Cutter, Piece};
 use super::judge::Judge;
+use super::metadata::in_metadata;
 use super::options::Options;
 use crate::dataset::Task;
 use crate::error::{Cause, Error, Result};
@@ -247,7 +248,15 @@ impl Model {
     /// What is said of `patches` patches behind those that are ignored.
     fn rows(&self, answers: Vec<ArrayD<f32>>, ignored: usize, patches: usize) -> Result<Scored> {
         let wanted = [ignored, patches];
-        let probabilities = self.wanted(&answers[self.output], self.labels.len(), wanted)?;
+        let classes = self.labels.len();
+        if answers[self.output].shape().last() != Some(&classes) {
+            let reason = format!(
+                "it answers {:?}, but its metadata name {classes} genres; export it again",
+                answers[self.output].shape()
+            );
+            return Err(self.wrong(reason));
+        }
+        let probabilities = self.wanted(&answers[self.output], classes, wanted)?;
         let projected = match self.projection {
             Some(place) => self.wanted(&answers[place], self.judge.directions(), wanted)?,
             None => vec![],
@@ -378,16 +387,4 @@ fn thresholds(path: &Path, session: &dyn Session, count: usize) -> Result<Option
     } else {
         Err(refuse(format!("there are {} for {count} labels", found.len()).into()))
     }
-}
-
-/// An entry of a file's metadata that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{key} in its metadata: {source}")]
-struct InMetadata {
-    key: &'static str,
-    source: Cause,
-}
-
-pub(super) fn in_metadata(path: &Path, key: &'static str, reason: impl Into<Cause>) -> Error {
-    Error::onnx(path, InMetadata { key, source: reason.into() })
 }

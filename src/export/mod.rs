@@ -20,6 +20,7 @@ mod native;
 mod options;
 mod pooled;
 mod precision;
+mod probe_input;
 mod proof;
 mod splice;
 mod stages;

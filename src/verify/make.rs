@@ -160,9 +160,13 @@ impl<'a> Maker<'a> {
         drop(bar);
         for (named, made) in OF_ANSWERS {
             mistakes.push(mistake(named, right, |Right { heard, answer }| {
-                let rows: Vec<Vec<f32>> =
-                    answer.timeline.patches().map(|patch| patch.probabilities).collect();
-                let many = rows.len() > 1 || named.0 == "softmax-twice";
+                let is_of_mean = named.0 == "softmax-twice";
+                let rows: Vec<Vec<f32>> = if is_of_mean {
+                    vec![answer.averaged.clone()]
+                } else {
+                    answer.timeline.patches().map(|patch| patch.probabilities).collect()
+                };
+                let many = rows.len() > 1 || is_of_mean;
                 Ok(many.then(|| made(&rows, heard.windows.size / heard.windows.hop)))
             })?);
         }

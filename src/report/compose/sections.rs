@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{
-    calibration, curves, data, discussion, group, leaks, repeated, searches, shared, summary, tags,
-};
+use super::{calibration, curves, data, discussion, group, leaks};
+use super::{repeated, searches, shared, summary, tags};
 use crate::error::Result;
 use crate::report::document::Document;
 use crate::report::gather::Report;
