@@ -22,7 +22,8 @@ fn item(fact: &str) -> Option<ItemKey> {
 
 impl Dataset {
     /// Reads `artist` or `album` from the tags of those recordings that have such; how many.
-    pub(crate) fn read_tags(&mut self, fact: &str) -> usize {
+    #[doc(hidden)]
+    pub fn read_tags(&mut self, fact: &str) -> usize {
         let Some(key) = item(fact) else { return 0 };
         let read = |track: &mut super::collection::Track| {
             let found = tag(&track.path, key);
