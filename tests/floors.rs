@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&str; 22] = [
+const FLOORS: [&str; 23] = [
     "error",
     "text",
+    "panics",
     "interrupt",
     "progress",
     "files",

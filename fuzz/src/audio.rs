@@ -8,7 +8,7 @@ use genre_transfer::dataset::Dataset;
 use crate::scratch;
 
 /// Samples that are decoded of an input: a few bytes may stand for hours of silence.
-const MOST: usize = 1 << 21;
+const MOST: usize = 1 << 18;
 
 /// A file as it is.
 pub fn read(data: &[u8]) {

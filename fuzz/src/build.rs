@@ -45,8 +45,22 @@ const ATTRIBUTES: &str = "axis axes alpha beta gamma epsilon kernel_shape stride
     interleaved rotary_embedding_dim num_heads softcap training_mode momentum scales starts ends";
 
 const TEXTS: [&str; 16] = [
-    "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "constant", "reflect", "edge", "wrap", "linear",
-    "nearest", "cubic", "bidirectional", "reverse", "ij,jk->ik", "...ij->...ji", "DCR",
+    "NOTSET",
+    "SAME_UPPER",
+    "SAME_LOWER",
+    "VALID",
+    "constant",
+    "reflect",
+    "edge",
+    "wrap",
+    "linear",
+    "nearest",
+    "cubic",
+    "bidirectional",
+    "reverse",
+    "ij,jk->ik",
+    "...ij->...ji",
+    "DCR",
 ];
 
 const OPSETS: [i64; 8] = [7, 9, 11, 12, 13, 15, 17, 21];
@@ -122,7 +136,8 @@ pub fn model(data: &[u8], ends: bool) -> ModelProto {
         end(&mut graph, &last);
         graph.output = vec![port("embeddings", &[free, Some(FEATURES as i64)])];
     } else {
-        let shapeless = ValueInfoProto { name: last, r#type: Some(float(None)), ..Default::default() };
+        let shapeless =
+            ValueInfoProto { name: last, r#type: Some(float(None)), ..Default::default() };
         graph.output = vec![shapeless];
     }
     ModelProto {

@@ -20,7 +20,7 @@ mod text;
 
 use std::sync::OnceLock;
 
-/// The environment variable that names the target.
+/// The environment variable that names the target; `?` lists them.
 pub const VARIABLE: &str = "GENRE_TRANSFER_FUZZ";
 
 /// The environment variable that names a folder: inputs to begin with are written there, and
@@ -51,14 +51,23 @@ pub const TARGETS: &[(&str, Body)] = &[
 ];
 
 /// Prepares the process: panics are counted by those who let them through, and no other program
-/// is found.
+/// is found. Files for a moment lie in the scratch folder too.
 ///
 /// # Panics
 /// If the environment names no target.
 pub fn begin() {
     // Safety: nothing else runs yet.
-    unsafe { std::env::set_var("PATH", "") };
+    unsafe {
+        std::env::set_var("PATH", "");
+        // Errors of crates below would look for their place in the program.
+        std::env::set_var("RUST_BACKTRACE", "0");
+        std::env::set_var("TMPDIR", scratch::folder());
+    }
     limits::quiet_panics();
+    if std::env::var(VARIABLE).is_ok_and(|name| name == "?") {
+        TARGETS.iter().for_each(|(name, _)| println!("{name}"));
+        std::process::exit(0);
+    }
     let _ = target();
     if let Some(folder) = std::env::var_os(SEEDS) {
         let name = std::env::var(VARIABLE).unwrap_or_default();

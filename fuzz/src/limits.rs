@@ -6,6 +6,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
 
+/// The environment variable that makes every failure show where it comes from.
+const TRACE: &str = "GENRE_TRANSFER_FUZZ_TRACE";
+
 /// Bytes that any input may take.
 const MEMORY: isize = 64 << 20;
 /// And for each of its own bytes.
@@ -76,9 +79,7 @@ thread_local! {
 /// library catches, because a crate below it panics over bad input, are no fault.
 pub fn quiet_panics() {
     panic::set_hook(Box::new(|info| {
-        let loud = std::env::var_os("RUST_BACKTRACE").is_some();
-        let trace = if loud { std::backtrace::Backtrace::force_capture().to_string() } else { String::new() };
-        PANICKED.set(format!("{info}\n{trace}"));
+        PANICKED.set(format!("{info}\n{}", trace()));
     }));
 }
 
@@ -131,8 +132,17 @@ fn processor_seconds() -> f64 {
 pub fn fail(what: &str) -> ! {
     READING.store(false, Relaxed);
     eprintln!("limit: {what}");
-    if std::env::var_os("RUST_BACKTRACE").is_some() {
-        eprintln!("{}", std::backtrace::Backtrace::force_capture());
-    }
+    eprintln!("{}", trace());
     process::abort()
+}
+
+/// Where the program is, if [`TRACE`] is set: it takes long and opens the program's own file.
+fn trace() -> String {
+    if std::env::var_os(TRACE).is_none() {
+        return String::new();
+    }
+    let reading = READING.swap(false, Relaxed);
+    let trace = std::backtrace::Backtrace::force_capture().to_string();
+    READING.store(reading, Relaxed);
+    trace
 }

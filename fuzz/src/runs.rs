@@ -34,7 +34,8 @@ fn unfold(data: &[u8]) -> PathBuf {
     for part in text.split(MARK).skip(1) {
         let Some((name, body)) = part.split_once('\n') else { continue };
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-        if !name.is_empty() && name.chars().all(plain) && name.len() < 40 && !name.starts_with('.') {
+        if !name.is_empty() && name.chars().all(plain) && name.len() < 40 && !name.starts_with('.')
+        {
             scratch::file(&format!("run/{name}"), body.as_bytes());
         }
     }

@@ -76,33 +76,21 @@ pub fn wav(tag: u16, bits: u16, rate: usize, data: &[u8]) -> Vec<u8> {
 }
 
 fn wav_of(format: &[u8], data: &[u8]) -> Vec<u8> {
-    let chunks = [
-        b"WAVEfmt ",
-        &le32(format.len())[..],
-        format,
-        b"data",
-        &le32(data.len()),
-        data,
-    ]
-    .concat();
+    let chunks =
+        [b"WAVEfmt ", &le32(format.len())[..], format, b"data", &le32(data.len()), data].concat();
     [b"RIFF", &le32(chunks.len())[..], &chunks].concat()
 }
 
 /// ADPCM in blocks of 256 bytes: Microsoft's (2) or IMA's (17).
 fn adpcm(tag: u16) -> Vec<u8> {
     let per_block = if tag == 2 { 500u16 } else { 505 };
-    let mut format = [
-        &le16(tag)[..],
-        &le16(1),
-        &le32(8000),
-        &le32(4096),
-        &le16(256),
-        &le16(4),
-    ]
-    .concat();
+    let mut format =
+        [&le16(tag)[..], &le16(1), &le32(8000), &le32(4096), &le16(256), &le16(4)].concat();
     if tag == 2 {
         format.extend([&le16(32)[..], &le16(per_block), &le16(7)].concat());
-        for pair in [[256i16, 0], [512, -256], [0, 0], [192, 64], [240, 0], [460, -208], [392, -232]] {
+        for pair in
+            [[256i16, 0], [512, -256], [0, 0], [192, 64], [240, 0], [460, -208], [392, -232]]
+        {
             pair.iter().for_each(|value| format.extend(value.to_le_bytes()));
         }
     } else {
@@ -153,9 +141,8 @@ fn recordings() -> Vec<Seed> {
         .flat_map(|_| [&[0xff, 0xfd, 0x18, 0xc4][..], &noise(300)].concat().into_iter().take(104))
         .collect();
     seeds.push(("layer2.mp2".to_owned(), layer_2));
-    let layer_1: Vec<u8> = (0..4)
-        .flat_map(|_| [&[0xff, 0xff, 0x14, 0xc4][..], &noise(28)].concat())
-        .collect();
+    let layer_1: Vec<u8> =
+        (0..4).flat_map(|_| [&[0xff, 0xff, 0x14, 0xc4][..], &noise(28)].concat()).collect();
     seeds.push(("layer1.mp1".to_owned(), layer_1));
     for (codec, private) in [
         ("A_PCM/INT/LIT", vec![]),
@@ -168,7 +155,8 @@ fn recordings() -> Vec<Seed> {
         let name = codec.to_lowercase().replace('/', "-");
         seeds.push((format!("{name}.mka"), matroska(codec, &private, &pcm)));
     }
-    for (kind, name) in [(b"alac", "alac"), (b"Opus", "opus"), (b"fLaC", "flac"), (b".mp3", "mp3")] {
+    for (kind, name) in [(b"alac", "alac"), (b"Opus", "opus"), (b"fLaC", "flac"), (b".mp3", "mp3")]
+    {
         seeds.push((format!("{name}.mp4"), mp4(kind, &pcm)));
     }
     seeds.push(("constant.flac".to_owned(), flac()));
@@ -188,7 +176,8 @@ fn caf(kind: &[u8; 4], numbers: [usize; 5], data: &[u8]) -> Vec<u8> {
     };
     // Sizes of the packets: a count, frames, priming, remainder, a number of seven bits each.
     let table = [&4u64.to_be_bytes()[..], &256u64.to_be_bytes(), &[0; 8], &[100, 100, 100, 96]];
-    let cookie = [&4096u32.to_be_bytes()[..], &[0, 16, 40, 10, 14, 1, 0, 255], &[0; 8], &be32(8000)];
+    let cookie =
+        [&4096u32.to_be_bytes()[..], &[0, 16, 40, 10, 14, 1, 0, 255], &[0; 8], &be32(8000)];
     [
         b"caff\0\x01\0\0".to_vec(),
         chunk(b"desc", &description),
@@ -206,11 +195,8 @@ fn ebml(id: &[u8], body: &[u8]) -> Vec<u8> {
 
 fn matroska(codec: &str, private: &[u8], data: &[u8]) -> Vec<u8> {
     let head = ebml(b"\x1a\x45\xdf\xa3", &ebml(b"\x42\x82", b"matroska"));
-    let audio = [
-        ebml(b"\xb5", &8000f64.to_be_bytes()),
-        ebml(b"\x9f", &[1]),
-        ebml(b"\x62\x64", &[16]),
-    ];
+    let audio =
+        [ebml(b"\xb5", &8000f64.to_be_bytes()), ebml(b"\x9f", &[1]), ebml(b"\x62\x64", &[16])];
     let track = [
         ebml(b"\xd7", &[1]),
         ebml(b"\x73\xc5", &[1]),
@@ -219,9 +205,10 @@ fn matroska(codec: &str, private: &[u8], data: &[u8]) -> Vec<u8> {
         ebml(b"\x63\xa2", private),
         ebml(b"\xe1", &audio.concat()),
     ];
-    let blocks = data.chunks(100).enumerate().map(|(at, packet)| {
-        ebml(b"\xa3", &[&[0x81, 0, at as u8 * 10, 0x80], packet].concat())
-    });
+    let blocks = data
+        .chunks(100)
+        .enumerate()
+        .map(|(at, packet)| ebml(b"\xa3", &[&[0x81, 0, at as u8 * 10, 0x80], packet].concat()));
     let cluster = [ebml(b"\xe7", &[0]), blocks.collect::<Vec<_>>().concat()];
     let segment = [
         ebml(b"\x15\x49\xa9\x66", &ebml(b"\x2a\xd7\xb1", &[0x0f, 0x42, 0x40])),
@@ -259,7 +246,10 @@ fn mp4(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let atom = |name: &[u8; 4], body: &[u8]| [&be32(8 + body.len())[..], name, body].concat();
     let full = |name: &[u8; 4], body: &[u8]| atom(name, &[&[0; 4], body].concat());
     let setup = match kind {
-        b"alac" => full(b"alac", &[&be32(4096)[..], &[0, 16, 40, 10, 14, 1, 0, 255], &[0; 8], &be32(8000)].concat()),
+        b"alac" => full(
+            b"alac",
+            &[&be32(4096)[..], &[0, 16, 40, 10, 14, 1, 0, 255], &[0; 8], &be32(8000)].concat(),
+        ),
         b"Opus" => atom(b"dOps", &[0, 1, 1, 0x38, 0, 0, 0xbb, 0x80, 0, 0, 0]),
         b"fLaC" => full(b"dfLa", &flac_head()[4..]),
         _ => vec![],
@@ -280,7 +270,10 @@ fn mp4(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
             atom(b"minf", &[full(b"smhd", &[0; 4]), atom(b"stbl", &parts.concat())].concat()),
         ];
         let track = [
-            full(b"tkhd", &[&be32(0)[..], &be32(0), &be32(1), &[0; 4], &be32(4096), &[0; 60]].concat()),
+            full(
+                b"tkhd",
+                &[&be32(0)[..], &be32(0), &be32(1), &[0; 4], &be32(4096), &[0; 60]].concat(),
+            ),
             atom(b"mdia", &media.concat()),
         ];
         let movie = [
@@ -354,8 +347,7 @@ fn tables() -> Vec<Seed> {
     let table = |comma: &str, point: &str| {
         let head = format!("filename{comma}length{comma}{}{comma}label\r\n", names.join(comma));
         let row = |name: &str, label: &str| {
-            let values: Vec<String> =
-                (0..names.len()).map(|at| format!("{at}{point}5")).collect();
+            let values: Vec<String> = (0..names.len()).map(|at| format!("{at}{point}5")).collect();
             format!("{name}{comma}661794{comma}{}{comma}{label}\r\n", values.join(comma))
         };
         head + &row("blues.00000.0.wav", "blues") + &row("jazz.00001.1.wav", "jazz")
@@ -410,9 +402,7 @@ fn runs() -> Vec<Seed> {
         ("predictions.json", include_bytes!("../small-run/predictions.json")),
         ("history.json", include_bytes!("../small-run/history.json")),
     ];
-    let folded = files.map(|(name, bytes)| {
-        [format!("=== {name}\n").as_bytes(), bytes].concat()
-    });
+    let folded = files.map(|(name, bytes)| [format!("=== {name}\n").as_bytes(), bytes].concat());
     vec![("small".to_owned(), folded.concat())]
 }
 

@@ -39,10 +39,12 @@ pub fn collection() -> PathBuf {
         for number in 0..6u8 {
             let pitch = tone * (1.0 + f32::from(number) / 20.0);
             let sample = |at: u16| 0.3 * (TAU * pitch * f32::from(at) / 8000.0).sin();
-            let samples: Vec<u8> = (0..2000)
-                .flat_map(|at| ((sample(at) * 32767.0) as i16).to_le_bytes())
-                .collect();
-            scratch::file(&format!("music/{genre}/{number}.wav"), &crate::seeds::wav(1, 16, 8000, &samples));
+            let samples: Vec<u8> =
+                (0..2000).flat_map(|at| ((sample(at) * 32767.0) as i16).to_le_bytes()).collect();
+            scratch::file(
+                &format!("music/{genre}/{number}.wav"),
+                &crate::seeds::wav(1, 16, 8000, &samples),
+            );
         }
     }
     root

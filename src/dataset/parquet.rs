@@ -14,9 +14,11 @@ use walkdir::WalkDir;
 
 use super::collection::Part;
 use super::columns::LABELS;
+use super::pages;
 use crate::audio::{Container, EXTENSIONS, sniff};
 use crate::error::{Error, Result};
 use crate::files::{self, has_extension, is_hidden};
+use crate::panics::caught;
 use crate::text::counted;
 use crate::{interrupt, progress};
 
@@ -117,16 +119,21 @@ fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
             Error::format(path, format!("not a Parquet file that can be read: {error}{advice}"))
         };
         let file = File::open(path).map_err(Error::io(path))?;
-        let table = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
+        let table = caught(|| SerializedFileReader::new(file)).map_err(|panic| damaged(&panic))?;
+        let table = table.map_err(|error| damaged(&error))?;
+        pages::check(path, table.metadata()).map_err(|error| damaged(&error))?;
         let classes = classes(&table);
         let all_classes = all_classes.get_or_insert_with(|| classes.clone());
         if *all_classes != classes {
             let reason = "its classes have other names than those of the files before it";
             return Err(Error::format(path, reason));
         }
-        let rows = table.get_row_iter(None).map_err(|error| damaged(&error))?;
-        for (number, row) in rows.enumerate() {
+        let rows = caught(|| table.get_row_iter(None)).map_err(|panic| damaged(&panic))?;
+        let mut rows = rows.map_err(|error| damaged(&error))?;
+        for number in 1.. {
             interrupt::check("nothing was kept of the files inside")?;
+            let row = caught(|| rows.next()).map_err(|panic| damaged(&panic))?;
+            let Some(row) = row else { break };
             let row = row.map_err(|error| damaged(&error))?;
             let Some(entry) = Entry::of(path, &row)? else {
                 empty += 1;
@@ -136,7 +143,7 @@ fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
             let place = folder.join(&name);
             files::create_dir(place.parent().unwrap_or(folder))?;
             fs::write(&place, entry.bytes).map_err(Error::io(&place))?;
-            let wrong = |what: String| Error::format(path, format!("row {}: {what}", number + 1));
+            let wrong = |what: String| Error::format(path, format!("row {number}: {what}"));
             match line(&row, &name, *part, &classes).map_err(wrong)? {
                 Some(line) => writeln!(list_file, "{line}").map_err(Error::io(&list))?,
                 None => unlabelled += 1,

@@ -9,6 +9,7 @@ use lofty::tag::ItemKey;
 use rayon::prelude::*;
 
 use super::collection::Dataset;
+use crate::panics::caught;
 use crate::text::composed;
 
 /// What can be read from tags.
@@ -37,6 +38,11 @@ impl Dataset {
 
 /// What the tags of the file at `path` say under `key`; none of one that cannot be read.
 fn tag(path: &Path, key: ItemKey) -> Option<String> {
+    // Over a damaged file it may panic; the recording then is one without tags.
+    caught(|| read_tag(path, key)).ok()?
+}
+
+fn read_tag(path: &Path, key: ItemKey) -> Option<String> {
     let options = ParseOptions::new().read_properties(false).read_cover_art(false);
     let probe = Probe::open(path).ok()?.options(options).guess_file_type().ok()?;
     let file = probe.read().ok()?;
