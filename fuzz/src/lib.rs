@@ -6,6 +6,7 @@
 
 mod audio;
 mod build;
+mod coverage;
 mod graph;
 mod limits;
 mod onnx;
@@ -69,6 +70,7 @@ pub fn begin() {
         std::process::exit(0);
     }
     let _ = target();
+    coverage::begin();
     if let Some(folder) = std::env::var_os(SEEDS) {
         let name = std::env::var(VARIABLE).unwrap_or_default();
         seeds::write(&name, folder.as_ref());
@@ -79,6 +81,7 @@ pub fn begin() {
 /// Runs the target on `data`, and ends the process if it breaks a limit.
 pub fn run(data: &[u8]) {
     limits::held(data.len(), || target()(data));
+    coverage::add();
 }
 
 /// The target that the environment names.

@@ -388,6 +388,31 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hugging_face")
     }
 
+    /// The crate that reads Parquet panics over some of these, or takes gigabytes.
+    #[test]
+    fn a_damaged_file_is_refused_and_ends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = fs::read(fixture().join("data/train-00000-of-00001.parquet")).unwrap();
+        let path = folder.path().join("train.parquet");
+        let mut refused = 0;
+        for place in (0..whole.len()).step_by(3) {
+            for byte in [0x00, 0x7f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] = byte;
+                fs::write(&path, bytes).unwrap();
+                let cache = folder.path().join("cache");
+                let read = unpacked_in(&cache, &path);
+                if let Err(error) = &read {
+                    assert!(error.to_string().contains("train.parquet"), "{place}: {error}");
+                }
+                refused += usize::from(read.is_err());
+                // Where nothing was unpacked there is none.
+                let _ = fs::remove_dir_all(cache);
+            }
+        }
+        assert!(refused > 100, "{refused}");
+    }
+
     #[test]
     fn what_is_inside_is_a_collection_with_its_split_and_facts() {
         let cache = tempfile::tempdir().unwrap();
