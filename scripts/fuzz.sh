@@ -27,13 +27,13 @@ while [[ ${1:-} == -* ]]; do
 done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-output=${CARGO_TARGET_DIR:-$root/target}
+output=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 # Only what reads is built anew, with its branches counted; burn and the mathematics are those
 # that the release build has left in the same folder.
 (cd "$root/fuzz" && RUSTC_WRAPPER=$PWD/instrument.sh cargo build --release --locked --target-dir "$output")
 program=$output/release/any
 targets=("$@")
-[[ $# -gt 0 ]] || mapfile -t targets < <(GENRE_TRANSFER_FUZZ=? "$program")
+[[ $# -gt 0 ]] || mapfile -t targets < <(GENRE_TRANSFER_FUZZ=? "$program" 2>/dev/null)
 
 # Whatever the input, and whoever else needs the processors (limits count processor time).
 limits=(-timeout=60 -rss_limit_mb=4096 -max_len=16384 -print_final_stats=1)
@@ -44,7 +44,7 @@ fuzz() {
     local target=$1 work=$output/fuzz/$1 log=$output/fuzz/$1.log folder
     mkdir -p "$work/corpus" "$work/found"
     export GENRE_TRANSFER_FUZZ=$target
-    GENRE_TRANSFER_FUZZ_SEEDS=$work/corpus "$program"
+    GENRE_TRANSFER_FUZZ_SEEDS=$work/corpus "$program" 2>/dev/null
     case $target in
     audio | audio-sealed | tags) cp "$root"/tests/fixtures/{sine1k*,video_only.mp4} "$work/corpus" ;;
     parquet) find "$root/tests/fixtures" -name '*.parquet' -exec cp {} "$work/corpus" \; ;;
@@ -52,11 +52,11 @@ fuzz() {
     esac
     for folder in "$root/fuzz/regressions/$target" "$root/fuzz/corpus/$target"; do
         [[ ! -d $folder ]] || "$program" "$folder" -runs=0 -artifact_prefix="$work/found/" \
-            "${limits[@]}" >"$log" 2>&1 || { report "$target" "$log" && return 1; }
+            "${limits[@]}" >"$log" 2>&1 || { report "$target" "$log" || true; return 1; }
         [[ ! -d $folder ]] || cp "$folder"/* "$work/corpus"
     done
     "$program" "$work/corpus" -artifact_prefix="$work/found/" -max_total_time="$seconds" \
-        -seed=1 "${limits[@]}" >"$log" 2>&1 || { report "$target" "$log" && return 1; }
+        -seed=1 "${limits[@]}" >"$log" 2>&1 || { report "$target" "$log" || true; return 1; }
     local runs coverage
     runs=$(grep -a -o 'executed_units: *[0-9]*' "$log" | grep -o '[0-9]*$')
     coverage=$(grep -a -o 'cov: [0-9]*' "$log" | tail -1 | grep -o '[0-9]*$')

@@ -96,5 +96,7 @@ pub fn export(data: &[u8]) {
     };
     let data = Some(small_run::collection());
     let options = Options { precision, max_drop: 100.0, data, ..Options::new(input) };
-    let _ = export::export(&run, &scratch::folder().join("exported/model.onnx"), &options);
+    let destination = scratch::folder().join("exported/model.onnx");
+    std::fs::create_dir_all(destination.with_file_name("")).expect("a folder to work in");
+    let _ = export::export(&run, &destination, &options);
 }

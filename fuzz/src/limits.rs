@@ -6,6 +6,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
 
+use crate::scratch;
+
 /// The environment variable that makes every failure show where it comes from.
 const TRACE: &str = "GENRE_TRANSFER_FUZZ_TRACE";
 
@@ -133,6 +135,7 @@ pub fn fail(what: &str) -> ! {
     READING.store(false, Relaxed);
     eprintln!("limit: {what}");
     eprintln!("{}", trace());
+    scratch::remove();
     process::abort()
 }
 

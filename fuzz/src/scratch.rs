@@ -20,7 +20,8 @@ pub fn folder() -> &'static Path {
     })
 }
 
-extern "C" fn remove() {
+/// Removes it; nothing is to be read after that.
+pub extern "C" fn remove() {
     let _ = fs::remove_dir_all(folder());
 }
 
