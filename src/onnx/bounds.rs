@@ -16,6 +16,9 @@ const MOST_TURNS: u64 = 1 << 16;
 /// The most elements of a tensor whose size stands in the file: a gigabyte of floats.
 const MOST_ELEMENTS: u64 = 1 << 28;
 
+/// The most axes of a tensor: tract takes memory for every one up to the place that is asked for.
+const MOST_AXES: u64 = 64;
+
 /// Operators that make a count of a shape, and no large one of a small one.
 const COUNTING: [&str; 22] = [
     "Shape",
@@ -50,6 +53,8 @@ pub(super) enum Excess {
          turns, or of one for each frame"
     )]
     Endless { node: String, why: String },
+    #[error("{operator} \"{node}\" asks for axis {axis}, and no tensor has more than {MOST_AXES}")]
+    Axis { operator: String, node: String, axis: i64 },
     #[error("{operator} \"{node}\" makes {elements} elements, more than {MOST_ELEMENTS}")]
     Elements { operator: String, node: String, elements: u64 },
 }
@@ -102,6 +107,7 @@ pub(super) fn check(graph: &GraphProto) -> Result<(), Excess> {
 fn check_graph(graph: &GraphProto, outer: Option<&Scope>, times: u64) -> Result<(), Excess> {
     let scope = Scope::of(graph, outer);
     for node in &graph.node {
+        check_axes(node, &scope)?;
         check_elements(node, &scope)?;
         let turns = if node.op_type == "Loop" { turns(node, &scope, times)? } else { 1 };
         for inner in node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
@@ -168,6 +174,26 @@ fn uncounted(name: &str, scope: &Scope, left: &mut usize) -> Option<String> {
             maker.input.iter().find_map(|input| uncounted(input, scope, left))
         }
         operator => Some(format!("comes from {operator}")),
+    }
+}
+
+/// Refuses an axis that no tensor has.
+fn check_axes(node: &NodeProto, scope: &Scope) -> Result<(), Excess> {
+    let named = ["axis", "axes", "batch_axis", "time_axis", "batch_dims"];
+    let attributes = named.into_iter().filter_map(|key| attribute(node, key));
+    let attributes = attributes.flat_map(|found| found.ints.iter().copied().chain([found.i]));
+    let input = match node.op_type.as_str() {
+        "Squeeze" | "Unsqueeze" | "CumSum" => node.input.get(1),
+        "DFT" => node.input.get(2),
+        operator if operator.starts_with("Reduce") => node.input.get(1),
+        _ => None,
+    };
+    let stored = input.and_then(|name| integers(scope.constant(name)?)).unwrap_or_default();
+    match attributes.chain(stored).find(|axis| axis.unsigned_abs() > MOST_AXES) {
+        Some(axis) => {
+            Err(Excess::Axis { operator: node.op_type.clone(), node: name_of(node), axis })
+        }
+        None => Ok(()),
     }
 }
 
@@ -293,6 +319,18 @@ mod tests {
         let text = checked(vec![looped("few", vec![inner])], vec![few()]).unwrap_err();
         assert!(text.contains("100 turns, 10000 times over"), "{text}");
         assert_eq!(checked(vec![looped("few", vec![looped("few", vec![])])], vec![few()]), Ok(()));
+    }
+
+    #[test]
+    fn an_axis_that_no_tensor_has_is_refused_by_its_node() {
+        let axis =
+            |axis: i64| AttributeProto { name: "axis".into(), i: axis, ..Default::default() };
+        let fourier = |at: i64| NodeProto { attribute: vec![axis(at)], ..node("DFT", &["x"], "y") };
+        assert_eq!(checked(vec![fourier(-2)], vec![]), Ok(()));
+        let text = checked(vec![fourier(70_000)], vec![]).unwrap_err();
+        assert!(text.contains("DFT \"y\" asks for axis 70000"), "{text}");
+        let squeeze = vec![node("Squeeze", &["x", "far"], "y")];
+        assert!(checked(squeeze, vec![ints("far", &[0, 1 << 33])]).is_err());
     }
 
     #[test]
