@@ -13,7 +13,7 @@ use crate::{limits, opens, scratch};
 
 /// The most samples of silence that a front end is given to work on: the longest patch that is
 /// allowed would take a gigabyte.
-const HEARD: usize = 1 << 16;
+const HEARD: usize = 1 << 14;
 
 /// A front end of any kind, and what it makes of a short recording.
 pub fn front_end(data: &[u8]) {
