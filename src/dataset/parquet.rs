@@ -222,7 +222,8 @@ impl<'a> Entry<'a> {
         });
         let name = parts.collect::<Vec<_>>().join("/");
         let name = if name.is_empty() { "file".to_owned() } else { name };
-        // No file system takes longer names.
+        // No file system takes a NUL or longer names, no list other control characters.
+        let name = name.replace(|c: char| c.is_control(), "_");
         let name: String =
             name.split('/').map(str::trim).map(shortened).collect::<Vec<_>>().join("/");
         let known = [EXTENSIONS, &["png", "jpg", "jpeg"]].concat();
