@@ -52,6 +52,7 @@ pub mod metrics;
 pub mod model;
 #[doc(hidden)]
 pub mod onnx;
+mod panics;
 pub mod progress;
 #[doc(hidden)]
 pub mod report;

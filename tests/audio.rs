@@ -151,6 +151,14 @@ fn an_empty_file_is_refused() {
     refused(b"", &["empty (0 bytes)", "re-copy"]);
 }
 
+/// Its code book is what a demuxer asserts that none is.
+#[test]
+fn what_makes_a_decoder_panic_is_refused() {
+    let file = "fuzz/regressions/audio/vorbis-code-book.ogg";
+    let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    refused(&bytes, &["the decoder of Ogg files panicked over it", "re-copy or convert it"]);
+}
+
 #[test]
 fn text_named_wav_is_refused() {
     refused(b"hello world, this is text", &["begins with \"hello world,\"", "WAV, MP3", "convert"]);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&str; 23] = [
     "error",
     "text",
+    "panics",
     "interrupt",
     "progress",
     "files",

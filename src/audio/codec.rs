@@ -13,6 +13,7 @@ use symphonia::core::units::{Duration, Timestamp};
 use super::block::Block;
 use super::chunks::At;
 use super::mpeg::Form;
+use crate::panics::{Panicked, caught};
 
 /// A decoder of packets.
 pub(super) enum Codec {
@@ -27,6 +28,8 @@ pub(super) enum Undecoded {
     Malformed,
     /// Nothing here decodes its kind.
     Unsupported(String),
+    /// The decoder panicked, and is not to be used again.
+    Panicked(Panicked),
 }
 
 impl Codec {
@@ -35,6 +38,11 @@ impl Codec {
     /// # Errors
     /// Why there is none.
     pub fn of(params: &AudioCodecParameters) -> Result<Self, String> {
+        // Decoders of other crates are given a stranger's headers and packets, and some panic.
+        caught(|| Self::made(params)).unwrap_or_else(|panic| Err(format!("panicked: {panic}")))
+    }
+
+    fn made(params: &AudioCodecParameters) -> Result<Self, String> {
         let extra = params.extra_data.as_deref();
         match (params.codec, extra) {
             (CODEC_ID_AAC, Some(config)) => {
@@ -69,6 +77,10 @@ impl Codec {
     /// # Errors
     /// Why there is nothing; `block` is as it was then.
     pub fn decode(&mut self, packet: &Packet, block: &mut Block) -> Result<(), Undecoded> {
+        caught(|| self.decode_packet(packet, block)).map_err(Undecoded::Panicked)?
+    }
+
+    fn decode_packet(&mut self, packet: &Packet, block: &mut Block) -> Result<(), Undecoded> {
         match self {
             Self::Library(decoder) => library(decoder.as_mut(), &packet.as_packet_ref(), block),
             Self::Aac(decoder) => aac(decoder, &packet.data, block),
@@ -86,14 +98,15 @@ impl Codec {
     /// # Errors
     /// As [`Codec::decode`].
     pub fn decode_frame(&mut self, data: &[u8], block: &mut Block) -> Result<(), Undecoded> {
-        match self {
+        let decoded = caught(|| match self {
             Self::Library(decoder) => {
                 let packet = PacketRef::new(0, Timestamp::ZERO, Duration::ZERO, data);
                 library(decoder.as_mut(), &packet, block)
             }
             Self::Aac(decoder) => aac(decoder, data, block),
             Self::Opus(decoder) => decoder.decode(data, block),
-        }
+        });
+        decoded.map_err(Undecoded::Panicked)?
     }
 
     /// Samples of each channel to leave out at the beginning: what an Opus stream says of itself.

@@ -225,6 +225,9 @@ impl<'a> Elementary<'a> {
             Err(Undecoded::Unsupported(reason)) => {
                 return Err(Failure::Codec { kind: self.framing.name(), reason });
             }
+            Err(Undecoded::Panicked(source)) => {
+                return Err(Failure::Panicked { kind: self.framing.name(), source });
+            }
             Err(Undecoded::Malformed) => {
                 block.begin(frame.form.rate, frame.form.channels);
                 block.samples.resize(frame.samples * block.channels, 0.0);

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::rate::ImplausibleRate;
+use crate::panics::Panicked;
 
 /// What is wrong with a file, and what to do about it. Its text comes after the file's name,
 /// which [`Error::Audio`](crate::Error::Audio) adds.
@@ -54,6 +55,8 @@ pub(super) enum Failure {
     EndsEarly { kind: &'static str, source: symphonia::core::errors::Error },
     #[error("this {kind} file cannot be decoded ({source}); re-copy or convert it")]
     Undecodable { kind: &'static str, source: symphonia::core::errors::Error },
+    #[error("the decoder of {kind} files panicked over it ({source}); re-copy or convert it")]
+    Panicked { kind: &'static str, source: Panicked },
     #[error("resampling: {0}")]
     Resampling(Box<crate::error::Error>),
     #[error("{malformed} of {packets} packets are malformed; re-copy the file from its source")]

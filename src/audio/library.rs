@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::gather::{Health, Packets};
 use super::mp4::Edits;
 use super::note::Note;
+use crate::panics::caught;
 
 /// The first audio track of a file, being decoded.
 ///
@@ -73,8 +74,12 @@ impl<'a> Library<'a> {
         edits: impl FnOnce(u32) -> Option<Edits>,
     ) -> Result<Self, Failure> {
         let stream = MediaSourceStream::new(source, Default::default());
-        let format = symphonia::default::get_probe()
-            .probe(&Hint::new(), stream, Default::default(), Default::default())
+        let probe = || {
+            let (hint, options) = (Hint::new(), Default::default());
+            symphonia::default::get_probe().probe(&hint, stream, options, Default::default())
+        };
+        let format = caught(probe)
+            .map_err(|source| Failure::Panicked { kind: container.name(), source })?
             .map_err(|e| damaged(container, e))?;
         let Chosen { track, decoder, promised } = choose(format.as_ref(), container)?;
         let edits = edits(track);
@@ -101,13 +106,13 @@ impl<'a> Library<'a> {
     /// The next packet, of whatever track; none at the end, wherever that is.
     fn packet(&mut self, notes: &mut Vec<Note>) -> Result<Option<Packet>, Failure> {
         let found = self.seconds;
-        let mut next = self.format.next_packet();
+        let mut next = self.next_packet()?;
         // Another stream follows in the same file, with a header of its own.
         while let Err(Symphonia::ResetRequired) = next {
             let Chosen { track, decoder, .. } = choose(self.format.as_ref(), self.container)?;
             self.delay = decoder.delay();
             (self.track, self.decoder, self.promised, self.due) = (track, decoder, None, None);
-            next = self.format.next_packet();
+            next = self.next_packet()?;
         }
         match next {
             Ok(packet) => Ok(packet),
@@ -124,6 +129,12 @@ impl<'a> Library<'a> {
         }
     }
 
+    /// What the demuxer gives next.
+    fn next_packet(&mut self) -> Result<Result<Option<Packet>, Symphonia>, Failure> {
+        let kind = self.container.name();
+        caught(|| self.format.next_packet()).map_err(|source| Failure::Panicked { kind, source })
+    }
+
     fn decode(&mut self, packet: &Packet, block: &mut Block) -> Result<(), Failure> {
         let decoded = self.decoder.decode(packet, block);
         self.health.count(decoded.is_ok());
@@ -131,6 +142,9 @@ impl<'a> Library<'a> {
             Ok(()) => self.last = block.frames(),
             Err(Undecoded::Unsupported(reason)) => {
                 return Err(Failure::Codec { kind: self.container.name(), reason });
+            }
+            Err(Undecoded::Panicked(source)) => {
+                return Err(Failure::Panicked { kind: self.container.name(), source });
             }
             Err(Undecoded::Malformed) if self.last > 0 => {
                 let (rate, channels) = (block.rate, block.channels);

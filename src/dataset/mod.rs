@@ -23,6 +23,8 @@ mod listing;
 #[cfg(feature = "train")]
 mod near;
 #[cfg(feature = "train")]
+mod pages;
+#[cfg(feature = "train")]
 mod parquet;
 mod resolve;
 mod scan;

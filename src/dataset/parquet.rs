@@ -14,9 +14,11 @@ use walkdir::WalkDir;
 
 use super::collection::Part;
 use super::columns::LABELS;
+use super::pages;
 use crate::audio::{Container, EXTENSIONS, sniff};
 use crate::error::{Error, Result};
 use crate::files::{self, has_extension, is_hidden};
+use crate::panics::caught;
 use crate::text::counted;
 use crate::{interrupt, progress};
 
@@ -117,16 +119,21 @@ fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
             Error::format(path, format!("not a Parquet file that can be read: {error}{advice}"))
         };
         let file = File::open(path).map_err(Error::io(path))?;
-        let table = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
+        let table = caught(|| SerializedFileReader::new(file)).map_err(|panic| damaged(&panic))?;
+        let table = table.map_err(|error| damaged(&error))?;
+        pages::check(path, table.metadata()).map_err(|error| damaged(&error))?;
         let classes = classes(&table);
         let all_classes = all_classes.get_or_insert_with(|| classes.clone());
         if *all_classes != classes {
             let reason = "its classes have other names than those of the files before it";
             return Err(Error::format(path, reason));
         }
-        let rows = table.get_row_iter(None).map_err(|error| damaged(&error))?;
-        for (number, row) in rows.enumerate() {
+        let rows = caught(|| table.get_row_iter(None)).map_err(|panic| damaged(&panic))?;
+        let mut rows = rows.map_err(|error| damaged(&error))?;
+        for number in 1.. {
             interrupt::check("nothing was kept of the files inside")?;
+            let row = caught(|| rows.next()).map_err(|panic| damaged(&panic))?;
+            let Some(row) = row else { break };
             let row = row.map_err(|error| damaged(&error))?;
             let Some(entry) = Entry::of(path, &row)? else {
                 empty += 1;
@@ -136,7 +143,7 @@ fn unpack(tables: &[(PathBuf, Option<Part>)], folder: &Path) -> Result<()> {
             let place = folder.join(&name);
             files::create_dir(place.parent().unwrap_or(folder))?;
             fs::write(&place, entry.bytes).map_err(Error::io(&place))?;
-            let wrong = |what: String| Error::format(path, format!("row {}: {what}", number + 1));
+            let wrong = |what: String| Error::format(path, format!("row {number}: {what}"));
             match line(&row, &name, *part, &classes).map_err(wrong)? {
                 Some(line) => writeln!(list_file, "{line}").map_err(Error::io(&list))?,
                 None => unlabelled += 1,
@@ -215,7 +222,8 @@ impl<'a> Entry<'a> {
         });
         let name = parts.collect::<Vec<_>>().join("/");
         let name = if name.is_empty() { "file".to_owned() } else { name };
-        // No file system takes longer names.
+        // No file system takes a NUL or longer names, no list other control characters.
+        let name = name.replace(|c: char| c.is_control(), "_");
         let name: String =
             name.split('/').map(str::trim).map(shortened).collect::<Vec<_>>().join("/");
         let known = [EXTENSIONS, &["png", "jpg", "jpeg"]].concat();
@@ -379,6 +387,31 @@ mod tests {
     /// A data set of six rows in two parts, as `datasets` writes it.
     fn fixture() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hugging_face")
+    }
+
+    /// The crate that reads Parquet panics over some of these, or takes gigabytes.
+    #[test]
+    fn a_damaged_file_is_refused_and_ends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = fs::read(fixture().join("data/train-00000-of-00001.parquet")).unwrap();
+        let path = folder.path().join("train.parquet");
+        let mut refused = 0;
+        for place in (0..whole.len()).step_by(3) {
+            for byte in [0x00, 0x7f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] = byte;
+                fs::write(&path, bytes).unwrap();
+                let cache = folder.path().join("cache");
+                let read = unpacked_in(&cache, &path);
+                if let Err(error) = &read {
+                    assert!(error.to_string().contains("train.parquet"), "{place}: {error}");
+                }
+                refused += usize::from(read.is_err());
+                // Where nothing was unpacked there is none.
+                let _ = fs::remove_dir_all(cache);
+            }
+        }
+        assert!(refused > 100, "{refused}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use lofty::tag::ItemKey;
 use rayon::prelude::*;
 
 use super::collection::Dataset;
+use crate::panics::caught;
 use crate::text::composed;
 
 /// What can be read from tags.
@@ -22,7 +23,8 @@ fn item(fact: &str) -> Option<ItemKey> {
 
 impl Dataset {
     /// Reads `artist` or `album` from the tags of those recordings that have such; how many.
-    pub(crate) fn read_tags(&mut self, fact: &str) -> usize {
+    #[doc(hidden)]
+    pub fn read_tags(&mut self, fact: &str) -> usize {
         let Some(key) = item(fact) else { return 0 };
         let read = |track: &mut super::collection::Track| {
             let found = tag(&track.path, key);
@@ -36,6 +38,11 @@ impl Dataset {
 
 /// What the tags of the file at `path` say under `key`; none of one that cannot be read.
 fn tag(path: &Path, key: ItemKey) -> Option<String> {
+    // Over a damaged file it may panic; the recording then is one without tags.
+    caught(|| read_tag(path, key)).ok()?
+}
+
+fn read_tag(path: &Path, key: ItemKey) -> Option<String> {
     let options = ParseOptions::new().read_properties(false).read_cover_art(false);
     let probe = Probe::open(path).ok()?.options(options).guess_file_type().ok()?;
     let file = probe.read().ok()?;

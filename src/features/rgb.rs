@@ -10,6 +10,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use crate::error::{Error, Result};
+use crate::panics::caught;
 
 /// A picture with a longer side is refused before its pixels are decoded.
 pub(super) const LARGEST_SIDE: u32 = 8192;
@@ -75,13 +76,16 @@ impl Rgb {
             let reason = format!("a {kind} file; PNG and JPEG are read: convert it");
             return Err(Error::format(path, reason));
         }
-        if start.starts_with(JPEG) {
-            Self::jpeg(path, file)
-        } else if start.starts_with(b"\x89PNG") {
-            Self::png(path, file)
-        } else {
-            Err(Error::format(path, "not a picture: neither PNG nor JPEG"))
+        let is_jpeg = start.starts_with(JPEG);
+        if !is_jpeg && !start.starts_with(b"\x89PNG") {
+            return Err(Error::format(path, "not a picture: neither PNG nor JPEG"));
         }
+        // The crates that decode may panic over a damaged picture.
+        caught(|| if is_jpeg { Self::jpeg(path, file) } else { Self::png(path, file) })
+            .unwrap_or_else(|panic| {
+                let reason = format!("its decoder panicked over it ({panic}); save it again");
+                Err(Error::format(path, reason))
+            })
     }
 
     fn png(path: &Path, file: BufReader<File>) -> Result<Self> {

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 
-use super::tensors;
+use super::{bounds, scalars, tensors};
 use crate::error::{Error, Result};
 
 /// The widest padding on one side of one axis: four seconds at 16 kHz, for networks of samples.
@@ -45,6 +45,8 @@ impl Checker<'_> {
         }
         self.graph(graph)?;
         self.outputs_exist(graph)?;
+        bounds::check(graph).map_err(|excess| Error::onnx(self.path, excess))?;
+        scalars::check(graph).map_err(|wrong| Error::onnx(self.path, wrong))?;
         let training = model.training_info.iter();
         for graph in training.flat_map(|t| t.initialization.iter().chain(&t.algorithm)) {
             self.graph(graph)?;

@@ -11,6 +11,8 @@
 #[cfg(feature = "tract")]
 pub(crate) mod attributes;
 #[cfg(feature = "tract")]
+mod bounds;
+#[cfg(feature = "tract")]
 mod check;
 #[cfg(feature = "tract")]
 mod describe;
@@ -30,6 +32,8 @@ mod port;
 pub(crate) mod prune;
 #[cfg(feature = "tract")]
 mod read;
+#[cfg(feature = "tract")]
+mod scalars;
 #[cfg(feature = "tract")]
 mod tensors;
 #[cfg(feature = "tract")]

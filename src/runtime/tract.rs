@@ -8,9 +8,7 @@
 //! tensors leave the cache and whose threads share only the largest products: on two
 //! cores and a batch of 32, YAMNet takes half as long and musicnn a third.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 
@@ -29,6 +27,7 @@ use crate::error::{Cause, Error, Result};
 use crate::onnx;
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::{Float, Port};
+use crate::panics::{self, Panicked};
 
 /// A model with more bytes of weights than this reads them from memory anew for each run;
 /// then a run of a few patches is the faster one (VGGish's 288 MB: by a quarter).
@@ -209,7 +208,7 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
     }
     thread::scope(|scope| {
         let waiting = scope.spawn(|| pool.install(work));
-        waiting.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -314,23 +313,18 @@ pub(super) enum Fault {
     /// With all its causes, for tract's own text is often only "Failed analyse for node …".
     #[error("{source:#}")]
     Error { source: TractError },
-    /// With the message of the panic.
+    /// With its message.
     #[error("tract panicked: {0}")]
-    Panic(String),
+    Panic(Panicked),
 }
 
 /// Runs a piece of tract, which still answers some malformed or unsupported models with a
 /// panic (`unimplemented!` for element types, an index for missing names).
 pub(super) fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, Fault> {
-    match panic::catch_unwind(AssertUnwindSafe(work)) {
+    match panics::caught(work) {
         Ok(result) => result.map_err(|source| Fault::Error { source }),
-        Err(panic) => Err(Fault::Panic(message(panic.as_ref()).to_owned())),
+        Err(panic) => Err(Fault::Panic(panic)),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 /// tract's loader, told not to believe the shapes that a file notes beside its tensors:

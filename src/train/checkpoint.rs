@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::panics::caught;
 
 /// `latest.json`: names the folder that holds the newest complete checkpoint.
 #[derive(Serialize, Deserialize)]
@@ -140,8 +141,12 @@ pub fn load_module<M: Module>(path: &Path, module: M) -> Result<M> {
 
 /// Fills `module` from what [`module_bytes`] made; `path` is for the error.
 pub(super) fn module_from_bytes<M: Module>(bytes: Bytes, module: M, path: &Path) -> Result<M> {
-    let record = ModuleRecord::from_bytes(bytes).map_err(|e| Error::format(path, e))?;
-    module.try_load_record(record).map_err(|e| Error::format(path, e))
+    // burn panics over some damaged records.
+    let load = || {
+        let record = ModuleRecord::from_bytes(bytes).map_err(|e| Error::format(path, e))?;
+        module.try_load_record(record).map_err(|e| Error::format(path, e))
+    };
+    caught(load).map_err(|panic| Error::format(path, panic))?
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, refuse};
 use super::floats::Floats;
 use super::fuse::fuse;
 use super::layers::Layer;
@@ -16,6 +16,7 @@ use super::value::{Value, array};
 use super::weights::{self, Weights};
 use crate::error::{Error, Result};
 use crate::onnx::values::{self, Numbers};
+use crate::panics::caught;
 
 /// What is computed, in order, and with what.
 #[derive(Debug)]
@@ -219,7 +220,8 @@ impl Plan {
                 job.device.clone(),
                 self.learns(node, &job.learned_statistics),
             );
-            let answers = operator(node, &mut inputs).map_err(|fault| Failure { node, fault })?;
+            let answers =
+                compute(*operator, node, &mut inputs).map_err(|fault| Failure { node, fault })?;
             for (index, floats) in inputs.moved {
                 let place = node.inputs.get(index).copied().flatten();
                 let at = self.statistics.iter().position(|stored| Some(stored.place) == place);
@@ -247,6 +249,13 @@ const MOST_CONSTANTS: usize = 1 << 28;
 
 /// What a mask adds to keep something out; no weight is so low.
 const MASKED: f32 = -1e4;
+
+/// Computes a node. burn panics over shapes that do not go together; such a graph is refused as
+/// any other that cannot be computed.
+fn compute(operator: Operator, node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
+    caught(|| operator(node, inputs))
+        .unwrap_or_else(|panic| refuse(format!("burn panicked over it: {panic}")))
+}
 
 /// Names of the tensors that come from `inputs`.
 fn depends_on<'a>(nodes: &[&'a NodeProto], inputs: &[&'a str]) -> HashSet<&'a str> {
@@ -390,8 +399,8 @@ impl<'a> Planner<'a> {
             }
             let given = node.inputs.iter().map(|place| known.get(&(*place)?).cloned()).collect();
             let mut inputs = Inputs::new(given, self.device.clone(), false);
-            let answers =
-                operator(&node, &mut inputs).map_err(|fault| self.unsupported(proto, fault))?;
+            let answers = compute(operator, &node, &mut inputs)
+                .map_err(|fault| self.unsupported(proto, fault))?;
             computed +=
                 answers.iter().map(|value| value.shape().iter().product::<usize>()).sum::<usize>();
             if computed > MOST_CONSTANTS {
