@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&str; 23] = [
+const FLOORS: [&str; 24] = [
     "error",
     "text",
     "panics",

@@ -148,6 +148,9 @@ impl Stage {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&self.desk).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Not to be had: which runtime answers, and so the last digit, must not depend on whether
+        // there is memory for a library.
+        command.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
         command
     }
 
