@@ -24,7 +24,7 @@ use serde_json::Value;
 use tract_onnx::pb::ModelProto;
 
 /// Files of a finished run whose backbone was imported.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "backbone.onnx",
     "config.json",
     "head.bpk",
