@@ -83,7 +83,7 @@ fn a_list_of_several_labels_is_learned_exported_told_and_reported() {
     check(&run_);
     let (tags, predictions) = figures(&run_);
     assert!(tags.macro_average_precision.unwrap() > 0.9, "{tags:?}");
-    assert!(tags.macro_roc_auc.unwrap() > 0.9 && tags.macro_f1 > 0.7, "{tags:?}");
+    assert!(tags.macro_roc_auc.unwrap() > 0.9 && tags.macro_f1 > 0.5, "{tags:?}");
     assert_eq!((tags.left_out(), tags.per_tag[3].roc_auc), (1, None));
     let split = run_.split().unwrap();
     for part in [&split.train, &split.validation, &split.test] {

@@ -186,7 +186,7 @@ fn files_without_probes_or_with_those_of_another_say_so() {
         ("\"frames\":", "\"frames\":1", "promises"),
         ("\"note\":", "\"note\":-", "probes in its metadata"),
         ("\"channels\":2", "\"channels\":3", "channels must be 1 or 2"),
-        ("\"mixed\":13", "\"mixed\":99", "mixed must be"),
+        ("\"noise\":13", "\"noise\":99", "noise must be"),
         ("\"steps\":[", "\"steps\":[],\"x\":[", "steps must not be empty"),
     ] {
         model.metadata_props[place].value = right.replacen(old, new, 1);

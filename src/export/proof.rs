@@ -285,7 +285,7 @@ fn answers(session: &mut dyn Session, path: &Path, probe: &Probe) -> Result<Answ
         return Err(Error::onnx(path, format!("it does not have the outputs {OUTPUTS:?}")));
     };
     let patch_probabilities = take(PATCH_PROBABILITIES).unwrap_or_default();
-    let [set, outsider, projection] = [SET, OUTSIDER, PROJECTION].map(|name| take(name));
+    let [set, outsider, projection] = [SET, OUTSIDER, PROJECTION].map(take);
     let doubt = Doubt { set, outsider, projection };
     Ok(Answers { probabilities, embeddings, patch_probabilities, doubt })
 }

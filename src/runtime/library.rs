@@ -94,7 +94,8 @@ fn elf(head: &[u8], has: u64) -> Result<(), NoLibrary> {
     if needs > has { Err(cut_off(needs)) } else { Ok(()) }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::fs;
 
