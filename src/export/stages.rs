@@ -158,14 +158,15 @@ impl Job<'_> {
     /// Front end, opset, signature, file; the opset.
     fn write(&self, part: &Part, mut model: ModelProto, trained: Trained) -> Result<i64> {
         self.prepend_front_end(&mut model)?;
+        // A spliced graph is its backbone's author's.
+        if !matches!(trained, Trained::Backbone(..)) {
+            opset::lower(&mut model);
+        }
+        // In the forms of the opset that the rest has.
         if let Some(found) = self.run.trust()? {
             let Options { coverage, input, .. } = *self.options;
             let source = Source::of(input);
             trust::append(self.destination, &mut model, &found, coverage, source)?;
-        }
-        // A spliced graph is its backbone's author's.
-        if !matches!(trained, Trained::Backbone(..)) {
-            opset::lower(&mut model);
         }
         // Its weights are in the graph, and being encoded they are in memory once more.
         drop(trained);
