@@ -23,7 +23,7 @@ scripts/setup.sh
 run=runs/example
 cargo run --release --bin finetune -- --name example --force "$@"
 cargo run --release --bin export-onnx -- $run --input clip -o examples/genres.onnx
-cp $run/labels.txt $run/preprocessor.json examples/
+cp $run/labels.txt $run/preprocessor.json $run/trust.json examples/
 cargo run --release --bin classify -- --verify examples/genres.onnx --probes examples/probes
 # The run itself, not the file: its log-mels come from the native front end.
 cargo run --release --bin classify -- "${CLIPS:-examples/clips}" --model $run --json --top 1000 |

@@ -12,9 +12,10 @@ const KEPT = 240; // verdicts that are shown
 // ---- The model
 
 // onnxruntime-web does not show a model's metadata; the files beside it say the same.
-const [labels, frontEnd] = await Promise.all([
+const [labels, frontEnd, trust] = await Promise.all([
   fetch("model/labels.txt").then((file) => file.text()).then(lines),
   fetch("model/preprocessor.json").then((file) => file.json()),
+  fetch("model/trust.json").then((file) => file.json()),
 ]).catch(() => say("The folder model/ is not complete: see the README."));
 const RATE = frontEnd.sample_rate;
 const HOP = frontEnd.patch_hop * frontEnd.hop;
@@ -53,7 +54,7 @@ async function verifyItself() {
   const probes = await fetch("model/probes.json").then((file) => file.json());
   const { right, text } = await verify(probes, async (pcm, channels, rate) => {
     const audio = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await wav(pcm, 1, channels, rate));
-    return mean(await run(mono(audio)));
+    return calibrated(await run(mono(audio)));
   });
   say(`Verified: ${right ? "right" : "wrong"}; ${text.join(", ")}`);
 }
@@ -97,11 +98,11 @@ async function classify(file) {
     if (current !== mine) return;
     patches.push(...piece.slice(0, last - first + 1));
     say(`${file.name}: ${Math.round((100 * patches.length) / count)} % heard`);
-    draw(patches, mean(patches), HOP / RATE, 0);
+    draw(patches, calibrated(patches), HOP / RATE, 0);
   }
   $("genres").append(...rows.toSorted((a, b) => b.value - a.value).map((row) => row.element));
-  const best = top(mean(patches));
-  say(`${file.name}: ${labels[best]}, ${percent(mean(patches)[best])}`);
+  const best = top(calibrated(patches));
+  say(`${file.name}: ${labels[best]}, ${percent(calibrated(patches)[best])}`);
 }
 
 function mono(audio) {
@@ -159,7 +160,7 @@ async function listen() {
     await new Promise((resolve) => setTimeout(resolve, 1000 * STEP));
     if (total < heard.length) continue;
     const due = Math.floor(total / context.sampleRate / STEP);
-    const verdict = mean(await run(await resampled(heard, context.sampleRate)));
+    const verdict = calibrated(await run(await resampled(heard, context.sampleRate)));
     if (current !== mine) break;
     // A slow machine's verdict stands for all the steps that it took.
     verdicts = verdicts.concat(Array(due - steps).fill(verdict)).slice(-KEPT);
@@ -206,6 +207,12 @@ const percent = (value) => `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`;
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const top = (probabilities) => probabilities.indexOf(Math.max(...probabilities));
 const mean = (all) => all[0].map((_, i) => all.reduce((sum, one) => sum + one[i], 0) / all.length);
+/** The answer of a recording: the mean over its patches, at the temperature that calibrates it. */
+const calibrated = (patches) => {
+  const powers = mean(patches).map((p) => (p + 1e-30) ** (1 / trust.temperature));
+  const sum = powers.reduce((sum, power) => sum + power, 0);
+  return powers.map((power) => power / sum);
+};
 
 function say(text) {
   if ($("status").textContent !== text) $("status").textContent = text;

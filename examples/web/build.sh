@@ -30,5 +30,7 @@ cp index.html style.css *.js ../node/{labels,probes}.mjs dist/
 cp "$ort/ort.wasm.bundle.min.mjs" "$ort/ort-wasm-simd-threaded.wasm" dist/ort/
 cp "$model" dist/model/genres.onnx
 cp "$(dirname "$model")"/{labels.txt,preprocessor.json} dist/model/
+# How a recording's mean is calibrated, where the run knows.
+cp "$(dirname "$model")/trust.json" dist/model/ 2>/dev/null || echo '{"temperature": 1}' >dist/model/trust.json
 # Only for the page with ?verify; `classify --verify MODEL --probes DIR` writes it.
 cp "$(dirname "$model")/probes/probes.json" dist/model/ 2>/dev/null || true
