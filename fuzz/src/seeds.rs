@@ -7,7 +7,7 @@ use std::path::Path;
 use genre_transfer::features::FrontEnd;
 use prost::Message;
 
-use crate::build;
+use crate::{build, small_run};
 
 /// Name and contents.
 type Seed = (String, Vec<u8>);
@@ -394,18 +394,10 @@ fn journals() -> Vec<Seed> {
 }
 
 fn runs() -> Vec<Seed> {
-    let files: [(&str, &[u8]); 8] = [
-        ("config.json", include_bytes!("../small-run/config.json")),
-        ("split.json", include_bytes!("../small-run/split.json")),
-        ("labels.txt", include_bytes!("../small-run/labels.txt")),
-        ("preprocessor.json", include_bytes!("../small-run/preprocessor.json")),
-        ("model.json", include_bytes!("../small-run/model.json")),
-        ("metrics.json", include_bytes!("../small-run/metrics.json")),
-        ("predictions.json", include_bytes!("../small-run/predictions.json")),
-        ("history.json", include_bytes!("../small-run/history.json")),
-    ];
+    let history: (&str, &[u8]) = ("history.json", include_bytes!("../small-run/history.json"));
+    let files = small_run::TEXTS.into_iter().chain([history]);
     let folded = files.map(|(name, bytes)| [format!("=== {name}\n").as_bytes(), bytes].concat());
-    vec![("small".to_owned(), folded.concat())]
+    vec![("small".to_owned(), folded.collect::<Vec<_>>().concat())]
 }
 
 fn graphs() -> Vec<Seed> {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::scratch;
 
-/// The files of the run, but for the backbone.
-const FILES: [(&str, &[u8]); 8] = [
+/// The files of the run that are text.
+pub const TEXTS: [(&str, &[u8]); 7] = [
     ("config.json", include_bytes!("../small-run/config.json")),
     ("split.json", include_bytes!("../small-run/split.json")),
     ("labels.txt", include_bytes!("../small-run/labels.txt")),
@@ -15,14 +15,14 @@ const FILES: [(&str, &[u8]); 8] = [
     ("model.json", include_bytes!("../small-run/model.json")),
     ("metrics.json", include_bytes!("../small-run/metrics.json")),
     ("predictions.json", include_bytes!("../small-run/predictions.json")),
-    ("head.bpk", include_bytes!("../small-run/head.bpk")),
 ];
+const HEAD: (&str, &[u8]) = ("head.bpk", include_bytes!("../small-run/head.bpk"));
 
 /// The run's folder.
 pub fn folder() -> PathBuf {
     let folder = scratch::folder().join("run-to-export");
     if !folder.join("head.bpk").exists() {
-        for (name, bytes) in FILES {
+        for (name, bytes) in TEXTS.into_iter().chain([HEAD]) {
             scratch::file(&format!("run-to-export/{name}"), bytes);
         }
     }

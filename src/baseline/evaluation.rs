@@ -8,9 +8,10 @@ use super::problem::Problem;
 use super::trust;
 use crate::dataset::FeatureTable;
 use crate::error::{Error, Result};
+use crate::features::descriptors;
 use crate::metrics::{argmax, evaluate};
 use crate::run::{CalibrationMetrics, PartMetrics, Prediction, Trust};
-use crate::train::TrackPrediction;
+use crate::train::{Embeddings, TrackPrediction, calibrated};
 
 /// The values of rows of a table, one after the other.
 pub(crate) fn values(table: &FeatureTable, rows: &[usize]) -> Vec<f32> {
@@ -36,27 +37,32 @@ pub(super) fn test(
 ) -> Result<Tested> {
     let (table, rows) = (&problem.table, &problem.test_rows);
     let classes = table.genres.len();
-    let probabilities = model.probabilities(&values(table, rows));
+    let features = values(table, rows);
+    let probabilities = model.probabilities(&features);
     let songs: Vec<&str> = rows.iter().map(|&row| table.rows[row].song.as_str()).collect();
     let label_of: BTreeMap<&str, usize> =
         rows.iter().map(|&row| (table.rows[row].song.as_str(), table.rows[row].label)).collect();
-    let prediction = |(song, mean): (String, Vec<f32>)| Prediction {
-        genre: table.genres[label_of[&*song]].clone(),
-        track: song,
+    let prediction = |(song, mean): (&str, Vec<f32>)| Prediction {
+        genre: table.genres[label_of[song]].clone(),
+        track: song.to_owned(),
         predicted: table.genres[argmax(&mean).unwrap_or_default()].clone(),
         probabilities: mean,
     };
-    let said: Vec<(&str, TrackPrediction)> = rows_of(&probabilities, &songs, classes)
-        .into_iter()
-        .map(|(song, rows)| (song, TrackPrediction::new(rows, classes)))
-        .collect();
-    let calibration = trust.map(|found| trust::tested(found, table, rows, &said));
-    let answer = |(song, said): (&'_ str, TrackPrediction)| match trust {
-        Some(trust) => (song.to_owned(), said.tempered(trust.temperature).mean),
-        None => (song.to_owned(), said.mean),
-    };
-    let by_song: Vec<(String, Vec<f32>)> = said.into_iter().map(answer).collect();
-    let labels: Vec<usize> = by_song.iter().map(|(song, _)| label_of[&**song]).collect();
+    let (of_song, said): (Vec<&str>, Vec<TrackPrediction>) =
+        rows_of(&probabilities, &songs, classes)
+            .into_iter()
+            .map(|(song, rows)| (song, TrackPrediction::new(rows, classes)))
+            .unzip();
+    let labels: Vec<usize> = of_song.iter().map(|song| label_of[song]).collect();
+    let calibration = trust.map(|found| {
+        let of_songs = rows_of(&features, &songs, descriptors::COUNT);
+        let embeddings =
+            |(_, data)| Embeddings { data, features: descriptors::COUNT, padded: false };
+        let of_songs: Vec<Embeddings> = of_songs.into_iter().map(embeddings).collect();
+        trust::tested(found, &labels, &of_songs, &said)
+    });
+    let means = calibrated(said, trust).into_iter().map(|said| said.mean);
+    let by_song: Vec<(&str, Vec<f32>)> = of_song.into_iter().zip(means).collect();
     let predicted = by_song.iter().map(|(_, mean)| argmax(mean)).collect::<Option<Vec<usize>>>();
     let predicted =
         predicted.ok_or_else(|| Error::Fit("its probabilities are not numbers".into()))?;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::metrics::mean_probabilities;
 
-/// The rows of each group, by group.
+/// The rows of `width` values of each group, by group.
 pub(super) fn rows_of<G: Ord + Copy>(
-    probabilities: &[f32],
+    values: &[f32],
     groups: &[G],
-    classes: usize,
+    width: usize,
 ) -> Vec<(G, Vec<f32>)> {
     let mut of_group: BTreeMap<G, Vec<f32>> = BTreeMap::new();
-    for (row, &group) in probabilities.chunks_exact(classes).zip(groups) {
+    for (row, &group) in values.chunks_exact(width).zip(groups) {
         of_group.entry(group).or_default().extend(row);
     }
     of_group.into_iter().collect()

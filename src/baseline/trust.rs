@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use super::groups::rows_of;
 use super::problem::{FoldRows, Problem};
 use super::samples::Samples;
-use crate::dataset::FeatureTable;
 use crate::error::Result;
 use crate::run::{Calibrated, CalibrationMetrics, Settings, Trust};
 use crate::train::{Distances, Embeddings, Example, Judged, TrackPrediction, outsiders, trust};
@@ -34,11 +33,6 @@ impl Songs {
         songs
     }
 
-    fn examples(&self) -> Vec<Example<'_>> {
-        let one = |(label, embeddings)| Example { labels: std::slice::from_ref(label), embeddings };
-        self.labels.iter().zip(&self.rows).map(one).collect()
-    }
-
     /// The songs whose rows are held out.
     fn held_out(&self, samples: &Samples, fold: &FoldRows) -> Vec<usize> {
         let mut places: Vec<usize> =
@@ -47,6 +41,10 @@ impl Songs {
         places.dedup();
         places
     }
+}
+
+fn examples<'a>(labels: &'a [usize], rows: &'a [Embeddings]) -> Vec<Example<'a>> {
+    labels.iter().zip(rows).map(|(label, rows)| Example::single(label, rows)).collect()
 }
 
 /// How far a model of these settings can be trusted, by the folds of the part to learn from; none
@@ -64,7 +62,7 @@ pub(super) fn cross_trust(
     }
     let (samples, classes) = (&problem.train, problem.train.classes);
     let songs = Songs::of(samples);
-    let examples = songs.examples();
+    let examples = examples(&songs.labels, &songs.rows);
     let parts: Vec<Vec<usize>> =
         problem.folds.iter().map(|fold| songs.held_out(samples, fold)).collect();
     let (whole, without) = outsiders(&examples, classes, &parts);
@@ -104,26 +102,13 @@ fn inner_folds(folds: &[FoldRows], number: usize) -> Vec<FoldRows> {
         .collect()
 }
 
-/// What the test songs show of it, of which the model says this without calibration.
+/// What test songs show of it: the label of each, its rows, and what the model says of it without
+/// calibration.
 pub(super) fn tested(
     trust: &Trust,
-    table: &FeatureTable,
-    rows: &[usize],
-    said: &[(&str, TrackPrediction)],
+    labels: &[usize],
+    rows: &[Embeddings],
+    said: &[TrackPrediction],
 ) -> CalibrationMetrics {
-    let songs: Vec<(usize, Embeddings)> = said
-        .iter()
-        .map(|(song, _)| {
-            let of_song: Vec<_> =
-                rows.iter().map(|row| &table.rows[*row]).filter(|row| row.song == *song).collect();
-            let data: Vec<f32> = of_song.iter().flat_map(|row| &row.values).copied().collect();
-            let features = data.len() / of_song.len().max(1);
-            let label = of_song.first().map_or(0, |row| row.label);
-            (label, Embeddings { data, features, padded: false })
-        })
-        .collect();
-    let example = |(label, embeddings)| Example { labels: std::slice::from_ref(label), embeddings };
-    let examples: Vec<Example> = songs.iter().map(|(label, rows)| example((label, rows))).collect();
-    let said: Vec<TrackPrediction> = said.iter().map(|(_, said)| said.clone()).collect();
-    trust.test(&examples, &said)
+    trust.test(&examples(labels, rows), said)
 }

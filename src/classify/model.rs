@@ -248,32 +248,27 @@ impl Model {
     /// What is said of `patches` patches behind those that are ignored.
     fn rows(&self, answers: Vec<ArrayD<f32>>, ignored: usize, patches: usize) -> Result<Scored> {
         let wanted = [ignored, patches];
-        let classes = self.labels.len();
-        if answers[self.output].shape().last() != Some(&classes) {
-            let reason = format!(
-                "it answers {:?}, but its metadata name {classes} genres; export it again",
-                answers[self.output].shape()
-            );
-            return Err(self.wrong(reason));
-        }
+        let classes = (self.labels.len(), "genres");
         let probabilities = self.wanted(&answers[self.output], classes, wanted)?;
+        let directions = (self.judge.directions(), "directions of a projection");
         let projected = match self.projection {
-            Some(place) => self.wanted(&answers[place], self.judge.directions(), wanted)?,
+            Some(place) => self.wanted(&answers[place], directions, wanted)?,
             None => vec![],
         };
         Ok(Scored { probabilities, projected })
     }
 
-    /// Rows of `width` values of an output: so many, behind so many.
+    /// Rows of `width` values of an output, one for each of what the metadata name: so many,
+    /// behind so many.
     fn wanted(
         &self,
         answer: &ArrayD<f32>,
-        width: usize,
+        (width, named): (usize, &str),
         [ignored, patches]: [usize; 2],
     ) -> Result<Vec<f32>> {
         if answer.shape().last() != Some(&width) {
             let reason = format!(
-                "it answers {:?}, but its metadata speak of {width} values a patch; export it again",
+                "it answers {:?}, but its metadata name {width} {named}; export it again",
                 answer.shape()
             );
             return Err(self.wrong(reason));

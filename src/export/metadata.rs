@@ -24,12 +24,13 @@ use crate::run::{Metrics, Run, TaskMetrics};
 /// Errors of the run's files.
 pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, String>> {
     let (metrics, split, preprocessor) = (run.metrics()?, run.split()?, run.preprocessor()?);
+    let labels = run.labels()?;
     let json = |value: serde_json::Value| value.to_string();
     // Not by way of a `Value`, which holds f64 and so prints an f32 of 0.01 with 17 digits.
     let front_end =
         serde_json::to_string(&preprocessor).map_err(|e| Error::format(run.folder(), e))?;
     let mut entries = BTreeMap::from([
-        (key::LABELS, json(json!(run.labels()?))),
+        (key::LABELS, json(json!(labels))),
         (key::FRONT_END, front_end),
         (key::INPUT, options.input.name().to_owned()),
         (key::TRAINING_DATA, json(json!(metrics.data))),
@@ -54,7 +55,6 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
             serde_json::to_string(&thresholds).map_err(|e| Error::format(run.folder(), e))?;
         entries.insert(key::THRESHOLDS, thresholds);
     }
-    let labels = run.labels()?;
     let negatives = dataset::negatives(&labels, &options.negatives);
     let is_known = |name: &&String| {
         name.as_str() == "none"

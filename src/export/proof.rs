@@ -13,11 +13,11 @@ use super::trust::{Doubt, Source, Trusted};
 use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::metrics::tempered;
+use crate::metrics::{mean_probabilities, tempered};
 use crate::model::{Head, graph};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, OUTSIDER, PATCH_PROBABILITIES, PROJECTION, SET};
-use crate::run::{Agreement, Feed, Run};
+use crate::run::{Agreement, Feed, Run, Trust};
 use crate::runtime::{self, Runtime, Session};
 use crate::train::{OnBackbone, Trained};
 
@@ -74,6 +74,7 @@ impl Proof {
         run: &Run,
         preprocessor: &Preprocessor,
         (input, coverage): (Input, Option<f64>),
+        trust: Option<&Trust>,
     ) -> Result<Self> {
         let file = BackboneFile::of(trained, run, preprocessor.patch())?;
         let fixed = file.as_ref().and_then(|file| file.feed.input.batch);
@@ -89,8 +90,7 @@ impl Proof {
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
-        let trust = run.trust()?;
-        let temperature = trust.as_ref().map(|trust| trust.temperature);
+        let temperature = trust.map(|trust| trust.temperature);
         let probe = |ProbeInput { input: array, log_mels }| {
             let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
@@ -102,7 +102,7 @@ impl Proof {
         };
         let probes = inputs.into_iter().map(probe).collect::<Result<_>>()?;
         let trusted = trust.zip(coverage).map(|(trust, coverage)| Trusted {
-            trust,
+            trust: trust.clone(),
             coverage,
             source: Source::of(input),
         });
@@ -215,11 +215,7 @@ impl Answers {
     fn averaged(self, patches: usize, temperature: Option<f64>) -> Self {
         let patch_probabilities = self.probabilities;
         let classes = patch_probabilities.len() / patches;
-        let mean = |class| {
-            let values = patch_probabilities.iter().skip(class).step_by(classes);
-            (values.map(|p| f64::from(*p)).sum::<f64>() / patches as f64) as f32
-        };
-        let probabilities: Vec<f32> = (0..classes).map(mean).collect();
+        let probabilities = mean_probabilities(&patch_probabilities, classes);
         let probabilities = match temperature {
             Some(temperature) => tempered(&probabilities, temperature),
             None => probabilities,

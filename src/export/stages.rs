@@ -22,7 +22,7 @@ use crate::onnx::names::key;
 use crate::onnx::opset;
 use crate::onnx::prune::make_constants_weights;
 use crate::onnx::write::{Part, Published, sign};
-use crate::run::{Agreement, Exported, Precision, Run, Validation};
+use crate::run::{Agreement, Exported, Precision, Run, Trust, Validation};
 use crate::train::{OnBackbone, Trained};
 use crate::verify;
 
@@ -61,7 +61,8 @@ pub fn export_within(
     let preprocessor = run.preprocessor()?;
     options.input.check(&preprocessor, run.folder())?;
     let part = Part::within(destination, limit)?;
-    let job = Job { run, preprocessor, destination, options, limit };
+    let trust = run.trust()?;
+    let job = Job { run, preprocessor, trust, destination, options, limit };
     match options.precision {
         Precision::Fp32 => job.full(part),
         _ => job.smaller(part),
@@ -83,6 +84,8 @@ fn add_probes(part: &Part, fp32: Option<&Path>) -> Result<()> {
 struct Job<'a> {
     run: &'a Run,
     preprocessor: Preprocessor,
+    /// How far it can be trusted, as far as that is known.
+    trust: Option<Trust>,
     destination: &'a Path,
     options: &'a Options,
     /// The most bytes of a model in one file.
@@ -137,7 +140,8 @@ impl Job<'_> {
     /// What to ask of the file. Made before the export, which moves a batch normalization's
     /// statistics, shared between clones of a module, to a device that cannot compute.
     fn proof(&self, trained: &Trained, input: Input, coverage: Option<f64>) -> Result<Proof> {
-        Proof::of(trained, self.run, &self.preprocessor, (input, coverage))
+        let asked = (input, coverage);
+        Proof::of(trained, self.run, &self.preprocessor, asked, self.trust.as_ref())
     }
 
     /// The graph from log-mels to the outputs, in 32-bit floats: a backbone's with its own
@@ -163,10 +167,10 @@ impl Job<'_> {
             opset::lower(&mut model);
         }
         // In the forms of the opset that the rest has.
-        if let Some(found) = self.run.trust()? {
+        if let Some(found) = &self.trust {
             let Options { coverage, input, .. } = *self.options;
             let source = Source::of(input);
-            trust::append(self.destination, &mut model, &found, coverage, source)?;
+            trust::append(self.destination, &mut model, found, coverage, source)?;
         }
         // Its weights are in the graph, and being encoded they are in memory once more.
         drop(trained);
@@ -195,7 +199,7 @@ impl Job<'_> {
                 waveform::take_samples(model, front_end.patch_samples, path)
             }
             (Input::Clip, _) => {
-                let temperature = self.run.trust()?.map(|trust| trust.temperature);
+                let temperature = self.trust.as_ref().map(|trust| trust.temperature);
                 clip::prepend_front_end(model, preprocessor, temperature, path)
             }
             (Input::Image, Preprocessor::Image(front_end)) => {

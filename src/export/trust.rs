@@ -185,7 +185,7 @@ impl Trusted {
 /// patches, of a patch.
 fn thresholds(trust: &Trust, coverage: f64, source: Source) -> Vec<f32> {
     if source.is_of_recordings {
-        trust.promise(coverage, None).set_thresholds
+        trust.track_thresholds(coverage)
     } else {
         trust.patch_thresholds(coverage)
     }

@@ -2,12 +2,11 @@
 //! stand in the file. A few bytes can ask for a machine's memory, or for ever; runtimes believe
 //! them, and abort the process or never end.
 
-use std::collections::HashMap;
-
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::attributes::attribute;
+use super::scope::{Scope, inner_graphs};
 
 /// The most turns of a loop, those of loops inside it multiplied: as many as the longest patch has
 /// frames.
@@ -59,41 +58,6 @@ pub(super) enum Excess {
     Elements { operator: String, node: String, elements: u64 },
 }
 
-/// What is known where a node stands: constants, and which node makes what.
-struct Scope<'a> {
-    constants: HashMap<&'a str, &'a TensorProto>,
-    makers: HashMap<&'a str, &'a NodeProto>,
-    /// That of the graph around it.
-    outer: Option<&'a Scope<'a>>,
-}
-
-impl<'a> Scope<'a> {
-    fn of(graph: &'a GraphProto, outer: Option<&'a Self>) -> Self {
-        let stored = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor));
-        let mut scope = Self { constants: stored.collect(), makers: HashMap::new(), outer };
-        for node in &graph.node {
-            let value = attribute(node, "value").and_then(|value| value.t.as_ref());
-            if let ("Constant", Some(tensor), [name, ..]) =
-                (node.op_type.as_str(), value, &node.output[..])
-            {
-                scope.constants.insert(name, tensor);
-            }
-            scope.makers.extend(node.output.iter().map(|output| (output.as_str(), node)));
-        }
-        scope
-    }
-
-    fn constant(&self, name: &str) -> Option<&'a TensorProto> {
-        let outer = || self.outer.and_then(|outer| outer.constant(name));
-        self.constants.get(name).copied().or_else(outer)
-    }
-
-    fn maker(&self, name: &str) -> Option<&'a NodeProto> {
-        let outer = || self.outer.and_then(|outer| outer.maker(name));
-        self.makers.get(name).copied().or_else(outer)
-    }
-}
-
 /// Checks all nodes of `graph` and of the graphs inside it.
 ///
 /// # Errors
@@ -110,7 +74,7 @@ fn check_graph(graph: &GraphProto, outer: Option<&Scope>, times: u64) -> Result<
         check_axes(node, &scope)?;
         check_elements(node, &scope)?;
         let turns = if node.op_type == "Loop" { turns(node, &scope, times)? } else { 1 };
-        for inner in node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
+        for inner in inner_graphs(node) {
             check_graph(inner, Some(&scope), times.saturating_mul(turns))?;
         }
     }

@@ -35,6 +35,8 @@ mod read;
 #[cfg(feature = "tract")]
 mod scalars;
 #[cfg(feature = "tract")]
+mod scope;
+#[cfg(feature = "tract")]
 mod tensors;
 #[cfg(feature = "tract")]
 pub(crate) mod values;

@@ -1,10 +1,8 @@
 //! Inputs of operators that must be one number: tract reads the first of none, outside its memory.
 
-use std::collections::HashMap;
+use tract_onnx::pb::GraphProto;
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
-
-use super::attributes::attribute;
+use super::scope::{Scope, inner_graphs};
 
 /// An input that stands in the file and is not one number.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +37,16 @@ fn scalars(operator: &str) -> &'static [usize] {
 /// # Errors
 /// The first that is not one number.
 pub(super) fn check(graph: &GraphProto) -> Result<(), NoScalar> {
-    let stored = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor));
-    let made = graph.node.iter().filter_map(constant);
-    let constants: HashMap<&str, &TensorProto> = stored.chain(made).collect();
+    check_graph(graph, None)
+}
+
+// The recursion is bounded: prost refuses messages nested more than 100 deep.
+fn check_graph(graph: &GraphProto, outer: Option<&Scope>) -> Result<(), NoScalar> {
+    let scope = Scope::of(graph, outer);
     for node in &graph.node {
         for input in scalars(&node.op_type) {
             let Some(name) = node.input.get(*input) else { continue };
-            let Some(tensor) = constants.get(name.as_str()) else { continue };
+            let Some(tensor) = scope.constant(name) else { continue };
             if tensor.dims.iter().any(|size| *size != 1) {
                 return Err(NoScalar {
                     operator: node.op_type.clone(),
@@ -56,35 +57,45 @@ pub(super) fn check(graph: &GraphProto) -> Result<(), NoScalar> {
                 });
             }
         }
-        node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)).try_for_each(check)?;
+        inner_graphs(node).try_for_each(|inner| check_graph(inner, Some(&scope)))?;
     }
     Ok(())
-}
-
-fn constant(node: &NodeProto) -> Option<(&str, &TensorProto)> {
-    let value = attribute(node, "value").filter(|_| node.op_type == "Constant")?.t.as_ref()?;
-    Some((node.output.first()?, value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
+
+    fn dropout() -> NodeProto {
+        NodeProto {
+            op_type: "Dropout".into(),
+            name: "d".into(),
+            input: vec!["x".into(), "ratio".into()],
+            ..Default::default()
+        }
+    }
+
+    fn checked_in(node: NodeProto, dims: &[i64]) -> Result<(), NoScalar> {
+        let ratio = TensorProto { name: "ratio".into(), dims: dims.to_vec(), ..Default::default() };
+        check(&GraphProto { node: vec![node], initializer: vec![ratio], ..Default::default() })
+    }
 
     #[test]
     fn what_must_be_one_number_is_no_list() {
-        let checked = |dims: &[i64]| {
-            let ratio =
-                TensorProto { name: "ratio".into(), dims: dims.to_vec(), ..Default::default() };
-            let node = NodeProto {
-                op_type: "Dropout".into(),
-                name: "d".into(),
-                input: vec!["x".into(), "ratio".into()],
-                ..Default::default()
-            };
-            check(&GraphProto { node: vec![node], initializer: vec![ratio], ..Default::default() })
-        };
+        let checked = |dims: &[i64]| checked_in(dropout(), dims);
         assert!(checked(&[]).is_ok() && checked(&[1]).is_ok());
         let text = checked(&[0]).unwrap_err().to_string();
         assert!(text.contains("Dropout \"d\" wants one number as its input 2"), "{text}");
+    }
+
+    #[test]
+    fn a_constant_of_the_graph_around_is_looked_at_too() {
+        let body = GraphProto { node: vec![dropout()], ..Default::default() };
+        let body = AttributeProto { name: "body".into(), g: Some(body), ..Default::default() };
+        let scan =
+            NodeProto { op_type: "Scan".into(), attribute: vec![body], ..Default::default() };
+        assert!(checked_in(scan.clone(), &[1]).is_ok());
+        assert!(checked_in(scan, &[0]).is_err());
     }
 }

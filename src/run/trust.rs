@@ -43,7 +43,7 @@ pub struct Trust {
     pub calibrated: Calibrated,
     /// How many they are.
     pub tracks: usize,
-    /// What logits are divided by; the weights of the model have the division in them.
+    /// What the logits of a recording's mean are divided by; the weights know nothing of it.
     pub temperature: f64,
     /// By genre: the probabilities that tracks of it were given of being it.
     pub track_scores: Vec<Vec<f32>>,
@@ -149,7 +149,8 @@ pub struct Promise {
     pub tracks: usize,
     /// Which these are.
     pub calibrated: Calibrated,
-    /// What logits are divided by, in the weights.
+    /// What the logits of a recording's mean are divided by; a file that takes recordings has the
+    /// division in its graph.
     pub temperature: f64,
     /// By genre, the probability of a recording (the mean over its patches) from which on it is in
     /// the set.
@@ -220,12 +221,18 @@ impl Trust {
             tracks: self.tracks,
             calibrated: self.calibrated,
             temperature: self.temperature,
-            set_thresholds: set_thresholds(&self.track_scores, coverage),
+            set_thresholds: self.track_thresholds(coverage),
             centers: outsider.map_or(vec![], |outsider| outsider.centers.clone()),
             distances: outsider.map_or(vec![], |outsider| outsider.track_distances.clone()),
             refuse_above: 1.0 - REFUSED as f32,
             tested,
         }
+    }
+
+    /// By genre, the probability of a recording from which on it is in the set.
+    #[must_use]
+    pub fn track_thresholds(&self, coverage: f64) -> Vec<f32> {
+        set_thresholds(&self.track_scores, coverage)
     }
 
     /// By genre, the probability of a single patch from which on it is in the set.

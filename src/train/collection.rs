@@ -219,8 +219,7 @@ pub(super) fn report_parts(parts: &Parts, dataset: &Dataset) {
         parts.validation.len(),
         parts.test.len()
     );
-    let names = NEGATIVES.map(str::to_owned);
-    let negatives = dataset::negatives(&dataset.genres, &names);
+    let negatives = dataset::negatives(&dataset.genres, &NEGATIVES);
     if !negatives.is_empty() && dataset.task.is_single() {
         tracing::info!(
             "note: {} holds what is none of the genres: it is learned from and told apart, and \

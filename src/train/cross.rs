@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use super::config::HeadOptions;
-use super::embeddings::Embeddings;
 use super::fit::{Example, HeadTask};
 use super::trust::{Distances, Judged, outsiders, trust};
 use crate::dataset::{Dataset, Split};
@@ -20,10 +19,10 @@ const VALIDATION: f64 = 0.2;
 pub(super) struct Cross<'a> {
     /// The collection, all of it.
     pub dataset: &'a Dataset,
-    /// Its embeddings.
-    pub embeddings: &'a [Embeddings],
     /// The part to learn from.
     pub tracks: Vec<usize>,
+    /// The same, each with its embeddings.
+    pub examples: Vec<Example<'a>>,
     /// How the head itself was fitted; its tracks are not looked at.
     pub task: HeadTask<'a>,
     /// For how many epochs.
@@ -43,14 +42,15 @@ impl Cross<'_> {
             );
             return Ok(None);
         };
-        let examples: Vec<Example> = self.tracks.iter().map(|track| self.example(track)).collect();
-        let (whole, without) = outsiders(&examples, self.task.spec.classes, &folds);
+        let examples = &self.examples;
+        let (whole, without) = outsiders(examples, self.task.spec.classes, &folds);
         let mut said = vec![None; self.tracks.len()];
         for (fold, outsider) in folds.iter().zip(&without) {
             let held_out: Vec<Example> = fold.iter().map(|place| examples[*place]).collect();
-            let is_held_out = |place: &usize| fold.contains(place);
-            let rest = (0..examples.len()).filter(|place| !is_held_out(place));
-            let rest: Vec<Example> = rest.map(|place| examples[place]).collect();
+            let mut is_learned = vec![true; examples.len()];
+            fold.iter().for_each(|place| is_learned[*place] = false);
+            let rest = examples.iter().zip(is_learned).filter(|(_, is_learned)| *is_learned);
+            let rest: Vec<Example> = rest.map(|(example, _)| *example).collect();
             let options = HeadOptions { epochs: self.epochs, ..self.task.options.clone() };
             let task = HeadTask { train: &rest, validation: &[], options: &options, ..self.task };
             let fitted = task.fit("calibration", &mut vec![])?;
@@ -70,13 +70,6 @@ impl Cross<'_> {
             })
             .collect();
         Ok(Some(trust(Calibrated::CrossValidation, &judged, self.task.spec.classes, whole)))
-    }
-
-    fn example(&self, track: &usize) -> Example<'_> {
-        Example {
-            labels: &self.dataset.tracks[*track].labels,
-            embeddings: &self.embeddings[*track],
-        }
     }
 
     /// The folds, as places in [`Self::tracks`].

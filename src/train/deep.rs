@@ -189,7 +189,7 @@ impl DeepTask<'_> {
         state.progress.epoch += 1;
         let model = state.model.valid();
         let labels: Vec<&[usize]> = self.validation.iter().map(|track| &*track.labels).collect();
-        let predictions = self.predict(&model, Some(standardization), self.validation)?;
+        let predictions = self.predict(&model, standardization, self.validation)?;
         let score = self.objective(self.device).score(&predictions, &labels);
         let epoch = state.progress.epoch;
         if state.progress.stopping.improves(epoch, score) {
@@ -288,19 +288,21 @@ impl DeepTask<'_> {
         (patch, wanted)
     }
 
-    /// Probabilities of tracks over the same grid of patches that inference uses.
-    ///
-    /// `standardization` stands before the head, unless the head has it folded in.
+    /// Probabilities of tracks over the same grid of patches that inference uses, from a head for
+    /// standardized embeddings.
     ///
     /// # Errors
     /// Those of [`OnnxGraph::forward`].
-    pub fn predict(
+    fn predict(
         &self,
         model: &GenreModel,
-        standardization: Option<&Standardization>,
+        standardization: &Standardization,
         tracks: &[TrackLogMel],
     ) -> Result<Vec<TrackPrediction>> {
-        tracks.iter().map(|track| self.predict_one(model, standardization, track)).collect()
+        let say = |embeddings| model.head.probabilities(standardization.forward(embeddings));
+        let one =
+            |track| Ok(TrackPrediction::new(self.rows(&model.backbone, track, say)?, self.classes));
+        tracks.iter().map(one).collect()
     }
 
     /// Embeddings of tracks over the same grid of patches.
@@ -312,41 +314,30 @@ impl DeepTask<'_> {
         model: &GenreModel,
         tracks: &[TrackLogMel],
     ) -> Result<Vec<Embeddings>> {
-        let [length, hop] = self.patch;
-        let one = |track: &TrackLogMel| {
-            let patches = patches(&track.log_mel, length, hop);
-            let mut data = vec![];
-            for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
-                let values = some.iter().copied().collect::<Vec<f32>>();
-                let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
-                data.extend(model.backbone.forward(x)?.into_data().iter::<f32>());
-            }
-            Ok(Embeddings { data, features: model.head.features(), padded: false })
+        let features = model.head.features();
+        let one = |track| {
+            let data = self.rows(&model.backbone, track, |embeddings| embeddings)?;
+            Ok(Embeddings { data, features, padded: false })
         };
         tracks.iter().map(one).collect()
     }
 
-    fn predict_one(
+    /// What `say` makes of the embeddings of a track's patches, row by row.
+    fn rows(
         &self,
-        model: &GenreModel,
-        standardization: Option<&Standardization>,
+        backbone: &OnnxGraph,
         track: &TrackLogMel,
-    ) -> Result<TrackPrediction> {
+        say: impl Fn(Tensor<2>) -> Tensor<2>,
+    ) -> Result<Vec<f32>> {
         let [length, hop] = self.patch;
         let patches = patches(&track.log_mel, length, hop);
-        let mut probabilities = vec![];
+        let mut rows = vec![];
         for some in patches.axis_chunks_iter(Axis(0), self.options.deep_batch) {
             let values = some.iter().copied().collect::<Vec<f32>>();
             let x = Tensor::from_data(TensorData::new(values, some.shape()), self.device);
-            let embeddings = model.backbone.forward(x)?;
-            let embeddings = match standardization {
-                Some(standardization) => standardization.forward(embeddings),
-                None => embeddings,
-            };
-            let output = model.head.probabilities(embeddings);
-            probabilities.extend(output.into_data().iter::<f32>());
+            rows.extend(say(backbone.forward(x)?).into_data().iter::<f32>());
         }
-        Ok(TrackPrediction::new(probabilities, self.classes))
+        Ok(rows)
     }
 }
 

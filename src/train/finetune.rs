@@ -15,7 +15,7 @@ use super::fit::{Example, Fitted, HeadTask, predict_raw};
 use super::prediction::TrackPrediction;
 use super::prepared::FineTuning;
 use super::trained::{OnBackbone, Trained};
-use super::trust::HeldOut;
+use super::trust::{HeldOut, calibrated};
 use crate::dataset::Parts;
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
@@ -259,21 +259,20 @@ impl FineTuning<'_> {
         };
         let judged = || Ok(judge(&model.head, &of_validation));
         let thresholds = collection::thresholds(&self.dataset, judged, validation)?;
-        let mut test_said = judge(&model.head, &of_test);
+        let said = judge(&model.head, &of_test);
         let (mut trust, mut calibration) = (None, None);
         if self.dataset.task.is_single() && !validation.is_empty() {
             let of_train = embed(train)?;
+            let dataset = &self.dataset;
             let held_out = HeldOut {
                 calibrated: Calibrated::Validation,
                 classes: self.classes(),
-                learned: self.pairs(train, &of_train),
-                held_out: self.pairs(validation, &of_validation),
+                learned: Example::of_tracks(dataset, train, &of_train),
+                held_out: Example::of_tracks(dataset, validation, &of_validation),
                 said: &judge(&model.head, &of_validation),
             };
             let found = held_out.trust();
-            calibration = Some(found.test(&self.pairs(test, &of_test), &test_said));
-            let temper = |said: TrackPrediction| said.tempered(found.temperature);
-            test_said = test_said.into_iter().map(temper).collect();
+            calibration = Some(found.test(&Example::of_tracks(dataset, test, &of_test), &said));
             trust = Some(found);
         }
         Ok(Network {
@@ -282,19 +281,10 @@ impl FineTuning<'_> {
             kept: Kept::Unfrozen,
             unfrozen_layers: tuned.layers,
             thresholds,
+            test: calibrated(said, trust.as_ref()),
             trust,
             calibration,
-            test: test_said,
         })
-    }
-
-    /// Tracks with embeddings of their own.
-    fn pairs<'t>(&'t self, tracks: &[usize], embeddings: &'t [Embeddings]) -> Vec<Example<'t>> {
-        let pair = |(track, embeddings): (&usize, &'t Embeddings)| Example {
-            labels: &self.dataset.tracks[*track].labels,
-            embeddings,
-        };
-        tracks.iter().zip(embeddings).map(pair).collect()
     }
 
     /// The network of the backbone as it came, which stays an ONNX file where it could not be
@@ -310,10 +300,7 @@ impl FineTuning<'_> {
         let said = refit.predict(&test, &self.device);
         let trust = self.cross_trust(stopped)?;
         let calibration = trust.as_ref().map(|trust| trust.test(&test, &said));
-        let test = match &trust {
-            Some(trust) => said.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
-            None => said,
-        };
+        let test = calibrated(said, trust.as_ref());
         let head = Box::new(refit.folded());
         let graph = imported.map(|imported| Box::new(imported.graph));
         let learned = graph.as_ref().map_or(0, |graph| graph.num_params());
@@ -350,8 +337,8 @@ impl FineTuning<'_> {
             device: &self.device,
         };
         let tracks = [&self.parts.train[..], &self.parts.validation].concat();
-        let (dataset, embeddings, epochs) = (&self.dataset, &self.embeddings[..], stopped.epoch);
-        Cross { dataset, embeddings, tracks, task, epochs }.trust()
+        let examples = self.examples(&tracks);
+        Cross { dataset: &self.dataset, tracks, examples, task, epochs: stopped.epoch }.trust()
     }
 
     /// Trains and tests a frozen head on every fold.

@@ -12,7 +12,7 @@ use super::epoch::{finite, record, show, shuffled};
 use super::objective::{Objective, Targets};
 use super::prediction::TrackPrediction;
 use super::stopping::EarlyStopping;
-use crate::dataset::Task;
+use crate::dataset::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::metrics::Epoch;
@@ -27,6 +27,23 @@ pub struct Example<'a> {
     pub labels: &'a [usize],
     /// Its patches' embeddings.
     pub embeddings: &'a Embeddings,
+}
+
+impl<'a> Example<'a> {
+    /// A track with one label.
+    pub fn single(label: &'a usize, embeddings: &'a Embeddings) -> Self {
+        Self { labels: std::slice::from_ref(label), embeddings }
+    }
+
+    /// `tracks` of a collection, each with its embeddings.
+    pub fn of_tracks(
+        dataset: &'a Dataset,
+        tracks: &[usize],
+        embeddings: impl IntoIterator<Item = &'a Embeddings>,
+    ) -> Vec<Self> {
+        let labels = tracks.iter().map(|track| &*dataset.tracks[*track].labels);
+        labels.zip(embeddings).map(|(labels, embeddings)| Self { labels, embeddings }).collect()
+    }
 }
 
 /// A head to be fitted, and what on.

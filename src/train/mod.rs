@@ -35,5 +35,5 @@ pub use finetune::finetune;
 pub(crate) use fit::{Example, Fitted, HeadTask};
 pub(crate) use prediction::TrackPrediction;
 pub(crate) use trained::{OnBackbone, Trained};
-pub(crate) use trust::{Distances, Judged, outsiders, trust};
+pub(crate) use trust::{Distances, Judged, calibrated, outsiders, trust};
 pub use variation::Variation;

@@ -105,16 +105,16 @@ impl Moments {
             let middle = middles.column(class);
             within.ger(-of_class / count, &middle, &middle, 1.0);
         }
-        let diagonal = DMatrix::from_diagonal(&scale);
-        let scatter = &diagonal * scatter * &diagonal;
         let directions = DIRECTIONS.min(features).min((count / 8.0) as usize);
-        let basis = largest(&scatter, directions);
-        let spread = basis.transpose() * (&diagonal * within * &diagonal) * &basis;
+        let basis = largest(&standardized(scatter, &scale), directions);
+        let spread = basis.transpose() * standardized(within, &scale) * &basis;
         let level = spread.trace() / directions as f64;
         let even = DMatrix::identity(directions, directions) * (level * SHRINKAGE);
         let lower = Cholesky::new(spread * (1.0 - SHRINKAGE) + even)?.l();
-        // Rows of `inverse(lower) * basis' * diagonal`: the covariance becomes that of noise.
-        let projection = lower.solve_lower_triangular(&(basis.transpose() * &diagonal))?;
+        // Rows of `inverse(lower) * basis'`, of standardized values: the covariance becomes that of
+        // noise.
+        let mut projection = lower.solve_lower_triangular(&basis.transpose())?;
+        scale_columns(&mut projection, &scale);
         let origin = DVector::from_column_slice(origin);
         let bias = -(&projection * (&origin + &mean));
         let centers =
@@ -149,6 +149,21 @@ fn inverse_deviation(scatter: &DMatrix<f64>, at: usize) -> f64 {
     if deviation > 1e-6 { 1.0 / deviation } else { 0.0 }
 }
 
+/// The covariance of features that are multiplied by `scale`, from that of the features.
+fn standardized(mut covariance: DMatrix<f64>, scale: &DVector<f64>) -> DMatrix<f64> {
+    scale_columns(&mut covariance, scale);
+    for mut column in covariance.column_iter_mut() {
+        column.component_mul_assign(scale);
+    }
+    covariance
+}
+
+fn scale_columns(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
+    for (mut column, factor) in matrix.column_iter_mut().zip(scale) {
+        column *= *factor;
+    }
+}
+
 /// An orthonormal basis `[features, count]` of about the directions in which a symmetric matrix is
 /// largest: orthogonal iteration.
 fn largest(matrix: &DMatrix<f64>, count: usize) -> DMatrix<f64> {
@@ -179,8 +194,7 @@ mod tests {
     }
 
     fn examples(tracks: &[(usize, Embeddings)]) -> Vec<Example<'_>> {
-        let one = |(label, embeddings)| Example { labels: std::slice::from_ref(label), embeddings };
-        tracks.iter().map(|(label, embeddings)| one((label, embeddings))).collect()
+        tracks.iter().map(|(label, embeddings)| Example::single(label, embeddings)).collect()
     }
 
     #[test]

@@ -80,11 +80,8 @@ impl<'a> FineTuning<'a> {
     }
 
     pub fn examples(&self, tracks: &[usize]) -> Vec<Example<'_>> {
-        let example = |track: &usize| Example {
-            labels: &self.dataset.tracks[*track].labels,
-            embeddings: &self.embeddings[*track],
-        };
-        tracks.iter().map(example).collect()
+        let embeddings = tracks.iter().map(|track| &self.embeddings[*track]);
+        Example::of_tracks(&self.dataset, tracks, embeddings)
     }
 
     pub fn head_spec(&self) -> HeadSpec {

@@ -161,6 +161,17 @@ fn judged<'a>(
     examples.iter().zip(said).map(one).collect()
 }
 
+/// What a model that is to be trusted so far `said` of tracks, calibrated.
+pub(crate) fn calibrated(
+    said: Vec<TrackPrediction>,
+    trust: Option<&Trust>,
+) -> Vec<TrackPrediction> {
+    match trust {
+        Some(trust) => said.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
+        None => said,
+    }
+}
+
 impl Trust {
     /// What the test part says of it: tracks, and what the model says of them, not calibrated.
     pub(crate) fn test(

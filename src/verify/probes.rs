@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::recipe::Recipe;
+use crate::files;
 
 /// The most bytes that probes take in a file's metadata.
 pub const MAX_BYTES: usize = 60_000;
@@ -143,5 +144,5 @@ impl Probes {
 }
 
 fn digest(labels: &str) -> String {
-    Sha256::digest(labels).iter().map(|byte| format!("{byte:02x}")).collect()
+    files::hex(&Sha256::digest(labels))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The most samples of all channels that a file may ask for: a minute of stereo at 192 kHz.
 const MAX_SAMPLES: usize = 2 * 60 * 192_000;
@@ -88,7 +89,7 @@ impl Recipe {
     /// own recipe by.
     pub fn sha256(&self) -> String {
         let bytes: Vec<u8> = self.samples().into_iter().flat_map(i16::to_le_bytes).collect();
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        files::hex(&Sha256::digest(bytes))
     }
 
     /// Writes the recording as a 16-bit wav.

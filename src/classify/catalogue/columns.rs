@@ -48,14 +48,12 @@ fn columns(teller: &Teller) -> Vec<Column<'_>> {
     use Kind::{Bool, Double, Float, Integer, Text};
     let Teller { sha256, labels, thresholds } = teller;
     let label = |place: usize| labels.get(place).map_or("?", String::as_str);
-    let told = match thresholds {
-        None => of(GENRE, Text, move |a| a.told(label).map_or(Cell::None, Cell::text)),
-        Some(limits) => of(GENRES, Text, move |a| {
-            Cell::text(a.above(limits).into_iter().map(label).collect::<Vec<_>>().join("|"))
-        }),
-    };
     let listed = move |places: &[usize]| {
         Cell::text(places.iter().map(|place| label(*place)).collect::<Vec<_>>().join("|"))
+    };
+    let told = match thresholds {
+        None => of(GENRE, Text, move |a| a.told(label).map_or(Cell::None, Cell::text)),
+        Some(limits) => of(GENRES, Text, move |a| listed(&a.above(limits))),
     };
     let mut columns = vec![
         any(PATH, Text, |row| Cell::text(row.path)),

@@ -42,27 +42,15 @@ pub(super) fn trust(
     let learned: &[usize] = if let [fold] = &folds[..] { &fold.train } else { &[] };
     let [of_learned, of_held_out] = [learned, &held_out].map(embed);
     let of_test = embed(&training.parts.test);
-    let single = folds.len() == 1;
+    let (single, dataset) = (folds.len() == 1, &training.dataset);
     let found = HeldOut {
         calibrated: if single { Calibrated::Validation } else { Calibrated::CrossValidation },
         classes: training.classes(),
-        learned: examples(training, learned, &of_learned),
-        held_out: examples(training, &held_out, &of_held_out),
+        learned: Example::of_tracks(dataset, learned, &of_learned),
+        held_out: Example::of_tracks(dataset, &held_out, &of_held_out),
         said: &said,
     };
     let found = found.trust();
-    let metrics = found.test(&examples(training, &training.parts.test, &of_test), tested);
+    let metrics = found.test(&Example::of_tracks(dataset, &training.parts.test, &of_test), tested);
     Ok(Some((found, metrics)))
-}
-
-fn examples<'a>(
-    training: &'a CnnTraining,
-    tracks: &[usize],
-    embeddings: &'a [Embeddings],
-) -> Vec<Example<'a>> {
-    let one = |(track, embeddings): (&usize, &'a Embeddings)| Example {
-        labels: &training.dataset.tracks[*track].labels,
-        embeddings,
-    };
-    tracks.iter().zip(embeddings).map(one).collect()
 }

@@ -27,6 +27,7 @@ use crate::train::collection;
 use crate::train::destination::Destination;
 use crate::train::prediction::TrackPrediction;
 use crate::train::trained::Trained;
+use crate::train::trust::calibrated;
 
 /// Trains as `config` says, after a search if it says so; the finished run.
 ///
@@ -60,10 +61,7 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     let thresholds = collection::thresholds(&training.dataset, judge, held_out)?;
     let trust = calibration::trust(&training, &ensemble, &tested)?;
     let (trust, calibration) = trust.unzip();
-    let found = match &trust {
-        Some(trust) => tested.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
-        None => tested,
-    };
+    let found = calibrated(tested, trust.as_ref());
     let tested = Tested { found, thresholds, calibration };
     let test_uses = training.count_look(&run, is_new)?;
     let parameters = ensemble.num_params();
