@@ -118,6 +118,9 @@ fn a_list_of_several_labels_is_learned_exported_told_and_reported() {
     }
     assert!(!card.contains("argmax") && !card.contains("accuracy"), "{card}");
     desk.export(&["runs/a", "--precision", "int8"]).refused(1, &["choose --precision fp32"]);
+    desk.export(&["runs/a", "--coverage", "0.8"]).refused(1, &["--coverage 0.8", "several labels"]);
+    desk.export(&["runs/a", "--negatives", "low"])
+        .refused(1, &["--negatives low", "several labels"]);
 
     // What is told of a recording is what its probabilities say, whatever the file takes.
     let labels = run_.labels().unwrap();
@@ -141,6 +144,9 @@ fn a_list_of_several_labels_is_learned_exported_told_and_reported() {
     let table = fs::read(desk.path("told.parquet")).unwrap();
     let has = |text: &str| table.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     assert!(has("genres") && has("thresholds") && !has("music/mixed/1.wavmixed|"));
+
+    let arguments = ["--model", "runs/a", "--min-confidence", "0.5", "music/low/0.wav"];
+    run(&desk, program, &arguments).refused(1, &["model.onnx", "leave --min-confidence out"]);
 
     // Runtimes are judged by average precision.
     let program = env!("CARGO_BIN_EXE_bench-runtimes");

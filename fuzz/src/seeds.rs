@@ -382,9 +382,9 @@ fn playlists() -> Vec<Seed> {
 
 fn journals() -> Vec<Seed> {
     // What `src/classify/catalogue` writes of a model with these three labels.
-    let head = br#"{"model_sha256":"0123456789abcdef","columns":["path","genre","seconds","padded","silent","notes","error","set","outsider","probability_blues","probability_jazz","probability_rock","bytes","modified_ns","model_sha256"]}"#;
-    let row = br#"{"path":"a.wav","genre":"jazz","seconds":3.5,"padded":false,"silent":false,"notes":"","error":null,"set":"jazz|rock","outsider":0.5,"probability_blues":0.25,"probability_jazz":0.5,"probability_rock":0.25,"bytes":1,"modified_ns":2,"model_sha256":"0123456789abcdef"}"#;
-    let csv = b"path,genre,seconds,padded,silent,notes,error,set,outsider,probability_blues,probability_jazz,probability_rock,bytes,modified_ns,model_sha256\na.wav,jazz,3.5,false,false,,,jazz,0.5,0.25,0.5,0.25,1,2,0123456789abcdef\n";
+    let head = br#"{"model_sha256":"0123456789abcdef","columns":["path","genre","seconds","padded","silent","notes","error","set","outsider","min_confidence","probability_blues","probability_jazz","probability_rock","bytes","modified_ns","model_sha256"]}"#;
+    let row = br#"{"path":"a.wav","genre":"jazz","seconds":3.5,"padded":false,"silent":false,"notes":"","error":null,"set":"jazz|rock","outsider":0.5,"min_confidence":0.25,"probability_blues":0.25,"probability_jazz":0.5,"probability_rock":0.25,"bytes":1,"modified_ns":2,"model_sha256":"0123456789abcdef"}"#;
+    let csv = b"path,genre,seconds,padded,silent,notes,error,set,outsider,min_confidence,probability_blues,probability_jazz,probability_rock,bytes,modified_ns,model_sha256\na.wav,jazz,3.5,false,false,,,jazz,0.5,0.25,0.25,0.5,0.25,1,2,0123456789abcdef\n";
     vec![
         ("journal".to_owned(), [&b"\x06"[..], head, b"\n", row, b"\n"].concat()),
         ("cut".to_owned(), [&b"\x06"[..], head, b"\n", row, b"\n", &row[..40]].concat()),

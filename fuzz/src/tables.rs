@@ -27,6 +27,7 @@ pub fn journal(data: &[u8]) {
         sha256: MODEL.to_owned(),
         labels: LABELS.map(str::to_owned).to_vec(),
         thresholds: (kind & 8 > 0).then(|| vec![0.5, 0.25, 0.75]),
+        min_confidence: (kind & 32 > 0).then_some(0.25),
     };
     let recording = scratch::folder().join("journal/a.wav");
     let recordings = [recording.clone()];

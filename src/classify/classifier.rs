@@ -33,8 +33,8 @@ impl Classifier {
     /// Those of [`runtime::open`](crate::runtime::open), and [`Error::InvalidInput`] for
     /// [`Runtime::Burn`](crate::runtime::Runtime::Burn), which runs no ONNX files;
     /// [`Error::Onnx`] if the file does not say how its input is made (`labels` and `front_end` in
-    /// its metadata); [`Error::NotFound`] for a folder without
-    /// a model.
+    /// its metadata); [`Error::NotFound`] for a folder without a model; [`Error::Unsupported`] for a
+    /// least confidence where it tells any number of labels.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         Ok(Self { engine: Arc::new(Engine::open(path, options)?) })
     }
@@ -81,7 +81,8 @@ impl Classifier {
     #[doc(hidden)]
     pub fn teller(&self) -> Result<Teller> {
         let (labels, thresholds) = (self.labels().to_vec(), self.thresholds().map(<[f32]>::to_vec));
-        Ok(Teller { sha256: self.sha256()?, labels, thresholds })
+        let min_confidence = self.engine.model.judge.min_confidence;
+        Ok(Teller { sha256: self.sha256()?, labels, thresholds, min_confidence })
     }
 
     /// The SHA-256 of that file, in hexadecimal.

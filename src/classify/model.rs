@@ -164,6 +164,11 @@ impl Model {
         let heard = Heard::of(path, session)?;
         let labels = labels(path, session)?;
         let thresholds = thresholds(path, session, labels.len())?;
+        if thresholds.is_some() && options.min_confidence.is_some() {
+            let reason = "it tells any number of labels, each from a threshold of its own on, and \
+                          says unknown of none; leave ‹min-confidence› out";
+            return Err(Error::unsupported(path, reason));
+        }
         let input = ModelInput::read(path, session, &heard)?;
         let place = |wanted: &str| {
             session.outputs().iter().position(|name| name == wanted).ok_or_else(|| {

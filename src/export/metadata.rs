@@ -55,17 +55,8 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
             serde_json::to_string(&thresholds).map_err(|e| Error::format(run.folder(), e))?;
         entries.insert(key::THRESHOLDS, thresholds);
     }
-    let negatives = dataset::negatives(&labels, &options.negatives);
-    let is_known = |name: &&String| {
-        name.as_str() == "none"
-            || NEGATIVES.contains(&name.as_str())
-            || dataset::negatives(&labels, std::slice::from_ref(name)).len() == 1
-    };
-    if let Some(name) = options.negatives.iter().find(|name| !is_known(name)) {
-        let reason = format!("no label of the run; its labels are {}", labels.join(", "));
-        return Err(Error::out_of_range("negatives", name, reason));
-    }
-    if !negatives.is_empty() && split.task.is_single() {
+    let negatives = negatives(&labels, &options.negatives, split.task)?;
+    if !negatives.is_empty() {
         entries.insert(key::NEGATIVES, json(json!(negatives)));
     }
     if let Some(trust) = run.trust()? {
@@ -91,6 +82,24 @@ pub fn metadata(run: &Run, options: &Options) -> Result<BTreeMap<&'static str, S
     Ok(entries)
 }
 
+/// The labels that are no genres, of those that were named; where tracks have several labels none
+/// stands for what is none of the others.
+fn negatives<'l>(labels: &'l [String], names: &[String], task: Task) -> Result<Vec<&'l str>> {
+    let is_default = |name: &str| name == "none" || NEGATIVES.contains(&name);
+    let mut asked = names.iter().filter(|name| !is_default(name));
+    if !task.is_single() {
+        let reason = "tracks of this run have several labels, so none of them stands for what is \
+                      none of the others; leave it out";
+        let refused = |name| Err(Error::out_of_range("negatives", name, reason));
+        return asked.next().map_or(Ok(vec![]), refused);
+    }
+    if let Some(name) = asked.find(|name| dataset::negatives(labels, &[name]).is_empty()) {
+        let reason = format!("no label of the run; its labels are {}", labels.join(", "));
+        return Err(Error::out_of_range("negatives", name, reason));
+    }
+    Ok(dataset::negatives(labels, names))
+}
+
 /// What the test part came to.
 fn results(metrics: &Metrics) -> serde_json::Value {
     match &metrics.test {
@@ -109,5 +118,26 @@ fn results(metrics: &Metrics) -> serde_json::Value {
             "test_macro_f1": test.tags.macro_f1,
             "test_tracks": test.tags.count,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negatives_are_labels_of_the_run() {
+        let labels = ["Vocals", "jazz", "vocals"].map(str::to_owned);
+        let of = |names: &[&str], task| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            negatives(&labels, &names, task).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&["vocals"], Task::SingleLabel).unwrap(), ["Vocals", "vocals"]);
+        assert!(of(&["none"], Task::SingleLabel).unwrap().is_empty());
+        let refused = of(&["noise", "hum"], Task::SingleLabel).unwrap_err();
+        assert!(refused.contains("hum") && refused.contains("Vocals, jazz, vocals"), "{refused}");
+        assert!(of(&NEGATIVES, Task::MultiLabel).unwrap().is_empty());
+        let refused = of(&["jazz"], Task::MultiLabel).unwrap_err();
+        assert!(refused.contains("several labels"), "{refused}");
     }
 }

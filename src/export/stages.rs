@@ -22,7 +22,7 @@ use crate::onnx::names::key;
 use crate::onnx::opset;
 use crate::onnx::prune::make_constants_weights;
 use crate::onnx::write::{Part, Published, sign};
-use crate::run::{Agreement, Exported, Precision, Run, Trust, Validation};
+use crate::run::{Agreement, COVERAGE, Exported, Precision, Run, Trust, Validation};
 use crate::train::{OnBackbone, Trained};
 use crate::verify;
 
@@ -62,6 +62,11 @@ pub fn export_within(
     options.input.check(&preprocessor, run.folder())?;
     let part = Part::within(destination, limit)?;
     let trust = run.trust()?;
+    if trust.is_none() && options.coverage != COVERAGE {
+        let reason = "the run knows of no sets of genres: its tracks have several labels or were too \
+                      few, or an older version trained it; leave it out";
+        return Err(Error::out_of_range("coverage", options.coverage, reason));
+    }
     let job = Job { run, preprocessor, trust, destination, options, limit };
     match options.precision {
         Precision::Fp32 => job.full(part),

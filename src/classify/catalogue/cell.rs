@@ -59,6 +59,11 @@ impl Cell {
         if let Self::Integer(value) = self { Some(*value) } else { None }
     }
 
+    /// The float, if it is one.
+    pub fn as_float(&self) -> Option<f32> {
+        if let Self::Float(value) = self { Some(*value) } else { None }
+    }
+
     /// As it stands between two commas.
     pub fn written(&self) -> String {
         match self {

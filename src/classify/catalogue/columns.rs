@@ -12,6 +12,7 @@ pub(super) const SECONDS: &str = "seconds";
 pub(super) const BYTES: &str = "bytes";
 pub(super) const MODIFIED: &str = "modified_ns";
 pub(super) const MODEL: &str = "model_sha256";
+const MIN_CONFIDENCE: &str = "min_confidence";
 const GENRE: &str = "genre";
 const GENRES: &str = "genres";
 const PROBABILITY: &str = "probability_";
@@ -25,6 +26,8 @@ pub struct Teller {
     pub labels: Vec<String>,
     /// Their thresholds, where it tells any number of them.
     pub thresholds: Option<Vec<f32>>,
+    /// The probability below which it says `unknown`; none where it judges as its file says.
+    pub min_confidence: Option<f32>,
 }
 
 /// A recording and what came of it.
@@ -46,7 +49,7 @@ struct Column<'a> {
 /// Every column of the table in its order: a column more is a line more.
 fn columns(teller: &Teller) -> Vec<Column<'_>> {
     use Kind::{Bool, Double, Float, Integer, Text};
-    let Teller { sha256, labels, thresholds } = teller;
+    let Teller { sha256, labels, thresholds, min_confidence } = teller;
     let label = |place: usize| labels.get(place).map_or("?", String::as_str);
     let listed = move |places: &[usize]| {
         Cell::text(places.iter().map(|place| label(*place)).collect::<Vec<_>>().join("|"))
@@ -71,6 +74,7 @@ fn columns(teller: &Teller) -> Vec<Column<'_>> {
         columns.extend([
             of("set", Text, move |a| a.set.as_ref().map_or(Cell::None, |set| listed(set))),
             of("outsider", Float, |a| a.outsider.map_or(Cell::None, Cell::float)),
+            of(MIN_CONFIDENCE, Float, |_| min_confidence.map_or(Cell::None, Cell::float)),
         ]);
     }
     columns.extend(labels.iter().enumerate().map(|(place, label)| {
@@ -119,7 +123,8 @@ pub(super) fn recognized(names: &[String]) -> Option<Vec<Field>> {
     let labels = names.iter().filter_map(|name| name.strip_prefix(PROBABILITY));
     let labels: Vec<String> = labels.map(str::to_owned).collect();
     let thresholds = names.iter().any(|name| name == GENRES).then(Vec::new);
-    let fields = Teller { sha256: String::new(), labels, thresholds }.fields();
+    let teller = Teller { sha256: String::new(), labels, thresholds, min_confidence: None };
+    let fields = teller.fields();
     fields.iter().map(|field| &field.name).eq(names).then_some(fields)
 }
 
@@ -130,6 +135,8 @@ pub(super) struct Known {
     /// Size, and time of change, of the file that the row speaks of.
     pub state: Option<(i64, i64)>,
     pub model: String,
+    /// The probability below which it says `unknown`, if that was asked for.
+    pub min_confidence: Option<f32>,
     pub failed: bool,
     /// Whether something was odd about the recording.
     pub odd: bool,
@@ -146,6 +153,7 @@ pub(super) fn known(fields: &[Field], row: &[Cell]) -> Known {
         path: text(PATH),
         state: cell(BYTES).as_integer().zip(cell(MODIFIED).as_integer()),
         model: text(MODEL),
+        min_confidence: cell(MIN_CONFIDENCE).as_float(),
         failed: *cell(ERROR) != Cell::None,
         // A picture has no length, and its notes say how it was read.
         odd: *cell(NOTES) != Cell::None && *cell(SECONDS) != Cell::None,

@@ -23,6 +23,8 @@ pub enum Need {
     Failed,
     /// The answer of a file that has changed since, or that was odd where nothing may be.
     Changed,
+    /// An answer that was called unknown, or not, by another least confidence.
+    OtherConfidence,
     /// Another model's answer.
     OtherModel,
     /// Nothing.
@@ -97,6 +99,7 @@ impl Catalogue {
         match known {
             known if known.model != self.teller.sha256 => Need::OtherModel,
             Known { failed: true, .. } => Need::Failed,
+            known if known.min_confidence != self.teller.min_confidence => Need::OtherConfidence,
             known if self.strict && known.odd => Need::Changed,
             known if now.is_some() && known.state == signed(now) => Need::Nothing,
             _ => Need::Changed,
@@ -299,7 +302,7 @@ mod tests {
 
     fn teller(sha256: &str, labels: [&str; 2]) -> Teller {
         let labels = labels.map(str::to_owned).to_vec();
-        Teller { sha256: sha256.to_owned(), labels, thresholds: None }
+        Teller { sha256: sha256.to_owned(), labels, thresholds: None, min_confidence: None }
     }
 
     /// A folder with two recordings, whose contents nobody reads here.
@@ -386,6 +389,29 @@ mod tests {
             }
             catalogue.finish(&songs).unwrap();
             assert!(Catalogue::open(&output, pop(), &songs, false).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_answer_by_another_least_confidence_is_none() {
+        let (folder, songs) = setting();
+        for name in NAMES {
+            let output = folder.path().join(name);
+            for (least, before, written) in [
+                (Some(0.1), Need::New, true),
+                (Some(0.1), Need::Nothing, false),
+                (None, Need::OtherConfidence, true),
+                (None, Need::Nothing, false),
+                (Some(0.3), Need::OtherConfidence, true),
+            ] {
+                let teller = Teller { min_confidence: least, ..teller("sha", ["jazz", "rock"]) };
+                let mut catalogue = Catalogue::open(&output, teller, &songs, false).unwrap();
+                assert_eq!(catalogue.need(&songs[0]), before, "{name}");
+                if written {
+                    catalogue.add(&songs[0], Ok(&answer(0.4))).unwrap();
+                }
+                assert_eq!(catalogue.finish(&songs).unwrap(), written, "{name}");
+            }
         }
     }
 

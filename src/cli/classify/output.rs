@@ -136,6 +136,7 @@ impl<'a> Output<'a> {
             self.say(&format!("{known} recordings were classified by an earlier run"));
         }
         for (need, why) in [
+            (Need::OtherConfidence, "they were told with another --min-confidence"),
             (Need::OtherModel, "another model's answers are in the catalogue"),
             (Need::Changed, "the file has changed since, or was odd (--strict)"),
             (Need::Failed, "it failed before"),
