@@ -46,6 +46,9 @@ pub mod files;
 #[doc(hidden)]
 pub mod inspect;
 pub mod interrupt;
+#[cfg(feature = "tract")]
+#[doc(hidden)]
+pub mod kernels;
 pub mod metrics;
 #[cfg(feature = "train")]
 #[doc(hidden)]

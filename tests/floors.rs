@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&str; 24] = [
+const FLOORS: [&str; 25] = [
     "error",
     "text",
     "panics",
@@ -19,6 +19,7 @@ const FLOORS: [&str; 24] = [
     "features",
     "dataset",
     "onnx",
+    "kernels",
     "runtime",
     "run",
     "classify",

@@ -11,6 +11,8 @@ mod batch;
 mod failure;
 #[cfg(feature = "ort")]
 mod library;
+#[cfg(feature = "tract")]
+mod nhwc;
 mod open;
 #[cfg(feature = "ort")]
 mod ort;

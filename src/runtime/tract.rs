@@ -3,6 +3,8 @@
 //! tract wants to know every dimension before it optimizes a model, so a plan is built
 //! for each input shape when it is first seen, from the model parsed once.
 //!
+//! On x86-64 most layers are computed by kernels of our own ([`nhwc`](super::nhwc)).
+//!
 //! A batch is run as single patches, or as a few at a time, spread over the threads. That
 //! is faster than tract's own way, one plan for the whole batch, whose intermediate
 //! tensors leave the cache and whose threads share only the largest products: on two
@@ -10,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
@@ -22,6 +25,7 @@ use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
 use super::axes::is_batch;
 use super::failure::Failure;
+use super::nhwc::{self, Kernels};
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx;
@@ -53,6 +57,8 @@ pub(super) struct Tract {
     pool: Option<Arc<ThreadPool>>,
     /// Rows of a batch to run at a time; `None` if it must be run as a whole.
     rows: Option<usize>,
+    /// What our own operators in the plans multiply with.
+    kernels: Kernels,
     /// Input shape and plan, the most recently used last.
     plans: Vec<(Vec<usize>, Arc<dyn Runnable>)>,
 }
@@ -91,6 +97,7 @@ impl Tract {
             device: options.device,
             pool: threads.map(pool).transpose().map_err(error)?,
             rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
+            kernels: Kernels::new(),
             plans: Vec::new(),
         })
     }
@@ -110,15 +117,16 @@ impl Tract {
         Ok(plan)
     }
 
-    fn build(&self, shape: &[usize]) -> Result<Arc<dyn Runnable>> {
+    fn build(&mut self, shape: &[usize]) -> Result<Arc<dyn Runnable>> {
         let model = self.model.clone();
+        let kernels = (self.device == Device::Cpu).then_some(&mut self.kernels);
         guarded(|| {
             let name = self.device.to_string();
             let runtime = runtime_for_name(&name)?;
             let runtime = runtime.with_context(|| format!("tract has no runtime \"{name}\""))?;
             let fact = datum(self.input.float).fact(shape);
             let model = model.with_input_fact(0, fact.into())?.into_typed()?;
-            let plan: Arc<dyn Runnable> = runtime.prepare(model.into_decluttered()?)?.into();
+            let plan: Arc<dyn Runnable> = runtime.prepare(simplified(model, kernels)?)?.into();
             if self.device == Device::Cuda {
                 all_on_gpu(plan.as_ref())?;
             }
@@ -154,15 +162,14 @@ impl Tract {
             return plans.iter().zip(&parts).map(run).collect();
         };
         // With fewer parts than threads, the operators of each part share the others.
-        let executor = if count < self.threads() {
-            Executor::MultiThread(Arc::clone(pool))
-        } else {
-            Executor::SingleThread
-        };
+        let shared = count < self.threads();
+        let executor =
+            if shared { Executor::MultiThread(Arc::clone(pool)) } else { Executor::SingleThread };
         let run = |job: (&Arc<dyn Runnable>, &Part)| {
             multithread_tract_scope(executor.clone(), || run(job))
         };
-        apart(pool, || plans.par_iter().zip(&parts).map(run).collect())
+        let all = || plans.par_iter().zip(&parts).map(run).collect();
+        apart(pool, || if shared { awake(pool, all) } else { all() })
     }
 }
 
@@ -200,6 +207,15 @@ impl Session for Tract {
     }
 }
 
+/// The model in fewer operators, some of them ours if there are `kernels`.
+fn simplified(mut model: TypedModel, kernels: Option<&mut Kernels>) -> TractResult<TypedModel> {
+    let Some(kernels) = kernels else { return model.into_decluttered() };
+    nhwc::adopt(&mut model, kernels)?;
+    let mut model = model.into_decluttered()?;
+    nhwc::fuse(&mut model)?;
+    Ok(model)
+}
+
 /// Runs `work` in `pool` and only waits meanwhile. A worker of another pool would take up
 /// other work of its own, and that may want the very session that the worker is using.
 fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
@@ -210,6 +226,35 @@ fn apart<T: Send>(pool: &ThreadPool, work: impl FnOnce() -> T + Send) -> T {
         let waiting = scope.spawn(|| pool.install(work));
         waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Runs `work` on the first worker of `pool`, while the others look for parts of it without ever
+/// falling asleep: waking one takes longer than many an operator does.
+fn awake<T: Send>(pool: &ThreadPool, work: impl Fn() -> T + Sync) -> T {
+    /// Tells so however the work ends.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    let over = AtomicBool::new(false);
+    let answers = pool.broadcast(|worker| {
+        if worker.index() == 0 {
+            let _over = Over(&over);
+            return Some(work());
+        }
+        while !over.load(Ordering::Acquire) {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::hint::spin_loop();
+            }
+        }
+        None
+    });
+    let answer = answers.into_iter().flatten().next();
+    answer.expect("the first worker has done the work, or its panic was passed on")
 }
 
 /// Takes outputs that are not among `kept`, and what only they need, out of a model: tract need

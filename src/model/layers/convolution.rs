@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::ending::{Bounds, Ending};
+use super::ending::Ending;
 use super::product::{Matrix, Store, multiply};
+use crate::kernels::Bounds;
 
 /// Values that the columns of one tile may have: 256 KiB, half of a usual second-level cache.
 const TILE: usize = 64 * 1024;

@@ -8,7 +8,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::convolution::{Convolution, Geometry};
-use super::ending::{Bounds, Ending};
+use super::ending::Ending;
+use crate::kernels::{self, Depthwise, Share, Vectors, Window};
 
 /// Vectors of channels whose weight gradients are summed up at a time: enough that the sums do not
 /// wait for each other.
@@ -27,9 +28,6 @@ struct Row<'a, F> {
     channels: usize,
     /// Weights `[places of the kernel, channels]`.
     weight: &'a [f32],
-    /// Where the sums begin: one value a channel.
-    begin: &'a [f32],
-    bounds: Bounds,
     /// For each place of the row: which places of the map count, with which of the kernel.
     terms: F,
     out: &'a mut [f32],
@@ -41,13 +39,7 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let channels = self.channels;
-        let (low, high) = (simd.splat_f32s(self.bounds.low), simd.splat_f32s(self.bounds.high));
-        // Not the smaller and larger of two: what is no number must stay none.
-        let keep = |sum: S::f32s| {
-            let sum = simd.select_f32s(simd.less_than_f32s(sum, low), low, sum);
-            simd.select_f32s(simd.greater_than_f32s(sum, high), high, sum)
-        };
-        let (begin, begin_rest) = S::as_simd_f32s(self.begin);
+        let zero = simd.splat_f32s(0.0);
         let mut terms = vec![];
         let mut vectors: Vec<[&[S::f32s]; 2]> = vec![];
         for (place, out) in self.out.chunks_exact_mut(channels).enumerate() {
@@ -60,26 +52,45 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
                 let weight = S::as_simd_f32s(&self.weight[kernel * channels..][..channels]).0;
                 [map, weight]
             }));
-            for (at, (out, begin)) in out.iter_mut().zip(begin).enumerate() {
-                let mut sum = *begin;
+            for (at, out) in out.iter_mut().enumerate() {
+                let mut sum = zero;
                 for [map, weight] in &vectors {
                     sum = simd.mul_add_f32s(map[at], weight[at], sum);
                 }
-                *out = keep(sum);
+                *out = sum;
             }
             if out_rest.is_empty() {
                 continue;
             }
             let rest = channels - out_rest.len();
-            let mut sum = simd.partial_load_f32s(begin_rest);
+            let mut sum = zero;
             for [at, kernel] in &terms {
                 let map = &self.map[at * channels + rest..(at + 1) * channels];
                 let weight = &self.weight[kernel * channels + rest..(kernel + 1) * channels];
                 let (map, weight) = (simd.partial_load_f32s(map), simd.partial_load_f32s(weight));
                 sum = simd.mul_add_f32s(map, weight, sum);
             }
-            simd.partial_store_f32s(out_rest, keep(sum));
+            simd.partial_store_f32s(out_rest, sum);
         }
+    }
+}
+
+/// The threads of rayon, a row each.
+struct Rows;
+
+impl Share for Rows {
+    fn rows(
+        &self,
+        out: &mut [f32],
+        row: usize,
+        _: usize,
+        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) {
+        out.par_chunks_mut(row).enumerate().for_each(|(at, out)| fill(at, out));
+    }
+
+    fn threads(&self) -> usize {
+        rayon::current_num_threads()
     }
 }
 
@@ -91,29 +102,13 @@ pub(super) fn forward(
     ending: Ending,
     out: &mut [f32],
 ) {
-    let Convolution { from: [channels, height, width], to: [_, rows, positions], .. } =
-        *convolution;
+    let Convolution { batch, from: [channels, height, width], .. } = *convolution;
     let [_, down, across] = convolution.seen;
-    let Geometry { stride, padding: [(above, _), (left, _)] } = convolution.geometry;
-    let weight = turned(weight, channels);
-    let arch = Arch::new();
-    out.par_chunks_mut((positions * channels).max(1)).enumerate().for_each(|(at, out)| {
-        let (image, row) = (at / rows, at % rows);
-        let terms = |position: usize, terms: &mut Vec<[usize; 2]>| {
-            for kernel_row in 0..down {
-                let y = (row * stride[0] + kernel_row).wrapping_sub(above);
-                for kernel_column in 0..across {
-                    let x = (position * stride[1] + kernel_column).wrapping_sub(left);
-                    if y < height && x < width {
-                        terms.push([y * width + x, kernel_row * across + kernel_column]);
-                    }
-                }
-            }
-        };
-        let map = &x[image * convolution.image()..][..convolution.image()];
-        let (begin, bounds) = (ending.bias(), ending.bounds);
-        arch.dispatch(Row { map, channels, weight: &weight, begin, bounds, terms, out });
-    });
+    let Geometry { stride, padding } = convolution.geometry;
+    let window = Window { kernel: [down, across], stride, dilation: [1, 1], padding };
+    let kernel = Depthwise::new(Vectors::widest(), window.kernel, weight, ending.bias());
+    let ending = kernels::Ending { bounds: ending.bounds, affine: None };
+    kernel.run(&window, (x, [batch, height, width, channels]), &ending, out, &Rows);
 }
 
 /// Fills `out` with the gradient of the input, given that of the output.
@@ -127,7 +122,7 @@ pub(super) fn input_gradient(
         *convolution;
     let [_, down, across] = convolution.seen;
     let Geometry { stride, padding: [(above, _), (left, _)] } = convolution.geometry;
-    let (weight, begin) = (turned(weight, channels), vec![0f32; channels]);
+    let weight = turned(weight, channels);
     let arch = Arch::new();
     let image = rows * positions * channels;
     out.par_chunks_mut((width * channels).max(1)).enumerate().for_each(|(at, out)| {
@@ -150,8 +145,7 @@ pub(super) fn input_gradient(
             }
         };
         let map = &gradient[number * image..][..image];
-        let (begin, bounds) = (&begin, Bounds::NONE);
-        arch.dispatch(Row { map, channels, weight: &weight, begin, bounds, terms, out });
+        arch.dispatch(Row { map, channels, weight: &weight, terms, out });
     });
 }
 

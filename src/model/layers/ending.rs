@@ -3,30 +3,7 @@
 
 use rayon::prelude::*;
 
-/// The values that an activation lets through.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// The least; negative infinity for any.
-    pub low: f32,
-    /// The largest; infinity for any.
-    pub high: f32,
-}
-
-impl Bounds {
-    /// Every value.
-    pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
-
-    /// Whether anything is kept out.
-    pub(super) fn bind(self) -> bool {
-        self != Self::NONE
-    }
-
-    // Not the smaller and larger of two: what is no number must stay none.
-    fn keep(self, value: f32) -> f32 {
-        let value = if value < self.low { self.low } else { value };
-        if value > self.high { self.high } else { value }
-    }
-}
+use crate::kernels::Bounds;
 
 /// Bias of each channel, and bounds.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,8 @@
 //! (`backend`); on every other device they are burn's (`ops`).
 //!
 //! A convolution works on maps that lie in memory channel by channel (`convolution`) or place by
-//! place (`pointwise`, and `depthwise` on the widest vectors of the processor). The second is what
+//! place (`pointwise`, and `depthwise` on the widest vectors of the processor; what runs forward
+//! there is `kernels`, which tract computes with too). The second is what
 //! networks of depthwise convolutions, such as MobileNet and EfficientNet, are fast in: burn's
 //! tensors stay `[batch, channels, height, width]`, only their strides differ, so that from layer
 //! to layer nothing is copied. Bias and an activation that keeps values between two bounds are
@@ -28,6 +29,6 @@ mod pointwise;
 mod pooling;
 mod product;
 
+pub use crate::kernels::Bounds;
 pub use convolution::{Geometry, How, Order};
-pub use ending::Bounds;
 pub use ops::{bounded, convolve, correlate, max_pool_2x2, normalize};

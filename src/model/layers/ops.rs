@@ -11,7 +11,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 use super::backend::Layers;
 use super::convolution::{Geometry, How, Order};
-use super::ending::Bounds;
+use crate::kernels::Bounds;
 
 /// Whether our kernels can compute with `x`: they know 32-bit floats in flex's memory only.
 fn runs_on_flex(x: &Tensor<4>) -> bool {
