@@ -9,6 +9,10 @@ use genre_transfer::bench::{self, EvaluationSet, Plan};
 use genre_transfer::cli;
 use genre_transfer::runtime::{Device, Runtime};
 
+/// That of `classify`, whose speed this is to tell.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXAMPLES: &str = "\
 Examples:
   bench-runtimes models/yamnet.onnx

@@ -6,8 +6,8 @@ use clap::Parser;
 use genre_transfer::cli;
 use genre_transfer::cli::classify::{Arguments, run};
 
-/// musl's own allocator makes threads wait for each other.
-#[cfg(target_env = "musl")]
+/// Layers' answers come and go: glibc gives large blocks back to the kernel each time, and musl's
+/// allocator makes threads wait for each other.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

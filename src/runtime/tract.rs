@@ -5,10 +5,9 @@
 //!
 //! On x86-64 most layers are computed by kernels of our own ([`nhwc`](super::nhwc)).
 //!
-//! A batch is run as single patches, or as a few at a time, spread over the threads. That
-//! is faster than tract's own way, one plan for the whole batch, whose intermediate
-//! tensors leave the cache and whose threads share only the largest products: on two
-//! cores and a batch of 32, YAMNet takes half as long and musicnn a third.
+//! A batch is run as single patches, or as a few at a time, spread over the threads: few enough
+//! that what goes from layer to layer stays in the cache, and many where reading the weights again
+//! for each patch takes longer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,6 +38,12 @@ const LARGE_WEIGHTS: usize = 32 << 20;
 /// Patches per run of a model with large weights.
 const LARGE_ROWS: usize = 8;
 
+/// Maps of a patch up to these bytes leave room for those of others in the cache (half of a usual
+/// second-level one); then weights are better read once for a few patches.
+const SMALL_MAPS: usize = 1 << 20;
+/// Patches per run of a model with small maps.
+const SMALL_ROWS: usize = 4;
+
 /// Plans kept: each holds packed weights, and a program uses few batch sizes.
 const PLANS: usize = 4;
 
@@ -57,6 +62,8 @@ pub(super) struct Tract {
     pool: Option<Arc<ThreadPool>>,
     /// Rows of a batch to run at a time; `None` if it must be run as a whole.
     rows: Option<usize>,
+    /// Whether that depends on the size of the maps, which is not known yet.
+    undecided: bool,
     /// What our own operators in the plans multiply with.
     kernels: Kernels,
     /// Input shape and plan, the most recently used last.
@@ -97,6 +104,7 @@ impl Tract {
             device: options.device,
             pool: threads.map(pool).transpose().map_err(error)?,
             rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
+            undecided: splits && !large,
             kernels: Kernels::new(),
             plans: Vec::new(),
         })
@@ -136,6 +144,23 @@ impl Tract {
             Device::Cpu => error(fault),
             Device::Cuda => error(Failure::new("cuda", fault)),
         })
+    }
+
+    /// Decides how many rows of a batch of this shape, and of all after it, are run at a time.
+    fn decide(&mut self, shape: &[usize]) -> Result<()> {
+        let one: Vec<usize> = [1].into_iter().chain(shape.iter().skip(1).copied()).collect();
+        let plan = self.plan(&one)?;
+        let bytes = |model: &Arc<TypedModel>| {
+            let facts = model.nodes().iter().flat_map(|node| &node.outputs);
+            let facts = facts.map(|output| &output.fact).filter(|fact| fact.konst.is_none());
+            let sizes = facts.filter_map(|fact| fact.shape.as_concrete());
+            sizes.map(|shape| shape.iter().product::<usize>() * size_of::<f32>()).max()
+        };
+        if plan.typed_model().and_then(bytes).is_some_and(|bytes| bytes <= SMALL_MAPS) {
+            self.rows = Some(SMALL_ROWS);
+        }
+        self.undecided = false;
+        Ok(())
     }
 
     /// Into how many parts to split a batch, at `rows` rows each or so many that every
@@ -188,6 +213,9 @@ impl Session for Tract {
 
     fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
         self.input.check(input.shape()).map_err(error)?;
+        if self.undecided && input.len_of(Axis(0)) > 1 {
+            self.decide(input.shape())?;
+        }
         if let Some(rows) = self.rows {
             let count = self.part_count(input.len_of(Axis(0)), rows);
             if let Some(outputs) = join(self.run_in_parts(&input, count)?) {
