@@ -1,5 +1,5 @@
 //! Layers of known networks, one thread: `cargo bench --bench kernels`. Elements are
-//! multiplications.
+//! multiplications, of pooling comparisons.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use genre_transfer::kernels::{Alone, Bounds, Dense, Depthwise, Ending, MaxPool, Vectors, Window};

@@ -5,7 +5,7 @@ Usage: compare-runtimes.py MODEL.onnx|RUN... [--rounds N] [--runtimes ort,tract,
                            [--batch 1,8] [--threads 1,2] [--seconds S] [--isa LIST]
 
 Runs `bench-runtimes` N times (5 unless given), all runtimes in each, and prints the median of the
-N ratios, the least and the most of them, and whether the answers agree, as Markdown.
+N ratios, the least and the most of them, and the largest difference of any output, as Markdown.
 --isa sets TRACT_CPU_ISA for all of them, such as -avx512f, which takes vectors of sixteen from
 tract (not from ONNX Runtime). Needs `cargo build --release` and an idle machine.
 
@@ -41,6 +41,10 @@ def measure(models: list, options: argparse.Namespace) -> list:
     return json.loads(done.stdout)["rows"]
 
 
+def case(row: dict) -> tuple:
+    return row["model"], row["threads"], row["batch"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -52,17 +56,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--isa", default="")
     options = parser.parse_args()
+    if "ort" not in options.runtimes.split(","):
+        parser.error("--runtimes must have ort, which the others are compared with")
     if not PROGRAM.exists():
         sys.exit(f"there is no {PROGRAM}: cargo build --release")
     ratios, times, off = defaultdict(list), defaultdict(list), defaultdict(float)
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         rows = measure(options.models, options)
-        case = lambda row: (row["model"], row["threads"], row["batch"])
         ort = {case(row): row["latency"]["p50_ms"] for row in rows
                if row["runtime"] == "ort" and row.get("latency")}
         for row in rows:
             if not row.get("latency"):
+                print(f"not measured: {row['runtime']} with {row['model']}: {row['reason']}", file=sys.stderr)
                 continue
             key = (*case(row), row["runtime"])
             times[key].append(row["latency"]["p50_ms"])

@@ -35,8 +35,10 @@ pub struct Dense {
     /// Filters of a block: two vectors.
     width: usize,
     /// For each block of filters, row, column and channel of the window: the weights of the
-    /// block's filters, zero where there are no more. The first values are none of them.
+    /// block's filters,
+    /// zero where there are no more.
     weights: Vec<f32>,
+    /// Where they begin: at a line of the cache.
     skip: usize,
     /// Of each filter, zero where there are no more.
     bias: Vec<f32>,
@@ -96,13 +98,14 @@ impl Dense {
         );
         let [_, rows, columns, _] = window.output(shape, self.filters);
         let positions = rows * columns;
-        let images = x.chunks_exact((height * width * self.channels).max(1));
-        for (x, out) in images.zip(out.chunks_exact_mut((positions * self.filters).max(1))) {
-            let (image, across) = self.padded(window, x, [height, width]);
+        let (size, answer) = (height * width * self.channels, positions * self.filters);
+        for image in 0..shape[0] {
+            let out = &mut out[image * answer..][..answer];
+            let (values, across) = self.padded(window, &x[image * size..][..size], [height, width]);
             // A window of one place has no rows.
             let (columns, across) =
                 if window.is_still() { (positions, positions) } else { (columns, across) };
-            self.image(&Image { values: &image, window, across, columns, ending }, out, share);
+            self.image(&Image { values: &values, window, across, columns, ending }, out, share);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A convolution whose filters see one channel each.
 //!
-//! For each vector of channels the weights stay in registers while the window moves along a row,
+//! For each vector of channels the weights stay in registers, if there are as many, while the window moves along a row,
 //! and along the next ones where rows are short.
 
 use std::ops::Range;
@@ -14,6 +14,12 @@ use super::window::Window;
 
 /// Positions that are computed for one vector of channels after the other.
 const AT_ONCE: usize = 64;
+
+/// Weights `[channels, places of the kernel]` the other way round.
+pub fn by_place(weights: &[f32], channels: usize) -> Vec<f32> {
+    let places = weights.len() / channels.max(1);
+    (0..weights.len()).map(|at| weights[at % channels * places + at / channels]).collect()
+}
 
 /// A convolution of maps `[batch, height, width, channels]`, of each channel by itself.
 #[derive(Clone, Debug)]
@@ -31,9 +37,13 @@ impl Depthwise {
     pub fn new(vectors: Vectors, kernel: [usize; 2], weights: &[f32], bias: &[f32]) -> Self {
         let (channels, places) = (bias.len(), kernel[0] * kernel[1]);
         assert_eq!(weights.len(), channels * places, "weights");
-        let turned = |at: usize| weights[at % channels * places + at / channels];
-        let weights = (0..weights.len()).map(turned).collect();
-        Self { kernel, channels, vectors, weights, bias: bias.to_vec() }
+        Self {
+            kernel,
+            channels,
+            vectors,
+            weights: by_place(weights, channels),
+            bias: bias.to_vec(),
+        }
     }
 
     /// Channels, as many before as after.
@@ -149,7 +159,7 @@ impl WithSimd for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Of `T` terms, whose weights fit into registers.
+    /// Of `T` terms, a number known when this is compiled.
     #[inline(always)]
     fn stretch<S: Simd, const T: usize>(
         &mut self,

@@ -75,7 +75,7 @@ impl<S: Simd> EndingLanes<S> {
             let values = simd.select_f32s(simd.less_than_f32s(values, self.low), self.low, values);
             simd.select_f32s(simd.greater_than_f32s(values, self.high), self.high, values)
         } else {
-            // Of two of which one is no number, vectors take the second.
+            // Of two of which one is no number, vectors take the second (x86) or neither.
             simd.min_f32s(self.high, simd.max_f32s(self.low, values))
         };
         match self.affine {

@@ -20,7 +20,7 @@ mod testing;
 mod window;
 
 pub use dense::Dense;
-pub use depthwise::Depthwise;
+pub use depthwise::{Depthwise, by_place};
 pub use ending::{Bounds, Ending};
 pub use lanes::Vectors;
 pub use pool::MaxPool;

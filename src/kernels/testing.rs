@@ -42,8 +42,8 @@ pub(super) fn numbers(count: usize, seed: usize) -> Vec<f32> {
 
 /// A window, the maps' shape and the number of filters.
 pub(super) fn cases() -> impl Strategy<Value = (Window, [usize; 4], usize)> {
-    let axis = || (1usize..5, 1usize..4, 1usize..3, (0usize..3, 0usize..3), 1usize..14);
-    (axis(), axis(), 1usize..3, 1usize..70, 1usize..70).prop_map(
+    let axis = || (1usize..5, 1usize..4, 1usize..3, (0usize..3, 0usize..3), 0usize..14);
+    (axis(), axis(), 1usize..3, 0usize..70, 1usize..70).prop_map(
         |(down, across, batch, channels, filters)| {
             let window = Window {
                 kernel: [down.0, across.0],
@@ -53,7 +53,7 @@ pub(super) fn cases() -> impl Strategy<Value = (Window, [usize; 4], usize)> {
             };
             // So large that the window fits.
             let size = |axis: (usize, usize, usize, (usize, usize), usize)| {
-                axis.4.max(((axis.0 - 1) * axis.2 + 1).saturating_sub(axis.3.0 + axis.3.1).max(1))
+                axis.4.max(((axis.0 - 1) * axis.2 + 1).saturating_sub(axis.3.0 + axis.3.1))
             };
             (window, [batch, size(down), size(across), channels], filters)
         },

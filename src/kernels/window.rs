@@ -28,6 +28,11 @@ impl Window {
         [shape[0], self.positions(0, shape[1]), self.positions(1, shape[2]), channels]
     }
 
+    /// Whether some of its places lie in a map of `size` places at every position.
+    pub fn always_sees(&self, axis: usize, size: usize) -> bool {
+        (0..self.positions(axis, size)).all(|at| !self.inside(axis, size, at).is_empty())
+    }
+
     /// Whether it sees one place, the position itself.
     pub(super) fn is_still(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [(0, 0); 2]

@@ -44,6 +44,9 @@ const SMALL_MAPS: usize = 1 << 20;
 /// Patches per run of a model with small maps.
 const SMALL_ROWS: usize = 4;
 
+/// How often a worker without work looks for some before it offers its processor to others.
+const PATIENCE: u32 = 1000;
+
 /// Plans kept: each holds packed weights, and a program uses few batch sizes.
 const PLANS: usize = 4;
 
@@ -64,6 +67,8 @@ pub(super) struct Tract {
     rows: Option<usize>,
     /// Whether that depends on the size of the maps, which is not known yet.
     undecided: bool,
+    /// Whether all threads share each part, for its weights are too large to be read by each.
+    together: bool,
     /// What our own operators in the plans multiply with.
     kernels: Kernels,
     /// Input shape and plan, the most recently used last.
@@ -105,6 +110,7 @@ impl Tract {
             pool: threads.map(pool).transpose().map_err(error)?,
             rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
             undecided: splits && !large,
+            together: large,
             kernels: Kernels::new(),
             plans: Vec::new(),
         })
@@ -150,13 +156,16 @@ impl Tract {
     fn decide(&mut self, shape: &[usize]) -> Result<()> {
         let one: Vec<usize> = [1].into_iter().chain(shape.iter().skip(1).copied()).collect();
         let plan = self.plan(&one)?;
-        let bytes = |model: &Arc<TypedModel>| {
+        let largest = |model: &Arc<TypedModel>| {
             let facts = model.nodes().iter().flat_map(|node| &node.outputs);
             let facts = facts.map(|output| &output.fact).filter(|fact| fact.konst.is_none());
             let sizes = facts.filter_map(|fact| fact.shape.as_concrete());
-            sizes.map(|shape| shape.iter().product::<usize>() * size_of::<f32>()).max()
+            let bytes = |shape: &[usize]| {
+                shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size))
+            };
+            sizes.map(bytes).max()
         };
-        if plan.typed_model().and_then(bytes).is_some_and(|bytes| bytes <= SMALL_MAPS) {
+        if plan.typed_model().and_then(largest).is_some_and(|bytes| bytes <= SMALL_MAPS) {
             self.rows = Some(SMALL_ROWS);
         }
         self.undecided = false;
@@ -166,7 +175,8 @@ impl Tract {
     /// Into how many parts to split a batch, at `rows` rows each or so many that every
     /// thread has one.
     fn part_count(&self, batch: usize, rows: usize) -> usize {
-        batch.div_ceil(rows.min(batch.div_ceil(self.threads())))
+        let rows = if self.together { rows } else { rows.min(batch.div_ceil(self.threads())) };
+        batch.div_ceil(rows)
     }
 
     fn threads(&self) -> usize {
@@ -187,13 +197,19 @@ impl Tract {
             return plans.iter().zip(&parts).map(run).collect();
         };
         // With fewer parts than threads, the operators of each part share the others.
-        let shared = count < self.threads();
+        let shared = self.together || count < self.threads();
         let executor =
             if shared { Executor::MultiThread(Arc::clone(pool)) } else { Executor::SingleThread };
         let run = |job: (&Arc<dyn Runnable>, &Part)| {
             multithread_tract_scope(executor.clone(), || run(job))
         };
-        let all = || plans.par_iter().zip(&parts).map(run).collect();
+        let all = || {
+            if self.together {
+                plans.iter().zip(&parts).map(run).collect()
+            } else {
+                plans.par_iter().zip(&parts).map(run).collect()
+            }
+        };
         apart(pool, || if shared { awake(pool, all) } else { all() })
     }
 }
@@ -216,20 +232,23 @@ impl Session for Tract {
         if self.undecided && input.len_of(Axis(0)) > 1 {
             self.decide(input.shape())?;
         }
-        if let Some(rows) = self.rows {
+        while let Some(rows) = self.rows {
             let count = self.part_count(input.len_of(Axis(0)), rows);
-            if let Some(outputs) = join(self.run_in_parts(&input, count)?) {
-                return Ok(outputs);
+            match self.run_in_parts(&input, count).map(join) {
+                Ok(Some(outputs)) => return Ok(outputs),
+                // Some files are right about a single row only.
+                _ if rows == SMALL_ROWS => self.rows = Some(1),
+                // Some output is not made row by row.
+                Ok(None) => self.rows = None,
+                Err(error) => return Err(error),
             }
-            // Some output is not made row by row.
-            self.rows = None;
         }
         Ok(self.run_in_parts(&input, 1)?.swap_remove(0).outputs)
     }
 
     fn run_whole(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
         self.input.check(input.shape()).map_err(error)?;
-        // A plan of its own, which is not kept: the weights in it are a second copy.
+        // A plan of its own, which is not kept: some weights in it are a second copy.
         let plan = self.build(input.shape())?;
         Ok(run(plan.as_ref(), &input, datum(self.input.float))?.outputs)
     }
@@ -274,9 +293,16 @@ fn awake<T: Send>(pool: &ThreadPool, work: impl Fn() -> T + Sync) -> T {
             let _over = Over(&over);
             return Some(work());
         }
+        let mut idle = 0u32;
         while !over.load(Ordering::Acquire) {
-            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                idle = 0;
+            } else if idle < PATIENCE {
+                idle += 1;
                 std::hint::spin_loop();
+            } else {
+                // Another program, or another thread of this one, may need the processor.
+                thread::yield_now();
             }
         }
         None

@@ -9,17 +9,11 @@ use rayon::prelude::*;
 
 use super::convolution::{Convolution, Geometry};
 use super::ending::Ending;
-use crate::kernels::{self, Depthwise, Share, Vectors, Window};
+use crate::kernels::{self, Depthwise, Share, Vectors, Window, by_place};
 
 /// Vectors of channels whose weight gradients are summed up at a time: enough that the sums do not
 /// wait for each other.
 const AT_ONCE: usize = 4;
-
-/// Weights `[channels, places of the kernel]` the other way round.
-fn turned(weight: &[f32], channels: usize) -> Vec<f32> {
-    let places = weight.len() / channels.max(1);
-    (0..weight.len()).map(|at| weight[at % channels * places + at / channels]).collect()
-}
 
 /// A row of places, each the sum over places of a map times weights.
 struct Row<'a, F> {
@@ -75,7 +69,10 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
     }
 }
 
-/// The threads of rayon, a row each.
+/// Parts for each thread of rayon.
+const PARTS: usize = 4;
+
+/// The threads of rayon, some rows each.
 struct Rows;
 
 impl Share for Rows {
@@ -86,7 +83,9 @@ impl Share for Rows {
         _: usize,
         fill: &(dyn Fn(usize, &mut [f32]) + Sync),
     ) {
-        out.par_chunks_mut(row).enumerate().for_each(|(at, out)| fill(at, out));
+        let rows = (out.len() / row.max(1)).div_ceil(PARTS * self.threads()).max(1);
+        let parts = out.par_chunks_mut(rows * row).enumerate();
+        parts.for_each(|(at, part)| fill(at * rows, part));
     }
 
     fn threads(&self) -> usize {
@@ -122,7 +121,7 @@ pub(super) fn input_gradient(
         *convolution;
     let [_, down, across] = convolution.seen;
     let Geometry { stride, padding: [(above, _), (left, _)] } = convolution.geometry;
-    let weight = turned(weight, channels);
+    let weight = by_place(weight, channels);
     let arch = Arch::new();
     let image = rows * positions * channels;
     out.par_chunks_mut((width * channels).max(1)).enumerate().for_each(|(at, out)| {

@@ -11,10 +11,25 @@ use tract_onnx::tract_core::ops::nn::DataFormat;
 use super::operators::{Convolution, Pooling, Weights};
 use crate::kernels::{Dense, Depthwise, Ending, Vectors, Window};
 
+/// How many times as many places as a map has it may have with what lies around it, and how many
+/// more: a dense convolution makes room for all of them, and a hostile file may ask for any number.
+const MOST_PADDED: [usize; 2] = [4, 1024];
+
+/// Values that blocks of filters may take beyond twice the file's.
+const MOST_PACKED: usize = 1 << 20;
+
 /// Weights made ready, by the name of their node: plans for several shapes share them.
 pub(in super::super) struct Kernels {
     pub(super) vectors: Option<Vectors>,
-    ready: HashMap<String, Arc<Weights>>,
+    ready: HashMap<String, Ready>,
+}
+
+/// Weights made ready, and what of: a file may compute its weights from the shape of its input.
+struct Ready {
+    weight: Arc<Tensor>,
+    bias: Arc<Tensor>,
+    depthwise: bool,
+    weights: Arc<Weights>,
 }
 
 impl Kernels {
@@ -72,7 +87,7 @@ fn convolution(
     model: &TypedModel,
     id: usize,
     vectors: Vectors,
-    ready: &mut HashMap<String, Arc<Weights>>,
+    ready: &mut HashMap<String, Ready>,
 ) -> TractResult<Option<Convolution>> {
     let node = model.node(id);
     let Some(conv) = node.op_as::<Conv>() else { return Ok(None) };
@@ -95,16 +110,44 @@ fn convolution(
     if weight.len() != expected || ![1, filters].contains(&bias.len()) {
         return Ok(None);
     }
-    let weights = ready.entry(node.name.clone()).or_insert_with(|| {
-        let bias = if bias.len() == 1 { vec![bias[0]; filters] } else { bias };
-        let (kernel, sizes) = (window.kernel, [filters, channels]);
-        Arc::new(if depthwise {
-            Weights::Depthwise(Depthwise::new(vectors, kernel, &weight, &bias))
-        } else {
-            Weights::Dense(Dense::new(vectors, kernel, &weight, sizes, &bias))
-        })
+    let blocks = filters.next_multiple_of(2 * vectors.width());
+    if !depthwise && expected / filters * blocks > 2 * expected + MOST_PACKED {
+        return Ok(None);
+    }
+    let known = ready.get(&node.name).filter(|ready| {
+        ready.depthwise == depthwise && ready.weight == weight && ready.bias == bias
     });
-    Ok(Some(Convolution { weights: Arc::clone(weights), window, ending: Ending::NONE }))
+    let weights = match known {
+        Some(ready) => Arc::clone(&ready.weights),
+        None => {
+            let values = [floats(&weight)?, floats(&bias)?];
+            let sizes = [filters, channels];
+            let weights = Arc::new(packed(vectors, window.kernel, values, sizes, depthwise));
+            let entry = Ready { weight, bias, depthwise, weights: Arc::clone(&weights) };
+            ready.insert(node.name.clone(), entry);
+            weights
+        }
+    };
+    Ok(Some(Convolution { weights, window, ending: Ending::NONE }))
+}
+
+/// Weights and bias, which may be one for all filters, as a kernel takes them.
+fn packed(
+    vectors: Vectors,
+    kernel: [usize; 2],
+    [weight, bias]: [&[f32]; 2],
+    sizes: [usize; 2],
+    depthwise: bool,
+) -> Weights {
+    let bias = match *bias {
+        [one] => vec![one; sizes[0]],
+        _ => bias.to_vec(),
+    };
+    if depthwise {
+        Weights::Depthwise(Depthwise::new(vectors, kernel, weight, &bias))
+    } else {
+        Weights::Dense(Dense::new(vectors, kernel, weight, sizes, &bias))
+    }
 }
 
 fn pooling(model: &TypedModel, id: usize, vectors: Vectors) -> TractResult<Option<Pooling>> {
@@ -113,8 +156,12 @@ fn pooling(model: &TypedModel, id: usize, vectors: Vectors) -> TractResult<Optio
     if pool.with_index_outputs.is_some() {
         return Ok(None);
     }
-    let window = window(model, node.inputs[0], &pool.pool_spec)?;
-    Ok(window.map(|window| Pooling { window, vectors }))
+    let Some(window) = window(model, node.inputs[0], &pool.pool_spec)? else { return Ok(None) };
+    // The largest of nothing is tract's to tell.
+    let sizes = &model.outlet_fact(node.inputs[0])?.shape;
+    let sizes = [sizes[2].to_usize()?, sizes[3].to_usize()?];
+    let sees = |axis: usize| window.always_sees(axis, sizes[axis]);
+    Ok((sees(0) && sees(1)).then_some(Pooling { window, vectors }))
 }
 
 /// The window of a layer on single-precision maps `[batch, channels, height, width]` whose shape is
@@ -147,16 +194,30 @@ fn window(model: &TypedModel, maps: OutletId, spec: &PoolSpec) -> TractResult<Op
             return Ok(None);
         }
     }
-    let usable = |numbers: [usize; 2]| numbers.iter().all(|number| *number > 0);
-    let usable = usable(window.kernel) && usable(window.stride) && usable(window.dilation);
-    Ok(usable.then_some(window))
+    let padded = |axis: usize| {
+        let (before, after) = window.padding[axis];
+        sizes[axis].saturating_add(before).saturating_add(after)
+    };
+    // Nor does any number that a hostile file may name overflow below.
+    let usable = |axis: usize| {
+        let (kernel, stride) = (window.kernel[axis], window.stride[axis]);
+        let spread = window.dilation[axis].saturating_mul(kernel.saturating_sub(1));
+        let positive = sizes[axis] > 0 && kernel > 0 && stride > 0 && window.dilation[axis] > 0;
+        positive && spread < padded(axis) && stride <= padded(axis)
+    };
+    let [times, more] = MOST_PADDED;
+    let most = height.saturating_mul(width).saturating_mul(times).saturating_add(more);
+    let room = padded(0).saturating_mul(padded(1)) <= most;
+    Ok((spec.input_channels > 0 && usable(0) && usable(1) && room).then_some(window))
 }
 
-/// The values of a single-precision constant.
-pub(super) fn constant(model: &TypedModel, at: OutletId) -> TractResult<Option<Vec<f32>>> {
-    let Some(constant) = &model.outlet_fact(at)?.konst else { return Ok(None) };
-    if constant.datum_type() != DatumType::F32 {
-        return Ok(None);
-    }
-    Ok(Some(constant.try_as_plain_ram()?.as_slice::<f32>()?.to_vec()))
+/// A single-precision constant.
+pub(super) fn constant(model: &TypedModel, at: OutletId) -> TractResult<Option<Arc<Tensor>>> {
+    let constant = model.outlet_fact(at)?.konst.as_ref();
+    Ok(constant.filter(|constant| constant.datum_type() == DatumType::F32).cloned())
+}
+
+/// Its values.
+pub(super) fn floats(constant: &Tensor) -> TractResult<&[f32]> {
+    constant.try_as_plain_ram()?.as_slice::<f32>()
 }

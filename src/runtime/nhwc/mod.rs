@@ -24,7 +24,7 @@ mod tests {
     use ndarray::{Axis, Slice};
     use proptest::prelude::*;
     use tract_onnx::prelude::*;
-    use tract_onnx::tract_core::internal::tensor4;
+    use tract_onnx::tract_core::internal::{tensor1, tensor4};
     use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec};
     use tract_onnx::tract_core::ops::math::{add, max, min, mul};
     use tract_onnx::tract_core::ops::nn::DataFormat;
@@ -176,6 +176,38 @@ mod tests {
                 prop_assert_eq!(count, wanted);
             }
         }
+    }
+
+    /// A file may compute its weights from the shape of its input, and plans for several shapes share
+    /// weights by the names of their nodes.
+    #[test]
+    fn other_weights_of_the_same_name_are_not_taken_for_them() {
+        let answer = |kernels: &mut Kernels, weight: f32| {
+            let mut model = TypedModel::default();
+            let maps = model.add_source("maps", f32::fact([1, 1, 4, 4])).unwrap();
+            let weights = model.add_const("weights", tensor4(&[[[[weight]]]])).unwrap();
+            let bias = model.add_const("bias", tensor1(&[0f32])).unwrap();
+            let spec = PoolSpec {
+                data_format: DataFormat::NCHW,
+                kernel_shape: of_two([1, 1]),
+                padding: PaddingSpec::Valid,
+                dilations: None,
+                strides: None,
+                input_channels: 1,
+                output_channels: 1,
+            };
+            let op = Conv::new(spec, KernelFormat::OIHW, 1, None);
+            let wire = model.wire_node("conv", op, &[maps, weights, bias]).unwrap();
+            model.select_output_outlets(&wire).unwrap();
+            adopt(&mut model, kernels).unwrap();
+            let plan = TypedSimplePlan::new(model).unwrap();
+            let maps = Tensor::from_shape(&[1, 1, 4, 4], &[1f32; 16]).unwrap();
+            let answer = Arc::new(plan).run(tvec!(maps.into())).unwrap();
+            *answer[0].try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().first().unwrap()
+        };
+        let mut kernels = Kernels::new();
+        assert_eq!(answer(&mut kernels, 2.0), 2.0);
+        assert_eq!(answer(&mut kernels, 3.0), 3.0);
     }
 
     /// The networks of the repository on the first patch of a recording.

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::kernels::{Dense, Depthwise, Ending, MaxPool, Share, Vectors, Window};
 
-/// Multiplications below which waking another thread takes longer than they do.
+/// Multiplications below which sharing them out takes longer than they do.
 const FEW: usize = 1 << 17;
 
 /// The threads that tract computes with at the moment, each with a part of the same size.
@@ -161,11 +161,12 @@ impl TypedOp for Pooling {
     as_op!();
 }
 
-/// The shape of maps; `channels` of the answer unless they are those of the maps.
+/// The shape of maps.
 fn shape_of(shape: &[usize]) -> TractResult<[usize; 4]> {
     shape.try_into().with_context(|| format!("maps of shape {shape:?}"))
 }
 
+/// The answer's shape; its `channels`, unless they are those of the maps.
 fn facts(
     inputs: &[&TypedFact],
     window: &Window,
