@@ -163,7 +163,7 @@ def main() -> None:
         print("\n| sound | answer | outsider |\n|---|---|--:|")
         for line in run("classify", "--json", "--model", heads[0], work / "sounds").splitlines():
             said = json.loads(line)
-            print(f"| {Path(said['file']).stem} | {said['genre']} | {said['outsider']:.3f} |")
+            print(f"| {Path(said['file']).stem} | {said['genre']} | {said.get('outsider') or '-'} |")
 
 
 if __name__ == "__main__":

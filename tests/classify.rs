@@ -495,6 +495,39 @@ fn what_is_there_is_not_replaced_by_mistake() {
     }
 }
 
+/// SQLite itself reads what is left of it, with rows of nothing.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_database_that_was_cut_is_no_catalogue() {
+    let (folder, ..) = music();
+    let path = folder.path().join("t.sqlite");
+    let ask = || classify(folder.path(), &["song0.wav", "-m", "genres.onnx", "-o", "t.sqlite"]);
+    assert!(ask().status.success());
+    let whole = fs::read(&path).unwrap();
+    for kept in [whole.len() / 2 + 100, whole.len() - 100] {
+        fs::write(&path, &whole[..kept]).unwrap();
+        let ran = ask();
+        assert_eq!(ran.status.code(), Some(1), "{kept} bytes: {}", stderr(&ran));
+        assert!(stderr(&ran).contains("t.sqlite"), "{}", stderr(&ran));
+        assert!(fs::read(&path).unwrap() == whole[..kept], "{kept} bytes");
+    }
+}
+
+#[test]
+fn labels_that_stand_twice_are_refused() {
+    let (folder, ..) = music();
+    let path = folder.path().join("genres.onnx");
+    let mut model = genre_transfer::onnx::read(&path).unwrap();
+    let labels = model.metadata_props.iter_mut().find(|entry| entry.key == "labels").unwrap();
+    let mut names: Vec<String> = serde_json::from_str(&labels.value).unwrap();
+    names[1] = names[0].clone();
+    labels.value = serde_json::to_string(&names).unwrap();
+    common::write(&model, folder.path(), "genres.onnx");
+    let ran = classify(folder.path(), &["song0.wav", "-m", "genres.onnx"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(stderr(&ran).contains("stands there twice"), "{}", stderr(&ran));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_is_written_though_nobody_reads_the_lines() {

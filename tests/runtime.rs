@@ -235,6 +235,25 @@ fn tensors_that_claim_more_than_they_hold_are_refused() {
     assert!(refusal(folder.path(), unknown).contains("type 99"));
 }
 
+/// tract 0.23 answers with other numbers than ONNX Runtime and burn, and says nothing.
+#[test]
+fn operators_that_tract_computes_wrongly_are_refused_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (operator, attributes) in [
+        ("GlobalLpPool", vec![common::integer("p", 1)]),
+        ("ConvTranspose", vec![common::integers("output_shape", &[34, 26])]),
+    ] {
+        let mut model = common::tiny();
+        let graph = common::graph(&mut model);
+        let input = graph.input[0].name.clone();
+        graph.node.push(common::node(operator, &[&input, &input], "other", attributes));
+        graph.output.push(common::value("other", &[None, None, None]));
+        let path = common::write(&model, folder.path(), "other.onnx");
+        let said = error(runtime::open(Runtime::Tract, &path, &CPU));
+        assert!(said.contains(operator) && said.contains("other.onnx"), "{said}");
+    }
+}
+
 #[test]
 fn an_output_from_nowhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -243,6 +243,8 @@ impl Scores {
         let projected: Vec<f32> = mean(projected);
         let judged = judge.judge(mean(sums), &projected);
         let Judged { probabilities, averaged, set, outsider, unknown } = judged;
+        // What is heard of nothing promises nothing.
+        let (set, outsider) = (set.filter(|_| !silent), outsider.filter(|_| !silent));
         Classification {
             seconds,
             padded,

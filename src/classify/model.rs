@@ -369,7 +369,12 @@ fn labels(path: &Path, session: &dyn Session) -> Result<Vec<String>> {
     let refuse = |reason: Cause| in_metadata(path, key::LABELS, reason);
     let json = session.metadata(key::LABELS).ok_or_else(|| refuse("there are none".into()))?;
     let labels: Vec<String> = serde_json::from_str(&json).map_err(|error| refuse(error.into()))?;
-    if labels.is_empty() { Err(refuse("the list is empty".into())) } else { Ok(labels) }
+    let twice = labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label));
+    match twice {
+        Some((_, label)) => Err(refuse(format!("\"{label}\" stands there twice").into())),
+        None if labels.is_empty() => Err(refuse("the list is empty".into())),
+        None => Ok(labels),
+    }
 }
 
 /// The thresholds of the `count` labels, where the metadata of the file at `path` say that a

@@ -282,7 +282,9 @@ impl Promise {
     #[must_use]
     pub fn fits(&self, genres: usize) -> bool {
         let directions = self.centers.first().map_or(0, Vec::len);
-        self.set_thresholds.len() == genres
+        self.temperature.is_finite()
+            && self.temperature > 0.0
+            && self.set_thresholds.len() == genres
             && (self.centers.is_empty() || self.centers.len() == genres)
             && self.centers.iter().all(|center| center.len() == directions)
             && self.centers.is_empty() == self.distances.is_empty()
@@ -324,6 +326,9 @@ mod tests {
         let text = serde_json::to_string(&promise).unwrap();
         assert_eq!(serde_json::from_str::<Promise>(&text).unwrap(), promise);
         assert!(promise.fits(2) && !promise.fits(3));
+        for temperature in [0.0, -1.5, f64::INFINITY, f64::NAN] {
+            assert!(!Promise { temperature, ..promise.clone() }.fits(2), "{temperature}");
+        }
     }
 
     #[test]

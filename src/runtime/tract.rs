@@ -28,6 +28,7 @@ use super::nhwc::{self, Kernels};
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx;
+use crate::onnx::attributes::attribute;
 use crate::onnx::prune::keep_what_outputs_need;
 use crate::onnx::{Float, Port};
 use crate::panics::{self, Panicked};
@@ -94,6 +95,10 @@ impl Tract {
         }
         if let Some(operator) = unknown_operator(&parsed.model) {
             return Err(error(format!("{}: it has no operator {operator}", path.display())));
+        }
+        if let Some(operator) = miscomputed(&proto) {
+            let reason = format!("{}: it computes {operator} wrongly", path.display());
+            return Err(error(reason + "; another runtime may compute it rightly"));
         }
         let threads = (options.threads > 1).then_some(options.threads);
         let pool = |count| ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
@@ -384,6 +389,17 @@ fn join(answers: Vec<PartOutputs>) -> Option<Vec<ArrayD<f32>>> {
 /// The first operator that tract does not know: it parses a model around it.
 fn unknown_operator(model: &InferenceModel) -> Option<String> {
     model.nodes().iter().find_map(|node| unknown(&node.op.name()))
+}
+
+/// The first operator of the graph that tract 0.23 is known to give wrong numbers for.
+fn miscomputed(proto: &ModelProto) -> Option<&'static str> {
+    proto.graph.iter().flat_map(|graph| &graph.node).find_map(|node| match &*node.op_type {
+        "GlobalLpPool" => Some("GlobalLpPool"),
+        "ConvTranspose" if attribute(node, "output_shape").is_some() => {
+            Some("ConvTranspose with an output_shape")
+        }
+        _ => None,
+    })
 }
 
 /// The operator that a node of tract's is called after, if tract does not know it.

@@ -22,6 +22,12 @@ pub(super) fn check(path: &Path, fields: &[Field]) -> Result<()> {
 pub(super) fn names(path: &Path) -> Result<Vec<String>> {
     let failed = |e| failed(path, e);
     let base = open(path)?;
+    // A file that was cut within a page is read as if nothing were missing.
+    let found: String =
+        base.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if found != "ok" {
+        return Err(Error::format(path, format!("the database is damaged: {found}")));
+    }
     let select = base.prepare("SELECT * FROM recordings").map_err(failed)?;
     Ok(select.column_names().map(str::to_owned).collect())
 }
