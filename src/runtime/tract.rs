@@ -66,7 +66,7 @@ pub(super) struct Tract {
     pool: Option<Arc<ThreadPool>>,
     /// Rows of a batch to run at a time; `None` if it must be run as a whole.
     rows: Option<usize>,
-    /// Whether that depends on the size of the maps, which is not known yet.
+    /// Whether the answer to one row, and the size of its maps, are still to be looked at.
     undecided: bool,
     /// Whether all threads share each part, for its weights are too large to be read by each.
     together: bool,
@@ -114,7 +114,7 @@ impl Tract {
             device: options.device,
             pool: threads.map(pool).transpose().map_err(error)?,
             rows: splits.then_some(if large { LARGE_ROWS } else { 1 }),
-            undecided: splits && !large,
+            undecided: splits,
             together: large,
             kernels: Kernels::new(),
             plans: Vec::new(),
@@ -157,24 +157,20 @@ impl Tract {
         })
     }
 
-    /// Decides how many rows of a batch of this shape, and of all after it, are run at a time.
-    fn decide(&mut self, shape: &[usize]) -> Result<()> {
+    /// Decides how many rows of a batch of this shape, and of all after it, are run at a time: none
+    /// by themselves if a single one has not an answer of one row.
+    fn decide(&mut self, shape: &[usize]) {
         let one: Vec<usize> = [1].into_iter().chain(shape.iter().skip(1).copied()).collect();
-        let plan = self.plan(&one)?;
-        let largest = |model: &Arc<TypedModel>| {
-            let facts = model.nodes().iter().flat_map(|node| &node.outputs);
-            let facts = facts.map(|output| &output.fact).filter(|fact| fact.konst.is_none());
-            let sizes = facts.filter_map(|fact| fact.shape.as_concrete());
-            let bytes = |shape: &[usize]| {
-                shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size))
-            };
-            sizes.map(bytes).max()
-        };
-        if plan.typed_model().and_then(largest).is_some_and(|bytes| bytes <= SMALL_MAPS) {
+        let model = self.model.clone();
+        let fact = datum(self.input.float).fact(&one);
+        let model = guarded(|| model.with_input_fact(0, fact.into())?.into_typed());
+        let by_row = model.as_ref().is_ok_and(answers_one_row);
+        if !by_row {
+            self.rows = None;
+        } else if !self.together && model.is_ok_and(|model| largest_map(&model) <= SMALL_MAPS) {
             self.rows = Some(SMALL_ROWS);
         }
         self.undecided = false;
-        Ok(())
     }
 
     /// Into how many parts to split a batch, at `rows` rows each or so many that every
@@ -235,7 +231,7 @@ impl Session for Tract {
     fn run(&mut self, input: ArrayViewD<'_, f32>) -> Result<Vec<ArrayD<f32>>> {
         self.input.check(input.shape()).map_err(error)?;
         if self.undecided && input.len_of(Axis(0)) > 1 {
-            self.decide(input.shape())?;
+            self.decide(input.shape());
         }
         while let Some(rows) = self.rows {
             let count = self.part_count(input.len_of(Axis(0)), rows);
@@ -257,6 +253,25 @@ impl Session for Tract {
         let plan = self.build(input.shape())?;
         Ok(run(plan.as_ref(), &input, datum(self.input.float))?.outputs)
     }
+}
+
+/// Whether every output of the model, whose input is one row, has one row.
+fn answers_one_row(model: &TypedModel) -> bool {
+    let Ok(outputs) = model.output_outlets() else { return false };
+    outputs.iter().all(|output| {
+        let shape = model.outlet_fact(*output).ok().and_then(|fact| fact.shape.as_concrete());
+        shape.and_then(<[usize]>::first) == Some(&1)
+    })
+}
+
+/// Bytes of the largest tensor that is computed.
+fn largest_map(model: &TypedModel) -> usize {
+    let facts = model.nodes().iter().flat_map(|node| &node.outputs).map(|output| &output.fact);
+    let sizes = facts.filter(|fact| fact.konst.is_none()).filter_map(|f| f.shape.as_concrete());
+    let bytes = |shape: &[usize]| {
+        shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size))
+    };
+    sizes.map(bytes).max().unwrap_or(0)
 }
 
 /// The model in fewer operators, some of them ours if there are `kernels`.

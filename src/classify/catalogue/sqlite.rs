@@ -1,6 +1,7 @@
 //! Rows as the table `recordings` of an SQLite database. What else is in the database stays.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use rusqlite::types::{Value, ValueRef};
@@ -21,8 +22,8 @@ pub(super) fn check(path: &Path, fields: &[Field]) -> Result<()> {
 /// The columns of the table in the database at `path`.
 pub(super) fn names(path: &Path) -> Result<Vec<String>> {
     let failed = |e| failed(path, e);
+    check_length(path)?;
     let base = open(path)?;
-    // A file that was cut within a page is read as if nothing were missing.
     let found: String =
         base.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if found != "ok" {
@@ -149,6 +150,29 @@ fn check_idle(path: &Path) -> Result<()> {
             let reason = "another program is writing this database; close it there";
             return Err(Error::occupied(path, reason));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a database that is shorter than it says: SQLite itself reads one that was cut within a
+/// page as if zeros stood there.
+fn check_length(path: &Path) -> Result<()> {
+    let mut head = [0; 32];
+    let mut file = fs::File::open(path).map_err(Error::io(path))?;
+    if file.read_exact(&mut head).is_err() {
+        return Ok(()); // which SQLite will not take for a database
+    }
+    // At 16 the size of a page, where 1 is 65,536, and at 28 how many there are.
+    let page = match u16::from_be_bytes([head[16], head[17]]) {
+        1 => 65536,
+        size => u64::from(size),
+    };
+    let pages = u32::from_be_bytes([head[28], head[29], head[30], head[31]]);
+    let (wanted, there) =
+        (page * u64::from(pages), file.metadata().map_err(Error::io(path))?.len());
+    if head.starts_with(b"SQLite format 3\0") && there < wanted {
+        let reason = format!("the database was cut: {there} bytes of {wanted} are there");
+        return Err(Error::format(path, reason));
     }
     Ok(())
 }
