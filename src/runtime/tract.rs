@@ -163,7 +163,11 @@ impl Tract {
         let one: Vec<usize> = [1].into_iter().chain(shape.iter().skip(1).copied()).collect();
         let model = self.model.clone();
         let fact = datum(self.input.float).fact(&one);
-        let model = guarded(|| model.with_input_fact(0, fact.into())?.into_typed());
+        let model = guarded(|| {
+            let mut model = model.with_input_fact(0, fact.into())?.into_typed()?;
+            model.prop_consts()?; // what is made of weights alone is no map
+            Ok(model)
+        });
         let by_row = model.as_ref().is_ok_and(answers_one_row);
         if !by_row {
             self.rows = None;
