@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Training throughput of our CNNs beside PyTorch's: same architecture, batch, threads, float32.
+"""Training throughput beside PyTorch's: same network, batch, threads, float32.
 
     scripts/compare-pytorch.py --data gtzan [--threads 2] [--epochs 2] [--preset simple ...]
+    scripts/compare-pytorch.py --data gtzan --backbone models/yamnet.onnx --front-end yamnet
 
-Ours is `train-cnn --validate`, which also reads, varies and averages weights; PyTorch is given
-ready batches. Needs `pip install torch`. The two take turns, so that drift hits both.
+Ours is `train-cnn --validate` or, with --backbone, `finetune --unfreeze`, both of which also read,
+vary and check; PyTorch is given ready batches, and the ONNX file by way of onnx2torch. Only
+training steps are counted. Needs `pip install torch`, and onnx2torch for backbones. The two take
+turns, so that drift hits both.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import torch
@@ -80,18 +84,56 @@ class Network(nn.Module):
         return self.head(torch.cat(parts, 1))
 
 
-def pytorch(config, examples, batch, patch):
-    """Examples of one epoch a second."""
+class OnBackbone(nn.Module):
+    """A genre head on an ONNX file whose last layers with weights learn."""
+
+    def __init__(self, path, unfreeze, classes):
+        super().__init__()
+        import onnx
+        import onnx2torch
+        import onnx.version_converter
+
+        model = onnx.load(path)
+        try:
+            self.backbone = onnx2torch.convert(model)
+        except NotImplementedError:  # of a newer version of the operators
+            self.backbone = onnx2torch.convert(onnx.version_converter.convert_version(model, 13))
+        self.shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
+        # What onnx2torch makes parameters of layers; shapes and scalars stay as they are.
+        layers = [m for m in self.backbone.modules() if isinstance(m, (nn.Conv2d, nn.Linear, nn.BatchNorm2d))]
+        layers += [m for m in self.backbone.modules() if not list(m.children()) and m not in layers and list(m.parameters(recurse=False))]
+        self.backbone.requires_grad_(False)
+        last = layers if unfreeze == "all" else layers[len(layers) - int(unfreeze):]
+        for layer in last:
+            layer.requires_grad_(True)
+        # The normalizations use the file's statistics, as finetune's do.
+        self.backbone.eval()
+        with torch.no_grad():
+            features = self.embed(torch.zeros(2, *self.shape)).shape[1]
+        self.head = nn.Linear(features, classes)
+
+    def embed(self, x):
+        y = self.backbone(x)
+        y = y[0] if isinstance(y, (tuple, list)) else y
+        return y.flatten(1) if y.dim() != 4 else y.mean((2, 3))
+
+    def forward(self, x):
+        return self.head(self.embed(x))
+
+
+def pytorch(make, examples, batch):
+    """Examples of one epoch a second, with the network and shape of an example that `make` gives."""
     torch.manual_seed(0)
-    model = Network(config, 10, patch).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
-    x, y = torch.randn(batch, 1, *patch), torch.softmax(torch.randn(batch, 10), 1)
+    model, shape = make()
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-3, weight_decay=0.05)
+    x, y = torch.randn(batch, *shape), torch.softmax(torch.randn(batch, 10), 1)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         loss = torch.nn.functional.cross_entropy(model(x), y)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         return loss.item()
 
@@ -112,11 +154,36 @@ def ours(arguments, preset):
     return speed["examples"] / speed["seconds"], speed["waiting"] / speed["seconds"], result["architecture"]
 
 
+def ours_on(arguments, backbone):
+    """Patches a second, the share of waiting and the largest memory in MB of finetune."""
+    folder = tempfile.mkdtemp()
+    command = [arguments.program, "--data", arguments.data, "--backbone", backbone, "--front-end", arguments.front_end, "--json", "--runs", folder,
+               "--unfreeze", arguments.unfreeze, "--deep-epochs", str(arguments.epochs), "--deep-batch", str(arguments.batch),
+               "--patches-per-track", str(arguments.patches), "--epochs", "1"]
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)}
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    megabytes = 0
+    # wait4's figure would be that of this process, of which it was a copy for a moment.
+    while running.poll() is None:
+        with open(f"/proc/{running.pid}/status") as status:
+            lines = [line.split() for line in status if line.startswith("VmHWM")]
+        megabytes = max([megabytes] + [int(line[1]) / 1024 for line in lines])
+        time.sleep(0.1)
+    if running.returncode:
+        sys.exit(f"{' '.join(command)} failed with {running.returncode}")
+    speed = json.load(running.stdout)["metrics"]["unfrozen_speed"]
+    return speed["examples"] / speed["seconds"], speed["waiting"] / speed["seconds"], megabytes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--program", default="target/release/train-cnn")
+    parser.add_argument("--program", help="target/release/train-cnn or, with --backbone, finetune")
     parser.add_argument("--preset", nargs="+", default=["simple", "searched"])
+    parser.add_argument("--backbone", nargs="+", default=[], help="ONNX files, in place of presets")
+    parser.add_argument("--front-end", default="yamnet", help="the front end of the backbones")
+    parser.add_argument("--unfreeze", default="all", help="how many of a backbone's layers learn")
+    parser.add_argument("--patches", type=int, default=6, help="patches of a track that finetune learns from in an epoch")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--frames", type=int, default=128)
@@ -124,14 +191,30 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    arguments.program = arguments.program or ("target/release/finetune" if arguments.backbone else "target/release/train-cnn")
     torch.set_num_threads(arguments.threads)
-    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, batch {arguments.batch}, patches of {arguments.frames} x {arguments.mels}")
-    print(f"{'preset':<10} {'round':>5} {'ours':>8} {'PyTorch':>8} {'ratio':>6} {'waiting':>8}")
-    for preset in arguments.preset:
+    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, batch {arguments.batch}")
+    print(f"{'network':<24} {'round':>5} {'ours':>8} {'PyTorch':>8} {'ratio':>6} {'waiting':>8} {'MB':>6}")
+    for network in arguments.backbone or arguments.preset:
+        ratios = []
         for number in range(arguments.rounds):
-            mine, waiting, architecture = ours(arguments, preset)
-            theirs = pytorch(architecture, 640, arguments.batch, (arguments.frames, arguments.mels))
-            print(f"{preset:<10} {number + 1:>5} {mine:>8.1f} {theirs:>8.1f} {mine / theirs:>6.2f} {waiting:>8.3f}", flush=True)
+            if arguments.backbone:
+                mine, waiting, megabytes = ours_on(arguments, network)
+
+                def make():
+                    model = OnBackbone(network, arguments.unfreeze, 10)
+                    return model, model.shape
+            else:
+                mine, waiting, architecture = ours(arguments, network)
+                megabytes, patch = 0, (arguments.frames, arguments.mels)
+
+                def make():
+                    return Network(architecture, 10, patch).train(), (1, *patch)
+            theirs = pytorch(make, max(3, 640 // arguments.batch) * arguments.batch if not arguments.backbone else 10 * arguments.batch, arguments.batch)
+            ratios.append(mine / theirs)
+            name = os.path.basename(network)
+            print(f"{name:<24} {number + 1:>5} {mine:>8.1f} {theirs:>8.1f} {ratios[-1]:>6.2f} {waiting:>8.3f} {megabytes:>6.0f}", flush=True)
+        print(f"{name:<24} median ratio {sorted(ratios)[len(ratios) // 2]:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ use genre_transfer::runtime::{self, Device, Options, Runtime};
 use genre_transfer::{Error, onnx};
 use ndarray::{ArrayD, ArrayView, Axis, ShapeBuilder, s};
 use rayon::prelude::*;
+use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataLocation;
-use tract_onnx::pb::{ModelProto, StringStringEntryProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, StringStringEntryProto, TensorProto};
 
 const CPU: Options = Options { device: Device::Cpu, threads: 1 };
 
@@ -239,14 +240,26 @@ fn tensors_that_claim_more_than_they_hold_are_refused() {
 #[test]
 fn operators_that_tract_computes_wrongly_are_refused_in_it() {
     let folder = tempfile::tempdir().unwrap();
-    for (operator, attributes) in [
-        ("GlobalLpPool", vec![common::integer("p", 1)]),
-        ("ConvTranspose", vec![common::integers("output_shape", &[34, 26])]),
+    for (operator, attributes, nested) in [
+        ("GlobalLpPool", vec![common::integer("p", 1)], false),
+        ("ConvTranspose", vec![common::integers("output_shape", &[34, 26])], false),
+        ("GlobalLpPool", vec![], true),
     ] {
         let mut model = common::tiny();
         let graph = common::graph(&mut model);
         let input = graph.input[0].name.clone();
-        graph.node.push(common::node(operator, &[&input, &input], "other", attributes));
+        let mut node = common::node(operator, &[&input, &input], "other", attributes);
+        if nested {
+            let branch = GraphProto { node: vec![node], ..Default::default() };
+            let branch = AttributeProto {
+                name: "then_branch".into(),
+                g: Some(branch),
+                r#type: AttributeType::Graph as i32,
+                ..Default::default()
+            };
+            node = common::node("If", &[&input], "other", vec![branch]);
+        }
+        graph.node.push(node);
         graph.output.push(common::value("other", &[None, None, None]));
         let path = common::write(&model, folder.path(), "other.onnx");
         let said = error(runtime::open(Runtime::Tract, &path, &CPU));

@@ -38,10 +38,11 @@ pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: libc::m
     opened as c_int
 }
 
-/// Whether it is ONNX Runtime, whose headers are read before it is loaded; no input names it.
+/// Whether it is ONNX Runtime, whose headers are read before it is loaded, or the file that names its
+/// version; no input names them.
 fn is_runtime(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    file.starts_with(b"libonnxruntime.")
+    file.starts_with(b"libonnxruntime.") || name.ends_with(b"/.onnxruntime/VERSION")
 }
 
 /// Whether `name` lies in the folder, or is a relative name that stays there.

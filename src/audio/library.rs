@@ -171,7 +171,8 @@ impl<'a> Library<'a> {
             return;
         }
         let begins = packet.pts.get();
-        let gap = self.due.map_or(0.0, |due| (begins - due) as f64 / f64::from(rate.max(1)));
+        let lost = self.due.map_or(0, |due| begins.saturating_sub(due));
+        let gap = lost as f64 / f64::from(rate.max(1));
         if gap > GAP {
             notes.push(Note::Gap { seconds: gap, at: self.seconds });
         }

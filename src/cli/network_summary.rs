@@ -62,6 +62,12 @@ pub fn text(run: &Run, exported: &Exported) -> Result<String> {
             metrics.kept
         ));
     }
+    if let Some(speed) = metrics.unfrozen_speed {
+        line(format!(
+            "learned from {:.0} patches a second with unfrozen layers",
+            speed.examples_per_second()
+        ));
+    }
     line(tested(&metrics.test));
     line(format!("run:   {} ({:.1} s)", run.folder().display(), metrics.seconds));
     text += &format!("model: {exported}");

@@ -24,5 +24,5 @@ pub use depthwise::{Depthwise, by_place};
 pub use ending::{Bounds, Ending};
 pub use lanes::Vectors;
 pub use pool::MaxPool;
-pub use share::{Alone, Share};
+pub use share::{Alone, Fill, Share, in_parts};
 pub use window::Window;

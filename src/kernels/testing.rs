@@ -4,20 +4,14 @@ use proptest::prelude::*;
 
 use super::ending::{Bounds, Ending};
 use super::lanes::Vectors;
-use super::share::Share;
+use super::share::{Alone, Fill, Share};
 use super::window::Window;
 
-/// All threads at once, each a row.
+/// Several threads, as far as a kernel sees: each row by itself, the last one first.
 pub(super) struct Apart;
 
 impl Share for Apart {
-    fn rows(
-        &self,
-        out: &mut [f32],
-        row: usize,
-        _: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) {
+    fn rows(&self, out: &mut [f32], row: usize, _: usize, fill: Fill) {
         for (at, out) in out.chunks_mut(row).enumerate().collect::<Vec<_>>().into_iter().rev() {
             fill(at, out);
         }
@@ -111,7 +105,22 @@ pub(super) fn ended(ending: &Ending, channel: usize, value: f32) -> f32 {
     }
 }
 
-pub(super) fn near(given: &[f32], wanted: &[f32]) -> Result<(), TestCaseError> {
+/// Holds a convolution to the answer that is `wanted`, by one thread and, bit for bit as then, by
+/// several.
+pub(super) fn holds(
+    wanted: &[f32],
+    run: impl Fn(&mut [f32], &dyn Share),
+) -> Result<(), TestCaseError> {
+    let mut alone = vec![f32::NAN; wanted.len()];
+    run(&mut alone, &Alone);
+    near(&alone, wanted)?;
+    let mut apart = vec![f32::NAN; wanted.len()];
+    run(&mut apart, &Apart);
+    prop_assert_eq!(alone, apart, "threads change the answer");
+    Ok(())
+}
+
+fn near(given: &[f32], wanted: &[f32]) -> Result<(), TestCaseError> {
     let largest = wanted.iter().fold(1f32, |largest, value| largest.max(value.abs()));
     for (at, (given, wanted)) in given.iter().zip(wanted).enumerate() {
         prop_assert!(

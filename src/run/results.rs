@@ -38,6 +38,9 @@ pub struct Metrics {
     /// Validation score with unfrozen layers, where they were trained.
     #[serde(default)]
     pub unfrozen_validation: Option<Score>,
+    /// How fast the unfrozen layers learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfrozen_speed: Option<Speed>,
     /// Which of the two was kept.
     #[serde(default)]
     pub kept: Kept,

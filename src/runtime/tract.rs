@@ -18,7 +18,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 
@@ -86,6 +86,11 @@ impl Tract {
         let input = onnx::input(&proto, path)?;
         let outputs = onnx::outputs(&proto, path)?;
         leave_out_others(&mut proto, &outputs);
+        let mut nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+        if let Some(operator) = nodes.find_map(miscomputed) {
+            let reason = format!("{}: it computes {operator} wrongly", path.display());
+            return Err(error(reason + "; another runtime may compute it rightly"));
+        }
         let folder = path.parent().and_then(Path::to_str);
         let parsed = guarded(|| loader().parse(&proto, folder))
             .map_err(|fault| error(Failure::new(path.display(), fault)))?;
@@ -95,10 +100,6 @@ impl Tract {
         }
         if let Some(operator) = unknown_operator(&parsed.model) {
             return Err(error(format!("{}: it has no operator {operator}", path.display())));
-        }
-        if let Some(operator) = miscomputed(&proto) {
-            let reason = format!("{}: it computes {operator} wrongly", path.display());
-            return Err(error(reason + "; another runtime may compute it rightly"));
         }
         let threads = (options.threads > 1).then_some(options.threads);
         let pool = |count| ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
@@ -163,17 +164,14 @@ impl Tract {
         let one: Vec<usize> = [1].into_iter().chain(shape.iter().skip(1).copied()).collect();
         let model = self.model.clone();
         let fact = datum(self.input.float).fact(&one);
-        let model = guarded(|| {
-            let mut model = model.with_input_fact(0, fact.into())?.into_typed()?;
-            model.prop_consts()?; // what is made of weights alone is no map
-            Ok(model)
+        let model = guarded(|| model.with_input_fact(0, fact.into())?.into_typed());
+        let by_row = model.ok().filter(answers_one_row);
+        self.rows = by_row.and_then(|model| match self.rows {
+            Some(1) if guarded(|| largest_map(model)).is_ok_and(|most| most <= SMALL_MAPS) => {
+                Some(SMALL_ROWS)
+            }
+            rows => rows,
         });
-        let by_row = model.as_ref().is_ok_and(answers_one_row);
-        if !by_row {
-            self.rows = None;
-        } else if !self.together && model.is_ok_and(|model| largest_map(&model) <= SMALL_MAPS) {
-            self.rows = Some(SMALL_ROWS);
-        }
         self.undecided = false;
     }
 
@@ -268,14 +266,15 @@ fn answers_one_row(model: &TypedModel) -> bool {
     })
 }
 
-/// Bytes of the largest tensor that is computed.
-fn largest_map(model: &TypedModel) -> usize {
+/// Bytes of the largest tensor that is computed of the input, not of weights alone.
+fn largest_map(mut model: TypedModel) -> TractResult<usize> {
+    model.prop_consts()?;
     let facts = model.nodes().iter().flat_map(|node| &node.outputs).map(|output| &output.fact);
     let sizes = facts.filter(|fact| fact.konst.is_none()).filter_map(|f| f.shape.as_concrete());
     let bytes = |shape: &[usize]| {
         shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size))
     };
-    sizes.map(bytes).max().unwrap_or(0)
+    Ok(sizes.map(bytes).max().unwrap_or(0))
 }
 
 /// The model in fewer operators, some of them ours if there are `kernels`.
@@ -410,15 +409,18 @@ fn unknown_operator(model: &InferenceModel) -> Option<String> {
     model.nodes().iter().find_map(|node| unknown(&node.op.name()))
 }
 
-/// The first operator of the graph that tract 0.23 is known to give wrong numbers for.
-fn miscomputed(proto: &ModelProto) -> Option<&'static str> {
-    proto.graph.iter().flat_map(|graph| &graph.node).find_map(|node| match &*node.op_type {
+/// What of the node, or of the graphs in it, tract 0.23 is known to give wrong numbers for.
+fn miscomputed(node: &NodeProto) -> Option<&'static str> {
+    match &*node.op_type {
         "GlobalLpPool" => Some("GlobalLpPool"),
         "ConvTranspose" if attribute(node, "output_shape").is_some() => {
             Some("ConvTranspose with an output_shape")
         }
-        _ => None,
-    })
+        _ => {
+            let graphs = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
+            graphs.flat_map(|graph| &graph.node).find_map(miscomputed)
+        }
+    }
 }
 
 /// The operator that a node of tract's is called after, if tract does not know it.

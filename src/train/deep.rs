@@ -31,7 +31,7 @@ use crate::metrics::Epoch;
 use crate::model::graph::OnnxGraph;
 use crate::model::{GenreModel, Standardization};
 use crate::progress;
-use crate::run::{Score, names};
+use crate::run::{Score, Speed, names};
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub struct Tuned {
     pub layers: usize,
     /// Its score on the validation tracks.
     pub validation: Option<Score>,
+    /// How fast they learned.
+    pub speed: Speed,
 }
 
 impl DeepTask<'_> {
@@ -132,7 +134,8 @@ impl DeepTask<'_> {
             state.save(checkpoints, &history[first..])?;
         }
         drop(bar);
-        Ok(Tuned { model: state.best, layers, validation: state.progress.stopping.best })
+        let DeepProgress { stopping, speed, .. } = state.progress;
+        Ok(Tuned { model: state.best, layers, validation: stopping.best, speed })
     }
 
     fn is_over(&self, progress: &DeepProgress) -> bool {
@@ -161,7 +164,9 @@ impl DeepTask<'_> {
                 state.save(checkpoints, history)?;
                 interrupt::check("the training so far is saved; go on with ‹resume›")?;
             }
+            let started = Instant::now();
             let Batch { patches, targets } = self.batch(batch, [epoch, step]);
+            let waited = started.elapsed();
             let patches = Tensor::from_data(patches, learning);
             let found = state.model.backbone.forward(patches)?;
             let embeddings = fitted.standardization.forward(found);
@@ -172,6 +177,7 @@ impl DeepTask<'_> {
             let rate = self.rate(at, steps);
             let rates = [self.options.backbone_lr * rate, self.head.learning_rate * rate];
             state.step(value, rates, self.options.layer_decay);
+            state.progress.speed.add(batch.len(), started.elapsed(), waited);
             state.progress.step = step + 1;
         }
         let mean = state.progress.total / crops.len() as f64;
@@ -359,6 +365,9 @@ struct DeepProgress {
     /// The best epoch so far.
     #[serde(flatten)]
     stopping: EarlyStopping,
+    /// How fast it went.
+    #[serde(default)]
+    speed: Speed,
 }
 
 /// What a checkpoint says beside its weights.
@@ -456,11 +465,12 @@ mod tests {
     fn a_checkpoint_says_what_it_always_said() {
         let best = Some(Score::of_genres(0.25, 1.0));
         let stopping = EarlyStopping { best_epoch: 2, best };
-        let progress = DeepProgress { epoch: 3, step: 4, total: 1.5, stopping };
+        let speed = Speed::default();
+        let progress = DeepProgress { epoch: 3, step: 4, total: 1.5, stopping, speed };
         let text = serde_json::to_string(&SavedProgress { progress, history: vec![] }).unwrap();
         assert_eq!(
             text,
-            r#"{"progress":{"epoch":3,"step":4,"total":1.5,"best_epoch":2,"best":{"loss":0.25,"accuracy":1.0}},"history":[]}"#
+            r#"{"progress":{"epoch":3,"step":4,"total":1.5,"best_epoch":2,"best":{"loss":0.25,"accuracy":1.0},"speed":{"examples":0,"seconds":0.0,"waiting":0.0}},"history":[]}"#
         );
         let read: SavedProgress = serde_json::from_str(&text).unwrap();
         assert_eq!(read.progress, progress);

@@ -23,7 +23,7 @@ use crate::model::graph::{Imported, import_fed};
 use crate::model::{GenreModel, Head};
 use crate::run::{
     Calibrated, CalibrationMetrics, CrossValidation, Kept, Metrics, ModelSpec, PartMetrics,
-    Predictions, Proof, Run, Score, Spec, Trust,
+    Predictions, Proof, Run, Score, Spec, Speed, Trust,
 };
 
 /// Trains as `config` says; the finished run.
@@ -86,6 +86,7 @@ struct Outcome {
     import: Option<Proof>,
     frozen_validation: Option<Score>,
     unfrozen_validation: Option<Score>,
+    unfrozen_speed: Option<Speed>,
     cross_validation: Option<CrossValidation>,
 }
 
@@ -124,6 +125,7 @@ impl FineTuning<'_> {
         };
         let frozen_validation = stopped.validation;
         let unfrozen_validation = tuned.as_ref().and_then(|tuned| tuned.validation);
+        let unfrozen_speed = tuned.as_ref().map(|tuned| tuned.speed);
         let is_kept = match self.config.deep.keep {
             Keep::Best => Score::loss_of(unfrozen_validation) < Score::loss_of(frozen_validation),
             Keep::Tuned => true,
@@ -139,6 +141,7 @@ impl FineTuning<'_> {
             import,
             frozen_validation,
             unfrozen_validation,
+            unfrozen_speed,
             cross_validation,
         })
     }
@@ -392,6 +395,7 @@ impl FineTuning<'_> {
             import: outcome.import,
             frozen_validation: outcome.frozen_validation,
             unfrozen_validation: outcome.unfrozen_validation,
+            unfrozen_speed: outcome.unfrozen_speed,
             kept: network.kept,
             kept_as_asked: self.config.deep.keep != Keep::Best,
             test: collection::task_metrics(&self.dataset, &network.test, tracks, thresholds, seed)?,

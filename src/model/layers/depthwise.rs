@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::convolution::{Convolution, Geometry};
 use super::ending::Ending;
-use crate::kernels::{self, Depthwise, Share, Vectors, Window, by_place};
+use crate::kernels::{self, Depthwise, Fill, Share, Vectors, Window, by_place, in_parts};
 
 /// Vectors of channels whose weight gradients are summed up at a time: enough that the sums do not
 /// wait for each other.
@@ -76,16 +76,8 @@ const PARTS: usize = 4;
 struct Rows;
 
 impl Share for Rows {
-    fn rows(
-        &self,
-        out: &mut [f32],
-        row: usize,
-        _: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) {
-        let rows = (out.len() / row.max(1)).div_ceil(PARTS * self.threads()).max(1);
-        let parts = out.par_chunks_mut(rows * row).enumerate();
-        parts.for_each(|(at, part)| fill(at * rows, part));
+    fn rows(&self, out: &mut [f32], row: usize, _: usize, fill: Fill) {
+        in_parts(out, row, PARTS * self.threads(), fill);
     }
 
     fn threads(&self) -> usize {

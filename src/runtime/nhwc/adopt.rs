@@ -94,13 +94,14 @@ fn convolution(
     let spec = &conv.pool_spec;
     let (channels, filters) = (spec.input_channels, spec.output_channels);
     let depthwise = conv.group == channels && conv.group == filters && filters > 1;
-    if conv.q_params.is_some()
+    if filters == 0
+        || conv.q_params.is_some()
         || conv.kernel_fmt != KernelFormat::OIHW
         || !(conv.group == 1 || depthwise)
     {
         return Ok(None);
     }
-    let Some(window) = window(model, node.inputs[0], spec)? else { return Ok(None) };
+    let Some((window, _)) = window(model, node.inputs[0], spec)? else { return Ok(None) };
     let (Some(weight), Some(bias)) =
         (constant(model, node.inputs[1])?, constant(model, node.inputs[2])?)
     else {
@@ -156,17 +157,21 @@ fn pooling(model: &TypedModel, id: usize, vectors: Vectors) -> TractResult<Optio
     if pool.with_index_outputs.is_some() {
         return Ok(None);
     }
-    let Some(window) = window(model, node.inputs[0], &pool.pool_spec)? else { return Ok(None) };
+    let Some((window, sizes)) = window(model, node.inputs[0], &pool.pool_spec)? else {
+        return Ok(None);
+    };
     // The largest of nothing is tract's to tell.
-    let sizes = &model.outlet_fact(node.inputs[0])?.shape;
-    let sizes = [sizes[2].to_usize()?, sizes[3].to_usize()?];
     let sees = |axis: usize| window.always_sees(axis, sizes[axis]);
     Ok((sees(0) && sees(1)).then_some(Pooling { window, vectors }))
 }
 
 /// The window of a layer on single-precision maps `[batch, channels, height, width]` whose shape is
-/// known.
-fn window(model: &TypedModel, maps: OutletId, spec: &PoolSpec) -> TractResult<Option<Window>> {
+/// known, and their height and width.
+fn window(
+    model: &TypedModel,
+    maps: OutletId,
+    spec: &PoolSpec,
+) -> TractResult<Option<(Window, [usize; 2])>> {
     let fact = model.outlet_fact(maps)?;
     let (&[down, across], DataFormat::NCHW, DatumType::F32) =
         (&spec.kernel_shape[..], spec.data_format, fact.datum_type)
@@ -208,7 +213,7 @@ fn window(model: &TypedModel, maps: OutletId, spec: &PoolSpec) -> TractResult<Op
     let [times, more] = MOST_PADDED;
     let most = height.saturating_mul(width).saturating_mul(times).saturating_add(more);
     let room = padded(0).saturating_mul(padded(1)) <= most;
-    Ok((spec.input_channels > 0 && usable(0) && usable(1) && room).then_some(window))
+    Ok((spec.input_channels > 0 && usable(0) && usable(1) && room).then_some((window, sizes)))
 }
 
 /// A single-precision constant.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use tract_linalg::multithread::{Executor, current_tract_executor};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use crate::kernels::{Dense, Depthwise, Ending, MaxPool, Share, Vectors, Window};
+use crate::kernels::{Dense, Depthwise, Ending, Fill, MaxPool, Share, Vectors, Window, in_parts};
 
 /// Multiplications below which sharing them out takes longer than they do.
 const FEW: usize = 1 << 17;
@@ -22,22 +21,13 @@ impl Threads {
 }
 
 impl Share for Threads {
-    fn rows(
-        &self,
-        out: &mut [f32],
-        row: usize,
-        multiplications: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) {
-        let Executor::MultiThread(pool) = &self.0 else { return fill(0, out) };
-        if multiplications < FEW {
-            return fill(0, out);
+    fn rows(&self, out: &mut [f32], row: usize, multiplications: usize, fill: Fill) {
+        match &self.0 {
+            Executor::MultiThread(pool) if multiplications >= FEW => {
+                pool.install(|| in_parts(out, row, pool.current_num_threads(), fill));
+            }
+            _ => fill(0, out),
         }
-        let rows = (out.len() / row.max(1)).div_ceil(pool.current_num_threads()).max(1);
-        pool.install(|| {
-            let parts = out.par_chunks_mut(rows * row).enumerate();
-            parts.for_each(|(at, part)| fill(at * rows, part));
-        });
     }
 
     fn threads(&self) -> usize {

@@ -180,6 +180,7 @@ impl CnnTraining {
             import: None,
             frozen_validation: None,
             unfrozen_validation: None,
+            unfrozen_speed: None,
             kept_as_asked: false,
             kept: Kept::FromScratch,
             test: collection::task_metrics(
