@@ -100,12 +100,16 @@ class OnBackbone(nn.Module):
             self.backbone = onnx2torch.convert(onnx.version_converter.convert_version(model, 13))
         self.shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
         # What onnx2torch makes parameters of layers; shapes and scalars stay as they are.
-        layers = [m for m in self.backbone.modules() if isinstance(m, (nn.Conv2d, nn.Linear, nn.BatchNorm2d))]
-        layers += [m for m in self.backbone.modules() if not list(m.children()) and m not in layers and list(m.parameters(recurse=False))]
+        layers = []
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d) and layers:
+                layers[-1].append(module)  # learns with the layer that it follows
+            elif list(module.parameters(recurse=False)):
+                layers.append([module])
         self.backbone.requires_grad_(False)
-        last = layers if unfreeze == "all" else layers[len(layers) - int(unfreeze):]
-        for layer in last:
-            layer.requires_grad_(True)
+        for layer in layers if unfreeze == "all" else layers[len(layers) - int(unfreeze):]:
+            for module in layer:
+                module.requires_grad_(True)
         # The normalizations use the file's statistics, as finetune's do.
         self.backbone.eval()
         with torch.no_grad():
@@ -156,12 +160,17 @@ def ours(arguments, preset):
 
 def ours_on(arguments, backbone):
     """Patches a second, the share of waiting and the largest memory in MB of finetune."""
-    folder = tempfile.mkdtemp()
-    command = [arguments.program, "--data", arguments.data, "--backbone", backbone, "--front-end", arguments.front_end, "--json", "--runs", folder,
+    with tempfile.TemporaryDirectory() as folder:
+        return run_finetune(arguments, backbone, folder)
+
+
+def run_finetune(arguments, backbone, folder):
+    command = [arguments.program, "--data", arguments.data, "--backbone", backbone, "--front-end", arguments.front_end, "--json", "--runs", f"{folder}/runs",
                "--unfreeze", arguments.unfreeze, "--deep-epochs", str(arguments.epochs), "--deep-batch", str(arguments.batch),
                "--patches-per-track", str(arguments.patches), "--epochs", "1"]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    with open(f"{folder}/said", "w") as said:
+        running = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=environment)
     megabytes = 0
     # wait4's figure would be that of this process, of which it was a copy for a moment.
     while running.poll() is None:
@@ -171,7 +180,8 @@ def ours_on(arguments, backbone):
         time.sleep(0.1)
     if running.returncode:
         sys.exit(f"{' '.join(command)} failed with {running.returncode}")
-    speed = json.load(running.stdout)["metrics"]["unfrozen_speed"]
+    with open(f"{folder}/said") as said:
+        speed = json.load(said)["metrics"]["unfrozen_speed"]
     return speed["examples"] / speed["seconds"], speed["waiting"] / speed["seconds"], megabytes
 
 

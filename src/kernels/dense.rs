@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::ending::Ending;
 use super::lanes::{Vectors, load, store};
@@ -61,14 +62,10 @@ impl Dense {
         let mut packed = vec![0f32; length + LINE];
         // As it is at this address; elsewhere it is only slower.
         let skip = packed.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        for (filter, weights) in weights.chunks_exact((channels * places).max(1)).enumerate() {
-            let begin = skip + filter / width * places * channels * width + filter % width;
-            for (channel, weights) in weights.chunks_exact(places).enumerate() {
-                for (place, weight) in weights.iter().enumerate() {
-                    packed[begin + (place * channels + channel) * width] = *weight;
-                }
-            }
-        }
+        let block = (places * channels * width).max(1);
+        let parts = packed[skip..][..length].par_chunks_mut(block);
+        let weights = weights.par_chunks((width * channels * places).max(1));
+        parts.zip(weights).for_each(|(packed, weights)| pack(weights, packed, channels, width));
         let mut bias = bias.to_vec();
         bias.resize(blocks * width, 0.0);
         Self { kernel, channels, filters, vectors, width, weights: packed, skip, bias }
@@ -180,6 +177,29 @@ impl Dense {
             out,
             row,
         });
+    }
+}
+
+/// Brings weights `[filters, channels, places]` of a block in the order `[places, channels, width]`.
+/// A few channels of all filters at a time: far apart as they lie, they would push each other out of
+/// the cache.
+fn pack(weights: &[f32], packed: &mut [f32], channels: usize, width: usize) {
+    let places = packed.len() / (channels * width).max(1);
+    let most = LINE.min(channels);
+    let mut some = vec![0f32; width * most * places];
+    for first in (0..channels).step_by(LINE) {
+        let count = LINE.min(channels - first);
+        let filters = weights.chunks_exact(channels * places).zip(some.chunks_mut(most * places));
+        filters.for_each(|(weights, some)| {
+            some[..count * places].copy_from_slice(&weights[first * places..][..count * places]);
+        });
+        for place in 0..places {
+            for channel in 0..count {
+                let packed = &mut packed[(place * channels + first + channel) * width..][..width];
+                let some = some[channel * places + place..].iter().step_by(most * places);
+                packed.iter_mut().zip(some).for_each(|(packed, weight)| *packed = *weight);
+            }
+        }
     }
 }
 

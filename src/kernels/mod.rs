@@ -2,7 +2,7 @@
 //! (NHWC), on the widest vectors of the processor and in safe Rust.
 //!
 //! They are what tract computes networks with on x86-64 (`runtime`), for which it has no kernels of
-//! this order of its own, and what training computes depthwise convolutions with (`model`). A
+//! this order of its own, and what training computes imported networks with (`model`). A
 //! dense convolution reads its tiles straight from the map: nothing is unrolled into columns or
 //! packed first, and bias, activation and batch normalization are applied before the sums leave
 //! the registers.
@@ -12,6 +12,7 @@
 mod dense;
 mod depthwise;
 mod ending;
+pub mod few;
 mod lanes;
 mod pool;
 mod share;

@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// Which of its places lie in a map of `size` places when it is at position `at`.
-    pub(super) fn inside(&self, axis: usize, size: usize, at: usize) -> Range<usize> {
+    pub fn inside(&self, axis: usize, size: usize, at: usize) -> Range<usize> {
         let (begin, step) = (at * self.stride[axis], self.dilation[axis].max(1));
         let (before, _) = self.padding[axis];
         let first = before.saturating_sub(begin).div_ceil(step).min(self.kernel[axis]);
@@ -48,7 +48,7 @@ impl Window {
     }
 
     /// The place of the map that its `place`th is at, at position `at`; it must lie in the map.
-    pub(super) fn seen(&self, axis: usize, at: usize, place: usize) -> usize {
+    pub fn seen(&self, axis: usize, at: usize, place: usize) -> usize {
         at * self.stride[axis] + place * self.dilation[axis] - self.padding[axis].0
     }
 }

@@ -24,6 +24,9 @@ struct Latest<T> {
     state: T,
 }
 
+/// Makes the bytes of a file.
+pub(super) type Make<'a> = &'a dyn Fn() -> Result<Bytes>;
+
 /// The folder with a run's checkpoints.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -38,20 +41,21 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Writes `files` beside the old checkpoint, points to them, then removes the old one.
+    /// Writes `files` beside the old checkpoint, points to them, then removes the old one. Each is
+    /// made when it is its turn: together they are several times the model.
     ///
     /// # Errors
     /// [`Error::Io`], the old checkpoint being intact.
     pub(super) fn write(
         &self,
         name: &str,
-        files: &[(&str, Bytes)],
+        files: &[(&str, Make)],
         state: impl Serialize,
     ) -> Result<()> {
         let folder = self.folder.join(name);
         files::create_dir(&folder)?;
         let written =
-            files.iter().try_for_each(|(file, bytes)| files::write(&folder.join(file), bytes));
+            files.iter().try_for_each(|(file, make)| files::write(&folder.join(file), &make()?));
         if written.is_err() {
             // What is half there takes space that the disk may have run out of.
             let _ = fs::remove_dir_all(&folder);
@@ -157,10 +161,11 @@ mod tests {
     fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-        let bytes = |text: &str| Bytes::from_bytes_vec(text.as_bytes().to_vec());
-        checkpoints.write("1", &[("a.bpk", bytes("old"))], Extra { epoch: 1 }).unwrap();
+        let bytes = |text: &str| Ok(Bytes::from_bytes_vec(text.as_bytes().to_vec()));
+        checkpoints.write("1", &[("a.bpk", &|| bytes("old"))], Extra { epoch: 1 }).unwrap();
         // The second file cannot be written, as on a full disk.
-        let files = [("a.bpk", bytes("new")), ("no/such/folder.bpk", bytes("new"))];
+        let new: Make = &|| bytes("new");
+        let files = [("a.bpk", new), ("no/such/folder.bpk", new)];
         checkpoints.write("2", &files, Extra { epoch: 2 }).unwrap_err();
         let (newest, state) = checkpoints.read::<Extra>().unwrap().unwrap();
         assert_eq!((fs::read(newest.join("a.bpk")).unwrap(), state.epoch), (b"old".to_vec(), 1));

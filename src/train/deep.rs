@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ParamId};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoints, load_module, load_optimizer, module_bytes, optimizer_bytes};
+use super::adamw;
+use super::checkpoint::{
+    Checkpoints, Make, load_module, load_optimizer, module_bytes, optimizer_bytes,
+};
 use super::config::{BatchNorm, DeepOptions, HeadOptions};
 use super::embeddings::Embeddings;
 use super::epoch::{finite, record, show, shuffled};
@@ -29,7 +32,7 @@ use crate::features::{LogMel, patches};
 use crate::interrupt;
 use crate::metrics::Epoch;
 use crate::model::graph::OnnxGraph;
-use crate::model::{GenreModel, Standardization};
+use crate::model::{GenreModel, Standardization, layers};
 use crate::progress;
 use crate::run::{Score, Speed, names};
 
@@ -107,10 +110,14 @@ impl DeepTask<'_> {
         let model = GenreModel { backbone: graph, head: fitted.head.clone() };
         let model = model.fork(&learning).train();
         let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
-        let clip = self.options.clip.map(|norm| GradientClippingConfig::Norm(norm as f32));
-        let decay = self.head.weight_decay as f32;
-        let config = AdamWConfig::new().with_weight_decay(decay).with_grad_clipping(clip);
-        let optimizer = || config.init();
+        let clip = self.options.clip.map(|norm| GradientClippingConfig::Norm(norm as f32).init());
+        let optimizer = || {
+            let optimizer = adamw::optimizer(self.head.weight_decay, adamw::EPSILON);
+            match &clip {
+                Some(clip) => optimizer.with_grad_clipping(clip.clone()),
+                None => optimizer,
+            }
+        };
         let mut state = State {
             best: model.valid(),
             model,
@@ -126,14 +133,20 @@ impl DeepTask<'_> {
         bar.set_position(state.progress.epoch as u64);
         while !self.is_over(&state.progress) {
             let started = Instant::now();
-            let total =
-                self.epoch(&mut state, fitted, checkpoints, &history[first..], &learning)?;
-            let record = self.close_epoch(&mut state, &fitted.standardization, total, started)?;
+            let history_of_these = &history[first..];
+            // On a thread of the pool: from without, each of the many small shares of a step would
+            // wake one and wait for it. (Of two trainings in one process one may wait for the other.)
+            let record = rayon::scope(|_| {
+                let total =
+                    self.epoch(&mut state, fitted, checkpoints, history_of_these, &learning)?;
+                self.close_epoch(&mut state, &fitted.standardization, total, started)
+            })?;
             show(&bar, &record);
             history.push(record);
             state.save(checkpoints, &history[first..])?;
         }
         drop(bar);
+        layers::free();
         let DeepProgress { stopping, speed, .. } = state.progress;
         Ok(Tuned { model: state.best, layers, validation: stopping.best, speed })
     }
@@ -419,11 +432,11 @@ impl State {
         let progress = self.progress;
         let name = format!("{}-{}", progress.epoch, progress.step);
         let path = Path::new(names::CHECKPOINT);
-        let files = [
-            ("model.bpk", module_bytes(&self.model, path)?),
-            ("best.bpk", module_bytes(&self.best, path)?),
-            ("backbone-optimizer.bpk", optimizer_bytes(&self.backbone_optimizer, path)?),
-            ("head-optimizer.bpk", optimizer_bytes(&self.head_optimizer, path)?),
+        let files: [(&str, Make); 4] = [
+            ("model.bpk", &|| module_bytes(&self.model, path)),
+            ("best.bpk", &|| module_bytes(&self.best, path)),
+            ("backbone-optimizer.bpk", &|| optimizer_bytes(&self.backbone_optimizer, path)),
+            ("head-optimizer.bpk", &|| optimizer_bytes(&self.head_optimizer, path)),
         ];
         checkpoints.write(&name, &files, SavedProgress { progress, history: history.to_vec() })
     }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::adamw;
 use super::config::HeadOptions;
 use super::embeddings::Embeddings;
 use super::epoch::{finite, record, show, shuffled};
@@ -190,7 +191,7 @@ impl<'a> Learning<'a> {
             seed,
             objective: task.objective(&device),
             rows,
-            optimizer: AdamWConfig::new().with_weight_decay(options.weight_decay as f32).init(),
+            optimizer: adamw::optimizer(options.weight_decay, adamw::EPSILON),
             device,
         }
     }

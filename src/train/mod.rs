@@ -4,6 +4,7 @@
 //! Each has one entry point, [`finetune`] and [`cnn::train_cnn`]: options and a [`Destination`]
 //! in, a finished [`Run`](crate::run::Run) out, from which `export` makes the portable model.
 
+mod adamw;
 mod check;
 mod checkpoint;
 pub mod cnn;

@@ -1,18 +1,15 @@
-//! The layers as operations of burn's backends, and their derivatives.
+//! The layers as operations of burn's backends: what they are, and how its CPU computes them.
 
-use burn::backend::autodiff::NodeId;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 
 use super::convolution::{Convolution, How, Order};
 use super::ending::{self, Ending};
-use super::{depthwise, normalization, pointwise, pooling};
+use super::memory::{give_back, unwritten, zeros};
+use super::{dense, depthwise, normalization, packed, pointwise, pooling};
+use crate::kernels::{MaxPool, Vectors, Window, few};
 
 /// The layers as operations that a backend has.
 #[backend_extension(Flex, Autodiff)]
@@ -36,35 +33,34 @@ pub(super) trait Layers: Backend {
 
     /// See [`super::ops::max_pool_2x2`].
     fn max_pool_2x2(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// See [`super::ops::max_pool`].
+    fn max_pool(x: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
+
+    /// The product of few rows `[rows, inner]` and a matrix `[inner, columns]`.
+    fn few_times(x: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// The derivatives of [`Layers`], without being differentiable themselves.
 pub(super) trait LayerGradients: Backend {
-    /// The gradient of a convolution before its bounds, given its answer and the gradient of it.
-    fn bounded_gradient(
-        y: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        how: How,
-    ) -> FloatTensor<Self>;
-
-    /// The gradient of the bias, given the gradient of the output.
-    fn bias_gradient(gradient: FloatTensor<Self>, how: How) -> FloatTensor<Self>;
-
-    /// The gradient of the weights, given the input and the gradient of the output.
-    fn weight_gradient(
+    /// [`Layers::convolve`] with weights that are others the next time.
+    fn convolve_learning(
         x: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        convolution: Convolution,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         how: How,
     ) -> FloatTensor<Self>;
 
-    /// The gradient of the input, given the weights and the gradient of the output.
-    fn input_gradient(
-        weight: FloatTensor<Self>,
+    /// Gradients of input, weights and bias, those of them that are wanted, given input and
+    /// weights, the answer where it has bounds, and the gradient of the answer.
+    fn convolve_gradients(
+        inputs: [FloatTensor<Self>; 2],
+        y: Option<FloatTensor<Self>>,
         gradient: FloatTensor<Self>,
         convolution: Convolution,
         how: How,
-    ) -> FloatTensor<Self>;
+        wanted: [bool; 3],
+    ) -> [Option<FloatTensor<Self>>; 3];
 
     /// Gradients of input, gamma and beta, given input, gamma, beta, mean and variance.
     fn normalize_gradient(
@@ -78,19 +74,51 @@ pub(super) trait LayerGradients: Backend {
         x: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+
+    /// Gradients of rows and matrix, those of them that are wanted, given that of their product.
+    fn few_times_gradients(
+        factors: [FloatTensor<Self>; 2],
+        gradient: FloatTensor<Self>,
+        wanted: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2];
+
+    /// The gradient of the input, given it, the answer and the gradient of that.
+    fn max_pool_gradient(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self>;
 }
 
-fn convolution(x: &impl TensorMetadata, weight: &impl TensorMetadata, how: How) -> Convolution {
+pub(super) fn convolution(
+    x: &impl TensorMetadata,
+    weight: &impl TensorMetadata,
+    how: How,
+) -> Convolution {
     Convolution::new(x.shape().dims(), weight.shape().dims(), how.geometry)
 }
 
-/// A tensor `[batch, channels, height, width]` with its values one after the other as `order`
-/// wants them.
+/// A tensor `[batch, channels, height, width]` with its values, and no others, one after the other
+/// as `order` wants them: without a copy where they lie so.
 fn arranged(tensor: FlexTensor, order: Order) -> FlexTensor {
-    match order {
-        Order::Planes => tensor.to_contiguous(),
-        Order::Places => tensor.permute(&[0, 2, 3, 1]).to_contiguous(),
+    whole(match order {
+        Order::Planes => tensor,
+        Order::Places => tensor.permute(&[0, 2, 3, 1]),
+    })
+}
+
+/// A tensor with its values, and no others, one after the other: without a copy where they lie so.
+pub(crate) fn whole(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() && size_of_val(tensor.bytes()) == tensor_bytes(&tensor) {
+        return tensor;
     }
+    tensor.to_contiguous()
+}
+
+/// Bytes of a tensor's own values.
+fn tensor_bytes(tensor: &FlexTensor) -> usize {
+    tensor.layout().num_elements() * size_of::<f32>()
 }
 
 /// The tensor `[batch, channels, height, width]` whose values lie one after the other as `order`
@@ -121,33 +149,33 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// `shape` filled by `compute` from the values of some tensors.
+/// `shape` filled by `compute` from the values of some tensors, the memory of which is given back.
 fn compute<const N: usize, const D: usize>(
     inputs: [FlexTensor; N],
     shape: [usize; D],
     compute: impl FnOnce([&[f32]; N], &mut [f32]),
 ) -> FlexTensor {
-    let inputs = inputs.map(|tensor| tensor.to_contiguous());
-    let mut result = vec![0f32; shape.iter().product()];
+    let inputs = inputs.map(|tensor| arranged(tensor, Order::Planes));
+    let mut result = unwritten(shape.iter().product());
     compute(inputs.each_ref().map(values), &mut result);
+    inputs.into_iter().for_each(give_back);
     tensor(result, shape)
 }
 
 impl Layers for Flex {
     fn convolve(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: How) -> FlexTensor {
         let convolution = convolution(&x, &weight, how);
-        let x = arranged(x, how.order);
-        let [weight, bias] = [weight, bias].map(|tensor| tensor.to_contiguous());
-        let ending = Ending::new(values(&bias), how.bounds);
-        let mut out = vec![0f32; convolution.output().iter().product()];
-        let (x, weight) = (values(&x), values(&weight));
-        match how.order {
-            Order::Planes => convolution.forward(x, weight, ending, &mut out),
-            Order::Places if convolution.is_pointwise() => {
-                pointwise::forward(&convolution, x, weight, ending, &mut out);
-            }
-            Order::Places => depthwise::forward(&convolution, x, weight, ending, &mut out),
+        let is_dense = how.order == Order::Places && !convolution.is_depthwise();
+        if !is_dense || convolution.is_pointwise() && !dense::is_for(&convolution) {
+            return Self::convolve_learning(x, weight, bias, how);
         }
+        let x = arranged(x, how.order);
+        let [weight, bias] = [weight, bias].map(whole);
+        let (weights, bias) = (values(&weight), values(&bias));
+        let dense = packed::packed(&weight, bias, || dense::pack(&convolution, weights, bias));
+        let mut out = unwritten(convolution.output().iter().product());
+        dense::forward(&convolution, values(&x), &dense, how.bounds, &mut out);
+        give_back(x);
         from_order(out, convolution.output(), how.order)
     }
 
@@ -159,7 +187,7 @@ impl Layers for Flex {
         rectify: bool,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let shape: [usize; 4] = x.shape().dims();
-        let x = x.to_contiguous();
+        let x = whole(x);
         let [gamma, beta] = [gamma, beta].map(|tensor| tensor.to_contiguous());
         let statistics = normalization::statistics(values(&x), shape);
         let affine = normalization::affine(&statistics, values(&gamma), values(&beta), epsilon);
@@ -174,62 +202,101 @@ impl Layers for Flex {
         let shape: [usize; 4] = x.shape().dims();
         compute([x], pooling::output(shape), |[x], out| pooling::forward(x, shape, out))
     }
+
+    fn max_pool(x: FlexTensor, window: Window) -> FlexTensor {
+        let [batch, channels, height, width] = x.shape().dims();
+        let x = arranged(x, Order::Places);
+        let shape = [batch, height, width, channels];
+        let [_, rows, columns, _] = window.output(shape, channels);
+        let mut out = unwritten(batch * rows * columns * channels);
+        let pool = MaxPool { window, vectors: Vectors::widest() };
+        pool.run(values(&x), shape, &mut out, &depthwise::Rows);
+        give_back(x);
+        from_order(out, [batch, channels, rows, columns], Order::Places)
+    }
+
+    fn few_times(x: FlexTensor, matrix: FlexTensor) -> FlexTensor {
+        let [rows, inner] = x.shape().dims();
+        let [_, columns] = matrix.shape().dims();
+        let x = whole(x);
+        let mut out = unwritten(rows * columns);
+        let (matrix, is_turned) = lying(matrix);
+        let product = if is_turned { few::times_turned } else { few::times };
+        product(values(&x), values(&matrix), [rows, inner, columns], &mut out);
+        tensor(out, [rows, columns])
+    }
+}
+
+/// A matrix or, if that is how it lies in memory, the transposed one, and whether it is that.
+fn lying(matrix: FlexTensor) -> (FlexTensor, bool) {
+    let turned = matrix.transpose(0, 1);
+    if !matrix.is_contiguous() && turned.is_contiguous() {
+        return (whole(turned), true);
+    }
+    (whole(matrix), false)
 }
 
 impl LayerGradients for Flex {
-    fn bounded_gradient(y: FlexTensor, gradient: FlexTensor, how: How) -> FlexTensor {
-        let y = arranged(y, how.order);
-        let mut gradient = arranged(gradient, how.order);
-        ending::bounded_gradient(values(&y), how.bounds, gradient.storage_mut());
-        by_channel(gradient, how.order)
-    }
-
-    fn bias_gradient(gradient: FlexTensor, how: How) -> FlexTensor {
-        let [_, channels, height, width] = gradient.shape().dims();
-        let gradient = arranged(gradient, how.order);
-        let sums = match how.order {
-            Order::Planes => ending::plane_sums(values(&gradient), channels, height * width),
-            Order::Places => ending::row_sums(values(&gradient), channels),
-        };
-        tensor(sums, [channels])
-    }
-
-    fn weight_gradient(
+    fn convolve_learning(
         x: FlexTensor,
-        gradient: FlexTensor,
-        convolution: Convolution,
+        weight: FlexTensor,
+        bias: FlexTensor,
         how: How,
     ) -> FlexTensor {
-        let [x, gradient] = [x, gradient].map(|tensor| arranged(tensor, how.order));
-        let (x, gradient) = (values(&x), values(&gradient));
-        let mut out = vec![0f32; convolution.weight().iter().product()];
-        match how.order {
-            Order::Planes => convolution.weight_gradient(x, gradient, &mut out),
-            Order::Places if convolution.is_pointwise() => {
-                pointwise::weight_gradient(&convolution, x, gradient, &mut out);
+        packed::forget_dead();
+        let convolution = convolution(&x, &weight, how);
+        let x = arranged(x, how.order);
+        let [weight, bias] = [weight, bias].map(whole);
+        let ending = Ending::new(values(&bias), how.bounds);
+        let mut out = unwritten(convolution.output().iter().product());
+        {
+            let (x, weight, out) = (values(&x), values(&weight), &mut out[..]);
+            match how.order {
+                Order::Planes => convolution.forward(x, weight, ending, out),
+                Order::Places if convolution.is_depthwise() => {
+                    depthwise::forward(&convolution, x, weight, ending, out);
+                }
+                Order::Places if convolution.is_pointwise() && !dense::is_for(&convolution) => {
+                    pointwise::forward(&convolution, x, weight, ending, out);
+                }
+                Order::Places => {
+                    let dense = dense::pack(&convolution, weight, ending.bias());
+                    dense::forward(&convolution, x, &dense, how.bounds, out);
+                }
             }
-            Order::Places => depthwise::weight_gradient(&convolution, x, gradient, &mut out),
         }
-        tensor(out, convolution.weight())
+        give_back(x);
+        from_order(out, convolution.output(), how.order)
     }
 
-    fn input_gradient(
-        weight: FlexTensor,
+    fn convolve_gradients(
+        [x, weight]: [FlexTensor; 2],
+        y: Option<FlexTensor>,
         gradient: FlexTensor,
         convolution: Convolution,
         how: How,
-    ) -> FlexTensor {
-        let (weight, gradient) = (weight.to_contiguous(), arranged(gradient, how.order));
-        let (weight, gradient) = (values(&weight), values(&gradient));
-        let mut out = vec![0f32; convolution.input().iter().product()];
-        match how.order {
-            Order::Planes => convolution.input_gradient(weight, gradient, &mut out),
-            Order::Places if convolution.is_pointwise() => {
-                pointwise::input_gradient(&convolution, weight, gradient, &mut out);
-            }
-            Order::Places => depthwise::input_gradient(&convolution, weight, gradient, &mut out),
+        [of_input, of_weight, of_bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let mut gradient = arranged(gradient, how.order);
+        if let Some(y) = y {
+            let y = arranged(y, how.order);
+            ending::bounded_gradient(values(&y), how.bounds, gradient.storage_mut());
+            give_back(y);
         }
-        from_order(out, convolution.input(), how.order)
+        let [filters, height, width] = convolution.to;
+        let bias = of_bias.then(|| {
+            let sums = match how.order {
+                Order::Planes => ending::plane_sums(values(&gradient), filters, height * width),
+                Order::Places => ending::row_sums(values(&gradient), filters),
+            };
+            tensor(sums, [filters])
+        });
+        let input = of_input.then(|| input_gradient(&weight, &gradient, &convolution, how));
+        let x = arranged(x, how.order);
+        let weight = of_weight.then(|| weight_gradient(&x, &gradient, &convolution, how));
+        give_back(x);
+        give_back(gradient);
+        [input, weight, bias]
     }
 
     fn normalize_gradient(
@@ -240,15 +307,18 @@ impl LayerGradients for Flex {
     ) -> [FlexTensor; 3] {
         let shape: [usize; 4] = inputs[0].shape().dims();
         let inputs = inputs.map(|tensor| tensor.to_contiguous());
-        let gradient = gradient.to_contiguous();
+        let gradient = arranged(gradient, Order::Planes);
         let [x, gamma, beta, mean, variance] = inputs.each_ref().map(values);
         let statistics: Vec<(f32, f32)> =
             mean.iter().copied().zip(variance.iter().copied()).collect();
         let backward =
             normalization::Backward::new(x, shape, &statistics, [gamma, beta], epsilon, rectify);
         let sums = backward.sums(values(&gradient));
-        let mut of_x = vec![0f32; shape.iter().product()];
+        let mut of_x = unwritten(shape.iter().product());
         backward.input(values(&gradient), &sums, &mut of_x);
+        give_back(gradient);
+        let [x, ..] = inputs;
+        give_back(x);
         let (of_beta, of_gamma) = sums.into_iter().unzip();
         [tensor(of_x, shape), tensor(of_gamma, [shape[1]]), tensor(of_beta, [shape[1]])]
     }
@@ -256,151 +326,98 @@ impl LayerGradients for Flex {
     fn max_pool_2x2_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let shape: [usize; 4] = x.shape().dims();
         compute([x, gradient], shape, |[x, gradient], out| {
+            out.fill(0.0);
             pooling::backward(x, shape, gradient, out);
         })
     }
-}
 
-#[derive(Debug)]
-struct Convolved;
+    fn few_times_gradients(
+        [x, matrix]: [FlexTensor; 2],
+        gradient: FlexTensor,
+        [of_x, of_matrix]: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let [rows, inner] = x.shape().dims();
+        let [_, columns] = matrix.shape().dims();
+        let [x, gradient] = [x, gradient].map(whole);
+        let (matrix, is_turned) = lying(matrix);
+        let of_x = of_x.then(|| {
+            let mut out = unwritten(rows * inner);
+            let product = if is_turned { few::times } else { few::times_turned };
+            product(values(&gradient), values(&matrix), [rows, columns, inner], &mut out);
+            tensor(out, [rows, inner])
+        });
+        // In the order of the matrix itself.
+        let of_matrix = of_matrix.then(|| {
+            let mut out = unwritten(inner * columns);
+            let (x, gradient) = (values(&x), values(&gradient));
+            if is_turned {
+                few::turned_times(gradient, x, [columns, rows, inner], &mut out);
+                return tensor(out, [columns, inner]).transpose(0, 1);
+            }
+            few::turned_times(x, gradient, [inner, rows, columns], &mut out);
+            tensor(out, [inner, columns])
+        });
+        [of_x, of_matrix]
+    }
 
-impl<B: LayerGradients> Backward<B, 3> for Convolved {
-    /// Input, weights, the answer where it has bounds, and what was done.
-    type State = ([NodeId; 2], Option<FloatTensor<B>>, Convolution, How);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [x_node, weight_node, bias_node] = ops.parents;
-        let ([x, weight], y, convolution, how) = ops.state;
-        let mut gradient = gradients.consume::<B>(&ops.node);
-        if let Some(y) = y {
-            gradient = B::bounded_gradient(y, gradient, how);
-        }
-        let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(x);
-        let weight = checkpointer.retrieve_node_output::<FloatTensor<B>>(weight);
-        if let Some(node) = bias_node {
-            gradients.register::<B>(node.id, B::bias_gradient(gradient.clone(), how));
-        }
-        if let Some(node) = x_node {
-            let of_input = B::input_gradient(weight, gradient.clone(), convolution, how);
-            gradients.register::<B>(node.id, of_input);
-        }
-        if let Some(node) = weight_node {
-            gradients.register::<B>(node.id, B::weight_gradient(x, gradient, convolution, how));
-        }
+    fn max_pool_gradient(
+        x: FlexTensor,
+        y: FlexTensor,
+        gradient: FlexTensor,
+        window: Window,
+    ) -> FlexTensor {
+        let shape: [usize; 4] = x.shape().dims();
+        let [x, y, gradient] = [x, y, gradient].map(|tensor| arranged(tensor, Order::Places));
+        let mut out = unwritten(shape.iter().product());
+        let maps = [&x, &y, &gradient].map(values);
+        pooling::backward_by_place(&window, maps, shape, &mut out);
+        [x, y, gradient].into_iter().for_each(give_back);
+        from_order(out, shape, Order::Places)
     }
 }
 
-#[derive(Debug)]
-struct Normalized;
-
-impl<B: LayerGradients> Backward<B, 3> for Normalized {
-    type State = ([NodeId; 3], FloatTensor<B>, FloatTensor<B>, f32, bool);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let (inputs, mean, variance, epsilon, rectify) = ops.state;
-        let gradient = gradients.consume::<B>(&ops.node);
-        let [x, gamma, beta] =
-            inputs.map(|input| checkpointer.retrieve_node_output::<FloatTensor<B>>(input));
-        let inputs = [x, gamma, beta, mean, variance];
-        let found = B::normalize_gradient(inputs, gradient, epsilon, rectify);
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = node {
-                gradients.register::<B>(node.id, gradient);
-            }
+fn weight_gradient(
+    x: &FlexTensor,
+    gradient: &FlexTensor,
+    convolution: &Convolution,
+    how: How,
+) -> FlexTensor {
+    let (x, gradient) = (values(x), values(gradient));
+    let mut out = zeros(convolution.weight().iter().product());
+    match how.order {
+        Order::Planes => convolution.weight_gradient(x, gradient, &mut out),
+        Order::Places if convolution.is_pointwise() => {
+            pointwise::weight_gradient(convolution, x, gradient, &mut out);
         }
+        Order::Places if convolution.is_depthwise() => {
+            depthwise::weight_gradient(convolution, x, gradient, &mut out);
+        }
+        Order::Places => dense::weight_gradient(convolution, x, gradient, &mut out),
     }
+    tensor(out, convolution.weight())
 }
 
-#[derive(Debug)]
-struct MaxPooled;
-
-impl<B: LayerGradients> Backward<B, 1> for MaxPooled {
-    type State = NodeId;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [node] = ops.parents;
-        let gradient = gradients.consume::<B>(&ops.node);
-        let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(ops.state);
-        if let Some(node) = node {
-            gradients.register::<B>(node.id, B::max_pool_2x2_gradient(x, gradient));
+fn input_gradient(
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    convolution: &Convolution,
+    how: How,
+) -> FlexTensor {
+    let weight = weight.to_contiguous();
+    let (weight, gradient) = (values(&weight), values(gradient));
+    let mut out = unwritten(convolution.input().iter().product());
+    match how.order {
+        Order::Planes => {
+            out.fill(0.0);
+            convolution.input_gradient(weight, gradient, &mut out);
         }
-    }
-}
-
-impl<B: Layers + LayerGradients, C: CheckpointStrategy> Layers for Autodiff<B, C> {
-    fn convolve(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        how: How,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        match Convolved.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let states = [prep.checkpoint(&x), prep.checkpoint(&weight)];
-                let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
-                let convolution = convolution(&x, &weight, how);
-                let y = B::convolve(x, weight, bias, how);
-                let kept = how.bounds.bind().then(|| y.clone());
-                prep.finish((states, kept, convolution, how), y)
-            }
-            OpsKind::UnTracked(prep) => {
-                let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
-                prep.finish(B::convolve(x, weight, bias, how))
-            }
+        Order::Places if convolution.is_depthwise() => {
+            depthwise::input_gradient(convolution, weight, gradient, &mut out);
         }
-    }
-
-    fn normalize(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f32,
-        rectify: bool,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let inputs = [x, gamma, beta];
-        let nodes = inputs.each_ref().map(|input| input.node());
-        let run = |inputs: [FloatTensor<Self>; 3]| {
-            let [x, gamma, beta] = inputs.map(|input| input.into_primitive());
-            B::normalize(x, gamma, beta, epsilon, rectify)
-        };
-        let (y, mean, variance) = match Normalized.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let states = inputs.each_ref().map(|input| prep.checkpoint(input));
-                let (y, mean, variance) = run(inputs);
-                let state = (states, mean.clone(), variance.clone(), epsilon, rectify);
-                (prep.finish(state, y), mean, variance)
-            }
-            OpsKind::UnTracked(prep) => {
-                let (y, mean, variance) = run(inputs);
-                (prep.finish(y), mean, variance)
-            }
-        };
-        (y, <FloatTensor<Self>>::new(mean), <FloatTensor<Self>>::new(variance))
-    }
-
-    fn max_pool_2x2(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match MaxPooled.prepare::<C>([x.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = prep.checkpoint(&x);
-                prep.finish(state, B::max_pool_2x2(x.into_primitive()))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::max_pool_2x2(x.into_primitive())),
+        Order::Places if convolution.is_pointwise() && !dense::is_for(convolution) => {
+            pointwise::input_gradient(convolution, weight, gradient, &mut out);
         }
+        Order::Places => dense::input_gradient(convolution, weight, gradient, &mut out),
     }
+    from_order(out, convolution.input(), how.order)
 }

@@ -11,14 +11,14 @@ use rayon::prelude::*;
 
 use super::ending::Ending;
 use super::product::{Matrix, Store, multiply};
-use crate::kernels::Bounds;
+use crate::kernels::{Bounds, Window};
 
 /// Values that the columns of one tile may have: 256 KiB, half of a usual second-level cache.
 const TILE: usize = 64 * 1024;
 
 /// Images whose weight gradients are summed up by one thread. Fixed, so that the order
 /// of the sum, and with it the result, does not depend on the number of threads.
-const IMAGES_A_SUM: usize = 4;
+pub(super) const IMAGES_A_SUM: usize = 4;
 
 /// How a kernel moves over a map; down and across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ impl Geometry {
 pub enum Order {
     /// Channel by channel: NCHW.
     Planes,
-    /// Place by place, each with all channels: NHWC. For kernels of one place, and such as see one
-    /// channel only.
+    /// Place by place, each with all channels: NHWC. Not for filters that see some of several
+    /// channels, nor for all geometries ([`fits_places`](super::fits_places)).
     Places,
 }
 
@@ -127,6 +127,24 @@ impl Convolution {
         let [_, height, width] = self.to;
         let rows = (TILE / (self.inner() * width).max(1)).clamp(1, height.max(1));
         (0..height).step_by(rows).map(move |first| first..(first + rows).min(height))
+    }
+
+    /// The way of its kernel.
+    pub(super) fn window(&self) -> Window {
+        let ([_, down, across], Geometry { stride, padding }) = (self.seen, self.geometry);
+        Window { kernel: [down, across], stride, dilation: [1, 1], padding }
+    }
+
+    /// Whether no position of the kernel lies in the padding alone.
+    pub(super) fn reaches_over_padding(&self) -> bool {
+        let ([_, down, across], padding) = (self.seen, self.geometry.padding);
+        let reaches = |kernel: usize, (before, after): (usize, usize)| before.max(after) < kernel;
+        reaches(down, padding[0]) && reaches(across, padding[1])
+    }
+
+    /// Whether each filter sees a channel of its own.
+    pub(super) fn is_depthwise(&self) -> bool {
+        self.seen[0] == 1 && self.to[0] == self.from[0]
     }
 
     /// Whether an image is its own columns.

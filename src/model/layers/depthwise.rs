@@ -73,7 +73,7 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
 const PARTS: usize = 4;
 
 /// The threads of rayon, some rows each.
-struct Rows;
+pub(super) struct Rows;
 
 impl Share for Rows {
     fn rows(&self, out: &mut [f32], row: usize, _: usize, fill: Fill) {
@@ -94,9 +94,7 @@ pub(super) fn forward(
     out: &mut [f32],
 ) {
     let Convolution { batch, from: [channels, height, width], .. } = *convolution;
-    let [_, down, across] = convolution.seen;
-    let Geometry { stride, padding } = convolution.geometry;
-    let window = Window { kernel: [down, across], stride, dilation: [1, 1], padding };
+    let window = convolution.window();
     let kernel = Depthwise::new(Vectors::widest(), window.kernel, weight, ending.bias());
     let ending = kernels::Ending { bounds: ending.bounds, affine: None };
     kernel.run(&window, (x, [batch, height, width, channels]), &ending, out, &Rows);
@@ -113,6 +111,21 @@ pub(super) fn input_gradient(
         *convolution;
     let [_, down, across] = convolution.seen;
     let Geometry { stride, padding: [(above, _), (left, _)] } = convolution.geometry;
+    if stride == [1, 1] && convolution.reaches_over_padding() {
+        // A convolution with each kernel from its last place to its first.
+        let places = (down * across).max(1);
+        let turned: Vec<f32> =
+            weight.chunks_exact(places).flat_map(|kernel| kernel.iter().rev()).copied().collect();
+        let padding = convolution.window().padding;
+        let turn = |axis: usize, kernel: usize| {
+            (kernel - 1 - padding[axis].0, kernel - 1 - padding[axis].1)
+        };
+        let window = Window { padding: [turn(0, down), turn(1, across)], ..convolution.window() };
+        let shape = [convolution.batch, rows, positions, channels];
+        let kernel =
+            Depthwise::new(Vectors::widest(), window.kernel, &turned, &vec![0.0; channels]);
+        return kernel.run(&window, (gradient, shape), &kernels::Ending::NONE, out, &Rows);
+    }
     let weight = by_place(weight, channels);
     let arch = Arch::new();
     let image = rows * positions * channels;

@@ -1,6 +1,7 @@
 //! What follows the products of a convolution: a bias, and an activation that keeps values between
 //! two bounds (ReLU, ReLU6, clip), in one pass over what is still in the cache.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::kernels::Bounds;
@@ -51,27 +52,43 @@ const PART: usize = 64 * 1024;
 /// The gradient before the bounds, given the answer `y` and the gradient of it: nothing passes
 /// where the answer lies on a bound.
 pub(super) fn bounded_gradient(y: &[f32], bounds: Bounds, gradient: &mut [f32]) {
+    let arch = Arch::new();
     gradient.par_chunks_mut(PART).zip(y.par_chunks(PART)).for_each(|(gradient, y)| {
-        for (gradient, y) in gradient.iter_mut().zip(y) {
-            // As bits: a choice would become a branch.
-            let passes = u32::from(*y > bounds.low) & u32::from(*y < bounds.high);
-            *gradient = f32::from_bits(gradient.to_bits() & passes.wrapping_neg());
-        }
+        arch.dispatch(|| mask(y, bounds, gradient));
     });
+}
+
+#[inline(always)]
+fn mask(y: &[f32], bounds: Bounds, gradient: &mut [f32]) {
+    for (gradient, y) in gradient.iter_mut().zip(y) {
+        // As bits: a choice would become a branch.
+        let passes = u32::from(*y > bounds.low) & u32::from(*y < bounds.high);
+        *gradient = f32::from_bits(gradient.to_bits() & passes.wrapping_neg());
+    }
 }
 
 /// The sum over all places of each channel of a gradient that lies place by place.
 pub(super) fn row_sums(gradient: &[f32], channels: usize) -> Vec<f32> {
     let rows = (PART / channels.max(1)).max(1);
-    let add = |mut sum: Vec<f32>, row: &[f32]| {
-        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        sum
-    };
+    let arch = Arch::new();
     let parts: Vec<Vec<f32>> = gradient
         .par_chunks(rows * channels.max(1))
-        .map(|part| part.chunks_exact(channels.max(1)).fold(vec![0f32; channels], add))
+        .map(|part| {
+            let mut sum = vec![0f32; channels];
+            arch.dispatch(|| add_rows(part, &mut sum));
+            sum
+        })
         .collect();
-    parts.iter().fold(vec![0f32; channels], |sum, part| add(sum, part))
+    let mut sum = vec![0f32; channels];
+    parts.iter().for_each(|part| add_rows(part, &mut sum));
+    sum
+}
+
+#[inline(always)]
+fn add_rows(rows: &[f32], sum: &mut [f32]) {
+    for row in rows.chunks_exact(sum.len().max(1)) {
+        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
 }
 
 /// The sum over all places of each channel of a gradient that lies channel by channel.

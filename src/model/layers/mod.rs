@@ -4,15 +4,16 @@
 //! a convolution whose kernel is as large as the map, and that of its input by a transposed
 //! convolution, and makes batch normalization out of a dozen passes over the map. On flex
 //! these layers have kernels of their own here, given to burn as an extension of its backends
-//! (`backend`); on every other device they are burn's (`ops`).
+//! (`backend`, `derivatives`); on every other device they are burn's (`ops`).
 //!
 //! A convolution works on maps that lie in memory channel by channel (`convolution`) or place by
-//! place (`pointwise`, and `depthwise` on the widest vectors of the processor; what runs forward
-//! there is `kernels`, which tract computes with too). The second is what
-//! networks of depthwise convolutions, such as MobileNet and EfficientNet, are fast in: burn's
-//! tensors stay `[batch, channels, height, width]`, only their strides differ, so that from layer
-//! to layer nothing is copied. Bias and an activation that keeps values between two bounds are
-//! part of the convolution (`ending`).
+//! place: `dense`, `pointwise` for kernels of one place, and `depthwise`, on the widest vectors of
+//! the processor. The second is faster where there are such vectors; what runs forward there is
+//! `kernels`, which tract computes with too. burn's tensors stay `[batch, channels, height, width]`,
+//! only their strides differ, so that from layer to layer nothing is copied. Bias and an
+//! activation that keeps values between two bounds are part of the convolution (`ending`). Maps
+//! are written where earlier ones were (`memory`), and weights that do not learn are brought in order
+//! once (`packed`).
 //!
 //! `cargo bench --bench layers` compares layers with burn's, forward and backward, on maps of a
 //! batch of 16. On 27 November 2026 convolution was 2.1 to 7.5 times as fast as burn's (the larger
@@ -21,14 +22,23 @@
 
 mod backend;
 mod convolution;
+mod dense;
 mod depthwise;
+mod derivatives;
 mod ending;
+mod memory;
 mod normalization;
 mod ops;
+mod packed;
 mod pointwise;
 mod pooling;
 mod product;
 
-pub use crate::kernels::Bounds;
+pub use crate::kernels::{Bounds, Window};
+pub(crate) use backend::whole;
 pub use convolution::{Geometry, How, Order};
-pub use ops::{bounded, convolve, correlate, max_pool_2x2, normalize};
+pub(crate) use memory::{free, give_back};
+pub use ops::{
+    are_for, bounded, can_pool, convolve, correlate, fits_places, max_pool, max_pool_2x2,
+    normalize, product,
+};

@@ -10,23 +10,35 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::backend::Layers;
-use super::convolution::{Geometry, How, Order};
-use crate::kernels::Bounds;
+use super::convolution::{Convolution, Geometry, How, Order};
+use super::dense;
+use crate::kernels::{Bounds, Window, few};
+
+/// Whether our kernels compute on `device`.
+pub fn are_for(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
 
 /// Whether our kernels can compute with `x`: they know 32-bit floats in flex's memory only.
-fn runs_on_flex(x: &Tensor<4>) -> bool {
-    x.dtype() == DType::F32 && x.device().inner() == Device::flex()
+fn runs_on_flex<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && are_for(&x.device())
+}
+
+/// Whether filters `[out, in, down, across]` that see all channels of maps
+/// `[batch, in, height, width]` are computed fast where these lie place by place.
+pub fn fits_places(maps: [usize; 4], weight: [usize; 4], geometry: Geometry) -> bool {
+    dense::is_for(&Convolution::new(maps, weight, geometry))
 }
 
 /// Cross-correlation of `x` `[batch, in, height, width]` with the kernels `weight`
 /// `[out, in, down, across]`, plus `bias`, kept between bounds: `[batch, out, height', width']`.
-/// With [`Order::Places`] the kernels have one place, or each sees one channel of its own:
-/// `[channels, 1, down, across]`.
+/// With [`Order::Places`] the kernels have one place, or each sees one channel of its own,
+/// `[channels, 1, down, across]`, or they are such as [`fits_places`] knows.
 ///
 /// At a bound the gradient is nothing.
 pub fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, how: How) -> Tensor<4> {
     let [filters, seen, ..] = weight.dims();
-    if runs_on_flex(&x) && runs_on_flex(&weight) {
+    if runs_on_flex(&x) && runs_on_flex(&weight) && bias.as_ref().is_none_or(runs_on_flex) {
         let bias = bias.unwrap_or_else(|| Tensor::zeros([filters], &x.device()));
         let [x, weight] = [x, weight].map(Tensor::into_dispatch);
         return Tensor::from_dispatch(Dispatch::convolve(x, weight, bias.into_dispatch(), how));
@@ -85,6 +97,36 @@ pub fn max_pool_2x2(x: Tensor<4>) -> Tensor<4> {
     MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
 }
 
+/// Whether [`max_pool`] knows these maps and this window.
+pub fn can_pool(x: &Tensor<4>, window: &Window) -> bool {
+    let [_, _, height, width] = x.dims();
+    runs_on_flex(x) && window.always_sees(0, height) && window.always_sees(1, width)
+}
+
+/// The largest values of maps that lie place by place, `[batch, channels, height', width']`, which
+/// lie so, too; of such as [`can_pool`] knows.
+pub fn max_pool(x: Tensor<4>, window: Window) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::max_pool(x.into_dispatch(), window))
+}
+
+/// Values of a matrix from which on reading it takes longer than the product of few rows with it.
+const LARGE: usize = if cfg!(test) { 1 } else { 1 << 16 };
+
+/// The fewest values on either side of such a matrix: what is narrower is filled up with zeros.
+const NARROWEST: usize = if cfg!(test) { 1 } else { 16 };
+
+/// The product of `x` `[rows, inner]` and `matrix` `[inner, columns]`.
+pub fn product(x: Tensor<2>, matrix: Tensor<2>) -> Tensor<2> {
+    let is_large = matrix.shape().num_elements() >= LARGE
+        && matrix.dims().into_iter().all(|size| size >= NARROWEST);
+    let few = (1..=few::FEW).contains(&x.dims()[0]);
+    if few && is_large && runs_on_flex(&x) && runs_on_flex(&matrix) {
+        let [x, matrix] = [x, matrix].map(Tensor::into_dispatch);
+        return Tensor::from_dispatch(Dispatch::few_times(x, matrix));
+    }
+    x.matmul(matrix)
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Distribution;
@@ -114,18 +156,26 @@ mod tests {
             stride in prop::array::uniform2(1usize..4),
             before in prop::array::uniform2(0usize..3),
             after in prop::array::uniform2(0usize..3),
-            kind in 0..3,
+            kind in 0..4,
             bound in 0..3,
             seed in 0u64..1000,
         ) {
             let (order, seen, filters) = match kind {
                 0 => (Order::Planes, channels, filters),
                 1 => (Order::Places, 1, channels),
+                3 => (Order::Places, channels, filters * 7),
                 _ => (Order::Places, channels, filters * 9),
             };
             let pads = |axis: usize| (before[axis], after[axis]);
             let (kernel, geometry) = match kind {
                 2 => ([1, 1], Geometry::even(1, 0)),
+                3 => {
+                    let pads = |axis: usize| {
+                        let most = kernel[axis] - 1;
+                        (before[axis].min(most), after[axis].min(most))
+                    };
+                    (kernel, Geometry { stride: [stride[0]; 2], padding: [pads(0), pads(1)] })
+                }
                 _ => (kernel, Geometry { stride, padding: [pads(0), pads(1)] }),
             };
             let device = Device::flex().autodiff();
@@ -159,6 +209,77 @@ mod tests {
             let pairs = given_gradients.into_iter().zip(wanted_gradients);
             for (given, wanted) in pairs.chain([(given.inner(), wanted.inner())]) {
                 let (difference, size) = largest(&given, &wanted);
+                prop_assert!(difference <= 2e-5 * size.max(1.0), "{difference} of {size}");
+            }
+        }
+
+        /// burn's own pooling and its gradient are the reference, for windows that overlap or leave
+        /// places out, with padding, where maps lie place by place.
+        #[test]
+        fn pooling_place_by_place_is_burns(
+            batch in 1usize..4,
+            channels in prop::sample::select(vec![1usize, 3, 16, 40]),
+            size in prop::array::uniform2(3usize..9),
+            kernel in prop::array::uniform2(1usize..4),
+            stride in prop::array::uniform2(1usize..4),
+            pads in prop::array::uniform2(0usize..2),
+            seed in 0u64..1000,
+        ) {
+            let pads = [pads[0].min(kernel[0] / 2), pads[1].min(kernel[1] / 2)];
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let random = |shape: [usize; 4]| {
+                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+            };
+            let x = random([batch, channels, size[0], size[1]]);
+            let options = burn::tensor::ops::MaxPoolOptions::new(kernel)
+                .with_stride(stride)
+                .with_padding(pads);
+            let wanted = burn::tensor::module::max_pool2d(x.clone(), options);
+            let padding = pads.map(|pad| (pad, pad));
+            let window = Window { kernel, stride, dilation: [1, 1], padding };
+            prop_assert!(can_pool(&x, &window));
+            let given = max_pool(x.clone(), window);
+            prop_assert_eq!(given.dims(), wanted.dims());
+            let probe = random(wanted.dims()).detach();
+            let gradient =
+                |y: Tensor<4>| x.grad(&(y * probe.clone()).sum().backward()).unwrap();
+            prop_assert_eq!(largest(&given.clone().inner(), &wanted.clone().inner()).0, 0.0);
+            let (difference, size) = largest(&gradient(given), &gradient(wanted));
+            prop_assert!(difference <= 1e-5 * size.max(1.0), "{difference} of {size}");
+        }
+
+        /// burn's own product and its gradients are the reference, for a matrix as it is and one that
+        /// lies transposed.
+        #[test]
+        fn products_of_few_rows_are_burns(
+            rows in 1usize..40,
+            inner in 1usize..50,
+            columns in 1usize..50,
+            is_turned: bool,
+            seed in 0u64..1000,
+        ) {
+            let device = Device::flex().autodiff();
+            device.seed(seed);
+            let random = |shape: [usize; 2]| {
+                Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+            };
+            let x = random([rows, inner]);
+            let stored = random(if is_turned { [columns, inner] } else { [inner, columns] });
+            let matrix = || {
+                if is_turned { stored.clone().transpose() } else { stored.clone() }
+            };
+            let [given, wanted] = [product(x.clone(), matrix()), x.clone().matmul(matrix())];
+            let probe = random([rows, columns]).detach();
+            let gradients = |y: Tensor<2>| {
+                let found = (y * probe.clone()).sum().backward();
+                [x.grad(&found).unwrap(), stored.grad(&found).unwrap()]
+            };
+            let pairs = gradients(given.clone()).into_iter().zip(gradients(wanted.clone()));
+            for (given, wanted) in pairs.chain([(given.inner(), wanted.inner())]) {
+                prop_assert_eq!(given.dims(), wanted.dims());
+                let [a, b] = [given, wanted].map(|t| t.unsqueeze::<4>());
+                let (difference, size) = largest(&a, &b);
                 prop_assert!(difference <= 2e-5 * size.max(1.0), "{difference} of {size}");
             }
         }

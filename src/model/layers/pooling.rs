@@ -1,6 +1,9 @@
 //! The largest of every 2 x 2 values.
 
+use pulp::Arch;
 use rayon::prelude::*;
+
+use crate::kernels::Window;
 
 /// The shape that a map is pooled to.
 pub(super) fn output([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
@@ -61,4 +64,49 @@ pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut
             }
         }
     });
+}
+
+/// Gives the gradient of every result to the first of its largest values: maps that lie place by
+/// place, `[x, y, gradient]`, `x` of `shape` `[batch, channels, height, width]`.
+pub(super) fn backward_by_place(
+    window: &Window,
+    [x, y, gradient]: [&[f32]; 3],
+    [_, channels, height, width]: [usize; 4],
+    out: &mut [f32],
+) {
+    let [rows, columns] = [window.positions(0, height), window.positions(1, width)];
+    let (image, answer) = ((height * width * channels).max(1), (rows * columns * channels).max(1));
+    let arch = Arch::new();
+    let answers = y.par_chunks(answer).zip(gradient.par_chunks(answer));
+    let images = out.par_chunks_mut(image).zip(x.par_chunks(image)).zip(answers);
+    images.for_each(|((out, x), (y, gradient))| {
+        out.fill(0.0);
+        let mut left = vec![0f32; channels];
+        for position in 0..rows * columns {
+            let [row, column] = [position / columns, position % columns];
+            left.copy_from_slice(&gradient[position * channels..][..channels]);
+            let y = &y[position * channels..][..channels];
+            for down in window.inside(0, height, row) {
+                for across in window.inside(1, width, column) {
+                    let place = window.seen(0, row, down) * width + window.seen(1, column, across);
+                    let (x, out) = (
+                        &x[place * channels..][..channels],
+                        &mut out[place * channels..][..channels],
+                    );
+                    arch.dispatch(|| give([x, y], &mut left, out));
+                }
+            }
+        }
+    });
+}
+
+/// Moves what is `left` to `out` where the value is the largest.
+#[inline(always)]
+fn give([x, y]: [&[f32]; 2], left: &mut [f32], out: &mut [f32]) {
+    for ((x, y), (left, out)) in x.iter().zip(y).zip(left.iter_mut().zip(out)) {
+        // As bits: a choice would become a branch.
+        let takes = u32::from(x == y).wrapping_neg();
+        *out += f32::from_bits(left.to_bits() & takes);
+        *left = f32::from_bits(left.to_bits() & !takes);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use ndarray::{Axis, CowArray, Ix3};
@@ -24,8 +24,10 @@ use crate::model::{CustomCnn, Standardization, probabilities};
 use crate::progress;
 use crate::progress::Bar;
 use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
+use crate::train::adamw;
 use crate::train::checkpoint::{
-    Checkpoints, load_module, load_optimizer, module_bytes, module_from_bytes, optimizer_bytes,
+    Checkpoints, Make, load_module, load_optimizer, module_bytes, module_from_bytes,
+    optimizer_bytes,
 };
 use crate::train::embeddings::Embeddings;
 use crate::train::epoch::{finite, record};
@@ -170,11 +172,8 @@ impl CnnTask<'_> {
         let learning = self.device.clone().autodiff();
         let input = [self.patch[0], scale.features()];
         let init = |device: &Device| self.cnn.init(input, self.classes, scale, self.seed, device);
-        let optimizer = AdamWConfig::new()
-            .with_weight_decay(self.options.weight_decay as f32)
-            .with_epsilon(1e-8)
-            .with_grad_clipping(Some(GradientClippingConfig::Norm(self.options.clip as f32)))
-            .init();
+        let clip = GradientClippingConfig::Norm(self.options.clip as f32).init();
+        let optimizer = adamw::optimizer(self.options.weight_decay, 1e-8).with_grad_clipping(clip);
         let mut state = State {
             model: init(&learning),
             average: init(self.device),
@@ -343,12 +342,15 @@ impl State {
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
         let path = Path::new(names::CHECKPOINT);
-        let mut files = vec![
-            ("model.bpk", module_bytes(&self.model, path)?),
-            ("average.bpk", module_bytes(&self.average, path)?),
-            ("optimizer.bpk", optimizer_bytes(&self.optimizer, path)?),
-        ];
-        files.extend(self.best.clone().map(|best| ("best.bpk", best)));
+        let model = || module_bytes(&self.model, path);
+        let average = || module_bytes(&self.average, path);
+        let optimizer = || optimizer_bytes(&self.optimizer, path);
+        let best = || Ok(self.best.clone().unwrap_or_else(|| Bytes::from_bytes_vec(vec![])));
+        let mut files: Vec<(&str, Make)> =
+            vec![("model.bpk", &model), ("average.bpk", &average), ("optimizer.bpk", &optimizer)];
+        if self.best.is_some() {
+            files.push(("best.bpk", &best));
+        }
         checkpoints.write(&self.progress.epoch.to_string(), &files, &self.progress)
     }
 

@@ -9,7 +9,7 @@ use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 use super::windows::{Window, windows};
-use crate::model::layers::{Geometry, How, Order, bounded, convolve};
+use crate::model::layers::{Geometry, How, Order, are_for, bounded, convolve, fits_places};
 
 /// A window of one value, for the axis that a convolution over one axis lacks.
 const POINT: Window = Window { kernel: 1, stride: 1, dilation: 1, pads: (0, 0) };
@@ -93,11 +93,11 @@ pub(super) fn conv(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     }
     check_bias(bias.as_ref(), to)?;
     check_size(x.shape(), &windows, to)?;
-    if let Some(order) = order(&x, &weight, &windows, groups)? {
-        let geometry = Geometry {
-            stride: windows.map(|window| window.stride),
-            padding: windows.map(|window| window.pads),
-        };
+    let geometry = Geometry {
+        stride: windows.map(|window| window.stride),
+        padding: windows.map(|window| window.pads),
+    };
+    if let Some(order) = order(&x, &weight, &windows, groups, geometry)? {
         let how = How { geometry, order, bounds: node.bounds };
         let y = convolve(x.with_rank::<4>()?, weight.with_rank::<4>()?, bias, how);
         return Ok(match order {
@@ -124,9 +124,16 @@ fn order(
     weight: &Floats,
     windows: &[Window; 2],
     groups: usize,
+    geometry: Geometry,
 ) -> Outcome<Option<Order>> {
-    let &[filters, seen, down, across] = weight.shape() else { return Ok(None) };
-    if windows.iter().any(|window| window.dilation > 1 && window.kernel > 1) {
+    let (&[filters, seen, down, across], &[batch, channels, height, width]) =
+        (weight.shape(), x.shape())
+    else {
+        return Ok(None);
+    };
+    if !are_for(&x.device())
+        || windows.iter().any(|window| window.dilation > 1 && window.kernel > 1)
+    {
         return Ok(None);
     }
     let is_still = windows.iter().all(|window| window.stride == 1 && window.pads == (0, 0));
@@ -137,6 +144,11 @@ fn order(
         return Ok(None);
     }
     if [down, across] == [1, 1] && is_still && x.is_by_place() {
+        return Ok(Some(Order::Places));
+    }
+    let sizes = ([batch, channels, height, width], [filters, seen, down, across]);
+    // Over one axis, or of one place, a map that lies otherwise is better left so.
+    if height > 1 && [down, across] != [1, 1] && fits_places(sizes.0, sizes.1, geometry) {
         return Ok(Some(Order::Places));
     }
     let row = windows[1].count(x.shape()[3], false)?;

@@ -6,6 +6,7 @@ use super::super::fault::{Outcome, refuse};
 use super::super::floats::{Floats, broadcast, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
+use crate::model::layers;
 
 pub(super) fn mat_mul(_: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let (a, b) = (inputs.filled(0)?, inputs.filled(1)?);
@@ -58,7 +59,7 @@ fn matrices(a: Floats, b: Floats) -> Outcome<Floats> {
     // One matrix on the right for all on the left: one large product.
     if b_batch.iter().product::<usize>() == 1 {
         let tall = a_batch.iter().product::<usize>() * rows;
-        let result = a.into_rank([tall, *inner]).matmul(b.into_rank([*inner, *columns]));
+        let result = layers::product(a.into_rank([tall, *inner]), b.into_rank([*inner, *columns]));
         return Ok(Floats::from_reshaped(result, shape));
     }
     let matrices = batch.iter().product();

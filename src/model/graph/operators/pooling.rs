@@ -9,7 +9,7 @@ use super::super::floats::{Floats, count};
 use super::super::node::{Inputs, Node};
 use super::super::value::Value;
 use super::windows::{Window, windows};
-use crate::model::layers::max_pool_2x2;
+use crate::model::layers::{self, Window as MapWindow, max_pool_2x2};
 
 /// Maps with windows over two axes, and how many windows there are along each.
 struct Windowed {
@@ -17,6 +17,8 @@ struct Windowed {
     windows: [Window; 2],
     counts: [usize; 2],
     shape: Vec<usize>,
+    /// Whether the maps' values lie in memory place by place.
+    by_place: bool,
 }
 
 fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
@@ -47,9 +49,9 @@ fn windowed(node: &Node, inputs: &mut Inputs) -> Outcome<Windowed> {
     if x.len() == 0 {
         return refuse(format!("empty maps {shape:?}"));
     }
-    let rank = shape.len();
+    let (rank, by_place) = (shape.len(), x.is_by_place());
     shape[2..].copy_from_slice(&counts[4 - rank..]);
-    Ok(Windowed { x: x.into_rank(sizes), windows, counts, shape })
+    Ok(Windowed { x: x.into_rank(sizes), windows, counts, shape, by_place })
 }
 
 /// `x` with `value` before and after, so that the windows fit exactly.
@@ -72,7 +74,21 @@ pub(super) fn max_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
     if node.outputs.iter().skip(1).any(Option::is_some) {
         return refuse("its second output, the places of the largest values, is used");
     }
-    let Windowed { x, windows, counts, shape } = windowed(node, inputs)?;
+    let Windowed { x, windows, counts, shape, by_place } = windowed(node, inputs)?;
+    if by_place {
+        let moving = MapWindow {
+            kernel: windows.map(|window| window.kernel),
+            stride: windows.map(|window| window.stride),
+            dilation: windows.map(|window| window.dilation),
+            padding: windows.map(|window| window.pads),
+        };
+        let [_, _, height, width] = x.dims();
+        let fits = [moving.positions(0, height), moving.positions(1, width)] == counts;
+        if fits && layers::can_pool(&x, &moving) {
+            let y = layers::max_pool(x, moving);
+            return Ok(vec![Value::Float(Floats::by_place(y))]);
+        }
+    }
     let pair = Window { kernel: 2, stride: 2, dilation: 1, pads: (0, 0) };
     if windows == [pair, pair] && x.dims()[2..].iter().all(|size| size % 2 == 0) {
         return Ok(vec![Value::Float(Floats::from_reshaped(max_pool_2x2(x), shape))]);
@@ -92,7 +108,7 @@ pub(super) fn max_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> 
 
 pub(super) fn average_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let counts_padding = node.flag("count_include_pad", false);
-    let Windowed { x, windows, counts, shape } = windowed(node, inputs)?;
+    let Windowed { x, windows, counts, shape, .. } = windowed(node, inputs)?;
     let plain = windows.iter().all(|window| window.dilation == 1);
     if plain && fits(&windows, counts, &x) {
         let options = AvgPoolOptions::new(windows.map(|window| window.kernel))
@@ -120,7 +136,7 @@ pub(super) fn average_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Valu
 /// The `p`-norm of every window.
 pub(super) fn lp_pool(node: &Node, inputs: &mut Inputs) -> Outcome<Vec<Value>> {
     let p = exponent(node)?;
-    let Windowed { x, windows, counts, shape } = windowed(node, inputs)?;
+    let Windowed { x, windows, counts, shape, .. } = windowed(node, inputs)?;
     let y = sums(x.abs().powf_scalar(p), &windows, counts).powf_scalar(1.0 / p);
     Ok(vec![Value::Float(Floats::from_reshaped(y, shape))])
 }
