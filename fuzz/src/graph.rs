@@ -48,8 +48,8 @@ pub fn read(data: &[u8]) {
 
 /// Whether tract stays inside its memory: it reads the first number of a tensor that has none,
 /// where an operator wants one number and a graph computes it. (Where the number stands in the
-/// file, reading refuses it.) And inside the machine's: of the Fourier transform of one number it
-/// takes memory without end.
+/// file, reading refuses it.) And inside the machine's: of the Fourier transform of one number, and
+/// to find the shape of what GatherND gathers by very many indices, it takes memory without end.
 fn is_sound(model: &ModelProto) -> bool {
     let Some(graph) = &model.graph else { return true };
     let stored = |name: &String| graph.initializer.iter().any(|tensor| tensor.name == *name);
@@ -61,7 +61,10 @@ fn is_sound(model: &ModelProto) -> bool {
         .flat_map(|node| &node.input[1.min(node.input.len())..]);
     inputs.all(|name| name.is_empty() || stored(name))
         && !graph.node.iter().any(|node| {
-            matches!(node.op_type.as_str(), "Range" | "If" | "Loop" | "Scan" | "DFT" | "STFT")
+            matches!(
+                node.op_type.as_str(),
+                "Range" | "If" | "Loop" | "Scan" | "DFT" | "STFT" | "GatherND"
+            )
         })
 }
 

@@ -7,7 +7,7 @@ use super::share::Share;
 use super::window::Window;
 
 /// The largest values of maps `[batch, height, width, channels]`. Places beyond the map do not
-/// count, nor does what is no number.
+/// count; what is no number stays none.
 #[derive(Clone, Debug)]
 pub struct MaxPool {
     /// Where it looks.
@@ -63,6 +63,8 @@ impl WithSimd for Row<'_> {
                         let at = (row * width + window.seen(1, position, x)) * channels + channel;
                         let values = load_some(simd, &self.x[at..][..count]);
                         let larger = simd.greater_than_f32s(values, largest);
+                        let is_none = simd.not_m32s(simd.equal_f32s(values, values));
+                        let larger = simd.or_m32s(larger, is_none);
                         largest = simd.select_f32s(larger, values, largest);
                     }
                 }
@@ -100,6 +102,21 @@ mod tests {
                 prop_assert_eq!(&out, &wanted);
                 MaxPool { window, vectors }.run(&x, shape, &mut out, &Apart);
                 prop_assert_eq!(&out, &wanted);
+            }
+        }
+
+        #[test]
+        fn what_is_no_number_stays_none(at in 0usize..6) {
+            let mut x = vec![1.0f32; 2 * 3 * 20];
+            x[at * 20 + 3] = f32::NAN;
+            let window = Window {
+                kernel: [2, 3], stride: [1, 1], dilation: [1, 1], padding: [(0, 0); 2],
+            };
+            for vectors in vectors() {
+                let mut out = vec![0.0; 20];
+                MaxPool { window, vectors }.run(&x, [1, 2, 3, 20], &mut out, &Alone);
+                let wanted = |channel| channel == 3;
+                prop_assert!((0..20).all(|channel| out[channel].is_nan() == wanted(channel)));
             }
         }
     }

@@ -11,12 +11,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+#[cfg(target_arch = "x86_64")]
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+#[cfg(target_arch = "x86_64")]
+use tract_linalg::isa::{Isa, native};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
@@ -86,6 +90,7 @@ impl Tract {
         let input = onnx::input(&proto, path)?;
         let outputs = onnx::outputs(&proto, path)?;
         leave_out_others(&mut proto, &outputs);
+        warn_of_old_processor();
         let mut nodes = proto.graph.iter().flat_map(|graph| &graph.node);
         if let Some(operator) = nodes.find_map(miscomputed) {
             let reason = format!("{}: it computes {operator} wrongly", path.display());
@@ -407,6 +412,23 @@ fn join(answers: Vec<PartOutputs>) -> Option<Vec<ArrayD<f32>>> {
 /// The first operator that tract does not know: it parses a model around it.
 fn unknown_operator(model: &InferenceModel) -> Option<String> {
     model.nodes().iter().find_map(|node| unknown(&node.op.name()))
+}
+
+/// Says once that tract 0.23 gives wrong numbers for front ends in a graph where an x86 processor
+/// has no FMA.
+fn warn_of_old_processor() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static SAID: Once = Once::new();
+        if !native().has(Isa::X86_64Fma) {
+            SAID.call_once(|| {
+                tracing::warn!(
+                    "tract is known to compute wrongly on processors without FMA, as this one: \
+                     choose ‹runtime› ort, above all for files that take sound"
+                );
+            });
+        }
+    }
 }
 
 /// What of the node, or of the graphs in it, tract 0.23 is known to give wrong numbers for.
