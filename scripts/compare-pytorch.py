@@ -169,8 +169,8 @@ def run_finetune(arguments, backbone, folder):
                "--unfreeze", arguments.unfreeze, "--deep-epochs", str(arguments.epochs), "--deep-batch", str(arguments.batch),
                "--patches-per-track", str(arguments.patches), "--epochs", "1"]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)}
-    with open(f"{folder}/said", "w") as said:
-        running = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=environment)
+    with open(f"{folder}/said", "w") as said, open(f"{folder}/notes", "w") as notes:
+        running = subprocess.Popen(command, stdout=said, stderr=notes, env=environment)
     megabytes = 0
     # wait4's figure would be that of this process, of which it was a copy for a moment.
     while running.poll() is None:
@@ -179,7 +179,8 @@ def run_finetune(arguments, backbone, folder):
         megabytes = max([megabytes] + [int(line[1]) / 1024 for line in lines])
         time.sleep(0.1)
     if running.returncode:
-        sys.exit(f"{' '.join(command)} failed with {running.returncode}")
+        with open(f"{folder}/notes") as notes:
+            sys.exit(f"{' '.join(command)} failed with {running.returncode}: {notes.read().strip()}")
     with open(f"{folder}/said") as said:
         speed = json.load(said)["metrics"]["unfrozen_speed"]
     return speed["examples"] / speed["seconds"], speed["waiting"] / speed["seconds"], megabytes

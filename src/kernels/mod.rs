@@ -25,5 +25,5 @@ pub use depthwise::{Depthwise, by_place};
 pub use ending::{Bounds, Ending};
 pub use lanes::Vectors;
 pub use pool::MaxPool;
-pub use share::{Alone, Fill, Share, in_parts};
+pub use share::{Alone, Fill, Share, Together, in_parts};
 pub use window::Window;

@@ -9,7 +9,7 @@ use super::convolution::{Convolution, How, Order};
 use super::ending::{self, Ending};
 use super::memory::{give_back, unwritten, zeros};
 use super::{dense, depthwise, normalization, packed, pointwise, pooling};
-use crate::kernels::{MaxPool, Vectors, Window, few};
+use crate::kernels::{MaxPool, Together, Vectors, Window, few};
 
 /// The layers as operations that a backend has.
 #[backend_extension(Flex, Autodiff)]
@@ -210,7 +210,7 @@ impl Layers for Flex {
         let [_, rows, columns, _] = window.output(shape, channels);
         let mut out = unwritten(batch * rows * columns * channels);
         let pool = MaxPool { window, vectors: Vectors::widest() };
-        pool.run(values(&x), shape, &mut out, &depthwise::Rows);
+        pool.run(values(&x), shape, &mut out, &Together);
         give_back(x);
         from_order(out, [batch, channels, rows, columns], Order::Places)
     }

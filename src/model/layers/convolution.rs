@@ -62,6 +62,21 @@ pub struct How {
     pub bounds: Bounds,
 }
 
+/// Weights `[filters, channels, down, across]` as `[channels, filters, down, across]`, each kernel
+/// from its last place to its first.
+pub(super) fn turned(weight: &[f32], filters: usize, channels: usize) -> Vec<f32> {
+    let places = weight.len() / (filters * channels).max(1);
+    let mut turned = vec![0f32; weight.len()];
+    let kernels = turned.par_chunks_mut((filters * places).max(1)).enumerate();
+    kernels.for_each(|(channel, turned)| {
+        for (filter, turned) in turned.chunks_exact_mut(places.max(1)).enumerate() {
+            let kernel = &weight[(filter * channels + channel) * places..][..places];
+            turned.iter_mut().zip(kernel.iter().rev()).for_each(|(to, from)| *to = *from);
+        }
+    });
+    turned
+}
+
 /// A convolution of these sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
@@ -133,6 +148,28 @@ impl Convolution {
     pub(super) fn window(&self) -> Window {
         let ([_, down, across], Geometry { stride, padding }) = (self.seen, self.geometry);
         Window { kernel: [down, across], stride, dilation: [1, 1], padding }
+    }
+
+    /// Height and width of the answer with the places that the kernel steps over between.
+    pub(super) fn spread(&self) -> [usize; 2] {
+        let ([_, rows, columns], [down, across]) = (self.to, self.geometry.stride);
+        [rows.saturating_sub(1) * down + 1, columns.saturating_sub(1) * across + 1]
+    }
+
+    /// The gradient of the input is a convolution of that of the output, spread, with the weights
+    /// [`turned`]: its window. Padding must be less than the kernel is long.
+    pub(super) fn turned_window(&self) -> Window {
+        let ([_, height, width], [_, down, across]) = (self.from, self.seen);
+        let (padding, [high, wide]) = (self.geometry.padding, self.spread());
+        let before = [down - 1 - padding[0].0, across - 1 - padding[1].0];
+        // What is left is behind the last place that the kernel has seen.
+        let after = [height + down - 1 - high - before[0], width + across - 1 - wide - before[1]];
+        Window {
+            kernel: [down, across],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [(before[0], after[0]), (before[1], after[1])],
+        }
     }
 
     /// Whether no position of the kernel lies in the padding alone.

@@ -8,11 +8,10 @@
 
 use rayon::prelude::*;
 
-use super::convolution::{Convolution, Geometry, IMAGES_A_SUM};
-use super::depthwise::Rows;
+use super::convolution::{Convolution, Geometry, IMAGES_A_SUM, turned};
 use super::memory::{keep, zeros};
 use super::product::{Matrix, Store, multiply};
-use crate::kernels::{self, Alone, Bounds, Dense, Vectors, Window};
+use crate::kernels::{self, Alone, Bounds, Dense, Together, Vectors, Window};
 
 /// Whether a convolution of maps of this shape with such weights can be computed here, and the
 /// processor has vectors that make it faster than a matrix product of columns.
@@ -57,7 +56,7 @@ fn run(
     let ending = kernels::Ending { bounds, affine: None };
     let [batch, height, width, channels] = shape;
     if batch < rayon::current_num_threads() {
-        return dense.run(window, (x, shape), &ending, out, &Rows);
+        return dense.run(window, (x, shape), &ending, out, &Together);
     }
     let image = (height * width * channels).max(1);
     let answer = (out.len() / batch.max(1)).max(1);
@@ -85,21 +84,6 @@ pub(super) fn forward(
     run(dense, &convolution.window(), (x, [batch, height, width, channels]), bounds, out);
 }
 
-/// Weights `[filters, channels, down, across]` as `[channels, filters, down, across]`, each kernel
-/// from its last place to its first.
-fn turned_round(weight: &[f32], filters: usize, channels: usize) -> Vec<f32> {
-    let places = weight.len() / (filters * channels).max(1);
-    let mut turned = vec![0f32; weight.len()];
-    let kernels = turned.par_chunks_mut((filters * places).max(1)).enumerate();
-    kernels.for_each(|(channel, turned)| {
-        for (filter, turned) in turned.chunks_exact_mut(places.max(1)).enumerate() {
-            let kernel = &weight[(filter * channels + channel) * places..][..places];
-            turned.iter_mut().zip(kernel.iter().rev()).for_each(|(to, from)| *to = *from);
-        }
-    });
-    turned
-}
-
 /// Fills `out` with the gradient of the input, given that of the output. Padding is less than the
 /// kernel is long.
 pub(super) fn input_gradient(
@@ -108,22 +92,12 @@ pub(super) fn input_gradient(
     gradient: &[f32],
     out: &mut [f32],
 ) {
-    let Convolution { batch, from, to: [filters, rows, columns], geometry, .. } = *convolution;
-    let ([channels, height, width], [_, down, across]) = (from, convolution.seen);
-    let Geometry { stride, padding } = geometry;
-    // Steps of more than one place leave zeros between the places of the gradient.
-    let spread = |places: usize, axis: usize| places.saturating_sub(1) * stride[axis] + 1;
-    let [high, wide] = [spread(rows, 0), spread(columns, 1)];
-    let before = [down - 1 - padding[0].0, across - 1 - padding[1].0];
-    // What is left is behind the last place that the kernel has seen.
-    let after = [height + down - 1 - high - before[0], width + across - 1 - wide - before[1]];
-    let window = Window {
-        kernel: [down, across],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padding: [(before[0], after[0]), (before[1], after[1])],
-    };
-    let weight = turned_round(weight, filters, channels);
+    let Convolution { batch, from: [channels, ..], to: [filters, rows, columns], .. } =
+        *convolution;
+    let stride = convolution.geometry.stride;
+    let window = convolution.turned_window();
+    let [high, wide] = convolution.spread();
+    let weight = turned(weight, filters, channels);
     let bias = vec![0f32; channels];
     let dense = Dense::new(Vectors::widest(), window.kernel, &weight, [channels, filters], &bias);
     if stride == [1, 1] {

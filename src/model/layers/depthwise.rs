@@ -7,9 +7,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::convolution::{Convolution, Geometry};
+use super::convolution::{Convolution, Geometry, turned};
 use super::ending::Ending;
-use crate::kernels::{self, Depthwise, Fill, Share, Vectors, Window, by_place, in_parts};
+use crate::kernels::{self, Depthwise, Together, Vectors, by_place};
 
 /// Vectors of channels whose weight gradients are summed up at a time: enough that the sums do not
 /// wait for each other.
@@ -69,22 +69,6 @@ impl<F: FnMut(usize, &mut Vec<[usize; 2]>)> WithSimd for Row<'_, F> {
     }
 }
 
-/// Parts for each thread of rayon.
-const PARTS: usize = 4;
-
-/// The threads of rayon, some rows each.
-pub(super) struct Rows;
-
-impl Share for Rows {
-    fn rows(&self, out: &mut [f32], row: usize, _: usize, fill: Fill) {
-        in_parts(out, row, PARTS * self.threads(), fill);
-    }
-
-    fn threads(&self) -> usize {
-        rayon::current_num_threads()
-    }
-}
-
 /// Fills `out` with the convolution of `x` with `weight` `[channels, 1, down, across]`.
 pub(super) fn forward(
     convolution: &Convolution,
@@ -97,7 +81,7 @@ pub(super) fn forward(
     let window = convolution.window();
     let kernel = Depthwise::new(Vectors::widest(), window.kernel, weight, ending.bias());
     let ending = kernels::Ending { bounds: ending.bounds, affine: None };
-    kernel.run(&window, (x, [batch, height, width, channels]), &ending, out, &Rows);
+    kernel.run(&window, (x, [batch, height, width, channels]), &ending, out, &Together);
 }
 
 /// Fills `out` with the gradient of the input, given that of the output.
@@ -112,19 +96,11 @@ pub(super) fn input_gradient(
     let [_, down, across] = convolution.seen;
     let Geometry { stride, padding: [(above, _), (left, _)] } = convolution.geometry;
     if stride == [1, 1] && convolution.reaches_over_padding() {
-        // A convolution with each kernel from its last place to its first.
-        let places = (down * across).max(1);
-        let turned: Vec<f32> =
-            weight.chunks_exact(places).flat_map(|kernel| kernel.iter().rev()).copied().collect();
-        let padding = convolution.window().padding;
-        let turn = |axis: usize, kernel: usize| {
-            (kernel - 1 - padding[axis].0, kernel - 1 - padding[axis].1)
-        };
-        let window = Window { padding: [turn(0, down), turn(1, across)], ..convolution.window() };
+        let (window, turned) = (convolution.turned_window(), turned(weight, 1, channels));
         let shape = [convolution.batch, rows, positions, channels];
         let kernel =
             Depthwise::new(Vectors::widest(), window.kernel, &turned, &vec![0.0; channels]);
-        return kernel.run(&window, (gradient, shape), &kernels::Ending::NONE, out, &Rows);
+        return kernel.run(&window, (gradient, shape), &kernels::Ending::NONE, out, &Together);
     }
     let weight = by_place(weight, channels);
     let arch = Arch::new();

@@ -1,16 +1,29 @@
 //! The layers' derivatives, for burn's backend that keeps account of what to derive.
 
-use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend};
 
 use super::backend::{LayerGradients, Layers, convolution};
 use super::convolution::{Convolution, How};
 use crate::kernels::Window;
+
+/// Gives each node that asks for one its gradient.
+fn register<B: Backend, const N: usize>(
+    gradients: &mut Gradients,
+    nodes: [Option<NodeId>; N],
+    found: [Option<FloatTensor<B>>; N],
+) {
+    for (node, gradient) in nodes.into_iter().zip(found) {
+        if let (Some(node), Some(gradient)) = (node, gradient) {
+            gradients.register::<B>(node, gradient);
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Convolved;
@@ -31,11 +44,7 @@ impl<B: LayerGradients> Backward<B, 3> for Convolved {
             [x, weight].map(|input| checkpointer.retrieve_node_output::<FloatTensor<B>>(input));
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let found = B::convolve_gradients(inputs, y, gradient, convolution, how, wanted);
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                gradients.register::<B>(node.id, gradient);
-            }
-        }
+        register::<B, _>(gradients, ops.parents.map(|node| node.map(|node| node.id)), found);
     }
 }
 
@@ -57,11 +66,11 @@ impl<B: LayerGradients> Backward<B, 3> for Normalized {
             inputs.map(|input| checkpointer.retrieve_node_output::<FloatTensor<B>>(input));
         let inputs = [x, gamma, beta, mean, variance];
         let found = B::normalize_gradient(inputs, gradient, epsilon, rectify);
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = node {
-                gradients.register::<B>(node.id, gradient);
-            }
-        }
+        register::<B, _>(
+            gradients,
+            ops.parents.map(|node| node.map(|node| node.id)),
+            found.map(Some),
+        );
     }
 }
 
@@ -103,11 +112,7 @@ impl<B: LayerGradients> Backward<B, 2> for FewTimes {
             ops.state.map(|factor| checkpointer.retrieve_node_output::<FloatTensor<B>>(factor));
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let found = B::few_times_gradients(factors, gradient, wanted);
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                gradients.register::<B>(node.id, gradient);
-            }
-        }
+        register::<B, _>(gradients, ops.parents.map(|node| node.map(|node| node.id)), found);
     }
 }
 

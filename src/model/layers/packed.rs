@@ -59,12 +59,7 @@ pub(super) fn packed(
         return dense;
     }
     entries.retain(|entry| !is_of_it(entry));
-    entries.push(Entry {
-        weights: memory.clone(),
-        shape: shape.clone(),
-        bias: bias.clone(),
-        dense: dense.clone(),
-    });
+    entries.push(Entry { weights: memory, shape, bias, dense: dense.clone() });
     dense
 }
 

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
 use crate::interrupt;
 use crate::metrics::Epoch;
-use crate::model::{CustomCnn, Standardization, probabilities};
+use crate::model::{CustomCnn, Standardization, layers, probabilities};
 use crate::progress;
 use crate::progress::Bar;
 use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
@@ -152,6 +152,7 @@ impl CnnTask<'_> {
             watch(&state.progress.history)?;
         }
         drop(bar);
+        layers::free();
         self.finish(state)
     }
 
@@ -345,12 +346,10 @@ impl State {
         let model = || module_bytes(&self.model, path);
         let average = || module_bytes(&self.average, path);
         let optimizer = || optimizer_bytes(&self.optimizer, path);
-        let best = || Ok(self.best.clone().unwrap_or_else(|| Bytes::from_bytes_vec(vec![])));
+        let best = self.best.as_ref().map(|best| || Ok(best.clone()));
         let mut files: Vec<(&str, Make)> =
             vec![("model.bpk", &model), ("average.bpk", &average), ("optimizer.bpk", &optimizer)];
-        if self.best.is_some() {
-            files.push(("best.bpk", &best));
-        }
+        files.extend(best.iter().map(|best| ("best.bpk", best as Make)));
         checkpoints.write(&self.progress.epoch.to_string(), &files, &self.progress)
     }
 
