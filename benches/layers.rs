@@ -39,12 +39,17 @@ fn layers(criterion: &mut Criterion) {
                 bencher.iter(|| black_box(layer().sum().backward()));
             });
         };
-        time("convolution, ours", &|| correlate(x.clone(), weight.clone(), geometry));
+        time("convolution, ours", &|| correlate(x.clone(), weight.clone(), None, geometry, false));
         time("convolution, burn's", &|| conv2d(x.clone(), weight.clone(), None, options()));
         time("normalization and ReLU, ours", &|| normalize(&norm, map.clone(), true));
         time("normalization and ReLU, burn's", &|| relu(norm.forward(map.clone())));
         time("pooling, ours", &|| max_pool_2x2(map.clone()));
         time("pooling, burn's", &|| pool.forward(map.clone()));
+        let by_place = map.clone().permute([0, 2, 3, 1]).mul_scalar(1.0).permute([0, 3, 1, 2]);
+        time("normalization and ReLU, ours, place by place", &|| {
+            normalize(&norm, by_place.clone(), true)
+        });
+        time("pooling, ours, place by place", &|| max_pool_2x2(by_place.clone()));
         group.finish();
     }
 }

@@ -267,6 +267,23 @@ fn operators_that_tract_computes_wrongly_are_refused_in_it() {
     }
 }
 
+/// tract 0.23 reads outside its memory for the first value of an exponent that has none.
+#[test]
+fn an_operand_without_values_is_refused_in_tract() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = common::tiny();
+    let graph = common::graph(&mut model);
+    let axes = vec![common::integers("axes", &[1])];
+    graph.node.push(common::node("ReduceMean", &["logits"], "mean", axes));
+    graph.node.push(common::node("Pow", &["mean", "nothing"], "other", vec![]));
+    graph.initializer.push(common::floats("nothing", &[0], &[]));
+    graph.output.push(common::value("other", &[None, None]));
+    let path = common::write(&model, folder.path(), "other.onnx");
+    let mut session = runtime::open(Runtime::Tract, &path, &CPU).unwrap();
+    let said = error(session.run(batch(2).view()));
+    assert!(said.contains("Pow_other") && said.contains("operand without values"), "{said}");
+}
+
 #[test]
 fn an_output_from_nowhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,8 @@ use crate::scratch;
 
 /// Samples that are decoded of an input: a few bytes may stand for hours of silence.
 const MOST: usize = 1 << 18;
+/// Bytes of a FLAC frame: its header's fixed ones, their checksum and that of the frame.
+const SHORTEST_FRAME: usize = 8;
 
 /// A file as it is.
 pub fn read(data: &[u8]) {
@@ -62,6 +64,9 @@ fn seal_flac(data: &mut [u8]) {
     for (number, start) in starts.iter().enumerate() {
         let end = starts.get(number + 1).copied().unwrap_or(data.len());
         let frame = &mut data[*start..end];
+        if frame.len() < SHORTEST_FRAME {
+            continue;
+        }
         let head = flac_header(frame);
         if head + 3 > frame.len() {
             continue;

@@ -168,3 +168,39 @@ fn name_ports(proto: &mut ModelProto) {
         inputs.chain(outputs).map(|(old, new)| (old, new.to_owned())).collect();
     rename(proto, &names);
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+    use crate::run::{BlockPooling, CnnConfig, EnsembleSpec, GlobalPooling, Preset};
+
+    /// What no network is trained for only to fail here.
+    #[test]
+    fn every_kind_of_network_is_exported() {
+        let presets = Preset::value_variants().iter().map(|preset| preset.config());
+        let plain = CnnConfig { batch_norm: false, ..Preset::Resnet.config() };
+        let others = [
+            CnnConfig { batch_norm: false, ..Preset::Vgg.config() },
+            CnnConfig { pooling: BlockPooling::Average, ..plain.clone() },
+            CnnConfig { global_pooling: GlobalPooling::Max, head: Some(8), ..plain },
+        ];
+        let input = [32, 48];
+        for cnn in presets.chain(others) {
+            let spec = EnsembleSpec {
+                cnn: cnn.clone(),
+                members: 2,
+                input,
+                classes: 3,
+                task: Task::SingleLabel,
+            };
+            let network = spec.init(&Device::flex()).unwrap();
+            let exported = of(&network, input, Path::new("cnn.onnx"));
+            let nodes =
+                exported.unwrap_or_else(|error| panic!("{cnn}: {error}")).graph.unwrap().node;
+            // Smaller numbers look for the activation by this name.
+            assert!(nodes.iter().any(|node| node.op_type == "Relu"), "{cnn}");
+        }
+    }
+}

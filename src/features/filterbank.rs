@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use mel_spec::mel::{hz_to_mel, mel};
-
 use super::front_end::{Filterbank, FrontEnd};
 
 /// Triangular bands over the bins of a real FFT, storing only the run of bins
@@ -26,8 +24,9 @@ impl Bands {
     /// librosa's default: `mels` bands from 0 Hz to half the sample rate, straight in Hz and
     /// each of the same area.
     pub(super) fn slaney(rate: u32, fft: usize, mels: usize) -> Self {
-        let rows = mel(rate.into(), fft, mels, None, None, false, true);
-        Self::from_rows(rows.rows().into_iter().map(|row| row.to_vec()))
+        let nyquist = f64::from(rate) / 2.0;
+        let edges = edges(mels, 0.0, nyquist, slaney_mel, slaney_hz);
+        Self::from_rows(triangles(&edges, rate, fft).map(|band| of_area_one(&band)))
     }
 
     /// Keeps of each row the run from its first to its last weight that is not zero.
@@ -55,26 +54,101 @@ impl Bands {
 /// The weight of every bin of an FFT in every band: `mels` rows of `fft / 2 + 1`.
 pub(crate) fn mel_rows(front_end: &FrontEnd) -> Vec<Vec<f64>> {
     let FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = *front_end;
-    let in_hz = |htk, norm| {
-        let rows = mel(sample_rate.into(), fft, mels, Some(min_hz), Some(max_hz), htk, norm);
-        rows.rows().into_iter().map(|row| row.to_vec()).collect()
-    };
     match front_end.filterbank {
         Filterbank::HtkLinearInMel => linear_in_mel(front_end).collect(),
-        Filterbank::Htk => in_hz(true, false),
-        Filterbank::Slaney => in_hz(false, true),
+        Filterbank::Htk => {
+            let edges = edges(mels, min_hz, max_hz, htk_mel, htk_hz);
+            triangles(&edges, sample_rate, fft).map(|band| band.weights).collect()
+        }
+        Filterbank::Slaney => {
+            let edges = edges(mels, min_hz, max_hz, slaney_mel, slaney_hz);
+            triangles(&edges, sample_rate, fft).map(|band| of_area_one(&band)).collect()
+        }
     }
 }
 
+/// Hz to mel as HTK has it.
+fn htk_mel(hz: f64) -> f64 {
+    2595.0 * (1.0 + hz / 700.0).log10()
+}
+
+fn htk_hz(mel: f64) -> f64 {
+    700.0 * (10f64.powf(mel / 2595.0) - 1.0)
+}
+
+/// Where Slaney's scale turns from straight to logarithmic, and how wide a mel is below.
+const SLANEY_TURN_HZ: f64 = 1000.0;
+const SLANEY_MEL_HZ: f64 = 200.0 / 3.0;
+
+/// By how much of the logarithm of the frequency a mel of Slaney's is higher above the turn.
+fn slaney_step() -> f64 {
+    6.4f64.ln() / 27.0
+}
+
+/// Hz to mel as Slaney's Auditory Toolbox (and librosa by default) has it.
+fn slaney_mel(hz: f64) -> f64 {
+    if hz < SLANEY_TURN_HZ {
+        return hz / SLANEY_MEL_HZ;
+    }
+    SLANEY_TURN_HZ / SLANEY_MEL_HZ + (hz / SLANEY_TURN_HZ).ln() / slaney_step()
+}
+
+fn slaney_hz(mel: f64) -> f64 {
+    let turn = SLANEY_TURN_HZ / SLANEY_MEL_HZ;
+    if mel < turn {
+        return SLANEY_MEL_HZ * mel;
+    }
+    SLANEY_TURN_HZ * (slaney_step() * (mel - turn)).exp()
+}
+
+/// The corners in Hz of `mels` bands that overlap by half: `mels + 2`, evenly apart in mels.
+fn edges(
+    mels: usize,
+    low_hz: f64,
+    high_hz: f64,
+    to_mel: fn(f64) -> f64,
+    to_hz: fn(f64) -> f64,
+) -> Vec<f64> {
+    let (low, high) = (to_mel(low_hz), to_mel(high_hz));
+    let step = (high - low) / (mels + 1) as f64;
+    (0..mels + 2).map(|edge| to_hz(low + step * edge as f64)).collect()
+}
+
+/// A band's triangle with the height 1, and how wide it is in Hz.
+struct Triangle {
+    weights: Vec<f64>,
+    width: f64,
+}
+
+/// Triangles whose slopes are straight in Hz, as librosa draws them.
+fn triangles(edges: &[f64], rate: u32, fft: usize) -> impl Iterator<Item = Triangle> {
+    let bin_hz = f64::from(rate) / fft as f64;
+    edges.windows(3).map(move |edges| {
+        let (rise, fall) = (edges[1] - edges[0], edges[2] - edges[1]);
+        let weight = |bin: usize| {
+            let hz = bin_hz * bin as f64;
+            let (up, down) = ((hz - edges[0]) / rise, (edges[2] - hz) / fall);
+            // Where two corners are one, both slopes may be 0 / 0: `max` takes the number.
+            up.max(0.0).min(down.max(0.0)).min(1.0)
+        };
+        Triangle { weights: (0..=fft / 2).map(weight).collect(), width: edges[2] - edges[0] }
+    })
+}
+
+/// Slaney's bands have all the same area, 1 in Hz.
+fn of_area_one(band: &Triangle) -> Vec<f64> {
+    band.weights.iter().map(|weight| weight * (2.0 / band.width)).collect()
+}
+
 /// The rows of Google's `spectrogram_to_mel_matrix`: triangles whose slopes are
-/// straight on the mel axis. (`mel_spec`, as librosa, draws them straight in Hz.)
+/// straight on the mel axis.
 /// That code also zeroes the DC bin, which never lies above a band's lower edge here.
 fn linear_in_mel(front_end: &FrontEnd) -> impl Iterator<Item = Vec<f64>> {
     let &FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = front_end;
     let bin_mels: Vec<f64> = (0..=fft / 2)
-        .map(|bin| hz_to_mel(bin as f64 * f64::from(sample_rate) / fft as f64, true))
+        .map(|bin| htk_mel(bin as f64 * f64::from(sample_rate) / fft as f64))
         .collect();
-    let (low, high) = (hz_to_mel(min_hz, true), hz_to_mel(max_hz, true));
+    let (low, high) = (htk_mel(min_hz), htk_mel(max_hz));
     let step = (high - low) / (mels + 1) as f64;
     (0..mels).map(move |band| {
         let (lower, centre, upper) = (
@@ -89,7 +163,49 @@ fn linear_in_mel(front_end: &FrontEnd) -> impl Iterator<Item = Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use mel_spec::mel::mel;
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// `mel_spec` draws librosa's bands; where all is the same computation, so are the weights.
+    fn theirs(front_end: &FrontEnd) -> Vec<Vec<f64>> {
+        let FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = *front_end;
+        let htk = front_end.filterbank == Filterbank::Htk;
+        mel(sample_rate.into(), fft, mels, Some(min_hz), Some(max_hz), htk, !htk)
+            .rows()
+            .into_iter()
+            .map(|row| row.to_vec())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn bands_straight_in_hz_are_those_of_mel_spec(
+            sample_rate in 4_000u32..96_000,
+            fft in (5u32..13).prop_map(|power| 1usize << power),
+            mels in 1usize..200,
+            low in 0.0..0.45f64,
+            width in 0.05..0.5f64,
+            htk: bool,
+        ) {
+            let filterbank = if htk { Filterbank::Htk } else { Filterbank::Slaney };
+            let (min_hz, max_hz) = (low, (low + width).min(0.5));
+            let rate = f64::from(sample_rate);
+            let front_end = FrontEnd {
+                sample_rate, fft, mels, filterbank, min_hz: min_hz * rate, max_hz: max_hz * rate,
+                ..FrontEnd::musicnn()
+            };
+            let (ours, theirs) = (mel_rows(&front_end), theirs(&front_end));
+            prop_assert_eq!(ours.len(), theirs.len());
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                prop_assert_eq!(ours.len(), theirs.len());
+                for (ours, theirs) in ours.iter().zip(theirs) {
+                    prop_assert!((ours - theirs).abs() <= 1e-9 * theirs.abs().max(1e-6));
+                }
+            }
+        }
+    }
 
     #[test]
     fn one_bin_reaches_at_most_two_linear_bands_that_sum_to_one() {

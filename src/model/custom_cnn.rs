@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::head::{Head, Standardization};
-use super::layers::{Geometry, correlate, max_pool_2x2, normalize};
+use super::layers::{Geometry, correlate, correlate_normalized, max_pool_2x2};
 use crate::dataset::Task;
 use crate::error::Result;
 use crate::run::{BlockPooling, CnnConfig, EnsembleSpec, GlobalPooling, HeadSpec};
@@ -113,19 +113,13 @@ impl Unit {
     /// The convolution, its normalization, and ReLU if `rectify`.
     fn forward(&self, x: Tensor<4>, rectify: bool) -> Tensor<4> {
         let [.., kernel] = self.weight.dims();
-        let geometry = Geometry::even(self.stride, kernel / 2);
-        let x = correlate(x, self.weight.val(), geometry);
-        let x = match &self.bias {
-            Some(bias) => {
-                let channels = bias.dims()[0];
-                x + bias.val().reshape([1, channels, 1, 1])
-            }
-            None => x,
-        };
+        let (weight, geometry) = (self.weight.val(), Geometry::even(self.stride, kernel / 2));
         match &self.norm {
-            Some(norm) => normalize(norm, x, rectify),
-            None if rectify => relu(x),
-            None => x,
+            Some(norm) => correlate_normalized(norm, x, weight, geometry, rectify),
+            None => {
+                let bias = self.bias.as_ref().map(|bias| bias.val());
+                correlate(x, weight, bias, geometry, rectify)
+            }
         }
     }
 }
@@ -152,8 +146,8 @@ impl SqueezeExcitation {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let point = Geometry::even(1, 0);
         let means = whole(&x, false).average.forward(x.clone());
-        let hidden = relu(correlate(means, self.squeeze.val(), point));
-        x * sigmoid(correlate(hidden, self.excite.val(), point))
+        let hidden = correlate(means, self.squeeze.val(), None, point, true);
+        x * sigmoid(correlate(hidden, self.excite.val(), None, point, false))
     }
 }
 

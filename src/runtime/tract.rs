@@ -25,6 +25,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::axes::is_batch;
 use super::failure::Failure;
@@ -284,11 +285,25 @@ fn largest_map(mut model: TypedModel) -> TractResult<usize> {
 
 /// The model in fewer operators, some of them ours if there are `kernels`.
 fn simplified(mut model: TypedModel, kernels: Option<&mut Kernels>) -> TractResult<TypedModel> {
+    refuse_operands_without_values(&model)?;
     let Some(kernels) = kernels else { return model.into_decluttered() };
     nhwc::adopt(&mut model, kernels)?;
     let mut model = model.into_decluttered()?;
     nhwc::fuse(&mut model)?;
     Ok(model)
+}
+
+/// tract 0.23 looks at the first value of a constant operand even where it has none, outside its
+/// memory; and any operand without values may turn out to be a constant.
+fn refuse_operands_without_values(model: &TypedModel) -> TractResult<()> {
+    for node in model.nodes.iter().filter(|node| node.op_is::<TypedBinOp>()) {
+        for input in &node.inputs {
+            let mut sizes = model.outlet_fact(*input)?.shape.iter();
+            let has_none = sizes.any(|size| *size == TDim::Val(0));
+            ensure!(!has_none, "\"{}\" has an operand without values", node.name);
+        }
+    }
+    Ok(())
 }
 
 /// Runs `work` in `pool` and only waits meanwhile. A worker of another pool would take up

@@ -2,11 +2,12 @@
 //! new one is complete.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
-use burn::store::ModuleRecord;
+use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use burn_pack::{Reader, Writer};
 use serde::de::DeserializeOwned;
@@ -24,8 +25,8 @@ struct Latest<T> {
     state: T,
 }
 
-/// Makes the bytes of a file.
-pub(super) type Make<'a> = &'a dyn Fn() -> Result<Bytes>;
+/// Writes a file of this path.
+pub(super) type Write<'a> = &'a dyn Fn(&Path) -> Result<()>;
 
 /// The folder with a run's checkpoints.
 #[derive(Clone, Debug)]
@@ -41,21 +42,20 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Writes `files` beside the old checkpoint, points to them, then removes the old one. Each is
-    /// made when it is its turn: together they are several times the model.
+    /// Writes `files` beside the old checkpoint, points to them, then removes the old one. One
+    /// after the other: what they are made of is several times the model.
     ///
     /// # Errors
     /// [`Error::Io`], the old checkpoint being intact.
     pub(super) fn write(
         &self,
         name: &str,
-        files: &[(&str, Make)],
+        files: &[(&str, Write)],
         state: impl Serialize,
     ) -> Result<()> {
         let folder = self.folder.join(name);
         files::create_dir(&folder)?;
-        let written =
-            files.iter().try_for_each(|(file, make)| files::write(&folder.join(file), &make()?));
+        let written = files.iter().try_for_each(|(file, write)| write(&folder.join(file)));
         if written.is_err() {
             // What is half there takes space that the disk may have run out of.
             let _ = fs::remove_dir_all(&folder);
@@ -104,12 +104,36 @@ fn read(path: &Path) -> Result<Bytes> {
     fs::read(path).map(Bytes::from_bytes_vec).map_err(Error::io(path))
 }
 
-/// An optimizer's state in burn's own format; `path` is for the error.
-pub(super) fn optimizer_bytes(optimizer: &ModuleOptimizer, path: &Path) -> Result<Bytes> {
-    optimizer.to_record().into_bytes().map_err(|e| Error::format(path, e))
+/// What burn says of a file that it wrote, or could not: in words alone, with the name of a file of
+/// its own, but with the system's number.
+fn written(path: &Path, result: std::result::Result<(), RecordError>) -> Result<()> {
+    let Err(error) = result else { return Ok(()) };
+    let text = error.to_string();
+    // A folder that cannot be synchronized is none of our errors elsewhere.
+    if text.contains("was saved, but syncing its directory failed") {
+        return Ok(());
+    }
+    let number = text.rsplit_once("(os error ").and_then(|(_, rest)| rest.split(')').next());
+    let error = match number.and_then(|number| number.parse().ok()) {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::other(text),
+    };
+    Err(Error::io(path)(error))
 }
 
-/// Reads what [`optimizer_bytes`] made.
+/// Writes an optimizer's state in burn's own format, without the bytes of the file in memory besides
+/// those of the state.
+pub(super) fn save_optimizer(optimizer: &ModuleOptimizer, path: &Path) -> Result<()> {
+    written(path, optimizer.save(path))
+}
+
+/// Writes a module's parameters in burn's own format, without the bytes of the file in memory besides
+/// those of the parameters.
+pub(super) fn save_module<M: Module>(module: &M, path: &Path) -> Result<()> {
+    written(path, module.clone().into_record().save(path))
+}
+
+/// Reads what [`save_optimizer`] wrote.
 pub(super) fn load_optimizer(path: &Path, optimizer: &ModuleOptimizer) -> Result<ModuleOptimizer> {
     let record = OptimizerRecord::from_bytes(read(path)?).map_err(|e| Error::format(path, e))?;
     Ok(optimizer.clone().load_record(record))
@@ -133,7 +157,7 @@ pub fn save_weights<M: Module>(path: &Path, module: &M) -> Result<()> {
     files::write(path, &Writer::new(tensors).into_bytes().map_err(wrong)?)
 }
 
-/// Reads parameters that [`module_bytes`] or [`save_weights`] made into `module`, whose shape
+/// Reads parameters that [`save_module`] or [`save_weights`] wrote into `module`, whose shape
 /// they must fit.
 ///
 /// # Errors
@@ -161,10 +185,10 @@ mod tests {
     fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path().join("checkpoint"));
-        let bytes = |text: &str| Ok(Bytes::from_bytes_vec(text.as_bytes().to_vec()));
-        checkpoints.write("1", &[("a.bpk", &|| bytes("old"))], Extra { epoch: 1 }).unwrap();
+        let old: Write = &|path| files::write(path, b"old");
+        checkpoints.write("1", &[("a.bpk", old)], Extra { epoch: 1 }).unwrap();
         // The second file cannot be written, as on a full disk.
-        let new: Make = &|| bytes("new");
+        let new: Write = &|path| files::write(path, b"new");
         let files = [("a.bpk", new), ("no/such/folder.bpk", new)];
         checkpoints.write("2", &files, Extra { epoch: 2 }).unwrap_err();
         let (newest, state) = checkpoints.read::<Extra>().unwrap().unwrap();
@@ -173,6 +197,19 @@ mod tests {
         assert_eq!(left.len(), 2, "the old one and latest.json: {left:?}");
         checkpoints.write("2", &files[..1], Extra { epoch: 2 }).unwrap();
         assert_eq!(checkpoints.read::<Extra>().unwrap().unwrap().1.epoch, 2);
+    }
+
+    #[test]
+    fn why_burn_cannot_write_is_told_as_of_any_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = burn::nn::LinearConfig::new(2, 3).init(&burn::tensor::Device::flex());
+        let path = folder.path().join("model.bpk");
+        save_module(&module, &path).unwrap();
+        assert_eq!(load_module(&path, module.clone()).unwrap().weight.dims(), [2, 3]);
+        let path = folder.path().join("no/such/folder/model.bpk");
+        let said = save_module(&module, &path).unwrap_err().to_string();
+        let wanted = files::write(&path, b"").unwrap_err().to_string();
+        assert_eq!(said, wanted);
     }
 
     #[derive(Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw;
 use super::checkpoint::{
-    Checkpoints, Make, load_module, load_optimizer, module_bytes, optimizer_bytes,
+    Checkpoints, Write, load_module, load_optimizer, save_module, save_optimizer,
 };
 use super::config::{BatchNorm, DeepOptions, HeadOptions};
 use super::embeddings::Embeddings;
@@ -34,7 +34,7 @@ use crate::metrics::Epoch;
 use crate::model::graph::OnnxGraph;
 use crate::model::{GenreModel, Standardization, layers};
 use crate::progress;
-use crate::run::{Score, Speed, names};
+use crate::run::{Score, Speed};
 
 /// A track as the backbone sees it.
 #[derive(Clone, Debug)]
@@ -431,12 +431,11 @@ impl State {
     fn save(&self, checkpoints: &Checkpoints, history: &[Epoch]) -> Result<()> {
         let progress = self.progress;
         let name = format!("{}-{}", progress.epoch, progress.step);
-        let path = Path::new(names::CHECKPOINT);
-        let files: [(&str, Make); 4] = [
-            ("model.bpk", &|| module_bytes(&self.model, path)),
-            ("best.bpk", &|| module_bytes(&self.best, path)),
-            ("backbone-optimizer.bpk", &|| optimizer_bytes(&self.backbone_optimizer, path)),
-            ("head-optimizer.bpk", &|| optimizer_bytes(&self.head_optimizer, path)),
+        let files: [(&str, Write); 4] = [
+            ("model.bpk", &|path| save_module(&self.model, path)),
+            ("best.bpk", &|path| save_module(&self.best, path)),
+            ("backbone-optimizer.bpk", &|path| save_optimizer(&self.backbone_optimizer, path)),
+            ("head-optimizer.bpk", &|path| save_optimizer(&self.head_optimizer, path)),
         ];
         checkpoints.write(&name, &files, SavedProgress { progress, history: history.to_vec() })
     }

@@ -8,7 +8,7 @@ use burn_flex::FlexTensor;
 use super::convolution::{Convolution, How, Order};
 use super::ending::{self, Ending};
 use super::memory::{give_back, unwritten, zeros};
-use super::{dense, depthwise, normalization, packed, pointwise, pooling};
+use super::{dense, depthwise, normalization, normalization_by_place, packed, pointwise, pooling};
 use crate::kernels::{MaxPool, Together, Vectors, Window, few};
 
 /// The layers as operations that a backend has.
@@ -108,6 +108,12 @@ fn arranged(tensor: FlexTensor, order: Order) -> FlexTensor {
     })
 }
 
+/// How the values of a tensor `[batch, channels, height, width]` lie in memory.
+fn order(tensor: &FlexTensor) -> Order {
+    let by_place = || tensor.clone().permute(&[0, 2, 3, 1]).is_contiguous();
+    if !tensor.is_contiguous() && by_place() { Order::Places } else { Order::Planes }
+}
+
 /// A tensor with its values, and no others, one after the other: without a copy where they lie so.
 pub(crate) fn whole(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() && size_of_val(tensor.bytes()) == tensor_bytes(&tensor) {
@@ -187,19 +193,34 @@ impl Layers for Flex {
         rectify: bool,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let shape: [usize; 4] = x.shape().dims();
-        let x = whole(x);
+        let order = order(&x);
+        let x = arranged(x, order);
         let [gamma, beta] = [gamma, beta].map(|tensor| tensor.to_contiguous());
-        let statistics = normalization::statistics(values(&x), shape);
+        let statistics = match order {
+            Order::Planes => normalization::statistics(values(&x), shape),
+            Order::Places => normalization_by_place::statistics(values(&x), shape[1]),
+        };
         let affine = normalization::affine(&statistics, values(&gamma), values(&beta), epsilon);
-        let y = compute([x], shape, |[x], out| {
-            normalization::forward(x, shape, &affine, rectify, out);
-        });
+        let mut out = unwritten(shape.iter().product());
+        match order {
+            Order::Planes => {
+                normalization::forward(values(&x), shape, &affine, rectify, &mut out);
+            }
+            Order::Places => {
+                normalization_by_place::forward(values(&x), &affine, rectify, &mut out);
+            }
+        }
+        give_back(x);
         let (mean, variance) = statistics.into_iter().unzip();
+        let y = from_order(out, shape, order);
         (y, tensor(mean, [shape[1]]), tensor(variance, [shape[1]]))
     }
 
     fn max_pool_2x2(x: FlexTensor) -> FlexTensor {
         let shape: [usize; 4] = x.shape().dims();
+        if order(&x) == Order::Places {
+            return Self::max_pool(x, pooling::BY_TWO);
+        }
         compute([x], pooling::output(shape), |[x], out| pooling::forward(x, shape, out))
     }
 
@@ -305,30 +326,46 @@ impl LayerGradients for Flex {
         epsilon: f32,
         rectify: bool,
     ) -> [FlexTensor; 3] {
-        let shape: [usize; 4] = inputs[0].shape().dims();
-        let inputs = inputs.map(|tensor| tensor.to_contiguous());
-        let gradient = arranged(gradient, Order::Planes);
-        let [x, gamma, beta, mean, variance] = inputs.each_ref().map(values);
+        let [x, gamma, beta, mean, variance] = inputs;
+        let shape: [usize; 4] = x.shape().dims();
+        let order = order(&x);
+        let [mut gradient, x] = [gradient, x].map(|tensor| arranged(tensor, order));
+        let numbers = [gamma, beta, mean, variance].map(|tensor| tensor.to_contiguous());
+        let [gamma, beta, mean, variance] = numbers.each_ref().map(values);
         let statistics: Vec<(f32, f32)> =
             mean.iter().copied().zip(variance.iter().copied()).collect();
-        let backward =
-            normalization::Backward::new(x, shape, &statistics, [gamma, beta], epsilon, rectify);
-        let sums = backward.sums(values(&gradient));
-        let mut of_x = unwritten(shape.iter().product());
-        backward.input(values(&gradient), &sums, &mut of_x);
-        give_back(gradient);
-        let [x, ..] = inputs;
+        let affine = normalization::affine(&statistics, gamma, beta, epsilon);
+        let sums = match order {
+            Order::Planes => {
+                let (x, gradient) = (values(&x), gradient.storage_mut());
+                normalization::Backward::new(x, shape, &statistics, affine, epsilon, rectify)
+                    .gradients(gradient)
+            }
+            Order::Places => {
+                let (x, gradient) = (values(&x), gradient.storage_mut());
+                normalization_by_place::Backward::new(x, &statistics, &affine, epsilon, rectify)
+                    .gradients(gradient)
+            }
+        };
         give_back(x);
         let (of_beta, of_gamma) = sums.into_iter().unzip();
-        [tensor(of_x, shape), tensor(of_gamma, [shape[1]]), tensor(of_beta, [shape[1]])]
+        let of_x = by_channel(gradient, order);
+        [of_x, tensor(of_gamma, [shape[1]]), tensor(of_beta, [shape[1]])]
     }
 
     fn max_pool_2x2_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let shape: [usize; 4] = x.shape().dims();
-        compute([x, gradient], shape, |[x, gradient], out| {
-            out.fill(0.0);
-            pooling::backward(x, shape, gradient, out);
-        })
+        let order = order(&x);
+        let inputs = [x, gradient].map(|tensor| arranged(tensor, order));
+        let [x, gradient] = inputs.each_ref().map(values);
+        let count = shape.iter().product();
+        let mut out = if pooling::reaches_all(shape) { unwritten(count) } else { zeros(count) };
+        match order {
+            Order::Planes => pooling::backward(x, shape, gradient, &mut out),
+            Order::Places => pooling::backward_by_place_of_two(x, shape, gradient, &mut out),
+        }
+        inputs.into_iter().for_each(give_back);
+        from_order(out, shape, order)
     }
 
     fn few_times_gradients(

@@ -1,6 +1,9 @@
-//! Batch normalization (Ioffe & Szegedy 2015) with ReLU in the same pass.
+//! Batch normalization (Ioffe & Szegedy 2015) with ReLU in the same pass, of maps that lie in memory
+//! channel by channel.
 
 use rayon::prelude::*;
+
+use crate::kernels::Bounds;
 
 /// The planes `[height, width]` of one channel of a row-major map
 /// `[batch, channels, height, width]`, an image each.
@@ -85,10 +88,10 @@ pub(super) fn forward(
     out: &mut [f32],
 ) {
     let plane = (height * width).max(1);
-    let least = if rectify { 0.0 } else { f32::NEG_INFINITY };
+    let bounds = if rectify { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };
     out.par_chunks_mut(plane).zip(x.par_chunks(plane)).enumerate().for_each(|(at, (out, x))| {
         let (slope, offset) = affine[at % channels];
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = (slope * x + offset).max(least));
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = bounds.keep(slope * x + offset));
     });
 }
 
@@ -108,11 +111,10 @@ impl<'a> Backward<'a> {
         x: &'a [f32],
         shape: [usize; 4],
         statistics: &'a [(f32, f32)],
-        [gamma, beta]: [&[f32]; 2],
+        affine: Vec<(f32, f32)>,
         epsilon: f32,
         rectify: bool,
     ) -> Self {
-        let affine = affine(statistics, gamma, beta, epsilon);
         Self { x, shape, statistics, affine, epsilon, rectify }
     }
 
@@ -127,9 +129,17 @@ impl<'a> Backward<'a> {
         (mean, 1.0 / (variance + self.epsilon).sqrt())
     }
 
+    /// Turns the gradient of the answer into that of the input; for each channel the gradients of
+    /// beta and gamma.
+    pub(super) fn gradients(&self, gradient: &mut [f32]) -> Vec<(f32, f32)> {
+        let sums = self.sums(gradient);
+        self.input(gradient, &sums);
+        sums
+    }
+
     /// For each channel the sums of the gradient (that of beta) and of the gradient times
     /// the normalized value (that of gamma).
-    pub(super) fn sums(&self, gradient: &[f32]) -> Vec<(f32, f32)> {
+    fn sums(&self, gradient: &[f32]) -> Vec<(f32, f32)> {
         let of_channel = |channel: usize| {
             let (mean, inverse) = self.mean_and_inverse_deviation(channel);
             let affine = self.affine[channel];
@@ -147,21 +157,20 @@ impl<'a> Backward<'a> {
         (0..self.shape[1]).into_par_iter().map(of_channel).collect()
     }
 
-    /// The gradient of the input.
-    pub(super) fn input(&self, gradient: &[f32], sums: &[(f32, f32)], out: &mut [f32]) {
+    /// Turns the gradient of the answer into that of the input.
+    fn input(&self, gradient: &mut [f32], sums: &[(f32, f32)]) {
         let [batch, channels, height, width] = self.shape;
         let plane = (height * width).max(1);
         let count = (batch * plane) as f32;
-        let planes = out.par_chunks_mut(plane).zip(self.x.par_chunks(plane));
-        let planes = planes.zip(gradient.par_chunks(plane)).enumerate();
-        planes.for_each(|(at, ((out, x), gradient))| {
+        let planes = gradient.par_chunks_mut(plane).zip(self.x.par_chunks(plane)).enumerate();
+        planes.for_each(|(at, (gradient, x))| {
             let channel = at % channels;
             let (mean, inverse) = self.mean_and_inverse_deviation(channel);
             let affine = self.affine[channel];
             let (of_beta, of_gamma) = (sums[channel].0 / count, sums[channel].1 / count);
-            for ((out, x), gradient) in out.iter_mut().zip(x).zip(gradient) {
-                let gradient = self.through(*gradient, *x, affine);
-                *out = affine.0 * (gradient - of_beta - (x - mean) * inverse * of_gamma);
+            for (gradient, x) in gradient.iter_mut().zip(x) {
+                let left = self.through(*gradient, *x, affine);
+                *gradient = affine.0 * (left - of_beta - (x - mean) * inverse * of_gamma);
             }
         });
     }

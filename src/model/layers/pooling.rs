@@ -1,4 +1,4 @@
-//! The largest of every 2 x 2 values.
+//! The largest of every 2 x 2 values, and of other windows.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -8,6 +8,11 @@ use crate::kernels::Window;
 /// The shape that a map is pooled to.
 pub(super) fn output([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
     [batch, channels, height / 2, width / 2]
+}
+
+/// The larger; what is no number stays none.
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 /// The two rows that row `row` of the result comes from, cut to an even width.
@@ -30,13 +35,19 @@ pub(super) fn forward(x: &[f32], shape: [usize; 4], out: &mut [f32]) {
             let (upper, lower) = rows(x, width, row);
             let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
             for (out, (upper, lower)) in out.iter_mut().zip(pairs) {
-                *out = upper[0].max(upper[1]).max(lower[0].max(lower[1]));
+                *out = larger(larger(upper[0], upper[1]), larger(lower[0], lower[1]));
             }
         }
     });
 }
 
-/// Gives the gradient of every result to the first of its largest values; `out` is zero.
+/// Whether each place of a map is in a window of 2 x 2.
+pub(super) fn reaches_all([.., height, width]: [usize; 4]) -> bool {
+    height % 2 == 0 && width % 2 == 0
+}
+
+/// Gives the gradient of every result to the first of its largest values; `out` is zero unless the
+/// windows of the map are [all of it](reaches_all).
 pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut [f32]) {
     let [.., height, width] = shape;
     let [.., down, across] = output(shape);
@@ -64,6 +75,66 @@ pub(super) fn backward(x: &[f32], shape: [usize; 4], gradient: &[f32], out: &mut
             }
         }
     });
+}
+
+/// The window of every 2 x 2 values.
+pub(super) const BY_TWO: Window =
+    Window { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], padding: [(0, 0); 2] };
+
+/// Like [`backward`], of maps that lie place by place.
+pub(super) fn backward_by_place_of_two(
+    x: &[f32],
+    shape: [usize; 4],
+    gradient: &[f32],
+    out: &mut [f32],
+) {
+    let [_, channels, height, width] = shape;
+    let [.., down, across] = output(shape);
+    if down * across * channels == 0 {
+        return;
+    }
+    let (row, arch) = (width * channels, Arch::new());
+    let images = out.par_chunks_mut(height * row).zip(x.par_chunks(height * row));
+    images.zip(gradient.par_chunks(down * across * channels)).for_each(|((out, x), gradient)| {
+        let pairs = x.chunks_exact(2 * row).zip(out.chunks_exact_mut(2 * row));
+        for ((x, out), gradient) in pairs.zip(gradient.chunks_exact(across * channels)) {
+            arch.dispatch(|| give_of_two(x, gradient, channels, out));
+        }
+    });
+}
+
+/// Gives a row of gradients to the two rows of places that it comes from.
+#[inline(always)]
+fn give_of_two(x: &[f32], gradient: &[f32], channels: usize, out: &mut [f32]) {
+    let ((x, x_below), (out, out_below)) =
+        (x.split_at(x.len() / 2), out.split_at_mut(out.len() / 2));
+    let pair = 2 * channels;
+    let xs = x.chunks_exact(pair).zip(x_below.chunks_exact(pair));
+    let outs = out.chunks_exact_mut(pair).zip(out_below.chunks_exact_mut(pair));
+    for ((xs, outs), gradient) in xs.zip(outs).zip(gradient.chunks_exact(channels)) {
+        let ([a, b], [c, d]) = (halves(xs.0), halves(xs.1));
+        let (out_a, out_b) = outs.0.split_at_mut(channels);
+        let (out_c, out_d) = outs.1.split_at_mut(channels);
+        let all = gradient.len();
+        let (a, b, c, d) = (&a[..all], &b[..all], &c[..all], &d[..all]);
+        let (out_a, out_b) = (&mut out_a[..all], &mut out_b[..all]);
+        let (out_c, out_d) = (&mut out_c[..all], &mut out_d[..all]);
+        for at in 0..all {
+            // As bits: a choice would become a branch.
+            let right = [u32::from(b[at] > a[at]), u32::from(d[at] > c[at])];
+            let below = u32::from(c[at].max(d[at]) > a[at].max(b[at]));
+            let given = |to: u32| f32::from_bits(gradient[at].to_bits() & to.wrapping_neg());
+            out_a[at] = given((1 ^ below) & (1 ^ right[0]));
+            out_b[at] = given((1 ^ below) & right[0]);
+            out_c[at] = given(below & (1 ^ right[1]));
+            out_d[at] = given(below & right[1]);
+        }
+    }
+}
+
+fn halves(x: &[f32]) -> [&[f32]; 2] {
+    let (first, second) = x.split_at(x.len() / 2);
+    [first, second]
 }
 
 /// Gives the gradient of every result to the first of its largest values: maps that lie place by

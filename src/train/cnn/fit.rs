@@ -18,16 +18,17 @@ use super::options::{Augmentation, FitOptions};
 use crate::dataset::{Task, label_counts};
 use crate::error::{Error, Result};
 use crate::features::{LogMel, patches};
+use crate::files;
 use crate::interrupt;
 use crate::metrics::Epoch;
 use crate::model::{CustomCnn, Standardization, layers, probabilities};
 use crate::progress;
 use crate::progress::Bar;
-use crate::run::{CnnConfig, MemberMetrics, Score, Speed, names};
+use crate::run::{CnnConfig, MemberMetrics, Score, Speed};
 use crate::train::adamw;
 use crate::train::checkpoint::{
-    Checkpoints, Make, load_module, load_optimizer, module_bytes, module_from_bytes,
-    optimizer_bytes,
+    Checkpoints, Write, load_module, load_optimizer, module_bytes, module_from_bytes, save_module,
+    save_optimizer,
 };
 use crate::train::embeddings::Embeddings;
 use crate::train::epoch::{finite, record};
@@ -342,14 +343,13 @@ impl State {
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
-        let path = Path::new(names::CHECKPOINT);
-        let model = || module_bytes(&self.model, path);
-        let average = || module_bytes(&self.average, path);
-        let optimizer = || optimizer_bytes(&self.optimizer, path);
-        let best = self.best.as_ref().map(|best| || Ok(best.clone()));
-        let mut files: Vec<(&str, Make)> =
+        let model = |path: &Path| save_module(&self.model, path);
+        let average = |path: &Path| save_module(&self.average, path);
+        let optimizer = |path: &Path| save_optimizer(&self.optimizer, path);
+        let mut files: Vec<(&str, Write)> =
             vec![("model.bpk", &model), ("average.bpk", &average), ("optimizer.bpk", &optimizer)];
-        files.extend(best.iter().map(|best| ("best.bpk", best as Make)));
+        let best = self.best.as_ref().map(|best| |path: &Path| files::write(path, best));
+        files.extend(best.iter().map(|best| ("best.bpk", best as Write)));
         checkpoints.write(&self.progress.epoch.to_string(), &files, &self.progress)
     }
 

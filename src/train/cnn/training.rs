@@ -22,7 +22,7 @@ use crate::run::{
     CalibrationMetrics, CnnMetrics, EnsembleSpec, Kept, Ledger, Look, MemberMetrics, Metrics,
     Predictions, Run, Score, Spec, names,
 };
-use crate::train::checkpoint::{Checkpoints, load_module, module_bytes};
+use crate::train::checkpoint::{Checkpoints, load_module, save_module};
 use crate::train::collection;
 use crate::train::destination::Destination;
 use crate::train::prediction::TrackPrediction;
@@ -255,7 +255,7 @@ impl Member<'_> {
             files::write(&run.path(names::CURVES), curves(&self.stage, &all)?.as_bytes())
         };
         let fitted = self.fit(Some(&Checkpoints::new(folder)), &mut watch)?;
-        files::write(&weights, &module_bytes(&fitted.model, &weights)?)?;
+        save_module(&fitted.model, &weights)?;
         history.extend(own.iter().cloned());
         files::write_json(&done, &Done { metrics: fitted.metrics(), history: own })?;
         Ok(fitted)
