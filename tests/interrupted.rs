@@ -14,7 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
-use std::thread::sleep;
+use std::sync::mpsc::channel;
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use common::vggish::{Style, vggish};
@@ -27,6 +28,9 @@ use walkdir::WalkDir;
 
 /// One at a time: how long a program takes tells when to kill it.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// No program takes so long here, whatever else the machine does.
+const FOR_EVER: Duration = Duration::from_secs(300);
 
 /// Files by their names in the desk, as they should be equal: without times.
 type Tree = BTreeMap<String, Vec<u8>>;
@@ -151,11 +155,17 @@ impl Stage {
         // Not to be had: which runtime answers, and so the last digit, must not depend on whether
         // there is memory for a library.
         command.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
+        // Rust 1.95 waits for itself for ever where memory ends while it writes a backtrace.
+        command.env_remove("RUST_BACKTRACE");
         command
     }
 
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        finish(&mut self.command(program, arguments))
+    }
+
     fn succeed(&self, program: &str, arguments: &[&str]) {
-        let output = self.command(program, arguments).output().unwrap();
+        let output = self.run(program, arguments);
         assert!(output.status.success(), "{program} {arguments:?}: {}", said(&output));
     }
 
@@ -205,7 +215,7 @@ impl Stage {
     /// A second call ends as the first would have.
     fn check_end(&self, job: &Job, wanted: &Tree, when: &str) {
         let arguments = self.again(job);
-        let output = self.command(job.program, &arguments).output().unwrap();
+        let output = self.run(job.program, &arguments);
         let text = format!("{}, {when}, again with {arguments:?}", job.name);
         assert!(output.status.success(), "{text}: {}", said(&output));
         let now = tree(&self.desk, job.makes);
@@ -222,6 +232,19 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     let copied = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
     assert!(copied.success());
+}
+
+/// What a program leaves; one that never ends is ended, and is a failure.
+fn finish(command: &mut Command) -> Output {
+    let child = command.spawn().unwrap();
+    let id = child.id().to_string();
+    let (sender, receiver) = channel();
+    spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = receiver.recv_timeout(FOR_EVER) else {
+        Command::new("kill").args(["-9", &id]).status().unwrap();
+        panic!("has not ended after {FOR_EVER:?}: {command:?}");
+    };
+    output.unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -376,13 +399,13 @@ fn whoever_has_no_disk_or_no_rights_says_so_and_loses_nothing() {
             let Some(disk) = Mounted::new(&stage.desk, full + room) else { return };
             copy(&stage.prepared, &stage.desk);
             let when = format!("{room} bytes of {grown} free");
-            let output = stage.command(job.program, &job.arguments).output().unwrap();
+            let output = stage.run(job.program, &job.arguments);
             check_said(job, &output, &when, &["No space left", "disk is full", "disk I/O"]);
             stage.check_whole(job, &before, &wanted, &when);
             disk.again("size=2g");
             if turn == 0 && !output.status.success() {
                 disk.again("ro");
-                let output = stage.command(job.program, &stage.again(job)).output().unwrap();
+                let output = stage.run(job.program, &stage.again(job));
                 assert!(!output.status.success(), "{}: {}", job.name, said(&output));
                 check_said(job, &output, "read-only", &["Read-only file system", "read-only"]);
                 disk.again("rw");
@@ -417,7 +440,7 @@ fn whoever_has_no_memory_or_no_reader_loses_nothing() {
         ] {
             stage.begin();
             let arguments = [&["-c", &script, job.program][..], &job.arguments].concat();
-            let output = stage.command("sh", &arguments).output().unwrap();
+            let output = stage.run("sh", &arguments);
             let text = said(&output);
             // Without memory not even a thread can be begun, nor an error be put in words.
             let is_calm = when == memory || !text.contains("panicked");

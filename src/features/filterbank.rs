@@ -24,9 +24,8 @@ impl Bands {
     /// librosa's default: `mels` bands from 0 Hz to half the sample rate, straight in Hz and
     /// each of the same area.
     pub(super) fn slaney(rate: u32, fft: usize, mels: usize) -> Self {
-        let nyquist = f64::from(rate) / 2.0;
-        let edges = edges(mels, 0.0, nyquist, slaney_mel, slaney_hz);
-        Self::from_rows(triangles(&edges, rate, fft).map(|band| of_area_one(&band)))
+        let rows = slaney_rows(mels, 0.0, f64::from(rate) / 2.0, &bins_hz(rate, fft));
+        Self::from_rows(rows.into_iter())
     }
 
     /// Keeps of each row the run from its first to its last weight that is not zero.
@@ -54,17 +53,29 @@ impl Bands {
 /// The weight of every bin of an FFT in every band: `mels` rows of `fft / 2 + 1`.
 pub(crate) fn mel_rows(front_end: &FrontEnd) -> Vec<Vec<f64>> {
     let FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = *front_end;
+    let bins = bins_hz(sample_rate, fft);
     match front_end.filterbank {
-        Filterbank::HtkLinearInMel => linear_in_mel(front_end).collect(),
+        // Google's `spectrogram_to_mel_matrix`: slopes straight on the mel axis, where librosa's
+        // are in Hz. That code also zeroes the DC bin, which never lies above a band's lower edge.
+        Filterbank::HtkLinearInMel => {
+            let edges = edges(mels, min_hz, max_hz, htk_mel, |mel| mel);
+            let bins: Vec<f64> = bins.into_iter().map(htk_mel).collect();
+            triangles(&edges, &bins).collect()
+        }
         Filterbank::Htk => {
             let edges = edges(mels, min_hz, max_hz, htk_mel, htk_hz);
-            triangles(&edges, sample_rate, fft).map(|band| band.weights).collect()
+            triangles(&edges, &bins).collect()
         }
-        Filterbank::Slaney => {
-            let edges = edges(mels, min_hz, max_hz, slaney_mel, slaney_hz);
-            triangles(&edges, sample_rate, fft).map(|band| of_area_one(&band)).collect()
-        }
+        Filterbank::Slaney => slaney_rows(mels, min_hz, max_hz, &bins),
     }
+}
+
+/// librosa's default: slopes straight in Hz, all bands of the same area.
+fn slaney_rows(mels: usize, min_hz: f64, max_hz: f64, bins: &[f64]) -> Vec<Vec<f64>> {
+    let edges = edges(mels, min_hz, max_hz, slaney_mel, slaney_hz);
+    let scales = edges.windows(3).map(|edges| 2.0 / (edges[2] - edges[0]));
+    let bands = triangles(&edges, bins).zip(scales);
+    bands.map(|(band, scale)| band.iter().map(|weight| weight * scale).collect()).collect()
 }
 
 /// Hz to mel as HTK has it.
@@ -101,64 +112,37 @@ fn slaney_hz(mel: f64) -> f64 {
     SLANEY_TURN_HZ * (slaney_step() * (mel - turn)).exp()
 }
 
-/// The corners in Hz of `mels` bands that overlap by half: `mels + 2`, evenly apart in mels.
+/// The corners of `mels` bands that overlap by half, on the axis that `from_mel` leads to: `mels + 2`,
+/// evenly apart in mels.
 fn edges(
     mels: usize,
     low_hz: f64,
     high_hz: f64,
     to_mel: fn(f64) -> f64,
-    to_hz: fn(f64) -> f64,
+    from_mel: fn(f64) -> f64,
 ) -> Vec<f64> {
     let (low, high) = (to_mel(low_hz), to_mel(high_hz));
     let step = (high - low) / (mels + 1) as f64;
-    (0..mels + 2).map(|edge| to_hz(low + step * edge as f64)).collect()
+    (0..mels + 2).map(|edge| from_mel(low + step * edge as f64)).collect()
 }
 
-/// A band's triangle with the height 1, and how wide it is in Hz.
-struct Triangle {
-    weights: Vec<f64>,
-    width: f64,
-}
-
-/// Triangles whose slopes are straight in Hz, as librosa draws them.
-fn triangles(edges: &[f64], rate: u32, fft: usize) -> impl Iterator<Item = Triangle> {
-    let bin_hz = f64::from(rate) / fft as f64;
-    edges.windows(3).map(move |edges| {
+/// Triangles of height 1 between `edges` over `bins`, both on the axis on which slopes are straight.
+fn triangles(edges: &[f64], bins: &[f64]) -> impl Iterator<Item = Vec<f64>> {
+    edges.windows(3).map(|edges| {
         let (rise, fall) = (edges[1] - edges[0], edges[2] - edges[1]);
-        let weight = |bin: usize| {
-            let hz = bin_hz * bin as f64;
-            let (up, down) = ((hz - edges[0]) / rise, (edges[2] - hz) / fall);
+        let weight = |bin: &f64| {
+            let (up, down) = ((bin - edges[0]) / rise, (edges[2] - bin) / fall);
             // Where two corners are one, both slopes may be 0 / 0: `max` takes the number.
             up.max(0.0).min(down.max(0.0)).min(1.0)
         };
-        Triangle { weights: (0..=fft / 2).map(weight).collect(), width: edges[2] - edges[0] }
+        bins.iter().map(weight).collect()
     })
 }
 
-/// Slaney's bands have all the same area, 1 in Hz.
-fn of_area_one(band: &Triangle) -> Vec<f64> {
-    band.weights.iter().map(|weight| weight * (2.0 / band.width)).collect()
-}
-
-/// The rows of Google's `spectrogram_to_mel_matrix`: triangles whose slopes are
-/// straight on the mel axis.
-/// That code also zeroes the DC bin, which never lies above a band's lower edge here.
-fn linear_in_mel(front_end: &FrontEnd) -> impl Iterator<Item = Vec<f64>> {
-    let &FrontEnd { sample_rate, fft, mels, min_hz, max_hz, .. } = front_end;
-    let bin_mels: Vec<f64> = (0..=fft / 2)
-        .map(|bin| htk_mel(bin as f64 * f64::from(sample_rate) / fft as f64))
-        .collect();
-    let (low, high) = (htk_mel(min_hz), htk_mel(max_hz));
-    let step = (high - low) / (mels + 1) as f64;
-    (0..mels).map(move |band| {
-        let (lower, centre, upper) = (
-            low + step * band as f64,
-            low + step * (band + 1) as f64,
-            low + step * (band + 2) as f64,
-        );
-        let slope = |m: f64| ((m - lower) / (centre - lower)).min((upper - m) / (upper - centre));
-        bin_mels.iter().map(|&m| slope(m).max(0.0)).collect()
-    })
+/// The frequencies of a real FFT's bins.
+fn bins_hz(rate: u32, fft: usize) -> Vec<f64> {
+    let step = f64::from(rate) / fft as f64;
+    (0..=fft / 2).map(|bin| step * bin as f64).collect()
 }
 
 #[cfg(test)]

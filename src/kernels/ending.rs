@@ -17,6 +17,9 @@ impl Bounds {
     /// Every value.
     pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
 
+    /// What is not below nothing.
+    pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
+
     /// Whether anything is kept out.
     pub fn bind(self) -> bool {
         self != Self::NONE

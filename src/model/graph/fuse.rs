@@ -43,7 +43,7 @@ pub(super) fn fuse(
 /// The bounds that an activation keeps values between, if it does nothing else.
 fn bounds(node: &Node, constants: &HashMap<usize, Value>, device: &Device) -> Option<Bounds> {
     match node.operator.as_str() {
-        "Relu" => Some(Bounds { low: 0.0, ..Bounds::NONE }),
+        "Relu" => Some(Bounds::RELU),
         "Clip" => {
             let mut given = vec![];
             for (index, place) in node.inputs.iter().enumerate() {

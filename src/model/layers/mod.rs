@@ -8,17 +8,19 @@
 //!
 //! A convolution works on maps that lie in memory channel by channel (`convolution`) or place by
 //! place: `dense`, `pointwise` for kernels of one place, and `depthwise`, on the widest vectors of
-//! the processor. Normalization and pooling follow the order that a map comes in. The second is faster where there are such vectors; what runs forward there is
-//! `kernels`, which tract computes with too. burn's tensors stay `[batch, channels, height, width]`,
-//! only their strides differ, so that from layer to layer nothing is copied. Bias and an
+//! the processor. The second is faster where there are such vectors; what runs forward there is
+//! `kernels`, which tract computes with too. Normalization and pooling follow the order that a map
+//! comes in. burn's tensors stay `[batch, channels, height, width]`, only their strides differ, so
+//! that from layer to layer nothing is copied. Bias and an
 //! activation that keeps values between two bounds are part of the convolution (`ending`). Maps
 //! are written where earlier ones were (`memory`), and weights that do not learn are brought in order
 //! once (`packed`).
 //!
 //! `cargo bench --bench layers` compares layers with burn's, forward and backward, on maps of a
 //! batch of 16. On 27 November 2026, channel by channel, convolution was 2.1 to 7.5 times as fast as
-//! burn's (the larger the map, the more), normalization with ReLU 2.5 to 6.7 times, and pooling 1.6 to 2.2 times. That
-//! was on two cores of a Xeon on which other programs ran, with 10 samples each: rough factors.
+//! burn's (the larger the map, the more), normalization with ReLU 2.5 to 6.7 times, and pooling 1.6
+//! to 2.2 times. That was on two cores of a Xeon on which other programs ran, with 10 samples each:
+//! rough factors.
 
 mod backend;
 mod convolution;

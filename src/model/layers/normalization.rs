@@ -88,7 +88,7 @@ pub(super) fn forward(
     out: &mut [f32],
 ) {
     let plane = (height * width).max(1);
-    let bounds = if rectify { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };
+    let bounds = if rectify { Bounds::RELU } else { Bounds::NONE };
     out.par_chunks_mut(plane).zip(x.par_chunks(plane)).enumerate().for_each(|(at, (out, x))| {
         let (slope, offset) = affine[at % channels];
         out.iter_mut().zip(x).for_each(|(out, x)| *out = bounds.keep(slope * x + offset));

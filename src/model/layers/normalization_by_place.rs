@@ -87,7 +87,7 @@ pub(super) fn forward(x: &[f32], affine: &[(f32, f32)], rectify: bool, out: &mut
     let channels = affine.len();
     let slope = repeated(affine.iter().map(|(slope, _)| *slope), channels);
     let offset = repeated(affine.iter().map(|(_, offset)| *offset), channels);
-    let bounds = if rectify { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };
+    let bounds = if rectify { Bounds::RELU } else { Bounds::NONE };
     let arch = Arch::new();
     let part = part(channels);
     out.par_chunks_mut(part).zip(x.par_chunks(part)).for_each(|(out, x)| {

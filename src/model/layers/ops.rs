@@ -55,7 +55,7 @@ pub fn bounded<const D: usize>(x: Tensor<D>, bounds: Bounds) -> Tensor<D> {
     match (low > f32::NEG_INFINITY, high < f32::INFINITY) {
         (true, true) if low > high => x.full_like(high),
         (true, true) => x.clamp(low, high),
-        // burn's exporter knows it, and no clamp.
+        // burn's exporter knows ReLU, and no clamp.
         (true, false) if low == 0.0 => relu(x),
         (true, false) => x.clamp_min(low),
         (false, true) => x.clamp_max(high),
@@ -74,7 +74,7 @@ pub fn correlate(
 ) -> Tensor<4> {
     let by_place = fits_places(x.dims(), weight.dims(), geometry);
     let order = if by_place { Order::Places } else { Order::Planes };
-    let bounds = if rectify { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };
+    let bounds = if rectify { Bounds::RELU } else { Bounds::NONE };
     convolve(x, weight, bias, How { geometry, order, bounds })
 }
 
@@ -90,7 +90,7 @@ pub fn correlate_normalized(
     if x.device().is_autodiff() || !runs_on_flex(&x) {
         return normalize(norm, correlate(x, weight, None, geometry, false), rectify);
     }
-    // Made and packed anew for each batch, which costs less than normalizing the first map of one.
+    // Made and packed anew for each batch: for one patch of `searched` that takes what it saves.
     let device = x.device();
     let learned = [&norm.running_mean, &norm.running_var];
     let [mean, variance] = learned.map(|running| running.value().to_device(&device));
