@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our heads against scikit-learn's logistic regression: same embeddings, same folds.
 
-Usage: compare-scikit-learn.py DATA [BACKBONE] [SEEDS]
+Usage: compare-scikit-learn.py DATA [BACKBONE[,BACKBONE...]] [SEEDS]
 
 The folds are scikit-learn's: StratifiedKFold(5, shuffle=True, random_state=SEED) over the
 tracks in the order of their names, for seeds 0, 1, ... For each it runs `finetune --folds`
@@ -78,7 +78,9 @@ def main() -> None:
     names = sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file())
     # Fills the cache, from which files that cannot be read are missing.
     ours(data, backbone, 0, draw(names, 0))
-    caches = Path("data/cache/embeddings").glob(f"{backbone}-*")
+    # Several side by side are called one+other.
+    name = backbone.replace(",", "+")
+    caches = Path("data/cache/embeddings").glob(f"{name}-*")
     cache = max(caches, key=lambda folder: folder.stat().st_mtime)
     tracks = {}
     for name in names:

@@ -218,6 +218,33 @@ fn a_hidden_layer_has_the_units_asked_for() {
     assert!(hidden.test.single_label().unwrap().tracks.accuracy > 0.6, "{hidden:?}");
 }
 
+#[test]
+fn several_backbones_are_one_in_the_exported_file() {
+    let desk = Desk::new();
+    let both = ["--data", "music", "--backbone", "yamnet,tiny.onnx", "--front-end", ",vggish"];
+    let run = [&both[..], &["--name", "both", "--epochs", "20"]].concat();
+    desk.finetune(&run).succeeded();
+    let run = Run::open(&desk.path("runs/both")).unwrap();
+    let model = onnx::read(&run.onnx_path()).unwrap();
+    let ports = onnx::outputs(&model, &run.onnx_path()).unwrap();
+    assert_eq!(ports[1].dims, [None, Some(1024 + 128)]);
+    let input = onnx::input(&model, &run.onnx_path()).unwrap();
+    assert_eq!((&*input.name, &input.dims[..]), ("waveform", &[None, Some(15_600)][..]));
+    let metrics = run.metrics().unwrap();
+    assert_eq!(metrics.backbone.unwrap().name, "yamnet+tiny");
+    assert!(metrics.test.single_label().unwrap().tracks.accuracy > 0.6);
+    // The same file again, and names that stay in the options.
+    assert_eq!(fs::read_dir(desk.path("data/cache/backbones")).unwrap().count(), 1);
+    let tiny = desk.path("tiny.onnx").canonicalize().unwrap();
+    let config = run.config().unwrap();
+    assert_eq!(config.backbone, format!("yamnet,{}", tiny.display()));
+    assert_eq!(config.front_end.as_deref(), Some(",vggish"));
+    for (option, value) in [("--unfreeze", "1"), ("--output", "embeddings"), ("--pool", "max")] {
+        let more = [&both[..], &[option, value]].concat();
+        refused(&desk, &more, 1, &[&format!("{option} {value}: several backbones")]);
+    }
+}
+
 /// Weights of the exported model that are not those of `other`'s.
 fn changed(run: &Run, other: &Run) -> usize {
     let weights = |run: &Run| {

@@ -49,7 +49,7 @@ struct Job {
 fn jobs() -> Vec<Job> {
     let tuned = ["--data", "music", "--name", "a", "--epochs", "4", "--unfreeze", "1"];
     let deep = ["--deep-epochs", "2", "--keep", "tuned"];
-    let cnn = ["--data", "music", "--source", "audio", "--mels", "32"];
+    let cnn = ["--data", "music", "--source", "audio"];
     let job = |name, program, arguments, run, makes| Job { name, program, arguments, run, makes };
     let classify = |output| vec!["music", "--model", "old/model.onnx", "--output", output];
     let classify_ = env!("CARGO_BIN_EXE_classify");

@@ -15,7 +15,7 @@ use genre_transfer::train::cnn::{CnnRunConfig, train_cnn, validate_cnn};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "Examples:
-  train-cnn --data gtzan --preset simple        two convolutions on GTZAN's pictures
+  train-cnn --data gtzan --preset simple        a first notebook's network on GTZAN's pictures
   train-cnn --data gtzan --folds 5              five networks, averaged
   train-cnn --data ~/music --source audio       on log-mels of recordings
   train-cnn --data gtzan --config cnn.toml      an architecture of your own
@@ -23,10 +23,20 @@ const EXAMPLES: &str = "Examples:
   train-cnn --data gtzan --search               27 architectures, then the winner's test
   train-cnn --resume runs/searched-gtzan        go on after Ctrl-C or a crash
 
-An architecture in TOML (fields left out are those of the preset simple):
-  filters = [32, 64, 128]   # of each block
-  convolutions = 2          # in each block
-  residual = true
+An architecture in TOML, with what a field is where it is left out:
+  filters = [16, 32]              # of each block
+  convolutions = 1                # in each block
+  kernel = 3                      # height and width of a convolution
+  batch_norm = true               # after every convolution
+  residual = false                # adds a block's input to its output
+  squeeze_excitation = false      # weighs channels at the end of a block
+  pooling = 'max'                 # of each block: max, average
+  pool_size = 2                   # height and width of its windows: 2, 4
+  global_pooling = 'average-max'  # of the last map: average, max, average-max, flatten
+  keep_bands = false              # pools over time only
+  dropout = 0.2                   # of the pooled values
+and, off where left out: stem_stride (a convolution before the blocks), dense (units between
+map and embedding; flatten needs it), head (units between embedding and output).
 
 The trained model is exported to RUN/model.onnx and checked in ort and tract.";
 

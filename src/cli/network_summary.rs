@@ -62,6 +62,12 @@ pub fn text(run: &Run, exported: &Exported) -> Result<String> {
             metrics.kept
         ));
     }
+    if let Some(share) = metrics.unfrozen_share.filter(|share| *share < 1.0) {
+        line(format!(
+            "unfrozen is {share} of the way from the weights that it started with to those learned: \
+             the lowest validation loss"
+        ));
+    }
     if let Some(speed) = metrics.unfrozen_speed {
         line(format!(
             "learned from {:.0} patches a second with unfrozen layers",

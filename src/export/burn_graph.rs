@@ -183,7 +183,7 @@ mod tests {
         let plain = CnnConfig { batch_norm: false, ..Preset::Resnet.config() };
         let others = [
             CnnConfig { batch_norm: false, ..Preset::Vgg.config() },
-            CnnConfig { pooling: BlockPooling::Average, ..plain.clone() },
+            CnnConfig { pooling: BlockPooling::Average, dense: Some(5), ..plain.clone() },
             CnnConfig { global_pooling: GlobalPooling::Max, head: Some(8), ..plain },
         ];
         let input = [32, 48];

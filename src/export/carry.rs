@@ -1,11 +1,11 @@
 //! What of a backbone's file stays in a file of ours: names, where they are free, and notes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use tract_onnx::pb::{GraphProto, ModelProto, StringStringEntryProto};
 
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM, key};
-use crate::onnx::prune::rename;
+use crate::onnx::prune::{names_of, rename};
 
 /// Names that we give.
 const OURS: [&str; 5] = [LOG_MEL, WAVEFORM, OUTPUTS[0], OUTPUTS[1], PATCH_PROBABILITIES];
@@ -18,8 +18,7 @@ const THEIRS: &str = "backbone.";
 /// `backbone.output`; the names that those two have then.
 pub(super) fn make_room(model: &mut ModelProto, [input, output]: [String; 2]) -> [String; 2] {
     let Some(graph) = &mut model.graph else { return [input, output] };
-    let mut taken: HashSet<String> = HashSet::new();
-    names(graph, &mut taken);
+    let mut taken = names_of(graph);
     let mut names = BTreeMap::new();
     let mut give = |old: &str, new: &str, names: &mut BTreeMap<String, String>| {
         let mut new = format!("{THEIRS}{new}");
@@ -50,22 +49,9 @@ fn is_ours(name: &str) -> bool {
 
 /// The names in a graph that are ours to give, sorted.
 fn taken_by_ours(graph: &GraphProto) -> Vec<String> {
-    let mut all = HashSet::new();
-    names(graph, &mut all);
-    let mut taken: Vec<String> = all.into_iter().filter(|name| is_ours(name)).collect();
+    let mut taken: Vec<String> = names_of(graph).into_iter().filter(|name| is_ours(name)).collect();
     taken.sort();
     taken
-}
-
-/// The names of a graph's tensors and nodes, and of those in the graphs inside them.
-fn names(graph: &GraphProto, all: &mut HashSet<String>) {
-    for node in &graph.node {
-        all.extend(node.input.iter().chain(&node.output).chain([&node.name]).cloned());
-        let graphs = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
-        graphs.for_each(|graph| names(graph, all));
-    }
-    all.extend(graph.initializer.iter().map(|tensor| tensor.name.clone()));
-    all.extend(graph.input.iter().chain(&graph.output).map(|port| port.name.clone()));
 }
 
 /// Keeps what the file says of itself: its metadata, under keys of its own where ours have

@@ -7,11 +7,11 @@ use std::path::Path;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::front_end::{self, greatest_common_divisor};
 use super::trust;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, Preprocessor, Windows};
 use crate::onnx;
+use crate::onnx::front_end::{self, greatest_common_divisor};
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
 use crate::onnx::nodes::{Size, int, sized_port};
 use crate::onnx::opset;

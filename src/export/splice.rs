@@ -3,21 +3,19 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::ModelProto;
 
-use super::{carry, pooled};
+use super::carry;
 use crate::dataset::Task;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::features::PatchKind;
-use crate::model::{Feed, Head};
+use crate::model::{Ends, Feed, Head};
 use crate::onnx;
 use crate::onnx::names::{LOG_MEL, OUTPUTS};
-use crate::onnx::nodes::{int, ints, port};
+use crate::onnx::nodes::{int, port};
 use crate::onnx::opset;
 use crate::onnx::piece::Builder;
 use crate::onnx::prune::{inline, keep_what_leads_to};
-use crate::runtime::PatchInput;
 
 /// Since this version of the format initializers need not be inputs.
 const OLDEST_FORMAT: i64 = 4;
@@ -38,11 +36,8 @@ pub(super) fn append_head(
     let opset = opset::check(path, &model)?;
     model.ir_version = model.ir_version.max(OLDEST_FORMAT);
     let Feed { input, output, .. } = feed;
-    let rank = rank(path, feed, onnx::output(&model, path, Some(output))?.dims.len())?;
+    let ends = Ends::of(path, &model, feed)?;
     let source = onnx::input(&model, path)?.name;
-    let graph = onnx::graph(path, &model)?;
-    let given = element_type(&graph.input, &source);
-    let answered = element_type(&graph.output, output);
     let [source, output] = carry::make_room(&mut model, [source, output.clone()]);
     carry::keep_notes(&mut model);
 
@@ -50,11 +45,10 @@ pub(super) fn append_head(
     keep_what_leads_to(graph, HashSet::from([output.clone()]));
     inline(path, graph)?;
     let mut before = Builder::new("feed", opset);
-    arrange(&mut before, input, given, &source);
+    ends.arrange(&mut before, LOG_MEL, &source);
     before.prepend_to(graph);
     let mut after = Builder::new("head", opset);
-    let floats = as_floats(&mut after, &output, answered);
-    pooled::embeddings(&mut after, feed, rank, &floats);
+    ends.embeddings(&mut after, &output, OUTPUTS[1]);
     probabilities(&mut after, head);
     after.append_to(graph);
     graph.input = vec![port(LOG_MEL, input.batch, &kind.shape())];
@@ -64,62 +58,6 @@ pub(super) fn append_head(
     ];
     graph.value_info.clear();
     Ok(model)
-}
-
-/// How many axes the output has: what was seen of it counts before the `declared` ones, which
-/// need not be there.
-fn rank(path: &Path, feed: &Feed, declared: usize) -> Result<usize> {
-    match feed.rank {
-        Some(rank) => Ok(rank),
-        None if declared == 0 && feed.pool.is_some() => {
-            let reason = format!(
-                "it does not declare the shape of its output \"{}\", and the run, of an older \
-                 version, does not say it either; train it again",
-                feed.output
-            );
-            Err(Error::onnx(path, reason))
-        }
-        None => Ok(declared),
-    }
-}
-
-/// The element type of the port called so.
-fn element_type(ports: &[ValueInfoProto], name: &str) -> i32 {
-    let value = ports.iter().find(|port| port.name == name).and_then(|port| port.r#type.as_ref());
-    match value.and_then(|kind| kind.value.as_ref()) {
-        Some(type_proto::Value::TensorType(tensor)) => tensor.elem_type,
-        None => DataType::Float as i32,
-    }
-}
-
-/// From `log_mel` to the arrangement and the numbers that the backbone wants.
-fn arrange(builder: &mut Builder, input: &PatchInput, element: i32, source: &str) {
-    let count = input.batch.map_or(-1, |batch| batch as i64);
-    let mut last = LOG_MEL.to_owned();
-    if input.is_turned() {
-        let parts = input.parts.iter().map(|size| *size as i64);
-        let parts: Vec<i64> = std::iter::once(count).chain(parts).collect();
-        last = builder.reshape(&last, "parted", &parts);
-        let order = input.order.map(|axis| axis as i64);
-        last = builder.node("Transpose", &[&last], "turned", vec![ints("perm", &order)]);
-    }
-    if element != DataType::Float as i32 {
-        last = builder.node("Cast", &[&last], "cast", vec![int("to", element.into())]);
-    }
-    let mut shape: Vec<i64> = input.shape.iter().map(|size| *size as i64).collect();
-    if let Some(axis) = input.batch_axis {
-        shape.insert(axis.min(shape.len()), count);
-    }
-    let shape = builder.integers("shape", &[shape.len()], &shape);
-    builder.output("Reshape", &[&last, &shape], source, vec![]);
-}
-
-/// The backbone's answer as floats.
-fn as_floats(builder: &mut Builder, output: &str, element: i32) -> String {
-    if element == DataType::Float as i32 {
-        return output.to_owned();
-    }
-    builder.node("Cast", &[output], "floats", vec![int("to", DataType::Float as i64)])
 }
 
 /// From embeddings to probabilities.
@@ -149,13 +87,13 @@ mod tests {
     use burn::tensor::{Device, Tensor, TensorData, activation};
     use ndarray::{Array1, Array3, ArrayD, Axis};
     use tempfile::TempDir;
-    use tract_onnx::pb::{GraphProto, OperatorSetIdProto, StringStringEntryProto};
+    use tract_onnx::pb::{GraphProto, OperatorSetIdProto, StringStringEntryProto, type_proto};
 
     use super::super::{clip, fuse, waveform};
     use super::*;
     use crate::features::{Extractor, FrontEnd, Preprocessor};
     use crate::onnx::names::WAVEFORM;
-    use crate::onnx::nodes::{float_tensor, node};
+    use crate::onnx::nodes::{float_tensor, ints, node};
     use crate::onnx::write::{Part, sign};
     use crate::run::HeadSpec;
     use crate::runtime::{self, Options, Pool, Runtime};

@@ -40,6 +40,7 @@ pub use magma::magma;
 pub use patch_kind::Layout;
 #[doc(hidden)]
 pub use patch_kind::PatchKind;
+pub(crate) use picture::Wanted;
 pub use picture::{PictureFrontEnd, PictureKind};
 pub(crate) use pixels::PICTURE_EXTENSIONS;
 pub use plot::Seen;

@@ -16,10 +16,23 @@ use super::plot::{Plot, Seen};
 use super::rgb::LARGEST_SIDE;
 use crate::error::{Error, Result};
 
-/// Mel bands that rows are averaged down to, where nothing else is asked for, and frames of a
-/// patch: what did best on the validation part of GTZAN's pictures.
-const MELS: usize = 192;
-const PATCH_FRAMES: usize = 64;
+/// How many mel bands or frames of a picture are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// So many; fewer are refused.
+    Exactly(usize),
+    /// So many, or as many as there are.
+    AtMost(usize),
+}
+
+impl Wanted {
+    fn of(self, there: usize) -> usize {
+        match self {
+            Self::Exactly(count) => count,
+            Self::AtMost(count) => count.min(there),
+        }
+    }
+}
 
 /// How a picture becomes a map of `[frames, mels]`: what
 /// [`FrontEnd`](super::front_end::FrontEnd) is for audio.
@@ -54,17 +67,16 @@ pub enum PictureKind {
 }
 
 impl PictureFrontEnd {
-    /// The front end for pictures like the one at `path`; without numbers 192 mel bands and
-    /// patches of 64 frames, or as many as there are; its colours are in `colour_map`, or that is
-    /// found out.
+    /// The front end for pictures like the one at `path`, whose rows are averaged down to `mels`
+    /// bands; its colours are in `colour_map`, or that is found out.
     ///
     /// # Errors
     /// Those of [`PictureFrontEnd::read`]; [`Error::Unknown`] for an unknown colour map;
     /// [`Error::Format`] if the picture is in another.
     pub(crate) fn like(
         path: &Path,
-        mels: Option<usize>,
-        patch_frames: Option<usize>,
+        mels: Wanted,
+        patch_frames: Wanted,
         colour_map: Option<&str>,
     ) -> Result<Self> {
         let wanted = colour_map.map(ColourMap::named).transpose()?;
@@ -77,8 +89,7 @@ impl PictureFrontEnd {
             );
             return Err(Error::format(path, reason));
         }
-        let mels = mels.unwrap_or(MELS.min(plot.rows));
-        let patch_frames = patch_frames.unwrap_or(PATCH_FRAMES.min(plot.columns));
+        let (mels, patch_frames) = (mels.of(plot.rows), patch_frames.of(plot.columns));
         if !(1..=plot.rows).contains(&mels) {
             let reason =
                 format!("the plot has {} rows; {mels} mel bands are not possible", plot.rows);
@@ -212,7 +223,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.png");
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
-        let front_end = PictureFrontEnd::like(&path, Some(16), Some(8), None).unwrap();
+        let front_end =
+            PictureFrontEnd::like(&path, Wanted::Exactly(16), Wanted::AtMost(8), None).unwrap();
         assert_eq!((front_end.frames, front_end.rows, front_end.patch_hop), (16, 16, 8));
         let log_mel = front_end.read(&path).unwrap();
         assert_eq!(log_mel.dim(), (16, 16));
@@ -228,7 +240,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.png");
         draw(&path, 16, 16, |x, y| (y * 16 + x) as u8);
-        let good = PictureFrontEnd::like(&path, Some(16), Some(8), None).unwrap();
+        let good =
+            PictureFrontEnd::like(&path, Wanted::Exactly(16), Wanted::AtMost(8), None).unwrap();
         good.validate().unwrap();
         let changed = |change: fn(&mut PictureFrontEnd)| {
             let mut front_end = good.clone();

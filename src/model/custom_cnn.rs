@@ -6,13 +6,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear};
 use burn::tensor::activation::{relu, sigmoid, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::head::{Head, Standardization};
+use super::head::{Head, Standardization, he_uniform};
 use super::layers::{Geometry, correlate, correlate_normalized, max_pool_2x2};
 use crate::dataset::Task;
 use crate::error::Result;
@@ -40,6 +40,8 @@ impl CnnConfig {
             blocks.push(Block::init([channels, *filters], self, &mut random, device));
             channels = *filters;
         }
+        let dense =
+            self.dense.map(|units| he_uniform([self.pooled(input), units], &mut random, device));
         let head = HeadSpec {
             features: self.features(input),
             hidden: self.head,
@@ -56,6 +58,7 @@ impl CnnConfig {
             scale: row(scale).set_require_grad(false),
             stem,
             blocks,
+            dense,
             head: head.init(random.random(), device),
             global_pooling: self.global_pooling,
             keep_bands: self.keep_bands,
@@ -151,7 +154,7 @@ impl SqueezeExcitation {
     }
 }
 
-/// Convolutions at one resolution, then the halving.
+/// Convolutions at one resolution, then the pooling.
 #[derive(Module, Debug)]
 struct Block {
     units: Vec<Unit>,
@@ -161,6 +164,9 @@ struct Block {
     residual: bool,
     #[module(skip)]
     pooling: BlockPooling,
+    /// How often the map is halved: a window of 4 x 4 is four of 2 x 2, whose largest value, or
+    /// mean, is that of theirs.
+    halvings: usize,
 }
 
 impl Block {
@@ -179,7 +185,14 @@ impl Block {
             .then(|| Unit::with_kernel([from, to], 1, config.batch_norm, 1, random, device));
         let excitation =
             config.squeeze_excitation.then(|| SqueezeExcitation::init(to, random, device));
-        Self { units, shortcut, excitation, residual: config.residual, pooling: config.pooling }
+        Self {
+            units,
+            shortcut,
+            excitation,
+            residual: config.residual,
+            pooling: config.pooling,
+            halvings: config.pool_size.ilog2() as usize,
+        }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
@@ -197,12 +210,12 @@ impl Block {
             };
             x = relu(x + shortcut);
         }
-        match self.pooling {
+        (0..self.halvings).fold(x, |x, _| match self.pooling {
             BlockPooling::Max => max_pool_2x2(x),
             BlockPooling::Average => {
                 AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init().forward(x)
             }
-        }
+        })
     }
 }
 
@@ -231,6 +244,7 @@ pub struct CustomCnn {
     scale: Param<Tensor<3>>,
     stem: Option<Unit>,
     blocks: Vec<Block>,
+    dense: Option<Linear>,
     head: Head,
     #[module(skip)]
     global_pooling: GlobalPooling,
@@ -241,18 +255,26 @@ impl CustomCnn {
     /// Logits `[batch, classes]` and embeddings `[batch, features]` of log-mel patches
     /// `[batch, frames, mels]`.
     pub fn forward(&self, log_mel: Tensor<3>) -> (Tensor<2>, Tensor<2>) {
-        let embeddings = self.embeddings(log_mel);
+        let embeddings = self.embeddings(self.pooled(log_mel));
         (self.head.forward(embeddings.clone()), embeddings)
     }
 
-    /// The logits to learn from: of embeddings multiplied with `kept` `[batch, features]`,
-    /// zero where a feature is dropped. The caller draws it, since burn's own dropout draws
+    /// The logits to learn from: of pooled values multiplied with `kept` `[batch, pooled]`,
+    /// zero where a value is dropped. The caller draws it, since burn's own dropout draws
     /// from a generator that all threads share.
     pub fn learn(&self, log_mel: Tensor<3>, kept: Tensor<2>) -> Tensor<2> {
-        self.head.forward(self.embeddings(log_mel) * kept)
+        self.head.forward(self.embeddings(self.pooled(log_mel) * kept))
     }
 
-    fn embeddings(&self, log_mel: Tensor<3>) -> Tensor<2> {
+    fn embeddings(&self, pooled: Tensor<2>) -> Tensor<2> {
+        match &self.dense {
+            Some(dense) => relu(dense.forward(pooled)),
+            None => pooled,
+        }
+    }
+
+    /// The last map's values, pooled.
+    fn pooled(&self, log_mel: Tensor<3>) -> Tensor<2> {
         let [batch, frames, mels] = log_mel.dims();
         let x = (log_mel - self.mean.val()) * self.scale.val();
         let x = x.reshape([batch, 1, frames, mels]);
@@ -268,9 +290,10 @@ impl CustomCnn {
             GlobalPooling::AverageMax => {
                 Tensor::cat(vec![average.forward(x.clone()), max.forward(x)], 1)
             }
+            GlobalPooling::Flatten => x,
         };
-        let [_, channels, _, bands] = x.dims();
-        x.reshape([batch, channels * bands])
+        let [_, channels, height, width] = x.dims();
+        x.reshape([batch, channels * height * width])
     }
 }
 
@@ -344,6 +367,7 @@ mod tests {
             Preset::Vgg.config(),
             Preset::Resnet.config(),
             Preset::Searched.config(),
+            CnnConfig { dense: Some(8), ..Preset::Vgg.config() },
             CnnConfig {
                 batch_norm: false,
                 pooling: BlockPooling::Average,
@@ -367,9 +391,39 @@ mod tests {
     }
 
     #[test]
+    fn windows_of_4_are_pooled_as_they_stand() {
+        let device = Device::flex();
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let values: Vec<f32> = (0..2 * 9 * 14).map(|_| random.random_range(-1.0..1.0)).collect();
+        let x = Tensor::from_data(TensorData::new(values, [1, 2, 9, 14]), &device);
+        for (pooling, wanted) in [
+            (
+                BlockPooling::Max,
+                MaxPool2dConfig::new([4, 4]).with_strides([4, 4]).init().forward(x.clone()),
+            ),
+            (
+                BlockPooling::Average,
+                AvgPool2dConfig::new([4, 4]).with_strides([4, 4]).init().forward(x.clone()),
+            ),
+        ] {
+            let block = Block {
+                units: vec![],
+                shortcut: None,
+                excitation: None,
+                residual: false,
+                pooling,
+                halvings: 2,
+            };
+            let found = block.forward(x.clone());
+            assert_eq!(found.dims(), [1, 2, 2, 3]);
+            assert!((found - wanted).abs().max().into_scalar::<f32>() < 1e-6);
+        }
+    }
+
+    #[test]
     fn an_ensemble_averages_probabilities() {
         let device = Device::flex();
-        let cnn = Preset::Simple.config();
+        let cnn = CnnConfig::default();
         let member = |seed| {
             let mut network = cnn.init(PATCH, 3, &Standardization::none(128), seed, &device);
             // A linear output starts at zero, where all members agree.

@@ -125,23 +125,28 @@ impl HeadSpec {
     /// uniform initialization (2015) in front of a ReLU.
     pub fn init(&self, seed: u64, device: &Device) -> Head {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut linear = |from: usize, to: usize, bound: f32| {
-            let weights = (0..from * to)
-                .map(|_| if bound > 0.0 { random.random_range(-bound..bound) } else { 0.0 })
-                .collect();
-            linear(weights, vec![0.0; to], device)
+        let (task, classes) = (self.task, self.classes);
+        let Some(units) = self.hidden else {
+            let zeros = vec![0.0; self.features * classes];
+            return Head { hidden: None, output: linear(zeros, vec![0.0; classes], device), task };
         };
-        let task = self.task;
-        let Some(hidden) = self.hidden else {
-            return Head { hidden: None, output: linear(self.features, self.classes, 0.0), task };
-        };
-        let bound = |from: usize| (6.0 / from as f32).sqrt();
         Head {
-            hidden: Some(linear(self.features, hidden, bound(self.features))),
-            output: linear(hidden, self.classes, bound(hidden)),
+            hidden: Some(he_uniform([self.features, units], &mut random, device)),
+            output: he_uniform([units, classes], &mut random, device),
             task,
         }
     }
+}
+
+/// A layer with He's uniform initialization (2015), for inputs or outputs of a ReLU.
+pub(super) fn he_uniform(
+    [from, to]: [usize; 2],
+    random: &mut ChaCha8Rng,
+    device: &Device,
+) -> Linear {
+    let bound = (6.0 / from as f32).sqrt();
+    let weights = (0..from * to).map(|_| random.random_range(-bound..bound)).collect();
+    linear(weights, vec![0.0; to], device)
 }
 
 fn linear(weights: Vec<f32>, bias: Vec<f32>, device: &Device) -> Linear {

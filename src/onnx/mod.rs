@@ -18,6 +18,8 @@ mod check;
 mod describe;
 #[cfg(feature = "train")]
 pub(crate) mod external;
+#[cfg(feature = "train")]
+pub(crate) mod front_end;
 #[cfg(feature = "tract")]
 mod graph;
 pub mod names;

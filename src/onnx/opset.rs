@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tract_onnx::pb::{GraphProto, ModelProto};
 
-use super::nodes::ints;
+use super::nodes::{int, int64_tensor, ints};
 use super::values;
 use crate::error::{Error, Result};
 
@@ -108,6 +108,86 @@ fn give_means_their_axes(graph: &mut GraphProto) {
     initializer.retain(|tensor| used.contains(&tensor.name));
 }
 
+/// Since this opset an operator means what it means in all later ones that we write, but for
+/// [`CHANGED`] and what [`raise`] rewrites.
+const STEADY: i64 = 13;
+
+/// Operators with another meaning since an opset (the same list): what they were cannot be told
+/// from the node alone.
+const CHANGED: [(&str, i64); 4] =
+    [("RoiAlign", 16), ("DFT", 20), ("GridSample", 20), ("GroupNormalization", 21)];
+
+/// Brings `model`, the file at `path`, to the opset `to`, the same or a later one, so that it can
+/// stand in one graph with others.
+///
+/// # Errors
+/// [`Error::Onnx`] if what it means there cannot be told.
+pub(crate) fn raise(path: &Path, model: &mut ModelProto, to: i64) -> Result<()> {
+    let from = of(model);
+    if from == to {
+        return Ok(());
+    }
+    let refuse = |what: String| {
+        let advice = "convert it first (onnx.version_converter)";
+        Err(Error::onnx(
+            path,
+            format!("{what} opset {to}, beside a file of which it is to stand; {advice}"),
+        ))
+    };
+    if from < STEADY {
+        return refuse(format!("it is of opset {from} and cannot be brought to"));
+    }
+    let Some(graph) = &mut model.graph else { return Ok(()) };
+    for (operator, since) in CHANGED {
+        if from < since && since <= to && has(graph, operator) {
+            return refuse(format!("its operator {operator} of opset {from} is another one in"));
+        }
+    }
+    if from < 18 && 18 <= to {
+        give_axes_as_inputs(graph);
+    }
+    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    for set in model.opset_import.iter_mut().filter(|set| own(&set.domain)) {
+        set.version = to;
+    }
+    model.ir_version = model.ir_version.max(ir_version(to));
+    Ok(())
+}
+
+fn has(graph: &GraphProto, operator: &str) -> bool {
+    graph.node.iter().any(|node| {
+        let inner = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
+        node.op_type == operator || inner.into_iter().any(|graph| has(graph, operator))
+    })
+}
+
+/// As opset 18 wants it: the axes of a reduction as an input, and the number of parts of a split
+/// that does not say their sizes.
+fn give_axes_as_inputs(graph: &mut GraphProto) {
+    let GraphProto { node, initializer, .. } = graph;
+    for node in node.iter_mut().filter(|node| node.domain.is_empty()) {
+        let sizes = node.input.get(1).is_some_and(|name| !name.is_empty());
+        match &*node.op_type {
+            // Its axes are an input already.
+            "ReduceSum" => {}
+            "Split" if !sizes => {
+                node.attribute.push(int("num_outputs", node.output.len() as i64));
+            }
+            name if name.starts_with("Reduce") => {
+                let at = node.attribute.iter().position(|attribute| attribute.name == "axes");
+                let Some(axes) = at.map(|at| node.attribute.remove(at).ints) else { continue };
+                let name = format!("{}/axes", node.output[0]);
+                initializer.push(int64_tensor(&name, axes));
+                node.input.truncate(1);
+                node.input.push(name);
+            }
+            _ => {}
+        }
+        let inner = node.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(&mut a.graphs));
+        inner.for_each(give_axes_as_inputs);
+    }
+}
+
 /// The version of the file format that came with an opset.
 fn ir_version(opset: i64) -> i64 {
     match opset {
@@ -115,6 +195,84 @@ fn ir_version(opset: i64) -> i64 {
         10 => 5,
         11 => 6,
         12..=14 => 7,
-        _ => 8,
+        15..=18 => 8,
+        19..=20 => 9,
+        21..=22 => 10,
+        _ => 11,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::ArrayD;
+    use prost::Message;
+    use tract_onnx::pb::{NodeProto, OperatorSetIdProto};
+
+    use super::*;
+    use crate::onnx::nodes::{node, port};
+    use crate::runtime::{self, Options, Runtime};
+
+    fn model(version: i64, nodes: Vec<NodeProto>) -> ModelProto {
+        let set = OperatorSetIdProto { domain: String::new(), version };
+        let graph = GraphProto {
+            name: "raised".into(),
+            node: nodes,
+            input: vec![port("x", None, &[2, 4])],
+            output: vec![port("y", None, &[2, 1])],
+            ..Default::default()
+        };
+        ModelProto {
+            ir_version: 7,
+            opset_import: vec![set],
+            graph: Some(graph),
+            ..Default::default()
+        }
+    }
+
+    fn answer(model: &ModelProto, runtime: Runtime) -> ArrayD<f32> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), model.encode_to_vec()).unwrap();
+        let mut session = runtime::open(runtime, file.path(), &Options::default()).unwrap();
+        let x = ArrayD::from_shape_fn(vec![3, 2, 4], |at| (at[0] * 8 + at[1] * 4 + at[2]) as f32);
+        session.run(x.view()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_raised_file_answers_as_before() {
+        let split = NodeProto {
+            output: vec!["a".into(), "b".into()],
+            ..node("Split", &["x"], "a", vec![int("axis", 2)])
+        };
+        let old = model(
+            13,
+            vec![
+                split,
+                node("Mul", &["a", "b"], "product", vec![]),
+                node("ReduceMax", &["product"], "y", vec![ints("axes", &[2]), int("keepdims", 1)]),
+            ],
+        );
+        for runtime in [Runtime::Tract, Runtime::Ort] {
+            if runtime.version().is_none() {
+                continue;
+            }
+            let wanted = answer(&old, runtime);
+            assert_eq!(wanted.as_slice().unwrap()[..2], [3.0, 35.0]);
+            for to in [17, 18, 21] {
+                let mut raised = old.clone();
+                raise(Path::new("m.onnx"), &mut raised, to).unwrap();
+                assert_eq!((of(&raised), answer(&raised, runtime)), (to, wanted.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_meant_something_else_is_not_raised() {
+        let text = |from, operator: &str, to| {
+            let mut model = model(from, vec![node(operator, &["x"], "y", vec![])]);
+            raise(Path::new("m.onnx"), &mut model, to).unwrap_err().to_string()
+        };
+        assert!(text(11, "Relu", 13).contains("opset 11 and cannot be brought to opset 13"));
+        assert!(text(17, "DFT", 20).contains("operator DFT of opset 17"));
+        raise(Path::new("m.onnx"), &mut model(17, vec![]), 20).unwrap();
     }
 }

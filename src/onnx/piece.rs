@@ -6,7 +6,7 @@ use super::nodes::{float_tensor, int, ints, node, shaped_int64_tensor};
 
 /// A piece of a graph; every name in it begins with its prefix.
 pub(crate) struct Builder {
-    prefix: &'static str,
+    prefix: String,
     opset: i64,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
@@ -14,8 +14,8 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// An empty piece for a graph of this opset.
-    pub fn new(prefix: &'static str, opset: i64) -> Self {
-        Self { prefix, opset, nodes: vec![], constants: vec![] }
+    pub fn new(prefix: impl Into<String>, opset: i64) -> Self {
+        Self { prefix: prefix.into(), opset, nodes: vec![], constants: vec![] }
     }
 
     /// Adds a node; its output.

@@ -91,6 +91,18 @@ pub(crate) fn make_constants_weights(graph: &mut GraphProto) {
     });
 }
 
+/// The names of a graph's tensors and nodes, and of those in the graphs inside them.
+pub(crate) fn names_of(graph: &GraphProto) -> HashSet<String> {
+    let mut all = HashSet::new();
+    for node in &graph.node {
+        all.extend(node.input.iter().chain(&node.output).chain([&node.name]).cloned());
+        all.extend(node.attribute.iter().flat_map(graphs).flat_map(names_of));
+    }
+    all.extend(graph.initializer.iter().map(|tensor| tensor.name.clone()));
+    all.extend(graph.input.iter().chain(&graph.output).map(|port| port.name.clone()));
+    all
+}
+
 /// Renames tensors wherever a model's graph mentions them.
 pub(crate) fn rename(model: &mut ModelProto, names: &BTreeMap<String, String>) {
     if let Some(graph) = &mut model.graph {

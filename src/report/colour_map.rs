@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use super::spectrogram;
-use crate::features::{PictureFrontEnd, Seen};
+use crate::features::{PictureFrontEnd, Seen, Wanted};
 
 /// A picture before and after its colour map was undone.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ fn read(id: &str, folder: &Path) -> Option<Example> {
     let path = spectrogram::picture_path(id, folder)?;
     let before = fs::read(&path).ok()?;
     let size = png::Decoder::new(Cursor::new(&before)).read_info().ok()?.info().size();
-    let like = PictureFrontEnd::like(&path, Some(1), Some(1), None).ok()?;
+    let like = PictureFrontEnd::like(&path, Wanted::Exactly(1), Wanted::Exactly(1), None).ok()?;
     let plot = (like.frames, like.rows);
     let (whole, seen) = PictureFrontEnd { mels: like.rows, ..like }.look(&path).ok()?;
     // The lowest band is the last row.

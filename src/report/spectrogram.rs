@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
 use crate::error::{Error, Result};
-use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, magma};
+use crate::features::{FrontEnd, LogMel, PictureFrontEnd, Preprocessor, Wanted, magma};
 
 /// Height of a picture in pixels, and its largest width.
 const HEIGHT: usize = 96;
@@ -24,7 +24,7 @@ fn log_mel(id: &str, folder: &Path) -> Result<Option<LogMel>> {
         return Preprocessor::Audio(FrontEnd::spectrogram()).reader()?.read(path).map(Some);
     }
     match picture_path(id, folder) {
-        Some(path) => PictureFrontEnd::like(&path, Some(1), Some(1), None)
+        Some(path) => PictureFrontEnd::like(&path, Wanted::Exactly(1), Wanted::Exactly(1), None)
             .and_then(|like| PictureFrontEnd { mels: like.rows.min(HEIGHT), ..like }.read(&path))
             .map(Some),
         None => Ok(None),

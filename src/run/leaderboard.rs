@@ -25,6 +25,9 @@ pub struct Trial {
     /// Alpha of mixup.
     #[serde(default)]
     pub mixup: f64,
+    /// Whether patches were varied as the search's options say; else they were taken as they are.
+    #[serde(default = "yes")]
+    pub varied: bool,
     /// Parameters, but for those of the output.
     #[serde(default)]
     pub parameters: usize,
@@ -34,6 +37,11 @@ pub struct Trial {
     /// Results, one for each rung it came to: each time trained from scratch, and for longer.
     #[serde(default)]
     pub rungs: Vec<Rung>,
+}
+
+/// Trials of older versions do not say it.
+fn yes() -> bool {
+    true
 }
 
 /// One training of a [`Trial`].
@@ -178,6 +186,7 @@ mod tests {
             cnn: CnnConfig::default(),
             learning_rate: 0.01,
             mixup: 0.0,
+            varied: true,
             parameters: 1000,
             multiply_adds: 1000,
             rungs: losses.iter().enumerate().map(rung).collect(),

@@ -41,6 +41,10 @@ pub struct Metrics {
     /// How fast the unfrozen layers learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfrozen_speed: Option<Speed>,
+    /// How far the weights of the unfrozen network lie from those that it started with, 0, to those
+    /// that it learned, 1; none in runs older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfrozen_share: Option<f64>,
     /// Which of the two was kept.
     #[serde(default)]
     pub kept: Kept,

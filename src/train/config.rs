@@ -261,11 +261,12 @@ pub struct Config {
     #[arg(long, value_enum, value_name = "TASK")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
-    /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file
+    /// Pretrained network: yamnet, musicnn, vggish or the path of an ONNX file; or several side by
+    /// side, as in yamnet,musicnn, with one head on the embeddings of all of them
     #[arg(long, default_value = "yamnet", value_name = "NAME|PATH")]
     pub backbone: String,
     /// Front end the backbone was trained with: vggish, yamnet, musicnn, spectrogram, for
-    /// pictures imagenet or efficientnet-lite, or a JSON file
+    /// pictures imagenet or efficientnet-lite, or a JSON file; of several backbones one each
     #[arg(long, value_name = "PRESET|FILE")]
     pub front_end: Option<String>,
     /// Output of the ONNX file to use as embeddings [default: "embeddings", else the last]
@@ -338,17 +339,49 @@ impl Config {
     pub(super) fn absolute(&self, data: &Path) -> Self {
         Self {
             data: Some(absolute(data)),
-            backbone: name_or_absolute(&self.backbone, &Backbone::NAMES),
-            front_end: self
-                .front_end
-                .as_deref()
-                .map(|f| name_or_absolute(f, &Preprocessor::PRESETS)),
+            backbone: self.each(&self.backbone, &Backbone::NAMES),
+            front_end: self.front_end.as_deref().map(|f| self.each(f, &Preprocessor::PRESETS)),
             split: self.split.absolute(),
             folds: self.folds.as_ref().map(|folds| match folds {
                 Folds::Count(count) => Folds::Count(*count),
                 Folds::File(file) => Folds::File(absolute(file)),
             }),
             ..self.clone()
+        }
+    }
+
+    /// What is given for the one backbone, or for each of several: names as they are, else paths
+    /// from the root on.
+    fn each(&self, given: &str, names: &[&str]) -> String {
+        if Backbone::listed(&self.backbone).is_none() {
+            return name_or_absolute(given, names);
+        }
+        let one = |given: &str| match given.trim() {
+            "" => String::new(),
+            given => name_or_absolute(given, names),
+        };
+        given.split(',').map(one).collect::<Vec<_>>().join(",")
+    }
+
+    /// Refuses what is there for one backbone only.
+    fn check_backbones(&self) -> Result<()> {
+        if Backbone::listed(&self.backbone).is_none() {
+            return Ok(());
+        }
+        let refuse = |option, value: &str| {
+            let advice =
+                "several backbones stay as they are, each with its own output; leave it out";
+            Err(Error::out_of_range(option, value, advice))
+        };
+        if let Some(output) = &self.output {
+            return refuse("output", output);
+        }
+        if let Some(pool) = self.pool {
+            return refuse("pool", &pool.to_string());
+        }
+        match self.deep.unfreeze {
+            Unfreeze::None => Ok(()),
+            layers => refuse("unfreeze", &layers.to_string()),
         }
     }
 
@@ -359,6 +392,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<()> {
         let (head, deep) = (&self.head, &self.deep);
         self.split.check()?;
+        self.check_backbones()?;
         check::positive("lr", head.learning_rate, "rate")?;
         check::positive("backbone-lr", deep.backbone_lr, "rate")?;
         check::not_negative("weight-decay", head.weight_decay, "rate")?;

@@ -14,10 +14,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::adamw;
+use super::average::mean;
 use super::checkpoint::{
     Checkpoints, Write, load_module, load_optimizer, save_module, save_optimizer,
 };
-use super::config::{BatchNorm, DeepOptions, HeadOptions};
+use super::config::{BatchNorm, DeepOptions, HeadOptions, Keep};
 use super::embeddings::Embeddings;
 use super::epoch::{finite, record, show, shuffled};
 use super::fit::Fitted;
@@ -83,11 +84,19 @@ pub struct Tuned {
     pub validation: Option<Score>,
     /// How fast they learned.
     pub speed: Speed,
+    /// How far its weights lie from those that it started with, 0, to those that it learned, 1.
+    pub share: f64,
 }
+
+/// The places between the weights at the start and those learned that are tried (Wortsman et al.
+/// 2022, "Robust fine-tuning of zero-shot models").
+const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
 
 impl DeepTask<'_> {
     /// Trains the last `layers` of `graph` and the head of `fitted`, starting from both
-    /// as they are, and keeps the best epoch by validation loss.
+    /// as they are, and keeps the best epoch by validation loss; or, where the better of tuned and
+    /// frozen is to be kept, weights between those of that epoch and of the start, if they have a
+    /// lower one.
     ///
     /// The rate rises linearly over the first epoch and falls as a half cosine after it.
     /// Every epoch, and Ctrl-C, leaves a checkpoint, from which the run goes on to the
@@ -108,6 +117,7 @@ impl DeepTask<'_> {
         let learning = self.device.clone().autodiff();
         let graph = graph.learn_statistics(self.options.batch_norm == BatchNorm::Train);
         let model = GenreModel { backbone: graph, head: fitted.head.clone() };
+        let start = model.clone();
         let model = model.fork(&learning).train();
         let model = GenreModel { backbone: model.backbone.unfreeze_last(layers), ..model };
         let clip = self.options.clip.map(|norm| GradientClippingConfig::Norm(norm as f32).init());
@@ -147,8 +157,38 @@ impl DeepTask<'_> {
         }
         drop(bar);
         layers::free();
-        let DeepProgress { stopping, speed, .. } = state.progress;
-        Ok(Tuned { model: state.best, layers, validation: stopping.best, speed })
+        // What only training needs goes first.
+        let State { best, progress: DeepProgress { stopping, speed, .. }, .. } = state;
+        let tuned = Tuned { model: best, layers, validation: stopping.best, speed, share: 1.0 };
+        if self.options.keep == Keep::Best && !self.validation.is_empty() {
+            return self.between(start, tuned, &fitted.standardization);
+        }
+        Ok(tuned)
+    }
+
+    /// `tuned`, or a network between `start` and it with a lower loss on the validation tracks.
+    fn between(
+        &self,
+        start: GenreModel,
+        tuned: Tuned,
+        standardization: &Standardization,
+    ) -> Result<Tuned> {
+        let learned = tuned.model.clone();
+        let mut found = tuned;
+        for share in SHARES {
+            let model = mean(start.clone(), (1.0 - share) as f32, &learned);
+            let validation = self.score(&model, standardization)?;
+            if Score::loss_of(validation) < Score::loss_of(found.validation) {
+                found = Tuned { model, validation, share, ..found };
+            }
+        }
+        Ok(found)
+    }
+
+    fn score(&self, model: &GenreModel, scale: &Standardization) -> Result<Option<Score>> {
+        let labels: Vec<&[usize]> = self.validation.iter().map(|track| &*track.labels).collect();
+        let predictions = self.predict(model, scale, self.validation)?;
+        Ok(self.objective(self.device).score(&predictions, &labels))
     }
 
     fn is_over(&self, progress: &DeepProgress) -> bool {
@@ -207,9 +247,7 @@ impl DeepTask<'_> {
     ) -> Result<Epoch> {
         state.progress.epoch += 1;
         let model = state.model.valid();
-        let labels: Vec<&[usize]> = self.validation.iter().map(|track| &*track.labels).collect();
-        let predictions = self.predict(&model, standardization, self.validation)?;
-        let score = self.objective(self.device).score(&predictions, &labels);
+        let score = self.score(&model, standardization)?;
         let epoch = state.progress.epoch;
         if state.progress.stopping.improves(epoch, score) {
             state.best = model;

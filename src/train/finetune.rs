@@ -87,6 +87,7 @@ struct Outcome {
     frozen_validation: Option<Score>,
     unfrozen_validation: Option<Score>,
     unfrozen_speed: Option<Speed>,
+    unfrozen_share: Option<f64>,
     cross_validation: Option<CrossValidation>,
 }
 
@@ -126,6 +127,7 @@ impl FineTuning<'_> {
         let frozen_validation = stopped.validation;
         let unfrozen_validation = tuned.as_ref().and_then(|tuned| tuned.validation);
         let unfrozen_speed = tuned.as_ref().map(|tuned| tuned.speed);
+        let unfrozen_share = tuned.as_ref().map(|tuned| tuned.share);
         let is_kept = match self.config.deep.keep {
             Keep::Best => Score::loss_of(unfrozen_validation) < Score::loss_of(frozen_validation),
             Keep::Tuned => true,
@@ -142,6 +144,7 @@ impl FineTuning<'_> {
             frozen_validation,
             unfrozen_validation,
             unfrozen_speed,
+            unfrozen_share,
             cross_validation,
         })
     }
@@ -396,6 +399,7 @@ impl FineTuning<'_> {
             frozen_validation: outcome.frozen_validation,
             unfrozen_validation: outcome.unfrozen_validation,
             unfrozen_speed: outcome.unfrozen_speed,
+            unfrozen_share: outcome.unfrozen_share,
             kept: network.kept,
             kept_as_asked: self.config.deep.keep != Keep::Best,
             test: collection::task_metrics(&self.dataset, &network.test, tracks, thresholds, seed)?,

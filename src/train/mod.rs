@@ -5,6 +5,7 @@
 //! in, a finished [`Run`](crate::run::Run) out, from which `export` makes the portable model.
 
 mod adamw;
+mod average;
 mod check;
 mod checkpoint;
 pub mod cnn;

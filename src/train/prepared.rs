@@ -45,7 +45,7 @@ impl<'a> FineTuning<'a> {
         let folds = config.folds.as_ref();
         let folds = folds.map(|folds| FoldPlan::read(folds, kept)).transpose()?;
         let device = burn_device(config.device)?;
-        let backbone = Backbone::resolve(&config.backbone, config.front_end.as_deref())?;
+        let backbone = Backbone::resolve_all(&config.backbone, config.front_end.as_deref())?;
         let task = split.as_ref().map(|split| split.task).or(config.task);
         let (mut dataset, embeddings, feed) = embedded(config, &backbone, task)?;
         let values = embeddings.iter().map(|embeddings| &embeddings.data);

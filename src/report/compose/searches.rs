@@ -6,7 +6,7 @@ use crate::report::charts::{Axis, Point, Scatter};
 use crate::report::document::{Document, Figure, Table};
 use crate::report::entry::Entry;
 use crate::report::text::{capital, counted, listed, percent_number, thousands, three_digits};
-use crate::run::{CnnConfig, Leaderboard, Rung, Trial};
+use crate::run::{CnnConfig, GlobalPooling, Leaderboard, Rung, Trial};
 
 /// Trials of a search that are listed.
 const TRIALS: usize = 10;
@@ -20,7 +20,13 @@ struct Cost {
     of: fn(&Trial, &Rung) -> f64,
 }
 
-const COSTS: [Cost; 2] = [
+const COSTS: [Cost; 4] = [
+    Cost { name: "layers", axis: "layers with weights", of: |trial, _| trial.cnn.layers() as f64 },
+    Cost {
+        name: "filters",
+        axis: "filters of all convolutions",
+        of: |trial, _| trial.cnn.total_filters() as f64,
+    },
     Cost { name: "parameters", axis: "parameters", of: |trial, _| trial.parameters as f64 },
     Cost { name: "time", axis: "training (s)", of: |_, rung| rung.seconds },
 ];
@@ -121,7 +127,12 @@ fn blocks(cnn: &CnnConfig) -> String {
     let kernel = cnn.kernel;
     let mut text =
         format!("{}, {} of {kernel} × {kernel} each", filters.join("-"), cnn.convolutions);
-    for (has, name) in [(cnn.residual, ", residual"), (cnn.squeeze_excitation, ", SE")] {
+    for (has, name) in [
+        (cnn.pool_size == 4, ", pooled by 4"),
+        (cnn.residual, ", residual"),
+        (cnn.squeeze_excitation, ", SE"),
+        (cnn.global_pooling == GlobalPooling::Flatten, ", flattened"),
+    ] {
         if has {
             text += name;
         }
@@ -132,6 +143,7 @@ fn blocks(cnn: &CnnConfig) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Preset;
 
     #[test]
     fn blocks_are_named_by_what_they_add() {
@@ -142,5 +154,7 @@ mod tests {
             ..CnnConfig::default()
         };
         assert_eq!(blocks(&cnn), "8-16, 2 of 3 × 3 each, residual");
+        let simple = blocks(&Preset::Simple.config());
+        assert_eq!(simple, "32-64, 1 of 3 × 3 each, pooled by 4, flattened");
     }
 }

@@ -185,10 +185,6 @@ mod tests {
         (0..5).map(one).collect()
     }
 
-    fn plain() -> Augmentation {
-        Augmentation { mixup: 0.0, masks: 0, mask_width: 0.0, stretch: 0.0, shift: 0, gain: 0.0 }
-    }
-
     fn batches<'a>(samples: &'a [Sample], augmentation: &'a Augmentation) -> Batches<'a> {
         Batches {
             samples,
@@ -213,7 +209,7 @@ mod tests {
 
     #[test]
     fn without_variation_patches_are_cut_out_as_they_are() {
-        let (samples, plain) = (samples(), plain());
+        let (samples, plain) = (samples(), Augmentation::none());
         let mut seen = vec![];
         for batch in collect(batches(&samples, &plain), 1, 0) {
             assert_eq!(batch.patches.len(), batch.count * 16 * 8);
@@ -253,7 +249,7 @@ mod tests {
     fn targets_are_probabilities_however_they_are_mixed() {
         let mut samples = samples();
         samples[2].teacher = Some(vec![0.1, 0.2, 0.3, 0.2, 0.2]);
-        let vary = Augmentation { mixup: 1.0, ..plain() };
+        let vary = Augmentation { mixup: 1.0, ..Augmentation::none() };
         let smooth = Batches { label_smoothing: 0.1, ..batches(&samples, &vary) };
         for batch in collect(smooth, 1, 0) {
             for target in batch.targets.chunks(5) {
@@ -266,7 +262,7 @@ mod tests {
     #[test]
     fn a_mask_covers_whole_frames_and_bands_with_the_mean() {
         let samples = samples();
-        let vary = Augmentation { masks: 3, mask_width: 0.5, ..plain() };
+        let vary = Augmentation { masks: 3, mask_width: 0.5, ..Augmentation::none() };
         let masked = Batches { level: [-7.0, 1.0], ..batches(&samples, &vary) };
         let batch = collect(masked, 1, 0).swap_remove(0);
         let patch = &batch.patches[..16 * 8];

@@ -6,14 +6,20 @@ use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_perce
 use crate::error::Result;
 use crate::run::{Leaderboard, Rung, Trial};
 
-/// Accuracy of a search's trials against their parameters and their training time, as SVG;
-/// the further a trial came, the larger its mark, and the winner's is filled.
+/// Accuracy of a search's trials against their layers, filters, parameters and training time, as
+/// SVG; the further a trial came, the larger its mark, and the winner's is filled.
 ///
 /// # Errors
 /// [`Error::Drawing`](crate::Error::Drawing) if it cannot be drawn.
 pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
-    svg("the chart of the search", (860, 360), |area| {
-        let (left, right) = area.split_horizontally(430);
+    svg("the chart of the search", (860, 720), |area| {
+        let (upper, lower) = area.split_vertically(360);
+        let (left, right) = upper.split_horizontally(430);
+        let layers = |trial: &Trial, _: &Rung| trial.cnn.layers() as f64;
+        scatter(&left, board, "layers with weights (log scale)", layers)?;
+        let filters = |trial: &Trial, _: &Rung| trial.cnn.total_filters() as f64;
+        scatter(&right, board, "filters of all convolutions (log scale)", filters)?;
+        let (left, right) = lower.split_horizontally(430);
         let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
         scatter(&left, board, "thousand parameters (log scale)", parameters)?;
         // By the epoch, since the trials that came further were trained longer.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::grad_clipping::GradientClippingConfig;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
@@ -26,6 +25,7 @@ use crate::progress;
 use crate::progress::Bar;
 use crate::run::{CnnConfig, MemberMetrics, Score, Speed};
 use crate::train::adamw;
+use crate::train::average::mean;
 use crate::train::checkpoint::{
     Checkpoints, Write, load_module, load_optimizer, module_bytes, module_from_bytes, save_module,
     save_optimizer,
@@ -258,7 +258,7 @@ impl CnnTask<'_> {
         let count = batch.count;
         let x = TensorData::new(batch.patches, [count, self.patch[0], mels]);
         let targets = TensorData::new(batch.targets, [count, self.classes]);
-        let kept = self.dropout_mask(count, self.cnn.features([self.patch[0], mels]), step);
+        let kept = self.dropout_mask(count, self.cnn.pooled([self.patch[0], mels]), step);
         let kept = Tensor::from_data(kept, &learning);
         let logits = state.model.learn(Tensor::from_data(x, &learning), kept);
         let targets = Tensor::<2>::from_data(targets, &learning);
@@ -276,14 +276,13 @@ impl CnnTask<'_> {
         Ok(value)
     }
 
-    /// Which features of a batch's embeddings are kept at `step`, and by how much they are
-    /// raised for it.
-    fn dropout_mask(&self, count: usize, features: usize, step: usize) -> TensorData {
+    /// Which of a batch's pooled values are kept at `step`, and by how much they are raised for it.
+    fn dropout_mask(&self, count: usize, pooled: usize, step: usize) -> TensorData {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(step as u64);
         let raised = (1.0 / (1.0 - self.cnn.dropout)) as f32;
         let one = |_| if random.random_bool(self.cnn.dropout) { 0.0 } else { raised };
-        TensorData::new((0..count * features).map(one).collect::<Vec<f32>>(), [count, features])
+        TensorData::new((0..count * pooled).map(one).collect::<Vec<f32>>(), [count, pooled])
     }
 
     fn close_epoch(
@@ -336,10 +335,8 @@ impl State {
 
     /// Moves the average towards the weights.
     fn average(&mut self, decay: f32) {
-        let mut weights = Weights::default();
-        self.model.visit(&mut weights);
         let average = std::mem::replace(&mut self.average, self.model.clone());
-        self.average = average.map(&mut Averager { weights: weights.0.into_iter(), decay });
+        self.average = mean(average, decay, &self.model);
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<()> {
@@ -366,35 +363,6 @@ impl State {
         };
         self.progress = progress;
         Ok(())
-    }
-}
-
-/// Collects a module's weights and running statistics, one after another.
-#[derive(Default)]
-struct Weights(Vec<Vec<f32>>);
-
-impl ModuleVisitor for Weights {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.val().into_data().iter::<f32>().collect());
-    }
-}
-
-/// Moves a module of the same shape towards collected weights.
-struct Averager {
-    weights: std::vec::IntoIter<Vec<f32>>,
-    decay: f32,
-}
-
-impl ModuleMapper for Averager {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(weights) = self.weights.next() else { return param };
-        let decay = self.decay;
-        param.map(|tensor| {
-            let (shape, device) = (tensor.dims(), tensor.device());
-            let old = tensor.into_data();
-            let mixed = old.iter::<f32>().zip(weights).map(|(a, b)| decay * a + (1.0 - decay) * b);
-            Tensor::from_data(TensorData::new(mixed.collect::<Vec<f32>>(), shape), &device)
-        })
     }
 }
 

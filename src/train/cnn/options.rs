@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Task;
 use crate::dataset::source::Source;
 use crate::error::{Error, Result};
-use crate::features::FrontEnd;
+use crate::features::{FrontEnd, Wanted};
 use crate::files;
 use crate::run::{CnnConfig, Preset};
 use crate::runtime::Device;
@@ -19,14 +19,16 @@ use crate::train::schedule::Schedule;
 /// How the weights are fitted.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
-    /// Passes over the training tracks
-    #[arg(long, default_value_t = 150, value_name = "N")]
+    /// Passes over the training tracks [with --preset simple: 60]
+    #[arg(long, default_value_t = 150, default_value_if("preset", "simple", "60"))]
+    #[arg(value_name = "N")]
     pub epochs: usize,
     /// Patches a step
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub batch: usize,
-    /// Largest learning rate
-    #[arg(long = "lr", default_value_t = 3e-3, value_name = "RATE")]
+    /// Largest learning rate [with --preset simple: 0.001]
+    #[arg(long = "lr", default_value_t = 3e-3, default_value_if("preset", "simple", "0.001"))]
+    #[arg(value_name = "RATE")]
     pub learning_rate: f64,
     /// How the learning rate moves
     #[arg(long, value_enum, default_value_t = Schedule::Cosine)]
@@ -57,21 +59,34 @@ pub struct Augmentation {
     /// Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 for none
     #[arg(long, default_value_t = 0.0, value_name = "ALPHA")]
     pub mixup: f64,
-    /// Masks over time and over frequency in each patch (SpecAugment, Park et al. 2019)
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Masks over time and over frequency in each patch (SpecAugment, Park et al. 2019) [with
+    /// --preset simple: 0]
+    #[arg(long, default_value_t = 1, default_value_if("preset", "simple", "0"))]
+    #[arg(value_name = "N")]
     pub masks: usize,
     /// Widest mask, as a share of the patch in its direction
     #[arg(long, default_value_t = 0.15, value_name = "SHARE")]
     pub mask_width: f64,
-    /// Stretch time by up to this share, slower or faster
-    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    /// Stretch time by up to this share, slower or faster [with --preset simple: 0]
+    #[arg(long, default_value_t = 0.1, default_value_if("preset", "simple", "0"))]
+    #[arg(value_name = "SHARE")]
     pub stretch: f64,
-    /// Shift the pitch by up to this many mel bands, up or down
-    #[arg(long, default_value_t = 2, value_name = "BANDS")]
+    /// Shift the pitch by up to this many mel bands, up or down [with --preset simple: 0]
+    #[arg(long, default_value_t = 2, default_value_if("preset", "simple", "0"))]
+    #[arg(value_name = "BANDS")]
     pub shift: usize,
-    /// Change the level by up to this share of the standard deviation of the data
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    /// Change the level by up to this share of the standard deviation of the data [with --preset
+    /// simple: 0]
+    #[arg(long, default_value_t = 0.2, default_value_if("preset", "simple", "0"))]
+    #[arg(value_name = "SHARE")]
     pub gain: f64,
+}
+
+impl Augmentation {
+    /// Patches as they are.
+    pub(super) fn none() -> Self {
+        Self { mixup: 0.0, masks: 0, mask_width: 0.0, stretch: 0.0, shift: 0, gain: 0.0 }
+    }
 }
 
 /// How architectures are searched for.
@@ -114,12 +129,12 @@ pub struct CnnRunConfig {
     /// Front end for audio: a preset's name or a JSON file
     #[arg(long, default_value = "spectrogram", value_name = "PRESET|FILE")]
     pub front_end: String,
-    /// Mel bands that a picture's rows are averaged down to [default: 192, or the rows if there
-    /// are fewer]
+    /// Mel bands that a picture's rows are averaged down to [default: 192, for simple 96, or the
+    /// rows if there are fewer]
     #[arg(long, value_name = "N")]
     pub mels: Option<usize>,
-    /// Frames of a patch [default: for pictures 64, or the columns if there are fewer; for audio
-    /// the front end's own, 128]
+    /// Frames of a patch [default: for pictures 64, for simple 128, or the columns if there are
+    /// fewer; for audio the front end's own, 128]
     #[arg(long, value_name = "N")]
     pub patch_frames: Option<usize>,
     /// Colour map of the pictures, by matplotlib's name, where it is not the one recognized: a
@@ -134,7 +149,7 @@ pub struct CnnRunConfig {
     /// Train K networks, each without one of K folds of the 80 %, and average them
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
-    /// Architecture
+    /// Architecture, and how it is trained where nothing else is said
     #[arg(long, value_enum, default_value_t = Preset::Searched)]
     pub preset: Preset,
     /// The architecture in full, from --config FILE.
@@ -174,6 +189,17 @@ impl CnnRunConfig {
     /// The architecture.
     pub fn architecture(&self) -> CnnConfig {
         self.cnn.clone().unwrap_or_else(|| self.preset.config())
+    }
+
+    /// Mel bands and frames of a picture's patch.
+    pub(super) fn picture_patch(&self) -> [Wanted; 2] {
+        let of_preset = match self.preset {
+            Preset::Simple if self.cnn.is_none() => [96, 128],
+            _ => [192, 64],
+        };
+        let wanted =
+            |given: Option<usize>, most| given.map_or(Wanted::AtMost(most), Wanted::Exactly);
+        [wanted(self.mels, of_preset[0]), wanted(self.patch_frames, of_preset[1])]
     }
 
     /// These options with absolute paths, so that a run can be resumed from any folder; `data`
@@ -298,6 +324,22 @@ mod tests {
         let config = config(&["--folds", "5"]);
         assert_eq!(serde_json::to_string_pretty(&config).unwrap(), SAVED);
         assert_eq!(serde_json::from_str::<CnnRunConfig>(SAVED).unwrap(), config);
+    }
+
+    /// A recipe that fits a large network does not fit a small one.
+    #[test]
+    fn a_preset_brings_its_recipe_and_gives_way_to_what_is_said() {
+        let simple = config(&["--preset", "simple"]);
+        assert_eq!((simple.fit.epochs, simple.fit.learning_rate), (60, 1e-3));
+        let Augmentation { masks, stretch, shift, gain, .. } = simple.augmentation;
+        assert_eq!((masks, stretch, shift, gain), (0, 0.0, 0, 0.0));
+        assert_eq!(simple.picture_patch(), [Wanted::AtMost(96), Wanted::AtMost(128)]);
+        let said = config(&["--preset", "simple", "--epochs", "9", "--masks", "2", "--mels", "64"]);
+        assert_eq!((said.fit.epochs, said.augmentation.masks), (9, 2));
+        assert_eq!(said.picture_patch(), [Wanted::Exactly(64), Wanted::AtMost(128)]);
+        let other = config(&["--preset", "vgg"]);
+        assert_eq!(other.picture_patch(), [Wanted::AtMost(192), Wanted::AtMost(64)]);
+        assert_eq!((other.fit, other.augmentation), (config(&[]).fit, config(&[]).augmentation));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use super::batches::Sample;
 use super::chart;
 use super::fit::FittedCnn;
-use super::options::{CnnRunConfig, FitOptions};
+use super::options::{Augmentation, CnnRunConfig, FitOptions};
 use super::prepare::CnnTraining;
 use crate::error::{Error, Result};
 use crate::files;
@@ -45,6 +45,9 @@ impl Trial {
         config.cnn = Some(self.cnn.clone());
         config.fit.learning_rate = self.learning_rate;
         config.augmentation.mixup = self.mixup;
+        if !self.varied {
+            config.augmentation = Augmentation::none();
+        }
         if config.search.quick {
             config.fit.epochs = config.fit.epochs.min(QUICK_EPOCHS);
         }
@@ -68,31 +71,62 @@ fn plan(config: &CnnRunConfig) -> Vec<(usize, usize)> {
     plan
 }
 
+/// An architecture with what of its training is searched for, too.
+#[derive(Clone, Debug, PartialEq)]
+struct Draw {
+    cnn: CnnConfig,
+    learning_rate: f64,
+    mixup: f64,
+    /// Whether patches are varied as the options say.
+    varied: bool,
+}
+
+impl Draw {
+    /// As the preset is trained by itself.
+    fn of(preset: Preset, config: &CnnRunConfig) -> Self {
+        let (learning_rate, mixup) = (config.fit.learning_rate, config.augmentation.mixup);
+        let cnn = preset.config();
+        match preset {
+            Preset::Simple => Self { cnn, learning_rate: 1e-3, mixup: 0.0, varied: false },
+            _ => Self { cnn, learning_rate, mixup, varied: true },
+        }
+    }
+
+    fn sample(random: &mut ChaCha8Rng) -> Self {
+        let is_shallow = random.random_bool(0.25);
+        let cnn = if is_shallow { shallow(random) } else { deep(random) };
+        // Where there is little to learn with, variation is more to learn.
+        let varied = !is_shallow || random.random_bool(0.5);
+        let learning_rate = one(random, &[1e-3, 2e-3, 4e-3, 8e-3]);
+        let mixup = one(random, &[0.0, 0.2, 0.4]);
+        Self { cnn, learning_rate, mixup: if varied { mixup } else { 0.0 }, varied }
+    }
+}
+
 /// The first `count` trials of `seed`: the presets, then sampled architectures.
 fn trials(count: usize, seed: u64, config: &CnnRunConfig, input: [usize; 2]) -> Vec<Trial> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let presets = [Preset::Simple, Preset::Vgg, Preset::Resnet, Preset::Searched];
-    let (rate, mixup) = (config.fit.learning_rate, config.augmentation.mixup);
-    let mut found: Vec<(CnnConfig, f64, f64)> =
-        presets.map(|preset| (preset.config(), rate, mixup)).to_vec();
+    let mut found = presets.map(|preset| Draw::of(preset, config)).to_vec();
     let mut seen: HashSet<String> = HashSet::new();
     let fits =
         |cnn: &CnnConfig| cnn.check(input).is_ok() && cnn.multiply_adds(input) <= MAX_MULTIPLY_ADDS;
-    found.retain(|(cnn, ..)| fits(cnn) && seen.insert(format!("{cnn:?}")));
+    found.retain(|Draw { cnn, .. }| fits(cnn) && seen.insert(format!("{cnn:?}")));
     // Patches may be so small that few architectures fit them.
     for _ in 0..count * 1000 {
         if found.len() >= count {
             break;
         }
-        let sampled = sample(&mut random);
-        if fits(&sampled.0) && seen.insert(format!("{:?}", sampled.0)) {
+        let sampled = Draw::sample(&mut random);
+        if fits(&sampled.cnn) && seen.insert(format!("{:?}", sampled.cnn)) {
             found.push(sampled);
         }
     }
-    let trial = |(at, (cnn, learning_rate, mixup)): (usize, (CnnConfig, f64, f64))| Trial {
+    let trial = |(at, Draw { cnn, learning_rate, mixup, varied }): (usize, Draw)| Trial {
         number: at + 1,
         learning_rate,
         mixup,
+        varied,
         parameters: parameters(&cnn, input),
         multiply_adds: cnn.multiply_adds(input),
         cnn,
@@ -107,16 +141,21 @@ fn parameters(cnn: &CnnConfig, input: [usize; 2]) -> usize {
     cnn.init(input, 1, &Standardization::none(input[1]), 0, &device).num_params()
 }
 
-fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
-    fn one<T: Copy>(random: &mut ChaCha8Rng, from: &[T]) -> T {
-        *from.choose(random).unwrap_or(&from[0])
-    }
+fn one<T: Copy>(random: &mut ChaCha8Rng, from: &[T]) -> T {
+    *from.choose(random).unwrap_or(&from[0])
+}
+
+/// Filters that double from block to block up to `widest`.
+fn doubling(blocks: usize, first: usize, widest: usize) -> Vec<usize> {
+    (0..blocks).map(|block| (first << block).min(widest)).collect()
+}
+
+/// Blocks in the manner of VGG or of residual networks, and a pooling of the whole map.
+fn deep(random: &mut ChaCha8Rng) -> CnnConfig {
     let blocks = random.random_range(3..=5);
     let first = one(random, &[16, 24, 32, 48]);
-    let widest = one(random, &[96, 128, 192, 256]);
-    let filters = (0..blocks).map(|block| (first << block).min(widest)).collect();
-    let cnn = CnnConfig {
-        filters,
+    CnnConfig {
+        filters: doubling(blocks, first, one(random, &[96, 128, 192, 256])),
         convolutions: one(random, &[1, 2]),
         kernel: one(random, &[3, 3, 5]),
         stem_stride: one(random, &[None, Some(2), Some(2)]),
@@ -124,15 +163,33 @@ fn sample(random: &mut ChaCha8Rng) -> (CnnConfig, f64, f64) {
         residual: random.random_bool(0.5),
         squeeze_excitation: random.random_bool(0.5),
         pooling: one(random, &[BlockPooling::Max, BlockPooling::Average]),
+        pool_size: 2,
         global_pooling: one(
             random,
             &[GlobalPooling::Average, GlobalPooling::Max, GlobalPooling::AverageMax],
         ),
         keep_bands: random.random_bool(0.7),
+        dense: None,
         head: one(random, &[None, None, Some(64), Some(128)]),
         dropout: one(random, &[0.2, 0.4, 0.6]),
-    };
-    (cnn, one(random, &[1e-3, 2e-3, 4e-3, 8e-3]), one(random, &[0.0, 0.2, 0.4]))
+    }
+}
+
+/// A few convolutions, each with much pooling, and a dense layer on what is left of the map.
+fn shallow(random: &mut ChaCha8Rng) -> CnnConfig {
+    let blocks = random.random_range(1..=3);
+    let first = one(random, &[16, 32, 48, 64]);
+    CnnConfig {
+        filters: doubling(blocks, first, 128),
+        convolutions: one(random, &[1, 1, 2]),
+        kernel: one(random, &[3, 3, 5]),
+        batch_norm: random.random_bool(0.5),
+        pool_size: one(random, &[2, 4, 4]),
+        global_pooling: GlobalPooling::Flatten,
+        dense: one(random, &[Some(32), Some(64), Some(128)]),
+        dropout: one(random, &[0.2, 0.4, 0.6]),
+        ..CnnConfig::default()
+    }
 }
 
 /// Runs or goes on with the search of `run`; its winner.
@@ -292,6 +349,12 @@ mod tests {
             trial.cnn.check([128, 128]).unwrap();
             assert!(trial.multiply_adds <= MAX_MULTIPLY_ADDS, "{trial:?}");
         }
+        let simple = found[0].apply(&config);
+        assert_eq!((simple.fit.learning_rate, simple.augmentation), (1e-3, Augmentation::none()));
+        let is_flat = |t: &&Trial| t.cnn.global_pooling == GlobalPooling::Flatten;
+        let flat: Vec<&Trial> = found.iter().filter(is_flat).collect();
+        assert!(flat.len() > 2 && flat.iter().any(|t| t.varied), "{flat:?}");
+        assert!(found.iter().all(|t| t.varied || t.mixup == 0.0));
     }
 
     #[test]

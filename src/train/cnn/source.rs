@@ -71,17 +71,17 @@ fn preprocessor(config: &CnnRunConfig, dataset: &Dataset, source: Source) -> Res
         let mut first = Err(Error::not_found(&dataset.root, "no pictures"));
         // The first may be damaged; what is wrong with it is said when all are read.
         for track in &dataset.tracks {
-            first = PictureFrontEnd::like(
-                &track.path,
-                config.mels,
-                config.patch_frames,
-                config.colour_map.as_deref(),
-            );
+            let [mels, frames] = config.picture_patch();
+            let map = config.colour_map.as_deref();
+            first = PictureFrontEnd::like(&track.path, mels, frames, map);
             if first.is_ok() {
                 break;
             }
         }
         return first.map(Preprocessor::Picture);
+    }
+    if let Some(mels) = config.mels {
+        tracing::warn!("‹mels› {mels} is of pictures; recordings have those of ‹front-end›");
     }
     let front_end = FrontEnd::resolve(&config.front_end)?;
     let patch_frames = config.patch_frames.unwrap_or(front_end.patch_frames);

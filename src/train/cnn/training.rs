@@ -181,6 +181,7 @@ impl CnnTraining {
             frozen_validation: None,
             unfrozen_validation: None,
             unfrozen_speed: None,
+            unfrozen_share: None,
             kept_as_asked: false,
             kept: Kept::FromScratch,
             test: collection::task_metrics(

@@ -16,13 +16,13 @@
 use std::collections::HashSet;
 use std::f64::consts::{LOG10_E, TAU};
 
+use super::nodes::ints;
+use super::piece::Builder;
 use crate::features::{FrontEnd, LogKind, Spectrum, hann, mel_rows};
-use crate::onnx::nodes::ints;
-use crate::onnx::piece::Builder;
 
 /// Adds the nodes from frames, each of them the samples of its window in their order and all
 /// of them one after the other, to log-mels `[frames, mels]`; their name.
-pub(super) fn log_mel(builder: &mut Builder, front_end: &FrontEnd, framed: &str) -> String {
+pub(crate) fn log_mel(builder: &mut Builder, front_end: &FrontEnd, framed: &str) -> String {
     let dft = Dft::of(front_end);
     let spectrum = dft.spectrum(builder, framed, front_end.spectrum);
     let mel = builder.floats("mel", &[dft.bins(), front_end.mels], &dft.mel_matrix(front_end));
@@ -42,7 +42,7 @@ pub(super) fn log_mel(builder: &mut Builder, front_end: &FrontEnd, framed: &str)
 
 /// The samples in the window of every frame of patches `waveform` `[batch, samples]`. Whole
 /// blocks are gathered, the longest that windows and hops consist of.
-pub(super) fn frames_of_patches(
+pub(crate) fn frames_of_patches(
     builder: &mut Builder,
     front_end: &FrontEnd,
     waveform: &str,
@@ -55,7 +55,7 @@ pub(super) fn frames_of_patches(
 }
 
 /// The samples in the window of every frame of a recording `waveform` `[1, samples]`.
-pub(super) fn frames_of_recording(
+pub(crate) fn frames_of_recording(
     builder: &mut Builder,
     front_end: &FrontEnd,
     waveform: &str,
@@ -64,7 +64,7 @@ pub(super) fn frames_of_recording(
     builder.runs_of_rows(&column, "frames", 1, [front_end.hop, front_end.window])
 }
 
-pub(super) fn greatest_common_divisor(a: usize, b: usize) -> usize {
+pub(crate) fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
@@ -177,114 +177,7 @@ impl Dft {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
-    use proptest::prelude::*;
-    use prost::Message;
-    use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto};
-
-    use super::super::{clip, waveform};
     use super::*;
-    use crate::features::Preprocessor;
-    use crate::features::{Extractor, Filterbank};
-    use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES};
-    use crate::onnx::nodes::{int, node, port};
-    use crate::onnx::opset;
-    use crate::runtime::{self, Options, Runtime};
-
-    type Prepend = fn(&mut ModelProto, &FrontEnd, &std::path::Path) -> crate::error::Result<()>;
-
-    fn for_clips(
-        model: &mut ModelProto,
-        front_end: &FrontEnd,
-        path: &std::path::Path,
-    ) -> crate::error::Result<()> {
-        clip::prepend_front_end(model, &Preprocessor::Audio(front_end.clone()), None, path)
-    }
-
-    /// The outputs, by name, of a model that shows its log-mels, made to take samples.
-    fn run(
-        prepend: Prepend,
-        front_end: &FrontEnd,
-        input: ArrayD<f32>,
-    ) -> Vec<(String, ArrayD<f32>)> {
-        let size = front_end.patch_frames * front_end.mels;
-        let flat = |output| node("Flatten", &[LOG_MEL], output, vec![int("axis", 1)]);
-        let graph = GraphProto {
-            name: "shown".into(),
-            node: OUTPUTS.map(flat).to_vec(),
-            input: vec![port(LOG_MEL, None, &[front_end.patch_frames, front_end.mels])],
-            output: OUTPUTS.map(|output| port(output, None, &[size])).to_vec(),
-            ..Default::default()
-        };
-        let set = OperatorSetIdProto { domain: String::new(), version: 17 };
-        let mut model = ModelProto {
-            ir_version: 8,
-            opset_import: vec![set],
-            graph: Some(graph),
-            ..Default::default()
-        };
-        let file = tempfile::NamedTempFile::new().unwrap();
-        prepend(&mut model, front_end, file.path()).unwrap();
-        opset::lower(&mut model);
-        assert_eq!(opset::of(&model), 9);
-        std::fs::write(file.path(), model.encode_to_vec()).unwrap();
-        let options = Options { threads: 1, ..Options::default() };
-        let mut session = runtime::open(Runtime::Tract, file.path(), &options).unwrap();
-        let outputs = session.run(input.view()).unwrap();
-        session.outputs().iter().cloned().zip(outputs).collect()
-    }
-
-    fn noise(length: usize) -> Vec<f32> {
-        let value = |i: u32| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
-        (0..length as u32).map(value).collect()
-    }
-
-    #[track_caller]
-    fn assert_close<D: Dimension, E: Dimension>(
-        given: &Array<f32, D>,
-        wanted: &Array<f32, E>,
-        what: &str,
-    ) {
-        assert_eq!(given.len(), wanted.len(), "{what}");
-        for (a, b) in given.iter().zip(wanted) {
-            // Written so that NaN fails.
-            assert!((a - b).abs() <= 1e-4, "{what}: {a} is not {b}");
-        }
-    }
-
-    /// Patches and a whole recording of `length` samples, against the extractor.
-    #[track_caller]
-    fn check(front_end: &FrontEnd, length: usize) {
-        let samples = noise(length);
-        let wanted = Extractor::new(front_end).unwrap().patches(&samples).values;
-        let what = format!("{length} samples, {front_end:?}");
-
-        let waveforms = front_end.waveforms(&samples).into_dyn();
-        let outputs = run(waveform::prepend_front_end, front_end, waveforms);
-        assert_close(&outputs[0].1, &wanted, &what);
-
-        let clip = Array1::from(samples).insert_axis(Axis(0)).into_dyn();
-        let outputs = run(for_clips, front_end, clip);
-        let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(names, [OUTPUTS[0], PATCH_PROBABILITIES, OUTPUTS[1]]);
-        assert_close(&outputs[1].1, &wanted, &what);
-        assert_close(&outputs[2].1, &wanted, &what);
-        let (count, frames, mels) = wanted.dim();
-        assert_eq!(outputs[0].1.shape(), [1, frames * mels]);
-        assert_eq!(outputs[1].1.shape(), [count, frames * mels]);
-        assert_close(&outputs[0].1, &(wanted.sum_axis(Axis(0)) / count as f32), &what);
-    }
-
-    #[test]
-    fn every_preset_hears_as_the_extractor_does() {
-        for name in FrontEnd::PRESETS {
-            let front_end = FrontEnd::preset(name).unwrap();
-            let (patch, hop) = (front_end.patch_samples(), front_end.patch_hop_samples());
-            for length in [1, patch - 1, patch + hop - 1, patch + hop] {
-                check(&front_end, length);
-            }
-        }
-    }
 
     #[test]
     fn bins_in_two_places_count_once() {
@@ -308,40 +201,6 @@ mod tests {
         {
             let dft = of(name);
             assert_eq!((dft.columns, plain(&dft) / dft.products()), (columns, saved), "{name}");
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn any_front_end_hears_as_the_extractor_does(
-            window in 2usize..60,
-            hop in 1usize..70,
-            more in 0usize..40,
-            centred: bool,
-            power: bool,
-            filterbank in prop_oneof![
-                Just(Filterbank::HtkLinearInMel), Just(Filterbank::Htk), Just(Filterbank::Slaney)
-            ],
-            patch_frames in 1usize..7,
-            patch_hop in 1usize..9,
-            length in 1usize..1_200,
-        ) {
-            let front_end = FrontEnd {
-                window,
-                hop,
-                fft: (window + more).next_multiple_of(2),
-                centred,
-                spectrum: if power { Spectrum::Power } else { Spectrum::Magnitude },
-                mels: 5,
-                filterbank,
-                patch_frames,
-                patch_hop,
-                ..if power { FrontEnd::musicnn() } else { FrontEnd::yamnet() }
-            };
-            prop_assume!(front_end.validate().is_ok());
-            check(&front_end, length);
         }
     }
 }
