@@ -241,7 +241,7 @@ fn several_backbones_are_one_in_the_exported_file() {
     assert_eq!(config.front_end.as_deref(), Some(",vggish"));
     for (option, value) in [("--unfreeze", "1"), ("--output", "embeddings"), ("--pool", "max")] {
         let more = [&both[..], &[option, value]].concat();
-        refused(&desk, &more, 1, &[&format!("{option} {value}: several backbones")]);
+        refused(&Desk::new(), &more, 1, &[&format!("{option} {value}: several backbones")]);
     }
 }
 

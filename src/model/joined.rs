@@ -395,11 +395,11 @@ mod tests {
         let found = join(&[backbone("yamnet"), sees]).unwrap_err().to_string();
         assert!(found.contains("musicnn looks at pictures"), "{found}");
         let slow = tempfile::NamedTempFile::new().unwrap();
-        let front_end = FrontEnd { sample_rate: 8_000, ..FrontEnd::musicnn() };
+        let front_end = FrontEnd { sample_rate: 22_050, ..FrontEnd::musicnn() };
         serde_json::to_writer(&slow, &front_end).unwrap();
         let given = format!(",{}", slow.path().display());
         let found = text("yamnet,musicnn", Some(&given));
-        assert!(found.contains("yamnet 16000 Hz, musicnn 8000 Hz"), "{found}");
+        assert!(found.contains("yamnet 16000 Hz, musicnn 22050 Hz"), "{found}");
     }
 
     #[test]

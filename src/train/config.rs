@@ -160,8 +160,8 @@ pub struct DeepOptions {
     #[command(flatten)]
     #[serde(default, skip_serializing_if = "is_default")]
     pub vary: Variation,
-    /// Model to keep: "best" of tuned and frozen by validation loss, or always "tuned" or
-    /// "frozen"
+    /// Model to keep: "best" of tuned, frozen and weights between them by validation loss, or
+    /// always "tuned" or "frozen"
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep: Keep,
