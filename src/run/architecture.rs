@@ -258,14 +258,16 @@ impl CnnConfig {
     pub(crate) fn layers(&self) -> usize {
         let stem = usize::from(self.stem_stride.is_some());
         let dense = [self.dense, self.head].iter().flatten().count();
-        stem + self.filters.len() * self.convolutions + dense + 1
+        // A stranger's leaderboard may say anything.
+        self.filters.len().saturating_mul(self.convolutions).saturating_add(stem + dense + 1)
     }
 
     /// Filters of all those convolutions together.
     #[must_use]
     pub(crate) fn total_filters(&self) -> usize {
         let stem = self.stem_stride.and(self.filters.first()).copied().unwrap_or(0);
-        stem + self.filters.iter().sum::<usize>() * self.convolutions
+        let filters = self.filters.iter().fold(0usize, |sum, filters| sum.saturating_add(*filters));
+        filters.saturating_mul(self.convolutions).saturating_add(stem)
     }
 
     fn stem_output(&self, input: [usize; 2]) -> [usize; 2] {
