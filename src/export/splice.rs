@@ -17,9 +17,6 @@ use crate::onnx::opset;
 use crate::onnx::piece::Builder;
 use crate::onnx::prune::{inline, keep_what_leads_to};
 
-/// Since this version of the format initializers need not be inputs.
-const OLDEST_FORMAT: i64 = 4;
-
 /// The graph at `path`, fed as `feed` says from `log_mel`, patches of this kind as trainings keep
 /// them, up to its embeddings and followed by `head`.
 ///
@@ -34,7 +31,7 @@ pub(super) fn append_head(
 ) -> Result<ModelProto> {
     let mut model = onnx::read(path)?;
     let opset = opset::check(path, &model)?;
-    model.ir_version = model.ir_version.max(OLDEST_FORMAT);
+    model.ir_version = model.ir_version.max(opset::OLDEST_FORMAT);
     let Feed { input, output, .. } = feed;
     let ends = Ends::of(path, &model, feed)?;
     let source = onnx::input(&model, path)?.name;
@@ -187,7 +184,7 @@ mod tests {
     fn exported(folder: &Path, opset: i64, front_end: &FrontEnd, prepend: Prepend) -> PathBuf {
         let path = folder.join(format!("backbone-{opset}.onnx"));
         let mut original = backbone(opset);
-        if original.ir_version < OLDEST_FORMAT {
+        if original.ir_version < opset::OLDEST_FORMAT {
             // Then every weight is an input as well.
             let graph = original.graph.as_mut().unwrap();
             let shape = |t: &tract_onnx::pb::TensorProto| -> Vec<usize> {

@@ -84,13 +84,15 @@ fn join(backbones: &[Backbone]) -> Result<Backbone> {
     let name = backbones.iter().map(|b| &*b.source.name).collect::<Vec<_>>().join("+");
     let front_end = front_end_of(&name, backbones, &windows)?;
     let ears = ears(backbones, &windows, front_end.patch_samples)?;
-    let path = place(&name, &ears)?;
+    let models = backbones.iter().map(|backbone| onnx::read(&backbone.path));
+    let models = models.collect::<Result<Vec<_>>>()?;
+    let path = place(&name, &ears, &models)?;
     if !path.is_file() {
         tracing::info!("joining {name} into {}", path.display());
         let folder = path.parent().unwrap_or(Path::new("."));
         files::create_dir(folder)?;
         let part = Part::beside(&path)?;
-        part.write(&mut model(&ears, &front_end)?)?;
+        part.write(&mut model(&ears, models, &front_end)?)?;
         part.publish()?;
     }
     let license = |b: &Backbone| format!("{} ({})", b.source.license, b.source.name);
@@ -171,14 +173,14 @@ fn ears<'a>(
 }
 
 /// The file's path, which says all that it depends on.
-fn place(name: &str, ears: &[Ear<'_>]) -> Result<PathBuf> {
+fn place(name: &str, ears: &[Ear<'_>], models: &[ModelProto]) -> Result<PathBuf> {
     let mut text = VERSION.to_string();
-    for Ear { backbone, feed, .. } in ears {
+    for (Ear { backbone, feed, .. }, model) in ears.iter().zip(models) {
         let json = |error| Error::format(&backbone.path, error);
         let front_end = serde_json::to_string(&backbone.front_end).map_err(json)?;
         let feed = serde_json::to_string(feed).map_err(json)?;
         text += &format!("\n{}\n{front_end}\n{feed}", backbone.source.sha256);
-        for file in onnx::external_files(&onnx::read(&backbone.path)?, &backbone.path)? {
+        for file in onnx::external_files(model, &backbone.path)? {
             text += &format!("\n{}", files::sha256(&file)?);
         }
     }
@@ -186,12 +188,14 @@ fn place(name: &str, ears: &[Ear<'_>]) -> Result<PathBuf> {
     Ok(Path::new(FOLDER).join(format!("{name}-{}.onnx", &digest[..16])))
 }
 
-/// `waveform` `[batch, samples]` to `embeddings` `[batch, features]`.
-fn model(ears: &[Ear<'_>], front_end: &SamplesFrontEnd) -> Result<ModelProto> {
+/// `waveform` `[batch, samples]` to `embeddings` `[batch, features]`, from the `models` of the ears.
+fn model(
+    ears: &[Ear<'_>],
+    models: Vec<ModelProto>,
+    front_end: &SamplesFrontEnd,
+) -> Result<ModelProto> {
     let samples = front_end.patch_samples;
     let mut whole = GraphProto { name: front_end.name.clone(), ..GraphProto::default() };
-    let models = ears.iter().map(|ear| onnx::read(&ear.backbone.path));
-    let models = models.collect::<Result<Vec<_>>>()?;
     let opset = models.iter().map(opset::of).max().unwrap_or_default();
     let (mut format, mut sets, mut notes) = (0, BTreeMap::new(), vec![]);
     let mut embeddings = vec![];
@@ -212,7 +216,13 @@ fn model(ears: &[Ear<'_>], front_end: &SamplesFrontEnd) -> Result<ModelProto> {
         };
         notes.extend(model.metadata_props.iter().map(note));
         for set in &model.opset_import {
-            sets.entry(set.domain.clone()).or_insert(set.version);
+            let version = *sets.entry(set.domain.clone()).or_insert(set.version);
+            if version != set.version {
+                let OperatorSetIdProto { domain, version: own } = set;
+                let reason =
+                    format!("its operators of {domain} are of version {own}, another's {version}");
+                return Err(Error::onnx(path, reason));
+            }
         }
         embeddings.push(ear.add(&mut model, samples, opset, &mut whole)?);
         features += ear.feed.features.unwrap_or_default();
@@ -225,7 +235,7 @@ fn model(ears: &[Ear<'_>], front_end: &SamplesFrontEnd) -> Result<ModelProto> {
     whole.output = vec![port(EMBEDDINGS, None, &[features])];
     let set = |(domain, version)| OperatorSetIdProto { domain, version };
     Ok(ModelProto {
-        ir_version: format.max(4),
+        ir_version: format.max(opset::OLDEST_FORMAT),
         opset_import: sets.into_iter().map(set).collect(),
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -329,7 +339,8 @@ mod tests {
         let windows: Vec<Windows> = backbones.iter().map(|b| windows(b).unwrap()).collect();
         let front_end = front_end_of("both", backbones, &windows).unwrap();
         let ears = ears(backbones, &windows, front_end.patch_samples).unwrap();
-        (model(&ears, &front_end).unwrap(), front_end)
+        let models = backbones.iter().map(|b| onnx::read(&b.path).unwrap()).collect();
+        (model(&ears, models, &front_end).unwrap(), front_end)
     }
 
     fn opened(runtime: Runtime, path: &Path) -> Box<dyn Session> {
@@ -400,6 +411,25 @@ mod tests {
         let given = format!(",{}", slow.path().display());
         let found = text("yamnet,musicnn", Some(&given));
         assert!(found.contains("yamnet 16000 Hz, musicnn 22050 Hz"), "{found}");
+    }
+
+    #[test]
+    fn one_domain_has_one_version() {
+        let both = [backbone("yamnet"), backbone("musicnn")];
+        let windows: Vec<Windows> = both.iter().map(|b| windows(b).unwrap()).collect();
+        let front_end = front_end_of("both", &both, &windows).unwrap();
+        let ears = ears(&both, &windows, front_end.patch_samples).unwrap();
+        let with = |(backbone, version): (&Backbone, i64)| {
+            let mut model = onnx::read(&backbone.path).unwrap();
+            model.opset_import.push(OperatorSetIdProto { domain: "own".to_owned(), version });
+            model
+        };
+        let made = |versions: [i64; 2]| {
+            model(&ears, both.iter().zip(versions).map(with).collect(), &front_end)
+        };
+        made([2, 2]).unwrap();
+        let error = made([1, 2]).unwrap_err().to_string();
+        assert!(error.contains("its operators of own are of version 2, another's 1"), "{error}");
     }
 
     #[test]

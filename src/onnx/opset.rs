@@ -6,9 +6,12 @@ use std::path::Path;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
 use super::nodes::{int, int64_tensor, ints};
+use super::prune::{graphs, graphs_mut};
 use super::values;
 use crate::error::{Error, Result};
 
+/// Since this version of the file format initializers need not be inputs.
+pub(crate) const OLDEST_FORMAT: i64 = 4;
 /// Broadcasting as it is today, since this opset.
 const OLDEST: i64 = 7;
 /// The newest that all we write was tried in.
@@ -56,10 +59,13 @@ const SINCE: &[(&str, i64)] = &[
 
 /// The opset of the ONNX operators in `model`; 0 if it says none.
 pub(crate) fn of(model: &ModelProto) -> i64 {
-    // The domain of ONNX's own operators has two names.
-    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let sets = model.opset_import.iter().filter(|set| own(&set.domain));
+    let sets = model.opset_import.iter().filter(|set| is_own(&set.domain));
     sets.map(|set| set.version).max().unwrap_or(0)
+}
+
+/// Whether a domain is that of ONNX's own operators, which has two names.
+pub(crate) fn is_own(domain: &str) -> bool {
+    domain.is_empty() || domain == "ai.onnx"
 }
 
 /// The opset of `model`, the file at `path`, in which what we add to it is then written.
@@ -146,8 +152,7 @@ pub(crate) fn raise(path: &Path, model: &mut ModelProto, to: i64) -> Result<()> 
     if from < 18 && 18 <= to {
         give_axes_as_inputs(graph);
     }
-    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    for set in model.opset_import.iter_mut().filter(|set| own(&set.domain)) {
+    for set in model.opset_import.iter_mut().filter(|set| is_own(&set.domain)) {
         set.version = to;
     }
     model.ir_version = model.ir_version.max(ir_version(to));
@@ -156,8 +161,8 @@ pub(crate) fn raise(path: &Path, model: &mut ModelProto, to: i64) -> Result<()> 
 
 fn has(graph: &GraphProto, operator: &str) -> bool {
     graph.node.iter().any(|node| {
-        let inner = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
-        node.op_type == operator || inner.into_iter().any(|graph| has(graph, operator))
+        let mut inner = node.attribute.iter().flat_map(graphs);
+        node.op_type == operator || inner.any(|graph| has(graph, operator))
     })
 }
 
@@ -165,7 +170,11 @@ fn has(graph: &GraphProto, operator: &str) -> bool {
 /// that does not say their sizes.
 fn give_axes_as_inputs(graph: &mut GraphProto) {
     let GraphProto { node, initializer, .. } = graph;
-    for node in node.iter_mut().filter(|node| node.domain.is_empty()) {
+    for node in node {
+        graphs_mut(node).for_each(give_axes_as_inputs);
+        if !is_own(&node.domain) {
+            continue;
+        }
         let sizes = node.input.get(1).is_some_and(|name| !name.is_empty());
         match &*node.op_type {
             // Its axes are an input already.
@@ -183,8 +192,6 @@ fn give_axes_as_inputs(graph: &mut GraphProto) {
             }
             _ => {}
         }
-        let inner = node.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(&mut a.graphs));
-        inner.for_each(give_axes_as_inputs);
     }
 }
 
@@ -251,6 +258,12 @@ mod tests {
                 node("ReduceMax", &["product"], "y", vec![ints("axes", &[2]), int("keepdims", 1)]),
             ],
         );
+        // The domain by its other name.
+        let mut named = old.clone();
+        let nodes = named.graph.iter_mut().flat_map(|graph| &mut graph.node);
+        nodes.for_each(|node| node.domain = "ai.onnx".to_owned());
+        raise(Path::new("m.onnx"), &mut named, 18).unwrap();
+        assert_eq!(named.graph.unwrap().node[2].input.len(), 2);
         for runtime in [Runtime::Tract, Runtime::Ort] {
             if runtime.version().is_none() {
                 continue;

@@ -44,11 +44,13 @@ pub(crate) fn read_by(node: &NodeProto) -> Vec<&String> {
     names
 }
 
-fn graphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
+/// The graphs in an attribute of a node.
+pub(crate) fn graphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
     attribute.g.iter().chain(&attribute.graphs)
 }
 
-fn graphs_mut(node: &mut NodeProto) -> impl Iterator<Item = &mut GraphProto> {
+/// The graphs inside a node, to be changed.
+pub(crate) fn graphs_mut(node: &mut NodeProto) -> impl Iterator<Item = &mut GraphProto> {
     node.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(&mut a.graphs))
 }
 

@@ -161,7 +161,7 @@ impl DeepTask<'_> {
         let State { best, progress: DeepProgress { stopping, speed, .. }, .. } = state;
         let tuned = Tuned { model: best, layers, validation: stopping.best, speed, share: 1.0 };
         if self.options.keep == Keep::Best && !self.validation.is_empty() {
-            return self.between(start, tuned, &fitted.standardization);
+            return rayon::scope(|_| self.between(start, tuned, &fitted.standardization));
         }
         Ok(tuned)
     }

@@ -15,6 +15,7 @@ use super::operators::operator;
 use super::value::{Value, array};
 use super::weights::{self, Weights};
 use crate::error::{Error, Result};
+use crate::onnx::opset;
 use crate::onnx::values::{self, Numbers};
 use crate::panics::caught;
 
@@ -353,7 +354,7 @@ impl<'a> Planner<'a> {
     }
 
     fn operator(&self, proto: &NodeProto) -> Result<Operator> {
-        let known = matches!(proto.domain.as_str(), "" | "ai.onnx");
+        let known = opset::is_own(&proto.domain);
         operator(&proto.op_type)
             .filter(|_| known)
             .ok_or_else(|| self.unsupported(proto, "the importer does not know this operator"))
