@@ -19,6 +19,15 @@ pub(crate) fn log_ticks(range: &Range<f64>, dense: f64) -> Vec<f64> {
     values.filter(|value| range.contains(value)).collect()
 }
 
+/// A tick of [`log_ticks`] as a label: round, so that no digit is lost.
+pub(crate) fn tick_label(value: &f64) -> String {
+    match *value {
+        value if value >= 1e6 => format!("{} M", value / 1e6),
+        value if value >= 1e3 => format!("{} k", value / 1e3),
+        value => value.to_string(),
+    }
+}
+
 /// A range of shares around `values` with some air, on tenths, within 0 and 1.
 pub(crate) fn share_range(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     let low = values.clone().fold(1.0, f64::min);

@@ -8,7 +8,7 @@ mod curves;
 mod marks;
 mod style;
 
-pub(crate) use axes::{as_percent, log_ticks, share_range};
+pub(crate) use axes::{as_percent, log_ticks, share_range, tick_label};
 pub(crate) use curves::curves;
 pub(crate) use marks::{Mark, Shape, mark};
 #[cfg(feature = "train")]

@@ -8,7 +8,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::kinds::{LEGEND_LINE, hollow, legend, mark, occurring};
 use super::labels::{Place, free_place};
-use crate::charts::{Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg};
+use crate::charts::{
+    Area, Drawn, FONT, GREY, SMALL, as_percent, log_ticks, share_range, svg, tick_label,
+};
 use crate::error::Result;
 use crate::run::Kind;
 
@@ -89,7 +91,7 @@ impl Scatter {
         chart
             .configure_mesh()
             .light_line_style(WHITE)
-            .x_label_formatter(&|cost| round(*cost))
+            .x_label_formatter(&tick_label)
             .x_desc(format!("{}, log scale", self.axis.cost))
             .y_labels(8)
             .y_label_formatter(&as_percent)
@@ -145,15 +147,6 @@ fn steps(front: &[&Point], end: f64) -> Vec<(f64, f64)> {
     }
     steps.extend(front.last().map(|point| (end, point.accuracy)));
     steps
-}
-
-/// Ticks are round, so no digit is lost.
-fn round(value: f64) -> String {
-    match value {
-        value if value >= 1e6 => format!("{} M", value / 1e6),
-        value if value >= 1e3 => format!("{} k", value / 1e3),
-        value => value.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The chart of a search, drawn while it goes on.
 
+use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
 use plotters::prelude::*;
 
-use crate::charts::{Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, svg};
+use crate::charts::{
+    Area, BLUE, CAPTION, Drawn, FONT, SMALL, VERMILION, as_percent, log_ticks, svg, tick_label,
+};
 use crate::error::Result;
 use crate::run::{Leaderboard, Rung, Trial};
 
@@ -20,8 +23,8 @@ pub(super) fn leaderboard(board: &Leaderboard) -> Result<String> {
         let filters = |trial: &Trial, _: &Rung| trial.cnn.total_filters() as f64;
         scatter(&right, board, "filters of all convolutions (log scale)", filters)?;
         let (left, right) = lower.split_horizontally(430);
-        let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64 / 1000.0;
-        scatter(&left, board, "thousand parameters (log scale)", parameters)?;
+        let parameters = |trial: &Trial, _: &Rung| trial.parameters as f64;
+        scatter(&left, board, "parameters (log scale)", parameters)?;
         // By the epoch, since the trials that came further were trained longer.
         let seconds = |_: &Trial, rung: &Rung| rung.seconds / rung.epochs as f64;
         scatter(&right, board, "seconds an epoch (log scale)", seconds)
@@ -44,16 +47,19 @@ fn scatter(
     if points.is_empty() {
         return Ok(());
     }
+    let range = low / 1.6..high * 1.6;
+    let ticks = log_ticks(&range, 300.0);
     let mut chart = ChartBuilder::on(area)
         .caption("accuracy on validation tracks", (FONT, CAPTION))
         .margin(10)
         .margin_right(20)
         .x_label_area_size(46)
         .y_label_area_size(58)
-        .build_cartesian_2d((low / 1.3..high * 1.3).log_scale(), 0.0..1.0)?;
+        .build_cartesian_2d(range.log_scale().with_key_points(ticks), 0.0..1.0)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
+        .x_label_formatter(&tick_label)
         .x_desc(what)
         .y_label_formatter(&as_percent)
         .label_style((FONT, SMALL))
