@@ -65,7 +65,11 @@ def python_program(model: str, files: list[str]) -> None:
         mel = log_mel(samples, front_end, librosa, np).astype(np.float32)
         patches = np.stack([mel[i : i + size] for i in range(0, len(mel) - size + 1, step)])
         (probabilities,) = session.run(["probabilities"], {"log_mel": patches})
-        mean = probabilities.mean(axis=0)
+        if json.loads(metadata.get("trust", "{}")).get("average") == "geometric":
+            mean = np.exp(np.log(probabilities + 1e-9).mean(axis=0))
+            mean /= mean.sum()
+        else:
+            mean = probabilities.mean(axis=0)
         genres[file] = [labels[mean.argmax()], float(mean.max())]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, processor = time.perf_counter() - started, time.process_time() - processor

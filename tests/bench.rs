@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use genre_transfer::bench::{self, EvaluationSet, Plan, Report};
 use genre_transfer::dataset::Task;
+use genre_transfer::metrics::Average;
 use genre_transfer::runtime::{Device, Runtime};
 use ndarray::ArrayD;
 
@@ -245,6 +246,7 @@ fn accuracy_is_measured_in_the_child_on_the_patches_given() {
         track_of_patch: (0..rows).collect(),
         task: Task::SingleLabel,
         labels: labels.into_iter().map(|label| vec![label]).collect(),
+        average: Average::Arithmetic,
         patch_hop_seconds: Some(2.0),
     };
     let plan = plan(model);

@@ -15,13 +15,13 @@ use common::vggish::{Style, vggish};
 use genre_transfer::audio::Audio;
 use genre_transfer::export;
 use genre_transfer::features::{Extractor, FrontEnd, Preprocessor};
-use genre_transfer::metrics::tempered;
+use genre_transfer::metrics::Average;
 use genre_transfer::onnx::names::{
     LOG_MEL, OUTPUTS, OUTSIDER, PATCH_PROBABILITIES, PROJECTION, SET, WAVEFORM,
 };
-use genre_transfer::run::{Kept, Precision, Run, Spec};
+use genre_transfer::run::{Kept, Precision, Run, Spec, Trust};
 use genre_transfer::runtime::{self, Options, PatchInput, Runtime, Session};
-use genre_transfer::{files, onnx};
+use genre_transfer::{Classifier, classify, files, onnx};
 use ndarray::{Array3, ArrayD, ArrayView2, Axis, aview1};
 use runs::{Desk, Ran, bytes, with_three_axes};
 use serde::Deserialize;
@@ -194,9 +194,9 @@ fn an_exported_model_gives_recordings_the_predictions_of_its_run() {
             let audio = audio.resampled(extractor.front_end().sample_rate).unwrap();
             let patches = extractor.patches(&audio.samples).values;
             let [probabilities, _] = answers(runtime, &run.onnx_path(), &patches);
-            let mean = probabilities.mean_axis(Axis(0)).unwrap();
-            let mean: Vec<f32> = mean.iter().copied().collect();
-            let mean = tempered(&mean, run.trust().unwrap().unwrap().temperature);
+            let classes = probabilities.shape()[1];
+            let patches: Vec<f32> = probabilities.iter().copied().collect();
+            let mean = run.trust().unwrap().unwrap().probabilities(&patches, classes);
             let wanted: Vec<f32> =
                 serde_json::from_value(prediction["probabilities"].clone()).unwrap();
             let what = format!("{} in {runtime}: {track:?}", run.folder().display());
@@ -350,10 +350,12 @@ fn largest_difference(
     let Preprocessor::Audio(front_end) = run.preprocessor().unwrap() else { panic!() };
     let patches = Extractor::new(&front_end).unwrap().patches(samples).values;
     let native = wanted.run(patches.view().into_dyn()).unwrap().swap_remove(0);
-    let means: Vec<f32> = native.mean_axis(Axis(0)).unwrap().iter().copied().collect();
-    let means = match run.trust().unwrap() {
-        Some(trust) => tempered(&means, trust.temperature),
-        None => means,
+    let means: Vec<f32> = match run.trust().unwrap() {
+        Some(trust) => {
+            let patches: Vec<f32> = native.iter().copied().collect();
+            trust.probabilities(&patches, native.shape()[1])
+        }
+        None => native.mean_axis(Axis(0)).unwrap().iter().copied().collect(),
     };
     let means = ArrayD::from_shape_vec(vec![means.len()], means).unwrap();
 
@@ -429,6 +431,44 @@ fn files_that_hear_samples_answer_as_behind_the_native_front_end() {
         assert_eq!((&*metadata["input"], &*metadata["patch_hop_samples"]), ("clip", "15360"));
         assert_eq!(opset, written_for);
     }
+}
+
+/// Whichever mean over patches a run has chosen, files and programs take it.
+#[test]
+fn both_means_over_patches_are_exported_and_taken() {
+    let Kinds { desk, runs } = Kinds::train();
+    let run = &runs[0];
+    // Patches of several genres disagree.
+    let of_genre = |genre| Audio::open(&desk.path(&format!("music/{genre}/0.wav"))).unwrap();
+    let tracks: Vec<Audio> = run.labels().unwrap().iter().map(of_genre).collect();
+    let rate = tracks[0].rate;
+    assert_eq!(rate, 16_000);
+    let samples: Vec<f32> = tracks.into_iter().flat_map(|track| track.samples).collect();
+    let mut native = export::open(Runtime::Burn, run.folder(), &Options::default()).unwrap();
+    let mut found = vec![];
+    for average in Average::ALL {
+        let trust = Trust { average, ..run.trust().unwrap().unwrap() };
+        files::write_json(&run.folder().join("trust.json"), &trust).unwrap();
+        for input in ["log-mel", "waveform", "clip"] {
+            desk.export(&[run.folder().to_str().unwrap(), "--input", input]).succeeded();
+        }
+        for runtime in runtimes() {
+            let mut sessions = open_hearing(&desk, run, runtime);
+            let difference = largest_difference(run, &mut *native, &mut sessions, &samples);
+            assert!(difference <= TOLERANCE, "{average} in {runtime}: {difference}");
+        }
+        let of_file = |file: &str| {
+            let model = run.folder().join(file);
+            let classifier = Classifier::open(&model, &classify::Options::default()).unwrap();
+            classifier.classify(&samples, rate).unwrap().probabilities
+        };
+        let files = ["model.onnx", "waveform.onnx", "clip.onnx"].map(of_file);
+        assert_close(&files[1], &files[0], TOLERANCE, &format!("{average}: waveform"));
+        assert_close(&files[2], &files[0], TOLERANCE, &format!("{average}: clip"));
+        found.push(files[0].clone());
+    }
+    let apart = found[0].iter().zip(&found[1]).any(|(a, b)| (a - b).abs() > 10.0 * TOLERANCE);
+    assert!(apart, "{found:?}");
 }
 
 #[test]

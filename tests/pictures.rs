@@ -12,7 +12,6 @@ use std::path::Path;
 use common::data::test_data;
 use common::{floats, graph, integer, integers, node, value};
 use genre_transfer::features::Preprocessor;
-use genre_transfer::metrics::tempered;
 use genre_transfer::onnx;
 use genre_transfer::run::Run;
 use genre_transfer::runtime::{self, Options, Runtime};
@@ -150,9 +149,11 @@ fn pictures_are_judged_as_in(run: &Run, folder: &Path, file_of: impl Fn(&str) ->
         let path = folder.join(file_of(&prediction.track));
         let patches = reader.patches(&path).unwrap().values;
         let answers = session.run(as_images(&patches).view()).unwrap();
-        let mean = mean(&answers[0]);
-        let temperature = run.trust().unwrap().map(|trust| trust.temperature);
-        let mean = temperature.map_or(mean.clone(), |temperature| tempered(&mean, temperature));
+        let rows: Vec<f32> = answers[0].iter().copied().collect();
+        let mean = match run.trust().unwrap() {
+            Some(trust) => trust.probabilities(&rows, answers[0].shape()[1]),
+            None => mean(&answers[0]),
+        };
         assert_near(&mean, &prediction.probabilities);
     }
 }

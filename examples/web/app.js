@@ -207,9 +207,14 @@ const percent = (value) => `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`;
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const top = (probabilities) => probabilities.indexOf(Math.max(...probabilities));
 const mean = (all) => all[0].map((_, i) => all.reduce((sum, one) => sum + one[i], 0) / all.length);
-/** The answer of a recording: the mean over its patches, at the temperature that calibrates it. */
+/** The answer of a recording: the mean over its patches that the file means, at the temperature that calibrates it. */
 const calibrated = (patches) => {
-  const powers = mean(patches).map((p) => (p + 1e-30) ** (1 / trust.temperature));
+  const geometric = trust.average === "geometric";
+  const logs = geometric
+    ? mean(patches.map((patch) => Array.from(patch, (p) => Math.log(p + 1e-9))))
+    : mean(patches).map((p) => Math.log(p + 1e-30));
+  const most = Math.max(...logs);
+  const powers = logs.map((log) => Math.exp((log - most) / trust.temperature));
   const sum = powers.reduce((sum, power) => sum + power, 0);
   return powers.map((power) => power / sum);
 };

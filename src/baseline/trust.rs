@@ -7,6 +7,7 @@ use super::groups::rows_of;
 use super::problem::{FoldRows, Problem};
 use super::samples::Samples;
 use crate::error::Result;
+use crate::metrics::Average;
 use crate::run::{Calibrated, CalibrationMetrics, Settings, Trust};
 use crate::train::{Distances, Embeddings, Example, Judged, TrackPrediction, outsiders, trust};
 
@@ -85,7 +86,9 @@ pub(super) fn cross_trust(
                 .map(|outsider| Distances::of(outsider, &songs.rows[*place])),
         })
         .collect();
-    Ok(Some(trust(Calibrated::CrossValidation, &judged, classes, whole)))
+    // Whoever averages rows of windows takes the arithmetic mean.
+    let averages = [Average::Arithmetic];
+    Ok(Some(trust(Calibrated::CrossValidation, &judged, classes, &averages, whole)))
 }
 
 /// The other folds, as rows of what fold `number` is learned from.

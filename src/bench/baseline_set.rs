@@ -8,6 +8,7 @@ use super::set::EvaluationSet;
 use crate::baseline::{BaselineRun, values};
 use crate::dataset::Task;
 use crate::error::{Error, Result};
+use crate::metrics::Average;
 
 /// The test rows of the baseline run in `folder`; none if it is no such run, or its table
 /// is gone.
@@ -50,6 +51,7 @@ pub(super) fn evaluation_set(folder: &Path) -> Result<Option<EvaluationSet>> {
         track_of_patch,
         task: Task::SingleLabel,
         labels,
+        average: Average::Arithmetic,
         patch_hop_seconds: Some(table.seconds),
     }))
 }

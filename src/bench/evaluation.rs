@@ -10,9 +10,10 @@ use crate::dataset::source;
 use crate::dataset::{Split, Task, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::Preprocessor;
+use crate::metrics::Average;
 use crate::onnx;
 use crate::onnx::names::{IMAGE, LOG_MEL, WAVEFORM, key};
-use crate::run::{Run, model_file, names};
+use crate::run::{Promise, Run, model_file, names};
 
 impl EvaluationSet {
     /// The test patches for `model`, an ONNX file that we exported, a run folder or a bundle.
@@ -45,7 +46,8 @@ impl EvaluationSet {
         let Some(split) = split.filter(|_| run.is_some() || data.is_some()) else {
             return Ok(None);
         };
-        let Some(Description { preprocessor, task, labels, input }) = description(&file)? else {
+        let Some(Description { preprocessor, task, labels, input, average }) = description(&file)?
+        else {
             return Ok(None);
         };
         let split_genres = Split::load(&split)?;
@@ -81,12 +83,12 @@ impl EvaluationSet {
         let images = |path: &Path| Ok(preprocessor.natural(reader.patches(path)?.values));
         match (&*input, &preprocessor) {
             (WAVEFORM, Preprocessor::Audio(_) | Preprocessor::Samples(_)) => {
-                Self::read(&tracks, task, &preprocessor, waveforms).map(Some)
+                Self::read(&tracks, (task, average), &preprocessor, waveforms).map(Some)
             }
             (IMAGE, Preprocessor::Image(_)) => {
-                Self::read(&tracks, task, &preprocessor, images).map(Some)
+                Self::read(&tracks, (task, average), &preprocessor, images).map(Some)
             }
-            (LOG_MEL, _) => Self::read(&tracks, task, &preprocessor, patches).map(Some),
+            (LOG_MEL, _) => Self::read(&tracks, (task, average), &preprocessor, patches).map(Some),
             // Its rows say why it does not run on patches.
             _ => Ok(None),
         }
@@ -96,7 +98,7 @@ impl EvaluationSet {
     /// patches along the first axis.
     fn read(
         tracks: &[&Track],
-        task: Task,
+        (task, average): (Task, Average),
         preprocessor: &Preprocessor,
         read: impl Fn(&Path) -> Result<ArrayD<f32>> + Sync,
     ) -> Result<Self> {
@@ -115,6 +117,7 @@ impl EvaluationSet {
             track_of_patch,
             task,
             labels: tracks.iter().map(|track| track.labels.clone()).collect(),
+            average,
             patch_hop_seconds: preprocessor.hop_seconds(),
         })
     }
@@ -149,6 +152,8 @@ struct Description {
     labels: Vec<String>,
     /// `log_mel`, `waveform`, `clip` or `image`.
     input: String,
+    /// The mean over a track's patches.
+    average: Average,
 }
 
 fn description(model: &Path) -> Result<Option<Description>> {
@@ -165,5 +170,8 @@ fn description(model: &Path) -> Result<Option<Description>> {
         Preprocessor::parse(front_end).map_err(|e| wrong(key::FRONT_END, e.into()))?;
     let labels = serde_json::from_str(labels).map_err(|e| wrong(key::LABELS, e.into()))?;
     let task = metadata.get(key::TASK).and_then(|name| Task::named(name)).unwrap_or_default();
-    Ok(Some(Description { preprocessor, task, labels, input }))
+    let promise = metadata.get(key::TRUST).map(|json| serde_json::from_str::<Promise>(json));
+    let promise = promise.transpose().map_err(|e| wrong(key::TRUST, e.into()))?;
+    let average = promise.map_or(Average::Arithmetic, |promise| promise.average);
+    Ok(Some(Description { preprocessor, task, labels, input, average }))
 }

@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 use super::outputs::{columns, share};
 use crate::dataset::Task;
 use crate::error::{Error, Result};
-use crate::metrics::{argmax, macro_average_precision};
+use crate::metrics::{Average, argmax, macro_average_precision, mean_probabilities};
 
 /// Patches with known answers, for one model.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct EvaluationSet {
     /// For each track, its classes: columns of the model's primary output, one unless the task is
     /// to tell several.
     pub labels: Vec<Vec<usize>>,
+    /// The mean over a track's patches, where it has one class.
+    pub average: Average,
     /// Seconds of audio from one patch to the next.
     pub patch_hop_seconds: Option<f64>,
 }
@@ -45,17 +47,18 @@ impl EvaluationSet {
         Ok(())
     }
 
-    /// The share of tracks with patches whose class has the highest mean output; `None` if
+    /// The share of tracks with patches whose class is the one of the highest mean; `None` if
     /// the output has too few columns to be one per class, or a track may have several.
     pub(super) fn accuracy(&self, output: &ArrayD<f32>) -> Option<f64> {
         if !self.task.is_single() {
             return None;
         }
-        let sums = self.sums(output)?;
-        let judged = sums.iter().zip(&self.labels).filter(|(sum, _)| !sum.is_empty());
-        let right: Vec<bool> =
-            judged.map(|(sum, labels)| argmax(sum).as_ref() == labels.first()).collect();
-        Some(share(right.into_iter()))
+        let (rows, columns) = self.rows(output)?;
+        let judged = rows.iter().zip(&self.labels).filter(|(rows, _)| !rows.is_empty());
+        let right = judged.map(|(rows, labels)| {
+            argmax(&self.average.of(rows, columns)).as_ref() == labels.first()
+        });
+        Some(share(right.collect::<Vec<bool>>().into_iter()))
     }
 
     /// The macro average precision of the tracks' mean outputs; `None` where a track has one
@@ -64,12 +67,11 @@ impl EvaluationSet {
         if self.task.is_single() {
             return None;
         }
-        let mut means = self.sums(output)?;
-        let mut counts = vec![0f32; means.len()];
-        self.track_of_patch.iter().for_each(|track| counts[*track] += 1.0);
-        for (mean, count) in means.iter_mut().zip(counts) {
-            mean.iter_mut().for_each(|value| *value /= count);
-        }
+        let (rows, columns) = self.rows(output)?;
+        let mean = |rows: Vec<f32>| {
+            if rows.is_empty() { rows } else { mean_probabilities(&rows, columns) }
+        };
+        let means: Vec<Vec<f32>> = rows.into_iter().map(mean).collect();
         let judged = means.iter().zip(&self.labels).filter(|(mean, _)| !mean.is_empty());
         let (rows, labels): (Vec<&[f32]>, Vec<&[usize]>) =
             judged.map(|(mean, labels)| (mean.as_slice(), labels.as_slice())).unzip();
@@ -79,20 +81,17 @@ impl EvaluationSet {
         macro_average_precision(&labels, &rows, rows.first()?.len())
     }
 
-    /// The sums of the tracks' outputs, none for those without a patch.
-    fn sums(&self, output: &ArrayD<f32>) -> Option<Vec<Vec<f32>>> {
+    /// The outputs of each track's patches, row by row, and the columns of a row.
+    fn rows(&self, output: &ArrayD<f32>) -> Option<(Vec<Vec<f32>>, usize)> {
         let columns = columns(output)?;
         if self.labels.iter().flatten().any(|&label| label >= columns) {
             return None;
         }
-        let mut sums = vec![Vec::new(); self.labels.len()];
+        let mut rows = vec![Vec::new(); self.labels.len()];
         for (row, &track) in output.as_slice()?.chunks(columns).zip(&self.track_of_patch) {
-            sums[track].resize(columns, 0.0);
-            for (sum, value) in sums[track].iter_mut().zip(row) {
-                *sum += value;
-            }
+            rows[track].extend_from_slice(row);
         }
-        Some(sums)
+        Some((rows, columns))
     }
 }
 
@@ -108,6 +107,7 @@ mod tests {
             track_of_patch: vec![0, 0, 1],
             task: Task::SingleLabel,
             labels: vec![vec![1], vec![0]],
+            average: Average::Arithmetic,
             patch_hop_seconds: Some(1.0),
         };
         // Track 0: one patch is sure of class 1, one weakly of class 0. Track 1: wrong.
@@ -119,12 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn either_mean_over_patches_is_taken() {
+        let set = |average| EvaluationSet {
+            patches: ArrayD::zeros(&[3, 1, 1][..]),
+            track_of_patch: vec![0, 0, 0],
+            task: Task::SingleLabel,
+            labels: vec![vec![1]],
+            average,
+            patch_hop_seconds: Some(1.0),
+        };
+        // Two patches are for class 1, one rules it out.
+        let (_, answers) = output("probabilities", [3, 2], &[0.2, 0.8, 0.2, 0.8, 0.9999, 0.0001]);
+        assert_eq!(set(Average::Arithmetic).accuracy(&answers), Some(1.0));
+        assert_eq!(set(Average::Geometric).accuracy(&answers), Some(0.0));
+    }
+
+    #[test]
     fn several_labels_a_track_are_judged_by_their_ranks() {
         let set = EvaluationSet {
             patches: ArrayD::zeros(&[4, 1, 1][..]),
             track_of_patch: vec![0, 0, 1, 2],
             task: Task::MultiLabel,
             labels: vec![vec![0, 1], vec![], vec![1]],
+            average: Average::Arithmetic,
             patch_hop_seconds: Some(1.0),
         };
         // Of the first label track 0 is above the others, of the second track 1 is above track 2.

@@ -234,14 +234,9 @@ impl Scores {
 
     pub fn finish(self, judge: &Judge, seconds: f64, padded: bool, silent: bool) -> Classification {
         let Self { timeline, projected } = self;
-        let mut sums = vec![0.0; timeline.classes];
-        for row in timeline.probabilities.chunks_exact(timeline.classes) {
-            sums.iter_mut().zip(row).for_each(|(sum, p)| *sum += f64::from(*p));
-        }
         let count = timeline.len().max(1) as f64;
-        let mean = |sums: Vec<f64>| sums.into_iter().map(|sum| (sum / count) as f32).collect();
-        let projected: Vec<f32> = mean(projected);
-        let judged = judge.judge(mean(sums), &projected);
+        let projected: Vec<f32> = projected.into_iter().map(|sum| (sum / count) as f32).collect();
+        let judged = judge.judge(&timeline.probabilities, timeline.classes, &projected);
         let Judged { probabilities, averaged, set, outsider, unknown } = judged;
         // What is heard of nothing promises nothing.
         let (set, outsider) = (set.filter(|_| !silent), outsider.filter(|_| !silent));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::metadata::in_metadata;
 use crate::error::Result;
-use crate::metrics::{argmax, tempered};
+use crate::metrics::{Average, argmax, tempered};
 use crate::onnx::names::key;
 use crate::run::Promise;
 use crate::runtime::Session;
@@ -69,8 +69,11 @@ impl Judge {
         promise.and_then(|promise| promise.centers.first()).map_or(0, Vec::len)
     }
 
-    /// Judges the mean over a recording's patches, and that of their projections.
-    pub fn judge(&self, mean: Vec<f32>, projected: &[f32]) -> Judged {
+    /// Judges a recording by the probabilities of its patches, `[patches, classes]` row by row, and
+    /// the mean of their projections.
+    pub fn judge(&self, patches: &[f32], classes: usize, projected: &[f32]) -> Judged {
+        let average = self.promise.as_ref().map_or(Average::Arithmetic, |promise| promise.average);
+        let mean = average.of(patches, classes);
         let mut judged =
             Judged { probabilities: mean.clone(), averaged: mean, ..Judged::default() };
         if let Some(promise) = &self.promise {
@@ -104,6 +107,7 @@ mod tests {
         Promise {
             coverage: 0.9,
             tracks: 39,
+            average: Average::Arithmetic,
             calibrated: Calibrated::CrossValidation,
             temperature: 0.5,
             set_thresholds: vec![0.2, 0.7],
@@ -117,34 +121,34 @@ mod tests {
     #[test]
     fn an_answer_is_calibrated_and_doubted() {
         let judge = Judge { promise: Some(promise()), ..Judge::default() };
-        let judged = judge.judge(vec![0.4, 0.6], &[3.9]);
+        let judged = judge.judge(&[0.4, 0.6], 2, &[3.9]);
         assert!((judged.probabilities[1] - 0.36 / 0.52).abs() < 1e-6, "squared");
         assert_eq!(judged.averaged, [0.4, 0.6]);
         assert_eq!((judged.set, judged.unknown), (Some(vec![0]), false));
         assert_eq!(judged.outsider, Some(0.0));
-        assert!(judge.judge(vec![0.4, 0.6], &[9.0]).unknown, "far");
-        assert!(!judge.judge(vec![0.4, 0.6], &[]).unknown, "nothing tells");
+        assert!(judge.judge(&[0.4, 0.6], 2, &[9.0]).unknown, "far");
+        assert!(!judge.judge(&[0.4, 0.6], 2, &[]).unknown, "nothing tells");
         let whole = Judge { is_calibrated: true, ..judge };
-        let judged = whole.judge(vec![0.4, 0.6], &[]);
+        let judged = whole.judge(&[0.4, 0.6], 2, &[]);
         assert_eq!(judged.averaged, judged.probabilities);
     }
 
     #[test]
     fn a_label_that_is_no_genre_is_never_the_answer() {
         let judge = Judge { negatives: vec![1], promise: Some(promise()), ..Judge::default() };
-        assert!(judge.judge(vec![0.4, 0.6], &[3.9]).unknown);
-        let judged = judge.judge(vec![0.7, 0.3], &[3.9]);
+        assert!(judge.judge(&[0.4, 0.6], 2, &[3.9]).unknown);
+        let judged = judge.judge(&[0.7, 0.3], 2, &[3.9]);
         assert_eq!((judged.set, judged.unknown), (Some(vec![0]), false));
         let anyhow = Judge { min_confidence: Some(0.0), ..judge };
-        assert!(anyhow.judge(vec![0.4, 0.6], &[3.9]).unknown);
+        assert!(anyhow.judge(&[0.4, 0.6], 2, &[3.9]).unknown);
     }
 
     #[test]
     fn a_least_confidence_overrides_what_the_file_says() {
         let judge =
             |promise, least| Judge { promise, min_confidence: Some(least), ..Judge::default() };
-        assert!(!judge(Some(promise()), 0.0).judge(vec![0.4, 0.6], &[9.0]).unknown);
-        assert!(judge(None, 0.7).judge(vec![0.4, 0.6], &[]).unknown);
-        assert!(!judge(None, 0.5).judge(vec![0.4, 0.6], &[]).unknown);
+        assert!(!judge(Some(promise()), 0.0).judge(&[0.4, 0.6], 2, &[9.0]).unknown);
+        assert!(judge(None, 0.7).judge(&[0.4, 0.6], 2, &[]).unknown);
+        assert!(!judge(None, 0.5).judge(&[0.4, 0.6], 2, &[]).unknown);
     }
 }

@@ -10,6 +10,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use super::trust;
 use crate::error::{Error, Result};
 use crate::features::{FrontEnd, Preprocessor, Windows};
+use crate::metrics::{Average, FLOOR};
 use crate::onnx;
 use crate::onnx::front_end::{self, greatest_common_divisor};
 use crate::onnx::names::{LOG_MEL, OUTPUTS, PATCH_PROBABILITIES, WAVEFORM};
@@ -17,19 +18,21 @@ use crate::onnx::nodes::{Size, int, sized_port};
 use crate::onnx::opset;
 use crate::onnx::piece::Builder;
 use crate::onnx::prune::rename;
+use crate::run::Trust;
 
 /// Counts up to here are exact in single precision.
 const MAX_EXACT: usize = 1 << 24;
 
 /// Makes `model`, which takes log-mels or the samples of patches, take one recording of any
-/// length. Its answer is the mean over the patches, at `temperature` if there is one.
+/// length. Its answer is the mean over the patches, the one that `trust` says and calibrated as it
+/// says, if there is any.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the model's own graph takes only so many patches at a time.
 pub(super) fn prepend_front_end(
     model: &mut ModelProto,
     preprocessor: &Preprocessor,
-    temperature: Option<f64>,
+    trust: Option<&Trust>,
     path: &Path,
 ) -> Result<()> {
     let windows = preprocessor.windows().ok_or_else(|| Error::onnx(path, "it hears nothing"))?;
@@ -67,7 +70,7 @@ pub(super) fn prepend_front_end(
     before.prepend_to(graph);
 
     let mut after = Builder::new("clip", opset);
-    answer(&mut after, probabilities, temperature);
+    answer(&mut after, probabilities, trust);
     after.append_to(graph);
 
     graph.input = vec![sized_port(WAVEFORM, [Size::Fixed(1), Size::Free("samples")])];
@@ -80,13 +83,24 @@ pub(super) fn prepend_front_end(
     Ok(())
 }
 
-/// The mean over the patches, and what a softmax gives for its logits divided by `temperature`.
-fn answer(builder: &mut Builder, output: &str, temperature: Option<f64>) {
-    let Some(temperature) = temperature else {
+/// The mean over the patches, and what a softmax gives for its logits divided by a temperature.
+fn answer(builder: &mut Builder, output: &str, trust: Option<&Trust>) {
+    let Some(Trust { average, temperature, .. }) = trust else {
         return builder.reduce("ReduceMean", PATCH_PROBABILITIES, output, &[0], true);
     };
-    builder.reduce("ReduceMean", PATCH_PROBABILITIES, "clip.mean", &[0], true);
-    trust::tempered(builder, "clip.mean", output, temperature);
+    match average {
+        Average::Arithmetic => {
+            builder.reduce("ReduceMean", PATCH_PROBABILITIES, "clip.mean", &[0], true);
+            trust::tempered(builder, "clip.mean", output, *temperature);
+        }
+        Average::Geometric => {
+            let floor = builder.floats("floor", &[1], &[f64::from(FLOOR)]);
+            let positive = builder.node("Add", &[PATCH_PROBABILITIES, &floor], "floored", vec![]);
+            let logits = builder.node("Log", &[&positive], "patch_logits", vec![]);
+            builder.reduce("ReduceMean", &logits, "clip.mean_logits", &[0], true);
+            trust::softened(builder, "clip.mean_logits", output, *temperature);
+        }
+    }
 }
 
 /// The longest patch that is cut from samples, in blocks that patch and hop consist of: the

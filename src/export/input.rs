@@ -22,7 +22,7 @@ pub enum Input {
     /// [`crate::features::FrontEnd::waveforms`] cuts them. The same outputs.
     Waveform,
     /// `waveform` `[1, samples]`: a recording of any length. Outputs `probabilities`
-    /// `[1, classes]`, the mean over its patches, `patch_probabilities` `[patches, classes]`
+    /// `[1, classes]`, the mean over its patches (see [`crate::metrics::Average`]), `patch_probabilities` `[patches, classes]`
     /// and `embeddings` `[patches, features]`. A recording shorter than a patch is filled up
     /// with silence; one without a single sample makes any runtime fail, as `classify` does.
     Clip,

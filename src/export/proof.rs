@@ -13,7 +13,7 @@ use super::trust::{Doubt, Source, Trusted};
 use crate::dataset::Task;
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::metrics::{mean_probabilities, tempered};
+use crate::metrics::mean_probabilities;
 use crate::model::{Head, graph};
 use crate::onnx;
 use crate::onnx::names::{OUTPUTS, OUTSIDER, PATCH_PROBABILITIES, PROJECTION, SET};
@@ -90,11 +90,10 @@ impl Proof {
                 counts.into_iter().map(patches).collect::<Result<_>>()?
             }
         };
-        let temperature = trust.map(|trust| trust.temperature);
         let probe = |ProbeInput { input: array, log_mels }| {
             let answers = reference.answers(log_mels.view())?;
             let wanted = if input == Input::Clip {
-                answers.averaged(log_mels.len_of(Axis(0)), temperature)
+                answers.averaged(log_mels.len_of(Axis(0)), trust)
             } else {
                 answers
             };
@@ -211,14 +210,13 @@ pub(crate) fn compare_in_runtimes(
 }
 
 impl Answers {
-    /// Of a recording, from those of its patches, at a temperature.
-    fn averaged(self, patches: usize, temperature: Option<f64>) -> Self {
+    /// Of a recording, from those of its patches, calibrated as `trust` says.
+    fn averaged(self, patches: usize, trust: Option<&Trust>) -> Self {
         let patch_probabilities = self.probabilities;
         let classes = patch_probabilities.len() / patches;
-        let probabilities = mean_probabilities(&patch_probabilities, classes);
-        let probabilities = match temperature {
-            Some(temperature) => tempered(&probabilities, temperature),
-            None => probabilities,
+        let probabilities = match trust {
+            Some(trust) => trust.probabilities(&patch_probabilities, classes),
+            None => mean_probabilities(&patch_probabilities, classes),
         };
         Self { probabilities, patch_probabilities, ..self }
     }

@@ -204,8 +204,7 @@ impl Job<'_> {
                 waveform::take_samples(model, front_end.patch_samples, path)
             }
             (Input::Clip, _) => {
-                let temperature = self.trust.as_ref().map(|trust| trust.temperature);
-                clip::prepend_front_end(model, preprocessor, temperature, path)
+                clip::prepend_front_end(model, preprocessor, self.trust.as_ref(), path)
             }
             (Input::Image, Preprocessor::Image(front_end)) => {
                 image::take_images(model, front_end, path)

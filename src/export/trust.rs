@@ -62,8 +62,13 @@ pub(super) fn tempered(builder: &mut Builder, from: &str, to: &str, temperature:
     let least = builder.floats("least", &[1], &[f64::from(LEAST)]);
     let positive = builder.node("Add", &[from, &least], "positive", vec![]);
     let logits = builder.node("Log", &[&positive], "logits", vec![]);
+    softened(builder, &logits, to, temperature);
+}
+
+/// What a softmax gives for logits `[batch, classes]`, divided by `temperature`.
+pub(super) fn softened(builder: &mut Builder, logits: &str, to: &str, temperature: f64) {
     let inverse = builder.floats("inverse_temperature", &[1], &[1.0 / temperature]);
-    let divided = builder.node("Mul", &[&logits, &inverse], "divided", vec![]);
+    let divided = builder.node("Mul", &[logits, &inverse], "divided", vec![]);
     builder.output("Softmax", &[&divided], to, vec![int("axis", 1)]);
 }
 

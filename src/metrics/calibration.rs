@@ -76,6 +76,16 @@ pub fn tempered(probabilities: &[f32], temperature: f64) -> Vec<f32> {
     powers.into_iter().map(|power| (power / sum) as f32).collect()
 }
 
+/// How surprising answers, probabilities `[classes]` each with the right class, are at a temperature:
+/// the sum of minus the log of the right class's probability.
+#[must_use]
+pub fn surprise(answers: &[(&[f32], usize)], temperature: f64) -> f64 {
+    let one = |(probabilities, label): &(&[f32], usize)| {
+        -f64::from(tempered(probabilities, temperature)[*label].max(1e-12)).ln()
+    };
+    answers.iter().map(one).sum()
+}
+
 /// The temperature at which answers, probabilities `[classes]` each with the right class, are least
 /// surprising: the mean of minus the log of the right class's probability. 1 without any.
 #[must_use]
@@ -83,12 +93,7 @@ pub fn best_temperature(answers: &[(&[f32], usize)]) -> f64 {
     if answers.is_empty() {
         return 1.0;
     }
-    let surprise = |log: f64| -> f64 {
-        let one = |(probabilities, label): &(&[f32], usize)| {
-            -f64::from(tempered(probabilities, log.exp())[*label].max(1e-12)).ln()
-        };
-        answers.iter().map(one).sum()
-    };
+    let surprise = |log: f64| surprise(answers, log.exp());
     // Golden section, in the logarithm.
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let [mut low, mut high] = TEMPERATURES.map(f64::ln);

@@ -92,7 +92,8 @@ fn is_zero(count: &usize) -> bool {
 /// Results of one part of the split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartMetrics {
-    /// By track, a track being the mean of its patches' probabilities.
+    /// By track, a track being the mean over its patches, arithmetic or geometric as it was chosen
+    /// on held-out tracks.
     pub tracks: Evaluation,
     /// The share of single patches (of a baseline: rows) given the right genre.
     #[serde(default)]
@@ -105,7 +106,8 @@ pub struct PartMetrics {
 /// Results of one part of the split, several labels a track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TagMetrics {
-    /// By track, a track being the mean of its patches' probabilities.
+    /// By track, a track being the mean over its patches, arithmetic or geometric as it was chosen
+    /// on held-out tracks.
     pub tags: TagEvaluation,
     /// Patches.
     #[serde(default)]

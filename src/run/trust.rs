@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::metrics::{Reliability, prediction_set, set_thresholds};
+use crate::metrics::{Average, Reliability, prediction_set, set_thresholds, tempered};
 
 /// The coverage of sets unless told otherwise.
 pub const COVERAGE: f64 = 0.9;
@@ -43,6 +43,10 @@ pub struct Trust {
     pub calibrated: Calibrated,
     /// How many they are.
     pub tracks: usize,
+    /// The mean over a recording's patches that had the lower loss on them; the weights know nothing
+    /// of it.
+    #[serde(default)]
+    pub average: Average,
     /// What the logits of a recording's mean are divided by; the weights know nothing of it.
     pub temperature: f64,
     /// By genre: the probabilities that tracks of it were given of being it.
@@ -149,6 +153,10 @@ pub struct Promise {
     pub tracks: usize,
     /// Which these are.
     pub calibrated: Calibrated,
+    /// The mean over a recording's patches that is meant; a file that takes recordings has it in its
+    /// graph.
+    #[serde(default)]
+    pub average: Average,
     /// What the logits of a recording's mean are divided by; a file that takes recordings has the
     /// division in its graph.
     pub temperature: f64,
@@ -191,6 +199,9 @@ pub struct CalibrationMetrics {
     pub calibrated: Calibrated,
     /// How many these are.
     pub tracks: usize,
+    /// The mean over a track's patches that was chosen on them.
+    #[serde(default)]
+    pub average: Average,
     /// What logits are divided by.
     pub temperature: f64,
     /// Of the test part, without the division.
@@ -220,6 +231,7 @@ impl Trust {
             coverage,
             tracks: self.tracks,
             calibrated: self.calibrated,
+            average: self.average,
             temperature: self.temperature,
             set_thresholds: self.track_thresholds(coverage),
             centers: outsider.map_or(vec![], |outsider| outsider.centers.clone()),
@@ -227,6 +239,13 @@ impl Trust {
             refuse_above: 1.0 - REFUSED as f32,
             tested,
         }
+    }
+
+    /// A recording's probabilities `[classes]` from those of its patches, `[patches, classes]` row by
+    /// row: their mean, calibrated.
+    #[must_use]
+    pub fn probabilities(&self, patches: &[f32], classes: usize) -> Vec<f32> {
+        tempered(&self.average.of(patches, classes), self.temperature)
     }
 
     /// By genre, the probability of a recording from which on it is in the set.
@@ -309,6 +328,7 @@ mod tests {
         Trust {
             calibrated: Calibrated::CrossValidation,
             tracks: 39,
+            average: Average::Geometric,
             temperature: 1.5,
             track_scores: vec![(1..=20).map(|p| p as f32 / 20.0).collect(), vec![0.5]],
             patch_scores: vec![vec![0.25; 20], vec![0.5; 20]],
@@ -329,6 +349,33 @@ mod tests {
         for temperature in [0.0, -1.5, f64::INFINITY, f64::NAN] {
             assert!(!Promise { temperature, ..promise.clone() }.fits(2), "{temperature}");
         }
+    }
+
+    /// Files of before there was a choice of means are read, and mean the arithmetic one.
+    #[test]
+    fn what_names_no_mean_means_the_arithmetic_one() {
+        let without = |text: String| {
+            let cut = text.replace(r#""average":"geometric","#, "");
+            assert_ne!(cut, text);
+            cut
+        };
+        let text = without(serde_json::to_string(&trust()).unwrap());
+        assert_eq!(serde_json::from_str::<Trust>(&text).unwrap().average, Average::Arithmetic);
+        let text = without(serde_json::to_string(&trust().promise(0.9, None)).unwrap());
+        assert_eq!(serde_json::from_str::<Promise>(&text).unwrap().average, Average::Arithmetic);
+        let metrics = CalibrationMetrics {
+            calibrated: Calibrated::Validation,
+            tracks: 1,
+            average: Average::Geometric,
+            temperature: 1.0,
+            before: Reliability::default(),
+            after: Reliability::default(),
+            coverage: COVERAGE,
+            tested: Tested::default(),
+        };
+        let text = without(serde_json::to_string(&metrics).unwrap());
+        let read: CalibrationMetrics = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.average, Average::Arithmetic);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::fit::{Example, HeadTask};
 use super::trust::{Distances, Judged, outsiders, trust};
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::metrics::Average;
 use crate::run::{Calibrated, Trust};
 
 /// Folds, where there are recordings enough.
@@ -35,13 +36,7 @@ impl Cross<'_> {
     /// # Errors
     /// Those of [`HeadTask::fit`].
     pub fn trust(&self) -> Result<Option<Trust>> {
-        let Some(folds) = self.folds()? else {
-            tracing::info!(
-                "note: a genre has too few tracks to calibrate probabilities by cross-validation, so \
-                 they stay as they are, without sets of genres and without outsiders"
-            );
-            return Ok(None);
-        };
+        let Some(folds) = self.folds()? else { return Ok(None) };
         let examples = &self.examples;
         let (whole, without) = outsiders(examples, self.task.spec.classes, &folds);
         let mut said = vec![None; self.tracks.len()];
@@ -69,7 +64,8 @@ impl Cross<'_> {
                 Some(Judged { label: example.labels[0], said, distances: distances.clone() })
             })
             .collect();
-        Ok(Some(trust(Calibrated::CrossValidation, &judged, self.task.spec.classes, whole)))
+        let classes = self.task.spec.classes;
+        Ok(Some(trust(Calibrated::CrossValidation, &judged, classes, &Average::ALL, whole)))
     }
 
     /// The folds, as places in [`Self::tracks`].

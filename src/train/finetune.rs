@@ -15,7 +15,7 @@ use super::fit::{Example, Fitted, HeadTask, predict_raw};
 use super::prediction::TrackPrediction;
 use super::prepared::FineTuning;
 use super::trained::{OnBackbone, Trained};
-use super::trust::{HeldOut, calibrated};
+use super::trust::{HeldOut, average_of, calibrated};
 use crate::dataset::Parts;
 use crate::error::{Error, Result};
 use crate::metrics::Epoch;
@@ -305,6 +305,12 @@ impl FineTuning<'_> {
         let test = self.examples(&self.parts.test);
         let said = refit.predict(&test, &self.device);
         let trust = self.cross_trust(stopped)?;
+        if trust.is_none() && self.dataset.task.is_single() {
+            tracing::info!(
+                "note: a genre has too few tracks to calibrate probabilities by cross-validation, so \
+                 they stay as they are, without sets of genres and without outsiders"
+            );
+        }
         let calibration = trust.as_ref().map(|trust| trust.test(&test, &said));
         let test = calibrated(said, trust.as_ref());
         let head = Box::new(refit.folded());
@@ -329,7 +335,8 @@ impl FineTuning<'_> {
         })
     }
 
-    /// How far a head can be trusted that is fitted as `stopped` was.
+    /// How far a head can be trusted that is fitted as `stopped` was; none of several labels a
+    /// track, and where a genre has too few tracks.
     fn cross_trust(&self, stopped: &Fitted) -> Result<Option<Trust>> {
         if !self.dataset.task.is_single() {
             return Ok(None);
@@ -363,8 +370,14 @@ impl FineTuning<'_> {
         let mut listed = vec![];
         for split in &self.fold_splits {
             let parts = split.assign(&self.dataset)?;
-            let Heads { refit, .. } = self.heads(&parts, &mut vec![])?;
-            let found = refit.predict(&self.examples(&parts.test), &self.device);
+            let Heads { stopped, refit } = self.heads(&parts, &mut vec![])?;
+            let mut found = refit.predict(&self.examples(&parts.test), &self.device);
+            if self.dataset.task.is_single() {
+                let held_out = self.examples(&parts.validation);
+                let said = stopped.predict(&held_out, &self.device);
+                let average = average_of(&held_out, &said);
+                found.iter_mut().for_each(|found| found.mean = found.averaged(average));
+            }
             accuracies.push(self.part_metrics(&found, &parts.test)?.tracks.accuracy);
             listed.push(collection::predictions(&self.dataset, &found, &parts.test));
             tested.extend(parts.test);

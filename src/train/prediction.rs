@@ -1,6 +1,6 @@
 //! What a network says of a track, and the score that it earns.
 
-use crate::metrics::{argmax, mean_probabilities, tempered};
+use crate::metrics::{Average, argmax, mean_probabilities};
 use crate::run::Score;
 
 /// What is wrong with a model whose answer is no genre.
@@ -11,7 +11,7 @@ pub const NOT_NUMBERS: &str = "its probabilities are not numbers; use a smaller 
 pub struct TrackPrediction {
     /// `[patches, classes]`, row-major.
     pub patches: Vec<f32>,
-    /// The mean over patches, `[classes]`; perhaps calibrated.
+    /// The mean over patches, `[classes]`; perhaps another one than the arithmetic, and calibrated.
     pub mean: Vec<f32>,
 }
 
@@ -21,9 +21,9 @@ impl TrackPrediction {
         Self { mean: mean_probabilities(&patches, classes), patches }
     }
 
-    /// The same with a mean whose logits are divided by `temperature`.
-    pub fn tempered(self, temperature: f64) -> Self {
-        Self { mean: tempered(&self.mean, temperature), ..self }
+    /// Another mean over the patches.
+    pub fn averaged(&self, average: Average) -> Vec<f32> {
+        average.of(&self.patches, self.mean.len())
     }
 }
 

@@ -7,7 +7,9 @@ use super::embeddings::Embeddings;
 use super::fit::Example;
 use super::outsider::Moments;
 use super::prediction::TrackPrediction;
-use crate::metrics::{Reliability, best_temperature, mean_probabilities, tempered};
+use crate::metrics::{
+    Average, Reliability, best_temperature, mean_probabilities, surprise, tempered,
+};
 use crate::run::{COVERAGE, Calibrated, CalibrationMetrics, Outsider, Tested, Trust, nearest};
 
 /// Values of single patches that are kept of a genre, or of all: enough for a hundredth.
@@ -40,21 +42,53 @@ impl Distances {
     }
 }
 
-/// What `judged` tracks show of a model; `outsider` is what gave their distances, or what is to be
-/// used from now on instead.
+/// The mean over patches, of these, and the temperature with which `judged` tracks are least
+/// surprising: the first of several that are alike.
+fn best_average(judged: &[Judged], averages: &[Average]) -> (Average, f64) {
+    let (mut best, mut least) = ((Average::Arithmetic, 1.0), f64::INFINITY);
+    // Of one patch a track there is but one mean.
+    let are_several = judged.iter().any(|track| track.said.patches.len() > track.said.mean.len());
+    for average in averages.iter().take(if are_several { averages.len() } else { 1 }) {
+        let means: Vec<(Vec<f32>, usize)> =
+            judged.iter().map(|track| (track.said.averaged(*average), track.label)).collect();
+        let means: Vec<(&[f32], usize)> =
+            means.iter().map(|(mean, label)| (&mean[..], *label)).collect();
+        let temperature = best_temperature(&means);
+        let found = surprise(&means, temperature);
+        if found < least {
+            (best, least) = ((*average, temperature), found);
+        }
+    }
+    best
+}
+
+/// The mean over patches that is best for tracks of which a model that has not learned from them
+/// `said` this.
+pub(crate) fn average_of(examples: &[Example], said: &[TrackPrediction]) -> Average {
+    best_average(&judged(None, examples, said), &Average::ALL).0
+}
+
+/// What `judged` tracks show of a model, with the best of these `averages` over patches; `outsider`
+/// is what gave their distances, or what is to be used from now on instead.
 pub(crate) fn trust(
     calibrated: Calibrated,
     judged: &[Judged],
     classes: usize,
+    averages: &[Average],
     outsider: Option<Outsider>,
 ) -> Trust {
-    let means: Vec<(&[f32], usize)> =
-        judged.iter().map(|track| (&track.said.mean[..], track.label)).collect();
-    let temperature = best_temperature(&means);
+    let (average, temperature) = best_average(judged, averages);
+    if averages.len() > 1 {
+        tracing::info!(
+            "a track is the {average} over its patches, its logits divided by {temperature:.2}: so {} \
+             held-out tracks are least surprising",
+            judged.len()
+        );
+    }
     let (mut track_scores, mut patch_scores) = (vec![vec![]; classes], vec![vec![]; classes]);
     for Judged { label, said, .. } in judged {
         let (label, patches) = (*label, said.patches.chunks_exact(classes));
-        track_scores[label].push(tempered(&said.mean, temperature)[label]);
+        track_scores[label].push(tempered(&said.averaged(average), temperature)[label]);
         patch_scores[label].extend(patches.map(|row| row[label]));
     }
     let distances: Vec<&Distances> =
@@ -67,6 +101,7 @@ pub(crate) fn trust(
     Trust {
         calibrated,
         tracks: judged.len(),
+        average,
         temperature,
         track_scores: track_scores.into_iter().map(sorted).collect(),
         patch_scores: patch_scores.into_iter().map(thinned).collect(),
@@ -144,7 +179,7 @@ impl HeldOut<'_> {
         let all = (0..self.learned.len()).collect();
         let (outsider, _) = outsiders(&self.learned, self.classes, &[all]);
         let judged = judged(outsider.as_ref(), &self.held_out, self.said);
-        trust(self.calibrated, &judged, self.classes, outsider)
+        trust(self.calibrated, &judged, self.classes, &Average::ALL, outsider)
     }
 }
 
@@ -166,10 +201,12 @@ pub(crate) fn calibrated(
     said: Vec<TrackPrediction>,
     trust: Option<&Trust>,
 ) -> Vec<TrackPrediction> {
-    match trust {
-        Some(trust) => said.into_iter().map(|said| said.tempered(trust.temperature)).collect(),
-        None => said,
-    }
+    let Some(trust) = trust else { return said };
+    let recording = |said: TrackPrediction| TrackPrediction {
+        mean: trust.probabilities(&said.patches, said.mean.len()),
+        ..said
+    };
+    said.into_iter().map(recording).collect()
 }
 
 impl Trust {
@@ -183,7 +220,7 @@ impl Trust {
         let mut tested = Tested { tracks: said.len(), ..Tested::default() };
         let (mut before, mut after) = (vec![], vec![]);
         for Judged { label, said, distances } in judged(self.outsider.as_ref(), examples, said) {
-            let mean = tempered(&said.mean, self.temperature);
+            let mean = self.probabilities(&said.patches, said.mean.len());
             let doubt = promise.judge(&mean, None);
             tested.covered += usize::from(doubt.set.contains(&label));
             tested.in_sets += doubt.set.len();
@@ -197,11 +234,44 @@ impl Trust {
         CalibrationMetrics {
             calibrated: self.calibrated,
             tracks: self.tracks,
+            average: self.average,
             temperature: self.temperature,
             before: Reliability::of(before),
             after: Reliability::of(after.iter().map(|(mean, label)| (&mean[..], *label))),
             coverage: COVERAGE,
             tested,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged_by<'a>(tracks: &'a [(TrackPrediction, usize)]) -> Vec<Judged<'a>> {
+        let one = |(said, label): &'a (TrackPrediction, usize)| Judged {
+            label: *label,
+            said,
+            distances: None,
+        };
+        tracks.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_mean_with_fewer_surprises_is_chosen() {
+        let track = |patches: &[f32], label| (TrackPrediction::new(patches.to_vec(), 2), label);
+        // A patch that doubts a genre very much is right about it here, ...
+        let doubts = [track(&[0.3, 0.7, 0.3, 0.7, 0.999, 0.001], 0), track(&[0.4, 0.6], 1)];
+        assert_eq!(best_average(&judged_by(&doubts), &Average::ALL).0, Average::Geometric);
+        // ... and wrong here.
+        let errs = [track(&[0.3, 0.7, 0.3, 0.7, 0.999, 0.001], 1), track(&[0.4, 0.6], 1)];
+        assert_eq!(best_average(&judged_by(&errs), &Average::ALL).0, Average::Arithmetic);
+        let only = best_average(&judged_by(&doubts), &[Average::Arithmetic]);
+        assert_eq!(only.0, Average::Arithmetic);
+        // Of one patch there is but one mean.
+        let single = [track(&[0.9, 0.1], 0), track(&[0.2, 0.8], 0), track(&[0.3, 0.7], 1)];
+        assert_eq!(best_average(&judged_by(&single), &Average::ALL).0, Average::Arithmetic);
+        let trust = trust(Calibrated::Validation, &judged_by(&doubts), 2, &Average::ALL, None);
+        assert_eq!(trust.average, Average::Geometric);
     }
 }

@@ -15,10 +15,10 @@ use crate::audio::Audio;
 use crate::classify::{Classification, Classifier, Options};
 use crate::error::{Error, Result};
 use crate::features::{Extractor, FrontEnd, Preprocessor, Windows};
-use crate::metrics::mean_probabilities;
+use crate::metrics::Average;
 use crate::onnx::names::{CLIP, LOG_MEL, PROBABILITIES, key};
 use crate::progress;
-use crate::run::Precision;
+use crate::run::{Precision, Promise};
 use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
 
 /// How far any probability may be off: hosts scale by 32767 or 32768, and runtimes round.
@@ -95,6 +95,13 @@ impl<'a> Maker<'a> {
         Ok(Some(made))
     }
 
+    /// The mean over patches that the file means.
+    fn average(&self) -> Average {
+        let promise = self.classifier.metadata(key::TRUST);
+        let promise = promise.and_then(|json| serde_json::from_str::<Promise>(&json).ok());
+        promise.map_or(Average::Arithmetic, |promise| promise.average)
+    }
+
     /// The recordings: of several the one that the model is least sure of.
     fn recipes(&self, windows: &Windows) -> Result<[(&'static str, &'static str, Recipe); 3]> {
         let mut best: Option<(f32, Recipe)> = None;
@@ -158,6 +165,7 @@ impl<'a> Maker<'a> {
             bar.advance(1);
         }
         drop(bar);
+        let average = self.average();
         for (named, made) in OF_ANSWERS {
             mistakes.push(mistake(named, right, |Right { heard, answer }| {
                 let is_of_mean = named.0 == "softmax-twice";
@@ -167,7 +175,7 @@ impl<'a> Maker<'a> {
                     answer.timeline.patches().map(|patch| patch.probabilities).collect()
                 };
                 let many = rows.len() > 1 || is_of_mean;
-                Ok(many.then(|| made(&rows, heard.windows.size / heard.windows.hop)))
+                Ok(many.then(|| made(&rows, heard.windows.size / heard.windows.hop, average)))
             })?);
         }
         if input == LOG_MEL {
@@ -193,7 +201,7 @@ impl<'a> Maker<'a> {
         let Ok(Preprocessor::Audio(front_end)) = Preprocessor::parse(&json) else {
             return Ok(vec![]);
         };
-        let mut file = LogMelFile::open(self.path, &front_end, self.options.runtime)?;
+        let mut file = LogMelFile::open(self, &front_end)?;
         let patches = |heard: &Heard, front_end: &FrontEnd| -> Result<Array3<f32>> {
             let audio = Audio { samples: heard.mono.clone(), rate: heard.rate };
             let samples = audio.resampled(front_end.sample_rate)?.samples;
@@ -239,17 +247,19 @@ struct LogMelFile {
     session: Box<dyn Session>,
     input: PatchInput,
     output: usize,
+    average: Average,
 }
 
 impl LogMelFile {
-    fn open(path: &Path, front_end: &FrontEnd, runtime: Runtime) -> Result<Self> {
-        let session = runtime::open(runtime, path, &runtime::Options::default())?;
+    fn open(maker: &Maker<'_>, front_end: &FrontEnd) -> Result<Self> {
+        let (path, average) = (maker.path, maker.average());
+        let session = runtime::open(maker.options.runtime, path, &runtime::Options::default())?;
         let kind = [front_end.patch_frames, front_end.mels].into();
         let input =
             PatchInput::of(session.input(), kind).map_err(|reason| Error::onnx(path, reason))?;
         let output = session.outputs().iter().position(|name| name == PROBABILITIES);
         let output = output.ok_or_else(|| Error::onnx(path, "it has no probabilities"))?;
-        Ok(Self { session, input, output })
+        Ok(Self { session, input, output, average })
     }
 
     /// The mean over the patches.
@@ -263,7 +273,7 @@ impl LogMelFile {
             classes = answer.shape().last().copied().unwrap_or(1).max(1);
             rows.extend(answer.iter().take(chunk.len_of(Axis(0)) * classes));
         }
-        Ok(mean_probabilities(&rows, classes))
+        Ok(self.average.of(&rows, classes))
     }
 }
 

@@ -5,6 +5,7 @@ use ndarray::{Array3, Axis};
 use super::resample::{linear, nearest, short};
 use crate::audio::Audio;
 use crate::features::{FrontEnd, LogKind, Spectrum, Windows};
+use crate::metrics::Average;
 
 /// A probe as a host reads it: samples from -1 to 1.
 pub(super) struct Heard {
@@ -146,29 +147,46 @@ pub(super) const OF_PATCHES: [(Named, Samples); 2] = [
 
 /// The answer made of the rows of the patches, `[patches][classes]`, where patches are so many hops
 /// long.
-type Rows = fn(&[Vec<f32>], usize) -> Vec<f32>;
+type Rows = fn(&[Vec<f32>], usize, Average) -> Vec<f32>;
 
 /// Mistakes in what is made of the answers.
-pub(super) const OF_ANSWERS: [(Named, Rows); 6] = [
+pub(super) const OF_ANSWERS: [(Named, Rows); 7] = [
     (
         ("first-patch", "only the first patch counts; a recording is the mean over its patches"),
-        |rows, _| rows[0].clone(),
+        |rows, _, _| rows[0].clone(),
     ),
     (
         ("last-patch", "only the last patch counts; a recording is the mean over its patches"),
-        |rows, _| rows[rows.len() - 1].clone(),
+        |rows, _, _| rows[rows.len() - 1].clone(),
     ),
-    (("no-overlap", "patches do not overlap as patch_hop_samples has it"), |rows, long| {
-        let some: Vec<Vec<f32>> = rows.iter().step_by(long.max(1)).cloned().collect();
-        over(&some, |column| column.iter().sum::<f32>() / column.len() as f32)
-    }),
+    (
+        ("no-overlap", "patches do not overlap as patch_hop_samples has it"),
+        |rows, long, average| {
+            let some: Vec<Vec<f32>> = rows.iter().step_by(long.max(1)).cloned().collect();
+            average.of(&some.concat(), rows[0].len())
+        },
+    ),
+    (
+        (
+            "other-mean",
+            "the arithmetic mean of the patches is taken in place of the geometric, or the other way \
+             round; see average in trust",
+        ),
+        |rows, _, average| {
+            let other = match average {
+                Average::Arithmetic => Average::Geometric,
+                Average::Geometric => Average::Arithmetic,
+            };
+            other.of(&rows.concat(), rows[0].len())
+        },
+    ),
     (
         ("maximum", "the largest of the patches is taken; a recording is the mean over them"),
-        |rows, _| over(rows, |column| column.iter().copied().fold(0.0, f32::max)),
+        |rows, _, _| over(rows, |column| column.iter().copied().fold(0.0, f32::max)),
     ),
     (
         ("median", "the median of the patches is taken; a recording is the mean over them"),
-        |rows, _| {
+        |rows, _, _| {
             over(rows, |column| {
                 let mut sorted = column.to_vec();
                 sorted.sort_by(f32::total_cmp);
@@ -178,8 +196,8 @@ pub(super) const OF_ANSWERS: [(Named, Rows); 6] = [
     ),
     (
         ("softmax-twice", "a softmax is taken of the probabilities, which are some already"),
-        |rows, _| {
-            let mean = over(rows, |column| column.iter().sum::<f32>() / column.len() as f32);
+        |rows, _, average| {
+            let mean = average.of(&rows.concat(), rows[0].len());
             let sum: f32 = mean.iter().map(|p| p.exp()).sum();
             mean.into_iter().map(|p| p.exp() / sum).collect()
         },

@@ -9,7 +9,7 @@ use super::super::options::Options;
 use crate::dataset::{Method, Task};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::metrics::{GenreScore, TagEvaluation, TagScore, share_interval};
+use crate::metrics::{Average, GenreScore, TagEvaluation, TagScore, share_interval};
 use crate::run::{CalibrationMetrics, Exported, Metrics, Run, TaskMetrics, Validation};
 
 /// The genres of the GTZAN collection, sorted.
@@ -51,6 +51,8 @@ struct Card {
     several: Option<TagEvaluation>,
     /// How far its answers can be trusted, where that was found out.
     trust: Option<Trusted>,
+    /// The mean over patches.
+    mean: String,
     /// The example's last lines, in Python.
     answer: &'static str,
     macro_f1: f64,
@@ -80,6 +82,7 @@ struct Figures {
 struct Trusted {
     calibrated: String,
     tracks: usize,
+    geometric: bool,
     temperature: f64,
     /// The calibration error before and after.
     errors: [f64; 2],
@@ -109,6 +112,7 @@ impl Trusted {
         Self {
             calibrated: metrics.calibrated.to_string(),
             tracks: metrics.tracks,
+            geometric: metrics.average == Average::Geometric,
             temperature: metrics.temperature,
             errors: [metrics.before.error, metrics.after.error],
             coverage,
@@ -193,6 +197,10 @@ impl Card {
             }),
             several: several.cloned(),
             trust: metrics.calibration.as_ref().map(|found| Trusted::of(found, coverage)),
+            mean: match &metrics.calibration {
+                Some(found) => found.average.to_string(),
+                None => "mean".to_owned(),
+            },
             answer: if several.is_some() { LABELS } else { GENRE },
             macro_f1,
             genres: genres(&labels, &metrics.test),

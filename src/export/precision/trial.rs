@@ -11,7 +11,7 @@ use crate::dataset::source;
 use crate::dataset::{Dataset, Parts, Track};
 use crate::error::{Cause, Error, Result};
 use crate::features::{Preprocessor, Reader};
-use crate::metrics::{Rule, argmax, mean_probabilities, quantile};
+use crate::metrics::{Average, Rule, argmax, quantile};
 use crate::onnx::names::{OUTPUTS, PATCH_PROBABILITIES};
 use crate::onnx::write::Part;
 use crate::progress;
@@ -75,6 +75,8 @@ pub(in super::super) struct Trial<'a> {
     reader: Reader,
     dataset: Dataset,
     parts: Parts,
+    /// The mean over a track's patches.
+    average: Average,
     /// The file in 32-bit floats that takes log-mels.
     fp32: &'a Path,
 }
@@ -115,7 +117,8 @@ impl<'a> Trial<'a> {
             );
             Error::not_found(run.folder(), reason)
         })?;
-        Ok(Self { preprocessor, reader: preprocessor.reader()?, dataset, parts, fp32 })
+        let average = run.trust()?.map_or(Average::Arithmetic, |trust| trust.average);
+        Ok(Self { preprocessor, reader: preprocessor.reader()?, dataset, parts, average, fp32 })
     }
 
     /// The ranges of tensors in patches of some of the training clips, evenly spread.
@@ -157,11 +160,12 @@ impl<'a> Trial<'a> {
         let options = runtime::Options::default();
         let mut fp32 = runtime::open(runtime::preferred(), self.fp32, &options)?;
         let runtimes = [Runtime::Ort, Runtime::Tract].into_iter();
-        let mut candidates: Vec<Candidate> =
-            runtimes.map(|runtime| Candidate::open(runtime, path)).collect::<Result<_>>()?;
+        let mut candidates: Vec<Candidate> = runtimes
+            .map(|runtime| Candidate::open(runtime, self.average, path))
+            .collect::<Result<_>>()?;
         let (mut all, mut correct) = (Counts::default(), Counts::default());
         self.each(&self.parts.validation, input, "checking", |track| {
-            let wanted = Answer::of(&mut *fp32, &track.log_mels, self.fp32)?;
+            let wanted = Answer::of(&mut *fp32, &track.log_mels, self.average, self.fp32)?;
             all.add(&wanted, |_| true);
             correct.add(&wanted, |given| argmax(given) == Some(track.label));
             let given = track.input.as_ref().unwrap_or(&track.log_mels);
@@ -239,7 +243,12 @@ struct Answer {
 
 impl Answer {
     /// The probabilities for the rows: patches, or one clip that the model cuts up itself.
-    fn of(session: &mut dyn Session, rows: &ArrayD<f32>, path: &Path) -> Result<Self> {
+    fn of(
+        session: &mut dyn Session,
+        rows: &ArrayD<f32>,
+        average: Average,
+        path: &Path,
+    ) -> Result<Self> {
         let find = |wanted: &str| session.outputs().iter().position(|name| name == wanted);
         let missing = || Error::onnx(path, format!("it has no output \"{}\"", OUTPUTS[0]));
         let (at, of_patches) = (find(OUTPUTS[0]).ok_or_else(missing)?, find(PATCH_PROBABILITIES));
@@ -257,7 +266,7 @@ impl Answer {
         if !given.iter().chain(&patches).all(|value: &f32| value.is_finite()) {
             return Err(Error::onnx(path, "its probabilities are not numbers"));
         }
-        let track = mean_probabilities(&given, classes);
+        let track = average.of(&given, classes);
         let patches = if of_patches.is_some() { patches } else { given };
         Ok(Self { classes, track, patches })
     }
@@ -288,15 +297,17 @@ impl Counts {
 struct Candidate {
     runtime: Runtime,
     session: Result<Box<dyn Session>>,
+    average: Average,
     correct: Counts,
     difference: f32,
 }
 
 impl Candidate {
     /// A runtime that cannot open the file is out, with its reason, unless it must run it.
-    fn open(runtime: Runtime, path: &Path) -> Result<Self> {
+    fn open(runtime: Runtime, average: Average, path: &Path) -> Result<Self> {
         let session = runtime::open(runtime, path, &runtime::Options::default());
-        let candidate = Self { runtime, session, correct: Counts::default(), difference: 0.0 };
+        let correct = Counts::default();
+        let candidate = Self { runtime, session, average, correct, difference: 0.0 };
         match candidate.session {
             Err(error) if !is_optional(runtime) => Err(error),
             _ => Ok(candidate),
@@ -314,7 +325,7 @@ impl Candidate {
     ) -> Result<()> {
         let optional = is_optional(self.runtime);
         let answer = match &mut self.session {
-            Ok(session) => Answer::of(&mut **session, input, path),
+            Ok(session) => Answer::of(&mut **session, input, self.average, path),
             Err(_) => return Ok(()),
         };
         match answer {

@@ -21,8 +21,9 @@ pub(super) fn add(document: &mut Document, context: &Context) -> Result<()> {
     }
     document.heading(2, "How far the models can be trusted");
     document.paragraph(
-        "A track's probabilities are divided by a temperature in the logarithm, found on tracks that \
-         the model has not learned from. The expected calibration error is how far the share of \
+        "A track's probabilities are the mean over its patches', arithmetic or geometric, divided by a \
+         temperature in the logarithm: both as tracks that the model has not learned from are least \
+         surprising. The expected calibration error is how far the share of \
          right answers is from their confidence, on average over the test tracks. A set has the genres \
          whose probability reaches their threshold; it is promised that the right one is in it with the \
          coverage named. An outsider is a recording that lies farther from what was learned from \
@@ -33,6 +34,7 @@ pub(super) fn add(document: &mut Document, context: &Context) -> Result<()> {
         &[
             "Model",
             "Calibrated on",
+            "Mean over patches",
             "Temperature>",
             "Calibration error before, %>",
             "After, %>",
@@ -48,6 +50,7 @@ pub(super) fn add(document: &mut Document, context: &Context) -> Result<()> {
         table.row([
             capital(&context.titles.of(entry)),
             format!("{} tracks, {}", metrics.tracks, metrics.calibrated),
+            metrics.average.to_string(),
             format!("{:.2}", metrics.temperature),
             percent_number(metrics.before.error),
             percent_number(metrics.after.error),

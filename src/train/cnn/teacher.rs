@@ -10,7 +10,7 @@ use crate::dataset::source;
 use crate::dataset::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::features::Preprocessor;
-use crate::metrics::mean_probabilities;
+use crate::metrics::Average;
 use crate::progress;
 use crate::run::Run;
 use crate::runtime::{self, Batch, Options, PatchInput, Session};
@@ -51,7 +51,8 @@ pub(super) fn teacher_probabilities(
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
     tracing::info!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
-    probabilities(&run.onnx_path(), &preprocessor, &known, split.genres.len())
+    let average = run.trust()?.map_or(Average::Arithmetic, |trust| trust.average);
+    probabilities(&run.onnx_path(), &preprocessor, &known, (average, split.genres.len()))
 }
 
 /// A track of the test part of `ours` that `theirs` gave to learn from.
@@ -82,7 +83,7 @@ fn probabilities(
     model: &Path,
     preprocessor: &Preprocessor,
     tracks: &[(usize, PathBuf)],
-    classes: usize,
+    (average, classes): (Average, usize),
 ) -> Result<Vec<(usize, Vec<f32>)>> {
     let reader = preprocessor.reader()?;
     let bar = progress::begin(tracks.len(), "teacher", "tracks");
@@ -101,7 +102,7 @@ fn probabilities(
             some.par_iter().map(|(_, path)| reader.patches(path)).collect::<Result<_>>()?;
         for ((track, _), patches) in some.iter().zip(read) {
             let of_patches = patch_probabilities(model, &mut *session, &input, &patches.values)?;
-            found.push((*track, mean_probabilities(&of_patches, classes)));
+            found.push((*track, average.of(&of_patches, classes)));
             bar.advance(1);
         }
     }
