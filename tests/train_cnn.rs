@@ -182,14 +182,48 @@ fn folds_become_one_model_whose_members_were_each_validated_on_their_fold() {
     assert_eq!(cnn.members.len(), 3);
     let mean = cnn.members.iter().map(|m| m.validation.unwrap().quality.value()).sum::<f64>() / 3.0;
     assert!((cnn.validation.unwrap().quality.value() - mean).abs() < 0.1, "{cnn:?}");
-    let stages: Vec<String> = desk
-        .json("runs/a/history.json")
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| e["stage"].as_str().unwrap().to_owned())
-        .collect();
+    let stages = stages(&desk, "a");
     assert_eq!((&*stages[0], &*stages[17]), ("network 1", "network 3"));
+}
+
+/// What each epoch of a run was of.
+fn stages(desk: &Desk, run: &str) -> Vec<String> {
+    let history = desk.json(&format!("runs/{run}/history.json"));
+    let stage = |epoch: &Value| epoch["stage"].as_str().unwrap().to_owned();
+    history.as_array().unwrap().iter().map(stage).collect()
+}
+
+#[test]
+fn networks_are_trained_again_on_all_that_may_be_learned_from() {
+    let desk = desk();
+    train_cnn(&desk, &["--epochs", "6", "--name", "once"]).succeeded();
+    train_cnn(&desk, &["--epochs", "6", "--name", "again", "--refit"]).succeeded();
+    train_cnn(&desk, &["--epochs", "3", "--name", "folds", "--refit", "--folds", "2"]).succeeded();
+    let [once, again, folds] = ["once", "again", "folds"].map(|name| {
+        let run = Run::open(&desk.path("runs").join(name)).unwrap();
+        (run.metrics().unwrap().cnn.unwrap(), run.trust().unwrap().unwrap())
+    });
+    let best = again.0.members[0].epoch;
+    let stages_of = stages(&desk, "again");
+    assert_eq!(stages_of[..6], stages(&desk, "once"));
+    assert_eq!(stages_of[6..], vec!["network again".to_owned(); best]);
+    let last = &desk.json("runs/again/history.json")[5 + best];
+    assert!(last["validation_loss"].is_null(), "{last}");
+    // It is the first network that the validation tracks tell of, and the second that is kept.
+    assert_eq!(once.0.validation, again.0.validation);
+    assert_eq!(once.1.temperature, again.1.temperature);
+    assert!(once.1.outsider.is_some() && again.1.outsider.is_none());
+    let weights =
+        ["once", "again"].map(|run| bytes(&desk.path("runs").join(run).join("weights.bpk")));
+    assert!(weights[0] != weights[1]);
+
+    assert_eq!((folds.0.members.len(), folds.1.outsider), (2, None));
+    let stages_of = stages(&desk, "folds");
+    let (first, second) = (&stages_of[..6], &stages_of[6..]);
+    assert!(first.iter().all(|stage| !stage.ends_with("again")), "{stages_of:?}");
+    let count = |name: &str| second.iter().filter(|stage| *stage == name).count();
+    let counts = ["network 1 again", "network 2 again"].map(count);
+    assert_eq!(counts.to_vec(), folds.0.members.iter().map(|m| m.epoch).collect::<Vec<_>>());
 }
 
 #[test]
@@ -213,9 +247,10 @@ fn audio_is_learned_too_and_the_same_seed_gives_the_same_files() {
     assert_eq!(desk.json("runs/b/metrics.json")["cnn"]["test_uses"], 2);
 }
 
-/// Kills `child` once its first checkpoint is there; false if it ended before.
-fn kill_after_checkpoint(desk: &Desk, run: &str, mut child: Child) -> bool {
-    let latest = desk.path("runs").join(run).join("checkpoint/member-0/latest.json");
+/// Kills `child` once the first checkpoint of this network is there; false if it ended before.
+fn kill_after_checkpoint(desk: &Desk, run: &str, network: &str, mut child: Child) -> bool {
+    let checkpoint = desk.path("runs").join(run).join("checkpoint").join(network);
+    let latest = checkpoint.join("latest.json");
     while !latest.exists() {
         if child.try_wait().unwrap().is_some() {
             return false;
@@ -231,18 +266,27 @@ fn kill_after_checkpoint(desk: &Desk, run: &str, mut child: Child) -> bool {
 
 #[test]
 fn a_killed_run_resumes_to_the_same_end() {
+    a_run_resumes_to_the_same_end(&[], "member-0");
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_trains_again_resumes_to_the_same_end() {
+    a_run_resumes_to_the_same_end(&["--refit"], "member-0-again");
+}
+
+fn a_run_resumes_to_the_same_end(more: &[&str], network: &str) {
     let desk = desk();
     let killed = ["20", "80", "320"].into_iter().find(|epochs| {
         let _ = fs::remove_dir_all(desk.path("runs"));
-        let arguments = [&SMALL[..], &["--name", "killed", "--epochs", epochs]].concat();
+        let arguments = [&SMALL[..], more, &["--name", "killed", "--epochs", epochs]].concat();
         let child = desk.command(env!("CARGO_BIN_EXE_train-cnn"), &arguments).spawn().unwrap();
-        kill_after_checkpoint(&desk, "killed", child)
+        kill_after_checkpoint(&desk, "killed", network, child)
     });
     let epochs = killed.expect("every run ended before it could be killed");
     let resume = ["--resume", "runs/killed"];
     Ran::from(desk.command(env!("CARGO_BIN_EXE_train-cnn"), &resume).output().unwrap()).succeeded();
     let _ = fs::remove_file(desk.path("runs/test-uses.json"));
-    train_cnn(&desk, &["--name", "whole", "--epochs", epochs]).succeeded();
+    train_cnn(&desk, &[more, &["--name", "whole", "--epochs", epochs]].concat()).succeeded();
     assert_eq!(results(&desk, "killed"), results(&desk, "whole"));
     let [killed, whole] =
         ["killed", "whole"].map(|run| bytes(&desk.path("runs").join(run).join("model.onnx")));

@@ -54,7 +54,7 @@ struct Cli {
     #[arg(long = "config", value_name = "FILE", conflicts_with = "preset")]
     architecture: Option<PathBuf>,
     /// Train and score the validation part only: no look at the test part, no run
-    #[arg(long, conflicts_with_all = ["search", "name"])]
+    #[arg(long, conflicts_with_all = ["search", "name", "refit"])]
     validate: bool,
     #[command(flatten)]
     run: RunArgs,

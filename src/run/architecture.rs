@@ -72,6 +72,17 @@ pub struct CnnConfig {
     pub dropout: f64,
 }
 
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Simple => "simple",
+            Self::Vgg => "vgg",
+            Self::Resnet => "resnet",
+            Self::Searched => "searched",
+        })
+    }
+}
+
 /// A named [`CnnConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -141,7 +141,8 @@ pub struct CnnMetrics {
     /// The architecture.
     #[serde(default)]
     pub architecture: CnnConfig,
-    /// The networks, one for each fold.
+    /// The networks that early stopping chose, one for each fold; where each was trained again, not
+    /// those in use.
     #[serde(default)]
     pub members: Vec<MemberMetrics>,
     /// Score on all validation tracks; with folds, on all of the 80 %, each track scored by

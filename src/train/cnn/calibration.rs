@@ -9,17 +9,26 @@ use crate::train::fit::Example;
 use crate::train::prediction::TrackPrediction;
 use crate::train::trust::HeldOut;
 
+/// Networks that have not learned from all tracks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judges<'a> {
+    /// They, one for each fold.
+    pub stopped: &'a CnnEnsemble,
+    /// Whether they are what is used in the end, and not networks that were trained again.
+    pub are_kept: bool,
+}
+
 /// How far the networks can be trusted, and what their test tracks, of which they say this, show of
 /// it; none of several labels a track, and without tracks that were not learned from.
 ///
-/// Networks of different folds have embeddings of their own, which cannot be compared: outsiders are
-/// told with a single one.
+/// Networks of different folds, and those trained again, have embeddings of their own, which cannot be
+/// compared: outsiders are told with a single one that is kept.
 ///
 /// # Errors
 /// Those of the folds.
 pub(super) fn trust(
     training: &CnnTraining,
-    ensemble: &CnnEnsemble,
+    Judges { stopped: ensemble, are_kept }: Judges,
     tested: &[TrackPrediction],
 ) -> Result<Option<(Trust, CalibrationMetrics)>> {
     if !training.dataset.task.is_single() {
@@ -36,10 +45,13 @@ pub(super) fn trust(
         return Ok(None);
     }
     let embed = |tracks: &[usize]| match &ensemble.members[..] {
-        [_] => training.embed(ensemble, tracks),
+        [_] if are_kept => training.embed(ensemble, tracks),
         _ => vec![Embeddings { data: vec![], features: 1, padded: false }; tracks.len()],
     };
-    let learned: &[usize] = if let [fold] = &folds[..] { &fold.train } else { &[] };
+    let learned: &[usize] = match &folds[..] {
+        [fold] if are_kept => &fold.train,
+        _ => &[],
+    };
     let [of_learned, of_held_out] = [learned, &held_out].map(embed);
     let of_test = embed(&training.parts.test);
     let (single, dataset) = (folds.len() == 1, &training.dataset);

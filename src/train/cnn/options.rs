@@ -149,6 +149,11 @@ pub struct CnnRunConfig {
     /// Train K networks, each without one of K folds of the 80 %, and average them
     #[arg(long, value_name = "K")]
     pub folds: Option<usize>,
+    /// Train each network once more, on training and validation part together (with folds on all
+    /// of them), for as many epochs as were best: more to learn from, for twice the time
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refit: bool,
     /// Architecture, and how it is trained where nothing else is said
     #[arg(long, value_enum, default_value_t = Preset::Searched)]
     pub preset: Preset,
@@ -218,6 +223,15 @@ impl CnnRunConfig {
     pub(super) fn check_task(&self, task: Task) -> Result<()> {
         check::single(task, "folds", self.folds.is_some())?;
         check::single(task, "search", self.search.search)
+    }
+
+    /// Refuses what a new run is not to be asked for; of older versions there may be such runs.
+    pub(super) fn check_new(&self) -> Result<()> {
+        if self.search.search && self.preset != Preset::Searched {
+            let advice = "a search draws its own architectures; leave it out";
+            return Err(Error::out_of_range("preset", self.preset, advice));
+        }
+        Ok(())
     }
 
     /// Checks every value before any work is done.
@@ -340,6 +354,13 @@ mod tests {
         let other = config(&["--preset", "vgg"]);
         assert_eq!(other.picture_patch(), [Wanted::AtMost(192), Wanted::AtMost(64)]);
         assert_eq!((other.fit, other.augmentation), (config(&[]).fit, config(&[]).augmentation));
+    }
+
+    #[test]
+    fn a_search_takes_no_preset() {
+        config(&["--search"]).check_new().unwrap();
+        let error = config(&["--search", "--preset", "simple"]).check_new().unwrap_err();
+        assert!(error.to_string().starts_with("‹preset› simple: a search draws"), "{error}");
     }
 
     #[test]

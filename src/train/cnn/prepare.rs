@@ -47,6 +47,9 @@ impl CnnTraining {
     /// Of the options, the collection and the teacher.
     pub(super) fn prepare(config: CnnRunConfig, split: Option<Split>) -> Result<Self> {
         config.check()?;
+        if split.is_none() {
+            config.check_new()?;
+        }
         let device = burn_device(config.device)?;
         let task = split.as_ref().map(|split| split.task).or(config.task);
         let spectrograms = Spectrograms::open(&config, task)?;
@@ -99,12 +102,13 @@ impl CnnTraining {
         let name = match self.config.cnn {
             _ if self.config.search.search => "searched".to_owned(),
             Some(_) => "cnn".to_owned(),
-            None => format!("{:?}", self.config.preset).to_lowercase(),
+            None => self.config.preset.to_string(),
         };
-        match self.config.folds {
+        let name = match self.config.folds {
             Some(folds) => format!("{name}-{folds}-folds"),
             None => name,
-        }
+        };
+        if self.config.refit { name + "-refit" } else { name }
     }
 
     pub(super) fn pick(&self, tracks: &[usize]) -> Vec<Sample> {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::Sample;
 use super::calibration;
+use super::calibration::Judges;
 use super::fit::{CnnTask, FittedCnn};
-use super::options::CnnRunConfig;
+use super::options::{CnnRunConfig, FitOptions};
 use super::prepare::{CnnTraining, Fold};
 use super::search;
 use crate::charts::curves;
@@ -49,17 +50,21 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
     if is_new && matches!(&trained, Err(error) if !matches!(error, Error::Interrupted(_))) {
         run.give_up();
     }
-    let (networks, validation) = trained?;
-    let members: Vec<MemberMetrics> = networks.iter().map(FittedCnn::metrics).collect();
-    let ensemble = CnnEnsemble {
-        members: networks.into_iter().map(|cnn| cnn.model).collect(),
-        task: training.dataset.task,
+    let Networks { stopped, refit, validation } = trained?;
+    let members: Vec<MemberMetrics> = stopped.iter().map(FittedCnn::metrics).collect();
+    let task = training.dataset.task;
+    let ensemble = |networks: &[FittedCnn]| CnnEnsemble {
+        members: networks.iter().map(|cnn| cnn.model.clone()).collect(),
+        task,
     };
+    let judge = ensemble(&stopped);
+    let ensemble = refit.as_deref().map_or_else(|| judge.clone(), ensemble);
     let tested = training.predict(&ensemble, &training.parts.test);
     let held_out = &training.parts.validation;
-    let judge = || Ok(training.predict(&ensemble, held_out));
-    let thresholds = collection::thresholds(&training.dataset, judge, held_out)?;
-    let trust = calibration::trust(&training, &ensemble, &tested)?;
+    let said = || Ok(training.predict(&judge, held_out));
+    let thresholds = collection::thresholds(&training.dataset, said, held_out)?;
+    let judges = Judges { stopped: &judge, are_kept: refit.is_none() };
+    let trust = calibration::trust(&training, judges, &tested)?;
     let (trust, calibration) = trust.unzip();
     let found = calibrated(tested, trust.as_ref());
     let tested = Tested { found, thresholds, calibration };
@@ -82,13 +87,23 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
 /// Those of [`train_cnn`].
 pub fn validate_cnn(config: &CnnRunConfig) -> Result<(Vec<MemberMetrics>, Option<Score>)> {
     let training = CnnTraining::prepare(config.clone(), None)?;
-    let (networks, validation) = training.train(None)?;
-    Ok((networks.iter().map(FittedCnn::metrics).collect(), validation))
+    let Networks { stopped, validation, .. } = training.train(None)?;
+    Ok((stopped.iter().map(FittedCnn::metrics).collect(), validation))
+}
+
+/// The networks of a run.
+struct Networks {
+    /// Those that early stopping chose, each with tracks that it has not learned from.
+    stopped: Vec<FittedCnn>,
+    /// The ones to use, trained again on all that may be learned from; none if the others are.
+    refit: Option<Vec<FittedCnn>>,
+    /// The score of the first on all tracks that were held out.
+    validation: Option<Score>,
 }
 
 /// Training.
 impl CnnTraining {
-    fn search_and_train(&mut self, run: &Run) -> Result<(Vec<FittedCnn>, Option<Score>)> {
+    fn search_and_train(&mut self, run: &Run) -> Result<Networks> {
         if self.config.search.search {
             let winner = search::run(self, run)?;
             self.config = winner.apply(&self.config);
@@ -96,31 +111,47 @@ impl CnnTraining {
         self.train(Some(run))
     }
 
-    /// Trains every network that is not yet trained; all of them, and their score on all
-    /// validation tracks.
-    fn train(&self, run: Option<&Run>) -> Result<(Vec<FittedCnn>, Option<Score>)> {
-        let (mut networks, mut history, mut scores) = (vec![], vec![], vec![]);
+    /// Trains every network that is not yet trained. Without a run none is trained again.
+    fn train(&self, run: Option<&Run>) -> Result<Networks> {
+        let (mut stopped, mut history, mut scores) = (vec![], vec![], vec![]);
         let folds = self.folds()?;
         let cnn = self.config.architecture();
+        let name = |number: usize| match folds.len() {
+            1 => "network".to_owned(),
+            _ => format!("network {}", number + 1),
+        };
+        let seed = |number: usize| self.config.seed.wrapping_add(number as u64);
         for (number, Fold { train, validation }) in folds.iter().enumerate() {
-            let stage = match folds.len() {
-                1 => "network".to_owned(),
-                _ => format!("network {}", number + 1),
-            };
             let member = Member {
-                stage,
-                task: self.task(&cnn, self.config.seed.wrapping_add(number as u64)),
+                stage: name(number),
+                task: self.task(&cnn, seed(number)),
                 train: self.pick(train),
                 validation: self.pick(validation),
+                is_again: false,
             };
             let fitted = match run {
-                Some(run) => member.fit_in(run, number, &mut history)?,
+                Some(run) => member.fit_in(run, &format!("member-{number}"), &mut history)?,
                 None => member.fit(None, &mut |_| Ok(()))?,
             };
             scores.extend(fitted.validation.map(|score| (score, validation.len())));
-            networks.push(fitted);
+            stopped.push(fitted);
         }
-        Ok((networks, Score::pooled(&scores)))
+        let again = |run| {
+            let both = [&self.parts.train[..], &self.parts.validation].concat();
+            let one = |(number, stopped): (usize, &FittedCnn)| {
+                let fit = FitOptions { epochs: stopped.epoch, ..self.config.fit.clone() };
+                let task = CnnTask { options: &fit, ..self.task(&cnn, seed(number)) };
+                let stage = format!("{} again", name(number));
+                let (train, validation) = (self.pick(&both), vec![]);
+                let member = Member { stage, task, train, validation, is_again: true };
+                member.fit_in(run, &format!("member-{number}-again"), &mut history)
+            };
+            stopped.iter().enumerate().map(one).collect::<Result<_>>()
+        };
+        // Without held-out tracks the networks have learned from all already.
+        let is_more = folds.iter().any(|fold| !fold.validation.is_empty());
+        let refit = run.filter(|_| self.config.refit && is_more).map(again).transpose()?;
+        Ok(Networks { stopped, refit, validation: Score::pooled(&scores) })
     }
 }
 
@@ -219,6 +250,8 @@ struct Member<'a> {
     task: CnnTask<'a>,
     train: Vec<Sample>,
     validation: Vec<Sample>,
+    /// Whether it learns once more.
+    is_again: bool,
 }
 
 /// What is kept of a network that is fitted while the others are not.
@@ -237,10 +270,10 @@ impl Member<'_> {
         self.task.fit(&self.stage, &self.train, &self.validation, checkpoints, watch)
     }
 
-    /// Fits it as the network `number` of `run`, or reads it if an interrupted run has finished
-    /// it; adds its epochs to `history`.
-    fn fit_in(&self, run: &Run, number: usize, history: &mut Vec<Epoch>) -> Result<FittedCnn> {
-        let folder = run.path(names::CHECKPOINT).join(format!("member-{number}"));
+    /// Fits it as a network of `run` that has checkpoints of this `name`, or reads it if an
+    /// interrupted run has finished it; adds its epochs to `history`.
+    fn fit_in(&self, run: &Run, name: &str, history: &mut Vec<Epoch>) -> Result<FittedCnn> {
+        let folder = run.path(names::CHECKPOINT).join(name);
         let (done, weights) = (folder.join("done.json"), folder.join("done.bpk"));
         if done.is_file() {
             let saved: Done = files::read_json(&done)?;
@@ -253,6 +286,10 @@ impl Member<'_> {
             own = epochs.to_vec();
             let all = [&before[..], epochs].concat();
             run.save_history(&all)?;
+            if self.is_again {
+                // The curves that led to the choice of the epochs stay.
+                return Ok(());
+            }
             files::write(&run.path(names::CURVES), curves(&self.stage, &all)?.as_bytes())
         };
         let fitted = self.fit(Some(&Checkpoints::new(folder)), &mut watch)?;
