@@ -453,7 +453,8 @@ fn a_killed_run_resumes_to_the_same_end() {
 #[test]
 fn a_killed_run_with_varied_patches_resumes_to_the_same_end() {
     let varied = ["--mixup", "0.4", "--masks", "2", "--label-smoothing", "0.1"];
-    let more = [&varied[..], &["--schedule", "one-cycle", "--clip", "1"]].concat();
+    let more = ["--schedule", "one-cycle", "--clip", "1", "--pull-back", "0.1"];
+    let more = [&varied[..], &more].concat();
     resumes_to_the_same_end(&more, 2, |mut child| {
         child.kill().unwrap();
         child.wait().unwrap();

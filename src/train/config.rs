@@ -135,13 +135,18 @@ pub struct DeepOptions {
     /// Patches a step with unfrozen layers
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub deep_batch: usize,
-    /// Randomly placed patches of each track in one epoch
+    /// Patches of each track in one epoch, one at random in each of as many stretches of it
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub patches_per_track: usize,
     /// Factor on the backbone's learning rate from each unfrozen layer to the one before it
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub layer_decay: f64,
+    /// Move unfrozen layers back towards the weights that they came with, by this share of the way
+    /// after every epoch: a decay towards the pretrained weights (Li et al. 2018)
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pull_back: f64,
     /// Statistics of unfrozen batch normalizations: "fixed", as they came, or "train", those of
     /// the batches
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -403,6 +408,12 @@ impl Config {
         check::at_least_one("deep-epochs", deep.deep_epochs)?;
         check::at_least_one("patches-per-track", deep.patches_per_track)?;
         check::factor("layer-decay", deep.layer_decay)?;
+        check::below_one("pull-back", deep.pull_back)?;
+        if deep.pull_back > 0.0 && deep.batch_norm == BatchNorm::Train {
+            let advice = "the statistics of ‹batch-norm› train would not fit weights that are moved; \
+                          leave one of the two out";
+            return Err(Error::out_of_range("pull-back", deep.pull_back, advice));
+        }
         check::positive("clip", deep.clip.unwrap_or(1.0), "number")?;
         deep.vary.check()?;
         if deep.vary.masks == 0 && deep.vary.mask_width != Variation::default().mask_width {
@@ -425,8 +436,9 @@ impl Config {
                 return refuse("schedule", "one-cycle");
             }
             let Variation { mixup, masks, label_smoothing, .. } = deep.vary;
-            let given = [mixup, masks as f64, label_smoothing, deep.clip.unwrap_or(0.0)];
-            let options = ["mixup", "masks", "label-smoothing", "clip"];
+            let clip = deep.clip.unwrap_or(0.0);
+            let given = [mixup, masks as f64, label_smoothing, clip, deep.pull_back];
+            let options = ["mixup", "masks", "label-smoothing", "clip", "pull-back"];
             if let Some((option, value)) = options.into_iter().zip(given).find(|(_, v)| *v != 0.0) {
                 return refuse(option, &value.to_string());
             }

@@ -14,13 +14,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::adamw;
-use super::average::mean;
+use super::average::{mean, mean_of_learning};
 use super::checkpoint::{
     Checkpoints, Write, load_module, load_optimizer, save_module, save_optimizer,
 };
 use super::config::{BatchNorm, DeepOptions, HeadOptions, Keep};
 use super::embeddings::Embeddings;
-use super::epoch::{finite, record, show, shuffled};
+use super::epoch::{finite, record, show, shuffled, spread};
 use super::fit::Fitted;
 use super::objective::{Objective, Targets};
 use super::prediction::TrackPrediction;
@@ -149,6 +149,7 @@ impl DeepTask<'_> {
             let record = rayon::scope(|_| {
                 let total =
                     self.epoch(&mut state, fitted, checkpoints, history_of_these, &learning)?;
+                state.pull_back(&start.backbone, self.options.pull_back);
                 self.close_epoch(&mut state, &fitted.standardization, total, started)
             })?;
             show(&bar, &record);
@@ -283,13 +284,8 @@ impl DeepTask<'_> {
     fn crops(&self, epoch: usize) -> Vec<(usize, usize)> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         random.set_stream(epoch as u64);
-        let crops: Vec<(usize, usize)> = (0..self.train.len())
-            .flat_map(|track| std::iter::repeat_n(track, self.options.patches_per_track))
-            .map(|track| {
-                let last = self.train[track].log_mel.nrows() - self.patch[0];
-                (track, random.random_range(0..=last))
-            })
-            .collect();
+        let places = self.train.iter().map(|track| track.log_mel.nrows() - self.patch[0] + 1);
+        let crops = spread(places, self.options.patches_per_track, &mut random);
         shuffled(crops.len(), self.seed, epoch).into_iter().map(|at| crops[at]).collect()
     }
 
@@ -463,6 +459,14 @@ impl State {
         }
         self.model =
             GenreModel { backbone, head: self.head_optimizer.step(head_rate, old_head, head) };
+    }
+
+    /// Moves what learns of the backbone back towards `start`, by this share of the way.
+    fn pull_back(&mut self, start: &OnnxGraph, share: f64) {
+        if share > 0.0 {
+            let backbone = std::mem::replace(&mut self.model.backbone, start.clone());
+            self.model.backbone = mean_of_learning(backbone, (1.0 - share) as f32, start);
+        }
     }
 
     /// Writes a checkpoint.

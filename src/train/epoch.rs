@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
@@ -20,6 +20,23 @@ pub fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(&mut random);
     order
+}
+
+/// Where `count` patches of each track begin, as tracks and places: a track, in which a patch has so many
+/// `places` to begin at, is divided into as many stretches, and one begins somewhere in each.
+pub fn spread(
+    places: impl Iterator<Item = usize>,
+    count: usize,
+    random: &mut ChaCha8Rng,
+) -> Vec<(usize, usize)> {
+    let mut found = vec![];
+    for (track, places) in places.enumerate() {
+        for stretch in 0..count {
+            let [from, to] = [stretch, stretch + 1].map(|stretch| stretch * places / count);
+            found.push((track, random.random_range(from..to.max(from + 1))));
+        }
+    }
+    found
 }
 
 /// The loss at `step` as a number; `options` are what set the learning `rate`.
@@ -72,6 +89,21 @@ pub fn show(bar: &Bar, epoch: &Epoch) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_are_spread_over_a_track() {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..20 {
+            let found = spread([100, 3, 1].into_iter(), 4, &mut random);
+            let tracks: Vec<usize> = found.iter().map(|(track, _)| *track).collect();
+            assert_eq!(tracks, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+            let stretches: Vec<usize> = found[..4].iter().map(|(_, place)| place / 25).collect();
+            assert_eq!(stretches, [0, 1, 2, 3]);
+            // Fewer places than patches: some begin at the same.
+            assert!(found[4..8].iter().all(|(_, place)| *place < 3), "{found:?}");
+            assert!(found[8..].iter().all(|(_, place)| *place == 0), "{found:?}");
+        }
+    }
 
     #[test]
     fn every_epoch_has_its_own_order() {
