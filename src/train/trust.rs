@@ -80,8 +80,8 @@ pub(crate) fn trust(
     let (average, temperature) = best_average(judged, averages);
     if averages.len() > 1 {
         tracing::info!(
-            "a track is the {average} over its patches, its logits divided by {temperature:.2}: so {} \
-             held-out tracks are least surprising",
+            "calibrated on {} held-out tracks: a track is the {average} over its patches, at a \
+             temperature of {temperature:.2}",
             judged.len()
         );
     }

@@ -38,7 +38,7 @@ pub(super) fn models(context: &Context, group: &Group) -> Table {
         table.row(model(context, entry));
     }
     table.note = "Accuracy: share of tracks given the right genre, a track by the mean \
-                  probability of its patches; the interval is a bootstrap over the test tracks, \
+                  over its patches (arithmetic, or geometric where held-out tracks chose it); the interval is a bootstrap over the test tracks, \
                   and Clopper and Pearson's where all are right, or none. \
                   Patches right: the same for single patches, or rows of a table of features."
         .into();
