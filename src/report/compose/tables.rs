@@ -38,9 +38,9 @@ pub(super) fn models(context: &Context, group: &Group) -> Table {
         table.row(model(context, entry));
     }
     table.note = "Accuracy: share of tracks given the right genre, a track by the mean \
-                  over its patches (arithmetic, or geometric where held-out tracks chose it); the interval is a bootstrap over the test tracks, \
-                  and Clopper and Pearson's where all are right, or none. \
-                  Patches right: the same for single patches, or rows of a table of features."
+                  over its patches (arithmetic, or geometric where held-out tracks chose it); the \
+                  interval is a bootstrap over the test tracks, and Clopper and Pearson's where all \
+                  are right, or none. Patches right: the same for single patches, or rows of a table of features."
         .into();
     if group.entries.iter().any(|entry| entry.track_ms().is_some()) {
         table.note += " ms/patch: median milliseconds for one patch on one CPU thread, \
