@@ -172,6 +172,6 @@ fn description(model: &Path) -> Result<Option<Description>> {
     let task = metadata.get(key::TASK).and_then(|name| Task::named(name)).unwrap_or_default();
     let promise = metadata.get(key::TRUST).map(|json| serde_json::from_str::<Promise>(json));
     let promise = promise.transpose().map_err(|e| wrong(key::TRUST, e.into()))?;
-    let average = promise.map_or(Average::Arithmetic, |promise| promise.average);
+    let average = promise.map(|promise| promise.average).unwrap_or_default();
     Ok(Some(Description { preprocessor, task, labels, input, average }))
 }

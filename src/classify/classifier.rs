@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "train")]
 use crate::features::Windows;
 use crate::files::sha256;
+use crate::metrics::Average;
 
 /// Samples that a recording in memory is taken in at a time, so that a copy at another rate
 /// does not double the memory.
@@ -53,6 +54,11 @@ impl Classifier {
     /// Whether it takes pictures of spectrograms, and no recordings.
     pub fn looks_at_pictures(&self) -> bool {
         self.engine.model.reader().is_some()
+    }
+
+    /// The mean over a recording's patches that the file means.
+    pub(crate) fn average(&self) -> Average {
+        self.engine.model.judge.average()
     }
 
     /// What the file's metadata say under `key`.

@@ -69,11 +69,15 @@ impl Judge {
         promise.and_then(|promise| promise.centers.first()).map_or(0, Vec::len)
     }
 
+    /// The mean over a recording's patches that the file means.
+    pub fn average(&self) -> Average {
+        self.promise.as_ref().map(|promise| promise.average).unwrap_or_default()
+    }
+
     /// Judges a recording by the probabilities of its patches, `[patches, classes]` row by row, and
     /// the mean of their projections.
     pub fn judge(&self, patches: &[f32], classes: usize, projected: &[f32]) -> Judged {
-        let average = self.promise.as_ref().map_or(Average::Arithmetic, |promise| promise.average);
-        let mean = average.of(patches, classes);
+        let mean = self.average().of(patches, classes);
         let mut judged =
             Judged { probabilities: mean.clone(), averaged: mean, ..Judged::default() };
         if let Some(promise) = &self.promise {

@@ -36,7 +36,13 @@ impl Cross<'_> {
     /// # Errors
     /// Those of [`HeadTask::fit`].
     pub fn trust(&self) -> Result<Option<Trust>> {
-        let Some(folds) = self.folds()? else { return Ok(None) };
+        let Some(folds) = self.folds()? else {
+            tracing::info!(
+                "note: a genre has too few tracks to calibrate probabilities by cross-validation, so \
+                 they stay as they are, without sets of genres and without outsiders"
+            );
+            return Ok(None);
+        };
         let examples = &self.examples;
         let (whole, without) = outsiders(examples, self.task.spec.classes, &folds);
         let mut said = vec![None; self.tracks.len()];

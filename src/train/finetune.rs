@@ -305,12 +305,6 @@ impl FineTuning<'_> {
         let test = self.examples(&self.parts.test);
         let said = refit.predict(&test, &self.device);
         let trust = self.cross_trust(stopped)?;
-        if trust.is_none() && self.dataset.task.is_single() {
-            tracing::info!(
-                "note: a genre has too few tracks to calibrate probabilities by cross-validation, so \
-                 they stay as they are, without sets of genres and without outsiders"
-            );
-        }
         let calibration = trust.as_ref().map(|trust| trust.test(&test, &said));
         let test = calibrated(said, trust.as_ref());
         let head = Box::new(refit.folded());
@@ -335,8 +329,7 @@ impl FineTuning<'_> {
         })
     }
 
-    /// How far a head can be trusted that is fitted as `stopped` was; none of several labels a
-    /// track, and where a genre has too few tracks.
+    /// How far a head can be trusted that is fitted as `stopped` was.
     fn cross_trust(&self, stopped: &Fitted) -> Result<Option<Trust>> {
         if !self.dataset.task.is_single() {
             return Ok(None);

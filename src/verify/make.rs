@@ -18,7 +18,7 @@ use crate::features::{Extractor, FrontEnd, Preprocessor, Windows};
 use crate::metrics::Average;
 use crate::onnx::names::{CLIP, LOG_MEL, PROBABILITIES, key};
 use crate::progress;
-use crate::run::{Precision, Promise};
+use crate::run::Precision;
 use crate::runtime::{self, Batch, PatchInput, Runtime, Session};
 
 /// How far any probability may be off: hosts scale by 32767 or 32768, and runtimes round.
@@ -95,13 +95,6 @@ impl<'a> Maker<'a> {
         Ok(Some(made))
     }
 
-    /// The mean over patches that the file means.
-    fn average(&self) -> Average {
-        let promise = self.classifier.metadata(key::TRUST);
-        let promise = promise.and_then(|json| serde_json::from_str::<Promise>(&json).ok());
-        promise.map_or(Average::Arithmetic, |promise| promise.average)
-    }
-
     /// The recordings: of several the one that the model is least sure of.
     fn recipes(&self, windows: &Windows) -> Result<[(&'static str, &'static str, Recipe); 3]> {
         let mut best: Option<(f32, Recipe)> = None;
@@ -165,7 +158,7 @@ impl<'a> Maker<'a> {
             bar.advance(1);
         }
         drop(bar);
-        let average = self.average();
+        let average = self.classifier.average();
         for (named, made) in OF_ANSWERS {
             mistakes.push(mistake(named, right, |Right { heard, answer }| {
                 let is_of_mean = named.0 == "softmax-twice";
@@ -252,7 +245,7 @@ struct LogMelFile {
 
 impl LogMelFile {
     fn open(maker: &Maker<'_>, front_end: &FrontEnd) -> Result<Self> {
-        let (path, average) = (maker.path, maker.average());
+        let (path, average) = (maker.path, maker.classifier.average());
         let session = runtime::open(maker.options.runtime, path, &runtime::Options::default())?;
         let kind = [front_end.patch_frames, front_end.mels].into();
         let input =

@@ -25,6 +25,13 @@ labels = open("labels.txt").read().split("\n")
 thresholds = json.loads(model.get_modelmeta().custom_metadata_map["thresholds"])
 print([label for label, p, least in zip(labels, probabilities, thresholds) if p >= least])"#;
 
+/// From the probabilities of `patches` to those of the recording.
+const ARITHMETIC: &str = "probabilities = patches.mean(axis=0)";
+
+/// The same where the geometric mean was chosen.
+const GEOMETRIC: &str = "probabilities = numpy.exp(numpy.log(patches + 1e-9).mean(axis=0))
+probabilities /= probabilities.sum()";
+
 /// What the card's template is filled with; texts in the front matter are quoted as JSON, which
 /// YAML reads as well.
 #[derive(Serialize)]
@@ -53,6 +60,8 @@ struct Card {
     trust: Option<Trusted>,
     /// The mean over patches.
     mean: String,
+    /// The example's line that takes it.
+    averaged: &'static str,
     /// The example's last lines, in Python.
     answer: &'static str,
     macro_f1: f64,
@@ -82,7 +91,6 @@ struct Figures {
 struct Trusted {
     calibrated: String,
     tracks: usize,
-    geometric: bool,
     temperature: f64,
     /// The calibration error before and after.
     errors: [f64; 2],
@@ -112,7 +120,6 @@ impl Trusted {
         Self {
             calibrated: metrics.calibrated.to_string(),
             tracks: metrics.tracks,
-            geometric: metrics.average == Average::Geometric,
             temperature: metrics.temperature,
             errors: [metrics.before.error, metrics.after.error],
             coverage,
@@ -168,6 +175,7 @@ impl Card {
             TaskMetrics::SingleLabel(test) => (Some(test), None, test.tracks.macro_f1),
             TaskMetrics::MultiLabel(test) => (None, Some(&test.tags), test.tags.macro_f1),
         };
+        let average = metrics.calibration.as_ref().map(|found| found.average);
         let license_text = license(&metrics);
         let is_gtzan = labels == GTZAN;
         let data = if is_gtzan { "marsyas/gtzan" } else { metrics.data.name.as_str() };
@@ -197,10 +205,8 @@ impl Card {
             }),
             several: several.cloned(),
             trust: metrics.calibration.as_ref().map(|found| Trusted::of(found, coverage)),
-            mean: match &metrics.calibration {
-                Some(found) => found.average.to_string(),
-                None => "mean".to_owned(),
-            },
+            mean: average.map_or("mean".to_owned(), |average| average.to_string()),
+            averaged: if average == Some(Average::Geometric) { GEOMETRIC } else { ARITHMETIC },
             answer: if several.is_some() { LABELS } else { GENRE },
             macro_f1,
             genres: genres(&labels, &metrics.test),

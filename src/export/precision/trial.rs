@@ -117,7 +117,7 @@ impl<'a> Trial<'a> {
             );
             Error::not_found(run.folder(), reason)
         })?;
-        let average = run.trust()?.map_or(Average::Arithmetic, |trust| trust.average);
+        let average = run.trust()?.map(|trust| trust.average).unwrap_or_default();
         Ok(Self { preprocessor, reader: preprocessor.reader()?, dataset, parts, average, fp32 })
     }
 

@@ -51,7 +51,7 @@ pub(super) fn teacher_probabilities(
         return refuse("its collection has none of the tracks to learn from".to_owned());
     }
     tracing::info!("the teacher knows {} of {} tracks to learn from", known.len(), learned.len());
-    let average = run.trust()?.map_or(Average::Arithmetic, |trust| trust.average);
+    let average = run.trust()?.map(|trust| trust.average).unwrap_or_default();
     probabilities(&run.onnx_path(), &preprocessor, &known, (average, split.genres.len()))
 }
 

@@ -58,7 +58,7 @@ pub fn train_cnn(config: &CnnRunConfig, destination: Destination) -> Result<Run>
         task,
     };
     let judge = ensemble(&stopped);
-    let ensemble = refit.as_deref().map_or_else(|| judge.clone(), ensemble);
+    let ensemble = ensemble(refit.as_deref().unwrap_or(&stopped));
     let tested = training.predict(&ensemble, &training.parts.test);
     let held_out = &training.parts.validation;
     let said = || Ok(training.predict(&judge, held_out));
