@@ -117,6 +117,40 @@ fn json_goes_to_standard_output() {
     assert!(folder.path().join("runs/bench/bench.json").is_file());
 }
 
+/// Each runtime names its own operators, and what cannot be timed is said in its place.
+#[test]
+fn operators_are_timed_where_the_runtime_can() {
+    let (folder, _) = folder();
+    let arguments = ["tiny.onnx", "--quick", "--operators", "--threads", "1,2"];
+    let output = program(&[&arguments[..], &["--json"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tables = report["tables"].as_array().unwrap();
+    assert_eq!(tables.len(), 6, "three runtimes, two numbers of threads");
+    for table in tables {
+        let runtime = table["runtime"].as_str().unwrap();
+        let operators = table["operators"].as_array().unwrap();
+        if operators.is_empty() {
+            assert!(runtime == "burn" || Runtime::Ort.version().is_none(), "{table}");
+            assert!(!table["reason"].as_str().unwrap().is_empty());
+            continue;
+        }
+        let names: Vec<&str> =
+            operators.iter().map(|row| row["operator"].as_str().unwrap()).collect();
+        assert!(names.contains(&"Softmax"), "{runtime}: {names:?}");
+        let ms: f64 = operators.iter().map(|row| row["ms"].as_f64().unwrap()).sum();
+        let run = table["run_ms"].as_f64().unwrap();
+        // Medians of parts need not add up to the median of the whole.
+        assert!(ms > 0.0 && ms < 2.0 * run, "{runtime}: {ms} of {run} ms");
+    }
+    let output = program(&arguments, folder.path());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("tiny in tract, 2 threads:") && text.contains("between them"), "{text}");
+    assert!(!folder.path().join("runs").exists(), "nothing is written");
+    let burn = program(&["tiny.onnx", "--operators", "--runtimes", "burn"], folder.path());
+    assert_eq!(burn.status.code(), Some(1), "{}", stderr(&burn));
+}
+
 #[test]
 fn bad_models_keep_their_rows_and_good_ones_run() {
     let (folder, _) = folder();

@@ -146,6 +146,20 @@ fn branches_join_and_strange_inputs_are_refused() {
     assert!(text.contains("[N, 64, 96]") && text.contains("‹front-end›"), "{text}");
 }
 
+/// The proof asks for one patch and for two; what a graph does with more is found when it is asked.
+#[test]
+fn a_graph_that_loses_patches_is_refused_and_no_row_taken_for_another() {
+    let mut builder = Builder::new("x", &[-1, 1, 8, 8], 0);
+    builder.node("Flatten", &[], vec![]);
+    builder.integers("from", &[1], &[0]).integers("to", &[1], &[3]).integers("axis", &[1], &[0]);
+    builder.node("Slice", &["from", "to", "axis"], vec![]);
+    let imported = import_model(&builder.finish("embeddings", 64, 13), [8, 8]).unwrap();
+    assert_eq!(forward(&imported, vec![1.0; 3 * 64], [8, 8]).len(), 3 * 64);
+    let four = Tensor::zeros([4, 8, 8], &Device::flex());
+    let text = imported.graph.forward(four).unwrap_err().to_string();
+    assert!(text.contains("[3, 64] for 4 patches; one embedding a patch"), "{text}");
+}
+
 /// tract runs such layers forwards; ONNX Runtime and burn agree.
 #[test]
 fn a_recurrent_layer_that_runs_backwards_is_proved_in_onnx_runtime() {

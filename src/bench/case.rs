@@ -289,7 +289,7 @@ impl Found {
 }
 
 /// The shape of one patch of a model's input.
-fn patch_shape(input: &Port) -> Result<Vec<usize>> {
+pub(super) fn patch_shape(input: &Port) -> Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> = input.dims.iter().skip(1).copied().collect();
     // A model may declare any size it likes; nobody's patch has 2^24 values.
     let sane = |sizes: &Vec<usize>| {

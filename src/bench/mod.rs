@@ -14,6 +14,7 @@ mod facts;
 mod judge;
 mod machine;
 mod measure;
+mod operators;
 mod output;
 mod outputs;
 mod plan;
@@ -25,6 +26,7 @@ mod variants;
 
 pub use case::serve;
 pub use machine::Machine;
+pub use operators::{OperatorReport, OperatorRow, OperatorTable, operators};
 pub use output::prepare_output;
 pub use plan::Plan;
 pub use records::{Latency, Report, Row};

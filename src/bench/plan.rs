@@ -93,7 +93,7 @@ impl Plan {
 }
 
 /// What `runtime` opens for `model`: burn a run's folder, the others the ONNX file inside.
-fn target(model: &Path, runtime: Runtime) -> PathBuf {
+pub(super) fn target(model: &Path, runtime: Runtime) -> PathBuf {
     match runtime {
         Runtime::Burn => model.to_path_buf(),
         Runtime::Ort | Runtime::Tract => model_file(model),

@@ -20,6 +20,7 @@ Examples:
   bench-runtimes models/*.onnx --runtimes ort,tract --batch 1,8,32 --threads 1,2
   bench-runtimes runs/first runs/first/model-*.onnx     a run and its smaller variants
   bench-runtimes models/yamnet.onnx --quick --json
+  bench-runtimes models/yamnet.onnx --operators --threads 1     where the time of a patch goes
 
 Writes bench.json, bench.md and bench.svg. A case that cannot run keeps its row, with
 the reason. Exits with 1 if no case ran, with 2 if the command line is wrong.";
@@ -55,6 +56,10 @@ struct Arguments {
     /// A rough answer soon: 0.3 seconds for each case
     #[arg(long, conflicts_with = "seconds")]
     quick: bool,
+    /// Where the time of one patch goes, operator by operator, instead of the comparison; nothing
+    /// is written
+    #[arg(long, conflicts_with_all = ["data", "batch", "output"])]
+    operators: bool,
     /// Where the report goes
     #[arg(long, default_value = "runs/bench", value_name = "DIR")]
     output: PathBuf,
@@ -98,6 +103,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.operators {
+        return operators(arguments);
+    }
     bench::prepare_output(&arguments.output)?;
     let report = bench::run(&arguments.plan()?, |model| {
         match EvaluationSet::of(model, arguments.data.as_deref(), arguments.split.as_deref()) {
@@ -119,5 +127,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     cli::print(text)?;
     genre_transfer::say!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
     ensure!(report.any_ran(), "no case ran; the table gives each one's reason");
+    Ok(())
+}
+
+fn operators(arguments: &Arguments) -> anyhow::Result<()> {
+    let report = bench::operators(&arguments.plan()?)?;
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report)? + "\n"
+    } else {
+        report.to_text()
+    };
+    cli::print(text)?;
+    ensure!(report.any_ran(), "no model ran; each one's reason is said above");
     Ok(())
 }

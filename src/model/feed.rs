@@ -149,13 +149,17 @@ impl Feed {
             }
             None => None,
         };
-        let is_right = |rows: &Array2<f32>| {
-            rows.nrows() == patches && self.features.is_none_or(|wanted| rows.ncols() == wanted)
-        };
+        let is_right = |rows: &Array2<f32>| self.is_right(rows.dim().into(), patches);
         rows.filter(is_right).ok_or_else(|| self.no_embeddings(shape, patches))
     }
 
-    fn no_embeddings(&self, shape: Vec<usize>, patches: usize) -> NoEmbeddings {
+    /// Whether so many rows of so many values are an embedding for each of the patches.
+    pub(super) fn is_right(&self, [rows, values]: [usize; 2], patches: usize) -> bool {
+        rows == patches && self.features.is_none_or(|wanted| values == wanted)
+    }
+
+    /// What is wrong with an output of this shape for so many patches.
+    pub(super) fn no_embeddings(&self, shape: Vec<usize>, patches: usize) -> NoEmbeddings {
         NoEmbeddings { output: self.output.clone(), shape, patches }
     }
 }

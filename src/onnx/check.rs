@@ -82,6 +82,7 @@ impl Checker<'_> {
                 &node.name
             };
             self.padding(node, name)?;
+            self.kernel(node, name)?;
             for a in &node.attribute {
                 let label = format!("{name}.{}", a.name);
                 a.t.iter().chain(&a.tensors).try_for_each(|tensor| self.tensor(tensor, &label))?;
@@ -104,6 +105,19 @@ impl Checker<'_> {
                 node.op_type
             )),
             None => Ok(()),
+        }
+    }
+
+    /// A pooling along no axis, of which tract reads what is not its own memory.
+    fn kernel(&self, node: &NodeProto, name: &str) -> Result<()> {
+        let kernel = node.attribute.iter().find(|a| a.name == "kernel_shape");
+        match (&*node.op_type, kernel) {
+            (pool @ ("MaxPool" | "AveragePool" | "LpPool"), Some(kernel))
+                if kernel.ints.is_empty() =>
+            {
+                self.fail(format!("{pool} \"{name}\" pools along no axis (kernel_shape is empty)"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -316,6 +330,23 @@ mod tests {
             let error = checked(&pads).unwrap_err().to_string();
             assert!(error.contains("Conv \"c\" pads by") && error.contains("65536"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_pooling_along_no_axis_is_refused_by_its_name() {
+        let checked = |operator: &str, kernel: &[i64]| {
+            let kernel = AttributeProto {
+                name: "kernel_shape".into(),
+                ints: kernel.into(),
+                ..Default::default()
+            };
+            let node = NodeProto { name: "p".into(), op_type: operator.into(), ..node(kernel) };
+            Checker { path: Path::new("m.onnx") }.nodes(&[node])
+        };
+        // A convolution's kernel may be left to its weights.
+        assert!(checked("MaxPool", &[3]).is_ok() && checked("Conv", &[]).is_ok());
+        let error = checked("AveragePool", &[]).unwrap_err().to_string();
+        assert!(error.contains("AveragePool \"p\" pools along no axis"), "{error}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod open;
 mod ort;
 mod patch;
 mod pool;
+mod profile;
 mod session;
 #[cfg(feature = "tract")]
 mod shapes;
@@ -33,7 +34,7 @@ pub(crate) use open::is_shared;
 pub(crate) use open::missing_feature;
 #[cfg(feature = "train")]
 pub(crate) use open::{check, check_cuda};
-pub use open::{open, preferred};
+pub use open::{open, preferred, profile};
 #[cfg(feature = "tract")]
 pub(crate) use patch::check_batch;
 pub(crate) use patch::check_patches;
@@ -41,6 +42,7 @@ pub(crate) use patch::check_patches;
 pub use patch::{NoPatchInput, PatchInput};
 #[doc(hidden)]
 pub use pool::{Pool, pooled};
+pub use profile::{OperatorTime, Profile};
 pub use session::{Device, Options, Runtime, Session};
 #[cfg(feature = "tract")]
 pub(crate) use shapes::{Shapes, shapes};

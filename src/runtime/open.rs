@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "ort")]
 use std::sync::Once;
 
+use ndarray::ArrayViewD;
+
 #[cfg(feature = "ort")]
 use super::ort;
+use super::profile::Profile;
 use super::session::{Device, Options, Runtime, SHARED_ABOVE, Session};
 #[cfg(feature = "tract")]
 use super::tract;
@@ -56,6 +59,40 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
         Runtime::Ort => Err(missing_feature(runtime, "ort")),
         #[cfg(feature = "tract")]
         Runtime::Tract => Ok(Box::new(tract::Tract::open(model, options)?)),
+        #[cfg(not(feature = "tract"))]
+        Runtime::Tract => Err(missing_feature(runtime, "tract")),
+    }
+}
+
+/// Runs the ONNX file `model` on `input`, so many times that count, whole and not in parts, and
+/// tells how long each operator took.
+///
+/// # Errors
+/// Those of [`open`] and of the runs; [`Error::Runtime`] where operators are not timed: in burn,
+/// and on a GPU.
+pub fn profile(
+    runtime: Runtime,
+    model: &Path,
+    options: &Options,
+    input: ArrayViewD<'_, f32>,
+    runs: usize,
+) -> Result<Profile> {
+    check(runtime, model, options)?;
+    if options.device != Device::Cpu {
+        let reason = "operators are timed on the processor only";
+        return Err(Error::runtime(runtime.name(), reason));
+    }
+    match runtime {
+        Runtime::Burn => {
+            let reason = "it does not time its operators; choose ort or tract";
+            Err(Error::runtime(runtime.name(), reason))
+        }
+        #[cfg(feature = "ort")]
+        Runtime::Ort => ort::Ort::profile(model, options, input, runs),
+        #[cfg(not(feature = "ort"))]
+        Runtime::Ort => Err(missing_feature(runtime, "ort")),
+        #[cfg(feature = "tract")]
+        Runtime::Tract => tract::Tract::open(model, options)?.profile(input, runs),
         #[cfg(not(feature = "tract"))]
         Runtime::Tract => Err(missing_feature(runtime, "tract")),
     }

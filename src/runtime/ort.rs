@@ -14,9 +14,11 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, TensorRef, ValueType};
+use serde::Deserialize;
 
 use super::failure::Failure;
 use super::library;
+use super::profile::{Calls, Profile};
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx::{Float, Port};
@@ -154,11 +156,40 @@ pub(super) struct Ort {
 impl Ort {
     /// Opens the ONNX file `model`.
     pub(super) fn open(model: &Path, options: &Options) -> Result<Self> {
+        Self::open_with(model, options, Ok)
+    }
+
+    /// How long each operator takes for this input, of so many runs.
+    pub(super) fn profile(
+        model: &Path,
+        options: &Options,
+        input: ArrayViewD<'_, f32>,
+        runs: usize,
+    ) -> Result<Profile> {
+        let folder = tempfile::tempdir().map_err(error)?;
+        let begin = folder.path().join("profile");
+        let profiled = |builder: SessionBuilder| Ok(builder.with_profiling(begin)?);
+        let mut opened = Self::open_with(model, options, profiled)?;
+        for _ in 0..Calls::runs_for(runs) {
+            opened.run(input.view())?;
+        }
+        let file = PathBuf::from(opened.session.end_profiling().map_err(error)?);
+        let text = fs::read_to_string(&file).map_err(Error::io(&file))?;
+        let events: Vec<Event> =
+            serde_json::from_str(&text).map_err(|e| Error::format(&file, e))?;
+        Ok(profile_of(&events))
+    }
+
+    fn open_with(
+        model: &Path,
+        options: &Options,
+        configure: impl FnOnce(SessionBuilder) -> ort::Result<SessionBuilder>,
+    ) -> Result<Self> {
         #[cfg(feature = "tract")]
         crate::onnx::read(model)?;
         let environment = environment()?;
         let failed = |e: ort::Error| error(Failure::new(model.display(), e));
-        let mut builder = builder(&environment, options)?;
+        let mut builder = configure(builder(&environment, options)?).map_err(failed)?;
         let session = builder.commit_from_file(model).map_err(failed)?;
         let [input] = session.inputs() else {
             let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
@@ -175,6 +206,40 @@ impl Ort {
         let (outputs, floats) = ports.into_iter().map(|port| (port.name, port.float)).unzip();
         Ok(Self { session, selected, input, outputs, floats })
     }
+}
+
+/// A line of ONNX Runtime's own report: what was done, and for how long.
+#[derive(Deserialize)]
+struct Event {
+    /// `Node` for what a node of the graph did, `Session` for a run as a whole.
+    cat: String,
+    name: String,
+    /// Microseconds.
+    dur: f64,
+    #[serde(default)]
+    args: EventArguments,
+}
+
+#[derive(Default, Deserialize)]
+struct EventArguments {
+    #[serde(default)]
+    op_name: String,
+}
+
+/// How long each operator took, from all that ONNX Runtime reports.
+fn profile_of(events: &[Event]) -> Profile {
+    let mut calls = Calls::default();
+    for event in events {
+        let seconds = event.dur / 1e6;
+        match (&*event.cat, &*event.name) {
+            ("Session", "model_run") => calls.run(seconds),
+            ("Node", name) if name.ends_with("_kernel_time") => {
+                calls.node(name, &event.args.op_name, seconds);
+            }
+            _ => {}
+        }
+    }
+    calls.profile()
 }
 
 /// The name, dimensions and axes of an input or output; none if it is no tensor of floats.

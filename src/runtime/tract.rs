@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use rayon::prelude::*;
@@ -26,10 +27,12 @@ use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{TractErrorContext, ensure};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::plan;
 
 use super::axes::is_batch;
 use super::failure::Failure;
 use super::nhwc::{self, Kernels};
+use super::profile::{Calls, Profile};
 use super::session::{Device, Options, Runtime, Session, row_major};
 use crate::error::{Cause, Error, Result};
 use crate::onnx;
@@ -223,6 +226,19 @@ impl Tract {
     }
 }
 
+impl Tract {
+    /// How long each operator takes for this input, of so many runs.
+    pub(super) fn profile(&mut self, input: ArrayViewD<'_, f32>, runs: usize) -> Result<Profile> {
+        self.input.check(input.shape()).map_err(error)?;
+        let plan = self.build(input.shape())?;
+        let numbers = datum(self.input.float);
+        let timed = || guarded(|| timed(plan.as_ref(), &input, numbers, runs)).map_err(error);
+        let Some(pool) = &self.pool else { return timed() };
+        let executor = Executor::MultiThread(Arc::clone(pool));
+        apart(pool, || awake(pool, || multithread_tract_scope(executor.clone(), timed)))
+    }
+}
+
 impl Session for Tract {
     fn input(&self) -> &Port {
         &self.input
@@ -380,12 +396,45 @@ struct PartOutputs {
     outputs: Vec<ArrayD<f32>>,
 }
 
+/// The numbers of a part as tract takes them.
+fn tensor(part: &Part, numbers: DatumType) -> TractResult<TValue> {
+    let input = Tensor::from_shape(part.shape(), &row_major(part))?;
+    let input =
+        if numbers == DatumType::F32 { input } else { input.cast_to_dt(numbers)?.into_owned() };
+    Ok(input.into())
+}
+
+/// Runs a plan, the clock read before and after each operator.
+fn timed(
+    plan: &dyn Runnable,
+    part: &Part,
+    numbers: DatumType,
+    runs: usize,
+) -> TractResult<Profile> {
+    let plan = plan.typed_plan().context("the plan does not show its operators")?;
+    let mut state = plan.spawn()?;
+    let input = tensor(part, numbers)?;
+    let mut calls = Calls::default();
+    for _ in 0..Calls::runs_for(runs) {
+        let begin = Instant::now();
+        state.run_plan_with_eval(tvec!(input.clone()), |context, state, node, inputs| {
+            let begin = Instant::now();
+            let outputs = plan::eval(context, state, node, inputs);
+            let seconds = begin.elapsed().as_secs_f64();
+            // Constants and inputs are no work.
+            if !node.inputs.is_empty() {
+                calls.node(&format!("{:09}", node.id), &node.op.name(), seconds);
+            }
+            outputs
+        })?;
+        calls.run(begin.elapsed().as_secs_f64());
+    }
+    Ok(calls.profile())
+}
+
 fn run(plan: &dyn Runnable, part: &Part, numbers: DatumType) -> Result<PartOutputs> {
     guarded(|| {
-        let input = Tensor::from_shape(part.shape(), &row_major(part))?;
-        let input =
-            if numbers == DatumType::F32 { input } else { input.cast_to_dt(numbers)?.into_owned() };
-        let outputs = plan.run(tvec!(input.into()))?;
+        let outputs = plan.run(tvec!(tensor(part, numbers)?))?;
         let float = |output: TValue| -> TractResult<ArrayD<f32>> {
             let output = output.cast_to::<f32>()?;
             let data = output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();

@@ -63,7 +63,8 @@ impl OnnxGraph {
     ///
     /// # Errors
     /// [`Error::UnsupportedOperator`] if a node cannot compute a batch of this size, which the
-    /// import's proof has shown for others.
+    /// import's proof has shown for others; [`Error::Onnx`] if the answer to so many is not one
+    /// embedding each.
     pub fn forward(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
         let [count, frames, features] = patches.dims();
         let size = self.feed.input.batch.unwrap_or(count);
@@ -86,13 +87,19 @@ impl OnnxGraph {
 
     /// Embeddings of as many patches as the file takes at a time.
     fn embed(&self, patches: Tensor<3>) -> Result<Tensor<2>> {
-        let device = patches.device();
+        let (device, count) = (patches.device(), patches.dims()[0]);
         let given = vec![Value::Float(self.arranged(patches))];
         let outputs = self.compute(given, &device)?;
-        match outputs.into_iter().next() {
-            Some(Value::Float(floats)) => self.rows(floats),
-            _ => Err(Error::onnx(&*self.path, "its output holds no floats")),
+        let Some(Value::Float(floats)) = outputs.into_iter().next() else {
+            return Err(Error::onnx(&*self.path, "its output holds no floats"));
+        };
+        let shape = floats.shape().to_vec();
+        let rows = self.rows(floats)?;
+        // A graph may treat the batch as it likes, and sizes that nobody has proved otherwise.
+        if self.feed.is_right(rows.dims(), count) {
+            return Ok(rows);
         }
+        Err(Error::onnx(&*self.path, self.feed.no_embeddings(shape, count).to_string()))
     }
 
     /// Patches with the axes that the file wants.
