@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Puts the official ONNX Runtime shared library where the `ort` runtime looks for it.
+# Puts the official ONNX Runtime shared library where the `ort` runtime looks for it, and typst, which
+# sets the report's PDF, where `report` looks for it.
 set -euo pipefail
 
 version=1.32.0
 npm_version=1.30.0 # onnxruntime-node has no 1.32.0
+typst_version=0.15.2
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=$root/.onnxruntime
+typst=$root/.typst
 
 usage() {
     cat <<TEXT
@@ -13,8 +16,9 @@ Usage: scripts/setup.sh [--help]
 
 Downloads ONNX Runtime (the shared library inside the official PyPI wheel of
 $version, or else inside the npm package onnxruntime-node $npm_version) and places
-it in $target, where every program of this crate finds it.
-A second run sees that it is there and does nothing.
+it in $target, where every program of this crate finds it; and typst
+$typst_version (PyPI) in $typst, by which \`report\` makes a PDF.
+A second run sees that they are there and does nothing.
 
 Needs python3; and pip, or else npm. Nothing is written outside the repository.
 Systems: Linux x86-64 and aarch64, macOS arm64.
@@ -48,9 +52,27 @@ case "$(uname -s)-$(uname -m)" in
     *) die "no official library for $(uname -s) on $(uname -m); set ORT_DYLIB_PATH to one you built" ;;
 esac
 
+# Without it there is a report all the same, as a page and as Markdown.
+fetch_typst() {
+    [[ ! -f $typst/typst/__init__.py ]] || return 0
+    local stage
+    stage=$(mktemp -d "$root/.typst.XXXXXX")
+    if python3 -m pip --disable-pip-version-check download --quiet --no-deps --no-cache-dir \
+        --only-binary=:all: --dest "$stage" "typst==$typst_version" &&
+        mkdir "$stage/module" && python3 -m zipfile -e "$stage"/*.whl "$stage/module"; then
+        rm -rf "$typst"
+        mv "$stage/module" "$typst"
+        echo "typst $typst_version is in $typst."
+    else
+        echo "setup.sh: could not fetch typst; report will write no PDF" >&2
+    fi
+    rm -rf "$stage"
+}
+
 placed=$(cat "$target/VERSION" 2>/dev/null || true)
 if [[ $placed == "$version" || $placed == "$npm_version" ]] && ls "$target"/libonnxruntime.* >/dev/null 2>&1; then
     echo "ONNX Runtime $placed is already in $target; nothing to do."
+    fetch_typst
     exit 0
 fi
 
@@ -124,3 +146,4 @@ PYTHON
 rm -rf "$target"
 mv "$stage/lib" "$target"
 echo "ONNX Runtime $fetched is in $target."
+fetch_typst

@@ -433,6 +433,35 @@ fn text_timeline_csv_and_picture_agree_with_json() {
     assert!(fs::read_to_string(folder.path().join("t.svg")).unwrap().contains(genre));
 }
 
+/// Networks as others trained them, by name; without one YAMNet's genres, which is said.
+#[test]
+fn without_a_training_there_are_the_classes_of_pretrained_networks() {
+    let (folder, ..) = music();
+    let told = |model: &[&str]| {
+        let output = classify(folder.path(), &[&["song0.wav", "--json"][..], model].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (line, stderr(&output))
+    };
+    let (line, said) = told(&[]);
+    assert!(
+        said.contains("no model given: YAMNet's own 49 genres") && said.contains("--model"),
+        "{said}"
+    );
+    let probabilities = line["probabilities"].as_object().unwrap();
+    assert!(probabilities.len() == 49 && probabilities.contains_key("Jazz"), "{line}");
+    assert!(line["genres"].is_array(), "{line}");
+    for (name, classes) in [("yamnet", 521), ("musicnn", 50), ("yamnet-genres", 49)] {
+        let (line, said) = told(&["--model", name]);
+        assert_eq!(line["probabilities"].as_object().unwrap().len(), classes, "{name}");
+        assert!(!said.contains("no model given"), "{said}");
+    }
+    let (all, _) = told(&["--model", "yamnet"]);
+    assert_eq!(all["probabilities"]["Jazz"], line["probabilities"]["Jazz"]);
+    let quiet = classify(folder.path(), &["song0.wav", "--quiet"]);
+    assert!(!stderr(&quiet).contains("no model given"), "{}", stderr(&quiet));
+}
+
 #[test]
 fn wrong_uses_say_what_to_do() {
     let (folder, ..) = music();
@@ -442,7 +471,6 @@ fn wrong_uses_say_what_to_do() {
         assert!(stderr(&output).contains(part), "{arguments:?}: {}", stderr(&output));
     };
     let model = ["-m", "genres.onnx"];
-    refused(&["song0.wav"], 1, "no model given: train one with `finetune --data FOLDER`");
     refused(&["song0.wav", "-m", "no.onnx"], 1, "no.onnx: No such file");
     refused(&[&["no.wav", "song3.wav"][..], &model].concat(), 1, "no.wav: No such file");
     refused(&[&["*.ogg"][..], &model].concat(), 1, "no file matches");

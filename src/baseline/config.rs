@@ -24,8 +24,9 @@ pub struct Config {
     /// Models, separated by commas, or "all"
     #[arg(long, default_value = "all", value_delimiter = ',', value_name = "NAME")]
     pub model: Vec<String>,
-    /// Split: "stratified" (shuffled 80/20 by song), "fault-filtered" (GTZAN's published
-    /// lists, in DATA/splits) or a split.json
+    /// Split: "stratified" (shuffled 80/20 by song), "rehearsal" (the same, but its test part is
+    /// left out and its validation part tested), "fault-filtered" (GTZAN's published lists, in
+    /// DATA/splits) or a split.json
     #[arg(long, default_value = "stratified", value_name = "KIND|FILE")]
     pub split: String,
     /// Share of the songs in the test part

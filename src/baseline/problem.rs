@@ -153,6 +153,7 @@ fn make_split(config: &Config, table: &FeatureTable) -> Result<Split> {
         "fault-filtered" => {
             Split::fault_filtered(&table.songs(), &config.data_folder().join("splits"))
         }
+        "rehearsal" => Split::rehearsal(&table.songs(), seed, share, VALIDATION),
         _ => Split::stratified(&table.songs(), seed, share, VALIDATION),
     }
 }

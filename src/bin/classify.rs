@@ -12,6 +12,7 @@ use genre_transfer::cli::classify::{Arguments, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXAMPLES: &str = "Examples:
+  classify song.mp3
   classify song.mp3 --model genres.onnx --timeline
   classify ~/music --model runs/yamnet-gtzan --top 1
   classify 'albums/**/*.flac' --model bundle --json > genres.jsonl
@@ -23,8 +24,8 @@ const EXAMPLES: &str = "Examples:
   classify --verify genres.onnx
   ffmpeg -i song.tak -f wav - | classify - --model genres.onnx
 
-The model is an .onnx file that export-onnx wrote (whatever its input), a run folder or a
-bundle folder; one that has learned from pictures of spectrograms takes pictures (PNG, JPEG) in
+Without a model YAMNet's own genres of music are told. A model of your own is an .onnx file that
+export-onnx wrote (whatever its input), a run folder or a bundle folder; one that has learned from pictures of spectrograms takes pictures (PNG, JPEG) in
 place of recordings. Folders are searched for recordings; a playlist stands for those that it names.
 A recording that cannot be read is named on standard error, the others go on, and the exit
 code is then 1. One that is cut short is used as far as it goes, with a warning (--strict: an

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Parser;
 use genre_transfer::cli;
-use genre_transfer::report::Report;
+use genre_transfer::report::{Report, TitlePage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,8 +14,10 @@ Examples:
   report runs/yamnet-gtzan runs/simple-gtzan --output reports/two
   report runs --bench runs/bench/bench.json      with latencies of bench-runtimes
   report runs --data data/gtzan                  where the clips of mistakes are
+  report runs --title 'Lab 2' --author 'Ada Lovelace' --date 2026-11-29
 
-Writes report.html, report.pdf and results.md with its figures. Runs that were tested on
+Writes report.html, report.pdf, results.md with its figures, and typst/, which the PDF is made
+of: by the typst that is built in (cargo feature pdf), on the PATH, or fetched by scripts/setup.sh. Runs that were tested on
 different tracks are in different tables. Exits with 1 if a folder is no run.";
 
 /// Compare finished runs: tables, significance, charts, mistakes, discussion.
@@ -31,6 +33,18 @@ struct Cli {
     /// Collection whose clips are drawn [default: the one that each run names]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Title of the report
+    #[arg(long)]
+    title: Option<String>,
+    /// Who hands it in; may be given several times
+    #[arg(long, value_name = "NAME")]
+    author: Vec<String>,
+    /// An address to stand below the authors
+    #[arg(long, value_name = "URL")]
+    link: Option<String>,
+    /// A date to stand there; without one the same runs give the same report
+    #[arg(long)]
+    date: Option<String>,
     /// Where the report goes
     #[arg(long, default_value = "runs/report", value_name = "DIR")]
     output: PathBuf,
@@ -48,7 +62,13 @@ fn run(cli: &Cli) -> Result<()> {
         bail!("--data {}: no such folder", data.display());
     }
     let report = Report::read(&cli.runs, &cli.bench)?;
-    let written = report.document(cli.data.as_deref())?.write(&cli.output)?;
+    let page = TitlePage {
+        title: cli.title.clone(),
+        authors: cli.author.clone(),
+        link: cli.link.clone(),
+        date: cli.date.clone(),
+    };
+    let written = report.document(cli.data.as_deref())?.titled(&page).write(&cli.output)?;
     let summary = report.summary();
     if cli.json {
         let json = serde_json::json!({ "written": written, "report": summary });
@@ -63,7 +83,10 @@ fn run(cli: &Cli) -> Result<()> {
             .try_for_each(cli::println)?
     }
     if written.pdf.is_none() {
-        genre_transfer::say!("no report.pdf: this was built without the feature pdf");
+        genre_transfer::say!(
+            "no report.pdf: there is no typst; run scripts/setup.sh, or: typst compile {}",
+            written.typst.join("report.typ").display()
+        );
     }
     for path in [Some(&written.html), written.pdf.as_ref(), Some(&written.markdown)] {
         path.iter().for_each(|path| genre_transfer::say!("written: {}", path.display()));

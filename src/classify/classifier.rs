@@ -28,7 +28,8 @@ pub struct Classifier {
 
 impl Classifier {
     /// Opens an exported `.onnx` file of any input (`log_mel`, `waveform`, `clip`, `image`),
-    /// a run folder or a bundle folder.
+    /// a run folder or a bundle folder; or by its [name](super::ready_made::ReadyMade::name) a
+    /// pretrained network as it is.
     ///
     /// # Errors
     /// Those of [`runtime::open`](crate::runtime::open), and [`Error::InvalidInput`] for

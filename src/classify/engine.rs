@@ -9,6 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::cutter::Piece;
 use super::model::{self, Model, Scored};
 use super::options::Options;
+use super::ready_made::ReadyMade;
 use super::sessions::Sessions;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
@@ -24,7 +25,8 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Opens the model at `path`: a file, or the folder of a run or a bundle.
+    /// Opens the model at `path`: a file, the folder of a run or a bundle, or the name of a
+    /// ready-made one.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let threads = options.threads;
         if threads == 0 {
@@ -34,8 +36,12 @@ impl Engine {
             let reason = "burn runs no ONNX files; choose ort or tract";
             return Err(Error::InvalidInput(reason.to_owned()));
         }
-        let path = model::find(path)?;
-        let sessions = Sessions::open(&path, options)?;
+        let ready_made = ReadyMade::meant_by(path);
+        let path = match ready_made {
+            Some(ready_made) => ready_made.file()?,
+            None => model::find(path)?,
+        };
+        let sessions = Sessions::open(&path, ready_made, options)?;
         let model = sessions.with(|session| Model::new(&path, &*session, options))?;
         let pool = (threads > 1)
             .then(|| ThreadPoolBuilder::new().num_threads(threads).build())

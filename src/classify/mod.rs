@@ -36,6 +36,7 @@ mod options;
 mod pattern;
 mod picture;
 mod playlist;
+mod ready_made;
 mod recording;
 mod render;
 mod sessions;
@@ -45,6 +46,7 @@ mod timeline_csv;
 pub use answer::{Classification, Patch, Timeline};
 pub use classifier::Classifier;
 pub use options::Options;
+pub use ready_made::ReadyMade;
 pub use stream::Stream;
 
 // For the program `classify`.

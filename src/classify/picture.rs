@@ -83,7 +83,7 @@ fn draw<DB: DrawingBackend>(
         let top = TOP + ROW * row as i32;
         let middle = top + ROW / 2;
         let label = view.labels.get(place).map_or("?", String::as_str);
-        write(&shorten(label, 10), (LEFT - 8, middle), HPos::Right)?;
+        write(&shorten(label, 18), (LEFT - 8, middle), HPos::Right)?;
         for (column, probabilities) in columns.iter().enumerate() {
             let corners = [(x(column), top + 1), (x(column + 1), top + ROW - 1)];
             area.draw(&Rectangle::new(corners, shade(probabilities[place]).filled()))?;
@@ -94,13 +94,24 @@ fn draw<DB: DrawingBackend>(
     let below = TOP + ROW * shown.len() as i32;
     let frame = Rectangle::new([(LEFT, TOP), (right, below)], BLACK.stroke_width(1));
     area.draw(&frame)?;
-    for quarter in 0..=4 {
-        let at = LEFT + (right - LEFT) * quarter / 4;
+    for second in ticks(answer.seconds) {
+        let share = if answer.seconds > 0.0 { second / answer.seconds } else { 0.0 };
+        let at = LEFT + (f64::from(right - LEFT) * share) as i32;
         area.draw(&PathElement::new([(at, below), (at, below + 5)], BLACK.stroke_width(1)))?;
-        let time = clock((answer.seconds * f64::from(quarter) / 4.0).floor());
-        write(&time, (at, below + 17), HPos::Center)?;
+        write(&clock(second.floor()), (at, below + 17), HPos::Center)?;
     }
     area.present()
+}
+
+/// Where times are written: at round ones, six at most, and at the end.
+fn ticks(seconds: f64) -> Vec<f64> {
+    let steps = [1, 2, 5, 10, 15, 30].into_iter().flat_map(|step| [step, 60 * step, 3600 * step]);
+    let mut steps: Vec<f64> = steps.map(f64::from).collect();
+    steps.sort_by(f64::total_cmp);
+    let step = steps.into_iter().find(|step| seconds / step <= 6.0).unwrap_or(seconds / 4.0);
+    let round = (0..6).map(|tick| f64::from(tick) * step);
+    // Beside the end there must be room for its own.
+    round.take_while(|tick| *tick == 0.0 || seconds - tick >= step / 2.0).chain([seconds]).collect()
 }
 
 /// From white to a dark blue: lightness alone tells.
@@ -161,6 +172,15 @@ mod tests {
         assert_eq!((red(0), red(1)), (shade(0.75).0, shade(0.25).0));
         let black = pixels.chunks(3).filter(|pixel| **pixel == [0, 0, 0]).count();
         assert!(black > 500, "letters and the frame: {black}");
+    }
+
+    #[test]
+    fn times_are_written_where_they_are() {
+        assert_eq!(ticks(30.0), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
+        assert_eq!(ticks(754.0), [0.0, 300.0, 600.0, 754.0]);
+        assert_eq!(ticks(0.5), [0.0, 0.5]);
+        assert_eq!(ticks(37_000.0), [0.0, 7200.0, 14_400.0, 21_600.0, 28_800.0, 37_000.0]);
+        assert_eq!(ticks(1e6), [0.0, 250_000.0, 500_000.0, 750_000.0, 1e6]);
     }
 
     #[test]

@@ -4,17 +4,34 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::options::Options;
+use super::ready_made::ReadyMade;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Device, Runtime, Session};
 
 /// Sessions of one model: lent to one thread at a time, and opened when all are lent.
 pub(super) struct Sessions {
-    runtime: Runtime,
-    path: PathBuf,
-    options: runtime::Options,
+    model: Opener,
     limit: usize,
     state: Mutex<State>,
     freed: Condvar,
+}
+
+/// How a session is opened.
+struct Opener {
+    runtime: Runtime,
+    path: PathBuf,
+    ready_made: Option<ReadyMade>,
+    options: runtime::Options,
+}
+
+impl Opener {
+    fn open(&self) -> Result<Box<dyn Session>> {
+        let session = runtime::open(self.runtime, &self.path, &self.options)?;
+        match self.ready_made {
+            Some(ready_made) => ready_made.telling(&self.path, session),
+            None => Ok(session),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -24,23 +41,26 @@ struct State {
 }
 
 impl Sessions {
-    /// Opens the first session of the model at `path`.
+    /// Opens the first session of the model at `path`, which is perhaps a ready-made one's.
     ///
     /// A small model runs on one thread at a time, in as many sessions as there are threads:
     /// that is faster than sharing each run out, and its answers do not depend on how many
     /// there are.
-    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+    pub fn open(path: &Path, ready_made: Option<ReadyMade>, options: &Options) -> Result<Self> {
         // In this order, for the last one reads the file.
         let alone =
             options.threads == 1 || options.device == Device::Cuda || runtime::is_shared(path)?;
         let limit = if alone { 1 } else { options.threads };
         let threads = options.threads / limit;
-        let options_of_one = runtime::Options { device: options.device, threads };
-        let first = runtime::open(options.runtime, path, &options_of_one)?;
-        Ok(Self {
+        let model = Opener {
             runtime: options.runtime,
             path: path.to_owned(),
-            options: options_of_one,
+            ready_made,
+            options: runtime::Options { device: options.device, threads },
+        };
+        let first = model.open()?;
+        Ok(Self {
+            model,
             limit,
             state: Mutex::new(State { idle: vec![first], open: 1 }),
             freed: Condvar::new(),
@@ -52,7 +72,7 @@ impl Sessions {
         let mut lease = Lease { sessions: self, session: Some(self.take()?) };
         match &mut lease.session {
             Some(session) => work(session.as_mut()),
-            None => Err(Error::runtime(self.runtime.name(), "no session")),
+            None => Err(Error::runtime(self.model.runtime.name(), "no session")),
         }
     }
 
@@ -66,7 +86,7 @@ impl Sessions {
                 // Counted first, opened without the lock: others need not wait for it.
                 state.open += 1;
                 drop(state);
-                let opened = runtime::open(self.runtime, &self.path, &self.options);
+                let opened = self.model.open();
                 if opened.is_err() {
                     self.state().open -= 1;
                 }

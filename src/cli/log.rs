@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::bar::is_quiet;
 use super::flag::flag;
 use crate::error::name_options;
 
@@ -41,7 +42,11 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if *event.metadata().level() == Level::WARN {
+        let is_warning = *event.metadata().level() == Level::WARN;
+        if is_quiet() && !is_warning {
+            return Ok(());
+        }
+        if is_warning {
             writer.write_str("warning: ")?;
         }
         let mut text = String::new();

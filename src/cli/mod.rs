@@ -19,7 +19,6 @@ mod run_args;
 
 #[cfg(feature = "train")]
 pub use allocator::Allocator;
-pub use bar::bar;
 pub use flag::flag;
 pub use interrupt::stop_on_ctrl_c;
 pub use program::{main, parse, parse_resumable, print, println};

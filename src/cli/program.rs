@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, Command, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 
-use super::bar::Bars;
+use super::bar::{self, Everywhere};
 use super::flag::flag;
 use super::log;
 use crate::error::Error;
@@ -17,7 +17,15 @@ use crate::progress;
 /// The program's arguments, as [`Parser::parse`] has them, except that a negative number
 /// is the value of the option before it: the option's own check then says what is wrong.
 pub fn parse<T: Parser>() -> T {
-    T::from_arg_matches(&command::<T>().get_matches()).unwrap_or_else(|error| error.exit())
+    read(&command::<T>().get_matches())
+}
+
+/// The arguments that were given, of which `--quiet` is every program's.
+fn read<T: Parser>(matches: &ArgMatches) -> T {
+    if matches.get_flag(QUIET) {
+        bar::be_quiet();
+    }
+    T::from_arg_matches(matches).unwrap_or_else(|error| error.exit())
 }
 
 /// The arguments, as [`parse`] has them, of a program whose `--resume` goes on with a run's own
@@ -28,7 +36,7 @@ pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let other = command.get_arguments().find(|argument| {
         let id = argument.get_id().as_str();
-        id != "resume" && !beside.contains(&id) && given(id)
+        !["resume", QUIET].contains(&id) && !beside.contains(&id) && given(id)
     });
     if given("resume")
         && let Some(name) = other.and_then(Arg::get_long)
@@ -36,13 +44,17 @@ pub fn parse_resumable<T: Parser>(beside: &[&str]) -> T {
         let text = format!("--{name} cannot be given with --resume, which takes the run's own");
         command.error(ErrorKind::ArgumentConflict, text).exit();
     }
-    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    read(&matches)
 }
 
+const QUIET: &str = "quiet";
+
 fn command<T: Parser>() -> Command {
-    T::command().mut_args(|arg| {
+    let quiet = Arg::new(QUIET).long(QUIET).action(ArgAction::SetTrue);
+    let command = T::command().mut_args(|arg| {
         if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
-    })
+    });
+    command.arg(quiet.help("No progress and no notes on standard error; warnings and errors stay"))
 }
 
 /// Runs a program's body, with the library's notes and progress on standard error.
@@ -51,7 +63,7 @@ fn command<T: Parser>() -> Command {
 /// interrupted; clap itself exits with 2 on wrong usage.
 pub fn main(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     log::print_notes();
-    progress::show_with(Bars);
+    progress::show_with(Everywhere);
     match body() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! Splits drawn by a seed: stratified ones, and those of a cross-validation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::collection::Dataset;
 use super::groups::{Group, by_genre, deal, ids, shuffled, take};
@@ -58,6 +58,30 @@ impl Split {
             validation: ids(validation),
             test: ids(test),
         })
+    }
+
+    /// A rehearsal of [`Split::stratified`] with the same seed: nobody looks at its test part, which
+    /// is left out; its validation part is tested in its place, and as large a share of its
+    /// training part validates.
+    ///
+    /// # Errors
+    /// Those of [`Split::stratified`], for the whole and for the training part alone.
+    pub fn rehearsal(
+        dataset: &Dataset,
+        seed: u64,
+        test_fraction: f64,
+        validation_fraction: f64,
+    ) -> Result<Self> {
+        let whole = Self::stratified(dataset, seed, test_fraction, validation_fraction)?;
+        let learned: HashSet<&str> = whole.train.iter().map(String::as_str).collect();
+        let mut part = Dataset { tracks: vec![], ..dataset.clone() };
+        let tracks = dataset.tracks.iter().filter(|track| learned.contains(track.id.as_str()));
+        part.tracks = tracks.cloned().collect();
+        let drawn = Self::stratified(&part, seed, validation_fraction, 0.0)?;
+        let mut train = [drawn.train, drawn.validation].concat();
+        train.sort();
+        let parts = [train, drawn.test, whole.validation];
+        Ok(Self::of_parts(Method::Rehearsal, seed, dataset, parts))
     }
 
     /// A cross-validation: `k` stratified splits whose test parts together hold every
@@ -325,6 +349,19 @@ mod tests {
                     let off = validated as f64 - validation * (all - tested) as f64;
                     prop_assert!(off.abs() < largest);
                 }
+            }
+        }
+
+        #[test]
+        fn a_rehearsal_never_sees_the_test_part(set in any_dataset(), seed: u64) {
+            let whole = Split::stratified(&set, seed, 0.2, 0.2).unwrap();
+            // Too few tracks for three parts of the rest are refused.
+            if let Ok(split) = Split::rehearsal(&set, seed, 0.2, 0.2) {
+                prop_assert_eq!(&split.test, &whole.validation);
+                let mut learned = [split.train.clone(), split.validation.clone()].concat();
+                learned.sort();
+                prop_assert_eq!(learned, whole.train);
+                prop_assert!(!split.train.is_empty() && split.validate().is_ok());
             }
         }
 

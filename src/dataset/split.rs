@@ -21,6 +21,8 @@ use crate::text::composed;
 pub enum Method {
     /// Shuffled, with the same share of every genre in each part.
     Stratified,
+    /// A stratified one whose test part is left out; its validation part is tested in its place.
+    Rehearsal,
     /// GTZAN without its faults: Kereliuk, Sturm & Larsen, "Deep Learning and Music
     /// Adversaries", IEEE Transactions on Multimedia 17(11), 2015.
     FaultFiltered,
@@ -37,6 +39,7 @@ impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stratified => "stratified",
+            Self::Rehearsal => "rehearsal",
             Self::FaultFiltered => "fault-filtered",
             Self::Given => "given",
             Self::Fold => "fold",
@@ -256,7 +259,11 @@ impl Split {
         match (self.method, self.fold) {
             (Method::Fold, Some(Fold { index, of })) if index < of => {}
             (
-                Method::Stratified | Method::FaultFiltered | Method::Given | Method::LeakyWindows,
+                Method::Stratified
+                | Method::Rehearsal
+                | Method::FaultFiltered
+                | Method::Given
+                | Method::LeakyWindows,
                 None,
             ) => {}
             _ => return Err(Invalid::Fold),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::features::{FrontEnd, Preprocessor};
 use crate::files;
 use crate::onnx;
-use crate::run::BackboneSource;
+use crate::run::{BackboneSource, pretrained};
 
 /// A pretrained network: an ONNX file and the front end that feeds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ impl Backbone {
     pub fn resolve(name: &str, front_end: Option<&str>) -> Result<Self> {
         let known = KNOWN.iter().find(|(known, ..)| *known == name);
         let (path, license) = match known {
-            Some((_, file, license)) => (models_folder().join(file), *license),
+            Some((_, file, license)) => (pretrained(file), *license),
             None => (PathBuf::from(name), "unknown (see the file's own source)"),
         };
         if !path.is_file() {
@@ -86,12 +86,6 @@ fn missing(name: &str, path: &Path) -> Error {
             _ => format!("no such backbone; use {known}, or the path of an ONNX file"),
         },
     )
-}
-
-/// `models/` in the working folder, else in the source tree this was built from.
-fn models_folder() -> PathBuf {
-    let here = PathBuf::from("models");
-    if here.is_dir() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("models") }
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ pub(super) struct Entry {
     pub(super) history: Vec<Epoch>,
     /// The search that found the architecture, where there was one.
     pub(super) search: Option<Leaderboard>,
+    /// The architecture of a network, or a baseline's settings.
+    pub(super) what: String,
     /// Numbers that make up the model.
     pub(super) parameters: Option<usize>,
     /// Size of the exported model.
@@ -112,6 +114,7 @@ impl Entry {
             tuning: results.tuning,
             history: run.history()?,
             search: run.leaderboard()?,
+            what: results.what,
             parameters: results.parameters,
             onnx_bytes: std::fs::metadata(run.onnx_path()).ok().map(|file| file.len()),
             seconds: results.seconds,
@@ -224,6 +227,7 @@ struct Results {
     calibration: Option<CalibrationMetrics>,
     cross_validation: Option<CrossValidation>,
     tuning: Option<Tuning>,
+    what: String,
     parameters: Option<usize>,
     seconds: Option<f64>,
     source: Option<Source>,
@@ -250,6 +254,7 @@ impl From<BaselineMetrics> for Results {
         Self {
             kind: Kind::Baseline,
             label: baseline_label(&metrics),
+            what: metrics.hyper_parameters.as_ref().map_or_else(String::new, ToString::to_string),
             baseline: Some(Baseline {
                 model: metrics.model,
                 table: metrics.features,
@@ -274,6 +279,7 @@ impl Results {
         Self {
             kind: metrics.kind(),
             label: network_label(&metrics),
+            what: network(&metrics),
             tuning: Tuning::of(&metrics),
             baseline: None,
             data: metrics.data,
@@ -316,6 +322,20 @@ pub(super) fn network_label(metrics: &Metrics) -> String {
         (Kept::Unfrozen, 1) => format!("{leaky}{name} with 1 trained layer"),
         (Kept::Unfrozen, layers) => format!("{leaky}{name} with {layers} trained layers"),
         _ => format!("{leaky}frozen {name}"),
+    }
+}
+
+/// What a network is made of.
+fn network(metrics: &Metrics) -> String {
+    if let Some(cnn) = &metrics.cnn {
+        return cnn.architecture.to_string();
+    }
+    let backbone = metrics.backbone.as_ref().map_or("backbone", |backbone| &backbone.name);
+    match (metrics.kept, metrics.unfrozen_layers) {
+        (Kept::Unfrozen, layers) => {
+            format!("{backbone}, its last {layers} layers trained, and a head")
+        }
+        _ => format!("{backbone} as it came, and a head"),
     }
 }
 

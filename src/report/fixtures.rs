@@ -56,6 +56,7 @@ pub(super) fn entry(run: &str, kind: Kind, given: &[usize]) -> Entry {
         tuning: None,
         history: vec![],
         search: None,
+        what: String::new(),
         parameters: Some(1000),
         onnx_bytes: Some(2_000_000),
         seconds: Some(3.0),

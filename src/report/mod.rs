@@ -19,14 +19,19 @@ mod leaks;
 #[cfg(feature = "pdf")]
 mod pdf;
 mod render;
+mod sheet;
 mod significance;
 mod spectrogram;
 mod summary;
 mod tagged;
 mod text;
+mod title_page;
 mod titles;
+#[cfg(not(feature = "pdf"))]
+mod typesetter;
 
 pub use document::Document;
 pub use gather::Report;
 pub use render::Written;
 pub use summary::{Summary, TableSummary};
+pub use title_page::TitlePage;

@@ -12,6 +12,7 @@ use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
 
 use super::document::Document;
+use super::sheet::{SHEET, TEMPLATE};
 use crate::error::{Cause, Error, Result};
 
 impl Document {
@@ -52,12 +53,11 @@ impl Sheet {
         }
         let fonts: Vec<Font> =
             typst_assets::fonts().flat_map(|data| Font::iter(Bytes::new(data))).collect();
-        let template = include_str!("templates/page.typ").to_owned();
         Ok(Self {
             library: LazyHash::new(Library::default()),
             book: LazyHash::new(FontBook::from_fonts(&fonts)),
             fonts,
-            template: Source::new(id("page.typ")?, template),
+            template: Source::new(id(SHEET)?, TEMPLATE.to_owned()),
             files,
         })
     }

@@ -9,6 +9,7 @@ use minijinja::{AutoEscape, Environment, Value};
 use serde::Serialize;
 
 use super::document::{Document, Figure};
+use super::sheet;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -20,8 +21,10 @@ const FIGURES: &str = "figures";
 pub struct Written {
     /// The page.
     pub html: PathBuf,
-    /// The PDF; none where this was built without it.
+    /// The PDF; none where there is no typst.
     pub pdf: Option<PathBuf>,
+    /// What typst makes the PDF of.
+    pub typst: PathBuf,
     /// The Markdown file.
     pub markdown: PathBuf,
 }
@@ -55,8 +58,8 @@ impl Document {
         self.pictures().filter(|figure| figure.file.ends_with(".svg"))
     }
 
-    /// Writes `report.html`, `report.pdf` and `results.md` with its `figures/` into `folder`,
-    /// each file whole or not at all.
+    /// Writes `report.html`, `report.pdf`, `results.md` with its `figures/` and `typst/` into
+    /// `folder`, each file whole or not at all.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file that could not be written; [`Error::Drawing`] if the
@@ -72,9 +75,11 @@ impl Document {
             html: folder.join("report.html"),
             pdf: pdf.is_some().then(|| folder.join("report.pdf")),
             markdown: folder.join("results.md"),
+            typst: folder.join(sheet::FOLDER),
         };
         files::write(&written.html, html.as_bytes())?;
         files::write(&written.markdown, markdown.as_bytes())?;
+        self.write_sheet(&written.typst)?;
         if let (Some(path), Some(pdf)) = (&written.pdf, pdf) {
             files::write(path, &pdf)?;
         }
@@ -83,10 +88,9 @@ impl Document {
 
     fn pdf_if_possible(&self) -> Result<Option<Vec<u8>>> {
         #[cfg(feature = "pdf")]
-        let pdf = Some(self.pdf()?);
+        return self.pdf().map(Some);
         #[cfg(not(feature = "pdf"))]
-        let pdf = None;
-        Ok(pdf)
+        self.pdf_from_outside()
     }
 }
 

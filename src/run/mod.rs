@@ -40,6 +40,7 @@ mod ledger;
 #[doc(hidden)]
 pub mod names;
 mod options;
+mod pretrained;
 mod records;
 mod results;
 mod spec;
@@ -47,6 +48,7 @@ mod trust;
 
 pub use folder::Run;
 pub(crate) use folder::model_file;
+pub(crate) use pretrained::pretrained;
 pub use records::{
     CrossValidation, Kept, Kind, PartMetrics, Prediction, Predictions, Quality, Score, TagMetrics,
     TagPrediction, TaskMetrics, TrainingData,

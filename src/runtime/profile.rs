@@ -78,8 +78,10 @@ impl Calls {
     }
 }
 
-#[cfg(all(test, any(feature = "ort", feature = "tract")))]
+#[cfg(test)]
 mod tests {
+    #![cfg(any(feature = "ort", feature = "tract"))]
+
     use super::*;
 
     #[test]

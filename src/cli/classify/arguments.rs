@@ -14,8 +14,9 @@ pub struct Arguments {
     /// or - for standard input
     #[arg(required_unless_present = "verify", value_name = "FILE|DIR|GLOB")]
     pub paths: Vec<PathBuf>,
-    /// What to classify with
-    #[arg(short, long, value_name = "FILE|RUN|BUNDLE")]
+    /// What to classify with; by name yamnet-genres, yamnet (521 sounds) or musicnn (50 tags), as
+    /// they were trained by others [default: yamnet-genres]
+    #[arg(short, long, value_name = "FILE|RUN|BUNDLE|NAME")]
     pub model: Option<PathBuf>,
     /// Genres to show for each recording, as text; a model that tells several labels shows all that
     /// reach their threshold, and these besides over time. JSON always has all

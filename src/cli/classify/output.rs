@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use indicatif::ProgressBar;
-
-use super::super::bar::bar;
+use super::super::bar::LongWork;
 use super::arguments::{Arguments, is_stdout};
 use super::in_order::InOrder;
 use super::input::StandardInput;
@@ -16,6 +14,7 @@ use crate::classify::{
 };
 use crate::error::Result;
 use crate::files::shown;
+use crate::progress::Task as _;
 use crate::text::counted;
 
 /// Everything the results of a run go to.
@@ -30,7 +29,7 @@ pub(super) struct Output<'a> {
     /// Whose rows go to standard output.
     teller: Option<Teller>,
     waiting: InOrder<Shown>,
-    bar: ProgressBar,
+    bar: LongWork,
     total: Total,
 }
 
@@ -93,7 +92,7 @@ impl<'a> Output<'a> {
             catalogue,
             teller,
             waiting: InOrder::new(),
-            bar: bar(files.len() as u64, "classifying", "files"),
+            bar: LongWork::begin(files.len() as u64, "classifying", "files"),
             total: Total::default(),
         })
     }
@@ -117,14 +116,13 @@ impl<'a> Output<'a> {
         }
         let gone = catalogue.gone(self.files);
         for (place, line) in done {
-            self.bar.inc(1);
+            self.bar.advance(1);
             self.insert(place, line.filter(|_| self.arguments.json), None)?;
         }
         self.tell(&needs, &gone);
         self.total.classified = rest.len();
         // What is there already is no measure of the speed from here on.
-        self.bar.reset_elapsed();
-        self.bar.reset_eta();
+        self.bar.restart();
         Ok(rest)
     }
 
@@ -177,7 +175,7 @@ impl<'a> Output<'a> {
 
     /// Puts the files in their places if there is a result.
     pub fn finish(self) -> Result<Total> {
-        self.bar.finish_and_clear();
+        drop(self.bar);
         if let Some(csv) = self.csv.filter(|_| self.total.failed < self.files.len()) {
             csv.finish()?;
         }
@@ -214,7 +212,7 @@ impl<'a> Output<'a> {
             classify::picture(picture, &shown(path), answer, &self.view)?;
         }
         let line = self.line(path, &result)?;
-        self.bar.inc(1);
+        self.bar.advance(1);
         let rows = result.ok().filter(|_| self.csv.is_some());
         self.insert(place, row.or(line), rows)
     }

@@ -306,6 +306,9 @@ fn describe(method: Method, task: Task) -> &'static str {
              stratification)"
         }
         Method::Stratified => "shuffled by track, with the same share of every genre in each part",
+        Method::Rehearsal => {
+            "shuffled by track; a rehearsal: the test part was left out, and the validation part tested"
+        }
         Method::FaultFiltered => {
             "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \
              two parts"

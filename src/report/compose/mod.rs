@@ -11,6 +11,7 @@ mod discussion;
 mod figures;
 mod group;
 mod leaks;
+mod methods;
 mod mistakes;
 mod repeated;
 

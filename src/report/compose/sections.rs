@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::{calibration, curves, data, discussion, group, leaks};
+use super::{calibration, curves, data, discussion, group, leaks, methods};
 use super::{repeated, searches, shared, summary, tags};
 use crate::error::Result;
 use crate::report::document::Document;
@@ -39,6 +39,7 @@ impl Report {
         repeated::add_tunings(&mut document, &context);
         searches::add(&mut document, &context)?;
         curves::add(&mut document, &context)?;
+        methods::add(&mut document, &context);
         discussion::add(&mut document, &context);
         add_machines(&mut document, &self.machines);
         Ok(document)
