@@ -18,12 +18,12 @@ RUNS/report: report.html, report.pdf, results.md with its figures.
                  place; a small search, default hyper-parameters, one seed
   --author NAME  who hands it in; may be given several times
   --link URL     an address to stand below the authors
-  --title TEXT   [default: Music genres: models compared; of a rehearsal, that it is one]
+  --title TEXT   [default: Music genres: models compared]; of a rehearsal it says that it is one
   --seed N       seed of the split and of everything else [default: 0]
   --runs DIR     where the runs go [default: runs/lab, of a rehearsal runs/rehearsal]
 
 What is finished is not done again, so that an interrupted run goes on where it was. No file
-under version control is written.
+under version control is written. For Linux.
 
 Examples:
   scripts/lab.sh --data data/gtzan --quick
@@ -55,12 +55,21 @@ while (($#)); do
     esac
 done
 [[ -z $data || -d $data ]] || fail "--data $data: no such folder"
-[[ $seed =~ ^[0-9]+$ ]] || fail "--seed $seed: give a number"
+[[ $seed =~ ^[0-9]{1,18}$ ]] || fail "--seed $seed: give a number"
+seed=$((10#$seed))
 [[ -z $data ]] || data=$(realpath "$data")
 [[ -z $runs ]] || runs=$(realpath -m "$runs")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 runs=${runs:-$PWD/runs/$([[ -n $quick ]] && echo rehearsal || echo lab)}
 mkdir -p "$runs"
+[[ -n $data || ! -d data/gtzan ]] || data=$PWD/data/gtzan
+
+# What is finished is taken again only for the same question.
+asked="data ${data:-synthesized}, seed $seed${quick:+, a rehearsal}"
+if [[ -f $runs/lab.txt && $(< "$runs/lab.txt") != "$asked" ]]; then
+    fail "$runs holds runs of: $(< "$runs/lab.txt"); for $asked give another --runs, or remove it"
+fi
+echo "$asked" > "$runs/lab.txt"
 
 scripts/setup.sh
 cargo build --release --bins
@@ -79,7 +88,6 @@ train() {
 }
 
 # The first run draws the split that all others follow.
-[[ -n $data || ! -d data/gtzan ]] || data=$PWD/data/gtzan
 cnn=("$bin/train-cnn" ${data:+--data "$data"} --seed "$seed" --runs "$runs")
 drawn=(--split "$([[ -n $quick ]] && echo rehearsal || echo stratified)")
 train cnn-simple "${cnn[@]}" "${drawn[@]}" --preset simple --name cnn-simple --force
@@ -94,8 +102,13 @@ baseline() {
     train "$name-mlp" "$bin/baseline" --data "$data" --model all --seed "$seed" \
         --runs "$runs" --name "$name" --force $quick "$@"
 }
+recordings=$(find -L "$data" -type f -iregex \
+    '.*\.\(wav\|mp3\|mp2\|flac\|ogg\|oga\|opus\|m4a\|m4b\|mp4\|aac\|aiff?\|aifc\|au\|caf\|w64\|webm\|mka\|wma\|wv\|ape\)' \
+    -print -quit)
 if [[ -f $data/features_30_sec.csv ]]; then
     baseline features-30 --features 30 "${split[@]}"
+elif [[ -z $recordings ]]; then
+    echo "no table of features and no recordings in $data: the classical models are left out"
 else
     [[ -f $runs/features.csv ]] || "$bin/extract-features" "$data" --output "$runs/features.csv"
     baseline features --features "$runs/features.csv" "${split[@]}"
@@ -106,7 +119,7 @@ if [[ -f $data/features_3_sec.csv ]]; then
     [[ -n $quick ]] || baseline features-3-leaky --features 3 --leaky
 fi
 
-if [[ -n $(find "$data" -iregex '.*\.\(wav\|mp3\|flac\|ogg\|m4a\|aac\|aiff\)' -print -quit) ]]; then
+if [[ -n $recordings ]]; then
     for backbone in yamnet musicnn; do
         for n in $(seq 0 $([[ -n $quick ]] && echo 0 || echo 2)); do
             # Folds test every track, which a rehearsal must not.
@@ -134,8 +147,8 @@ done
 "$bin/bench-runtimes" "${models[@]}" --runtimes ort,tract --batch 1 --threads 1 $quick \
     --output "$runs/bench" > "$runs/bench.txt"
 
-if [[ -z $title && -n $quick ]]; then
-    title="Music genres: a rehearsal, tested on validation tracks"
+if [[ -n $quick ]]; then
+    title="${title:-Music genres}: a rehearsal, tested on validation tracks"
 fi
 page=("${authors[@]}")
 [[ -z $title ]] || page+=(--title "$title")

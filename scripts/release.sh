@@ -7,8 +7,8 @@ usage() {
 Usage: scripts/release.sh
 
 Builds classify statically (scripts/static-classify.sh), puts it into an archive with YAMNet and
-musicnn, all licences, the list of crates in it with versions and licences, and SHA-256 sums, and
-tries the archive: unpacked into an empty folder, with no other file in reach where chroot may be
+musicnn, their licences, the list of crates in it with versions, licences and these licences' texts, and
+SHA-256 sums, and tries the archive: unpacked into an empty folder, with no other file in reach where chroot may be
 used, it must tag a song.
 
 Writes target/dist/genre-transfer-VERSION-TARGET.tar.gz and its .sha256.
@@ -37,11 +37,36 @@ mkdir -p "$folder/models" "$folder/licences"
 cp "target/$target/dist/classify" "$folder/"
 cp models/yamnet.onnx models/musicnn_msd_vgg.onnx models/LICENSE-*.txt models/README.md "$folder/models/"
 cp LICENSE-MIT LICENSE-APACHE "$folder/licences/"
-cp docs/classify.md CHANGELOG.md "$folder/"
-# Every crate that is linked in, with its licence.
+cp CHANGELOG.md "$folder/"
+# Every crate that is linked in, with its licence, and the texts of their licences and notices.
 cargo tree --locked --no-default-features --features tract --target "$target" --edges normal \
     --prefix none --no-dedupe --format '{p} {l}' | sed 's/ (\/[^)]*)//; s/ (proc-macro)//' |
     LC_ALL=C sort -u > "$folder/licences/crates.txt"
+python3 - "$folder/licences" "$target" <<'PYTHON'
+import json, pathlib, re, subprocess, sys
+
+folder, target = pathlib.Path(sys.argv[1]), sys.argv[2]
+command = ["cargo", "metadata", "--locked", "--format-version", "1", "--no-default-features",
+           "--features", "tract", "--filter-platform", target]
+packages = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["packages"]
+linked = {tuple(line.split()[:2]) for line in (folder / "crates.txt").read_text().splitlines()}
+texts, without = {}, []
+for package in packages:
+    if (package["name"], "v" + package["version"]) not in linked:
+        continue
+    name = f"{package['name']} {package['version']}"
+    files = sorted(pathlib.Path(package["manifest_path"]).parent.iterdir())
+    files = [f for f in files if f.is_file() and re.match(r"(?i)(licen[sc]e|copying|notice|copyright)", f.name)]
+    for file in files:
+        texts.setdefault(file.read_text(errors="replace").strip(), []).append(name)
+    if not files:
+        without.append(name)
+with open(folder / "texts.txt", "w") as out:
+    for text, names in texts.items():
+        out.write(", ".join(names) + "\n\n" + text + "\n\n" + "-" * 80 + "\n\n")
+    out.write("Crates that bring no text, with their licence in crates.txt: " + ", ".join(without) + "\n")
+print(f"{len(linked)} crates, {len(texts)} texts of licences, {len(without)} crates without one")
+PYTHON
 cat > "$folder/README.txt" <<TEXT
 genre-transfer $version: classify, for any Linux on $(uname -m).
 

@@ -54,12 +54,13 @@ esac
 
 # Without it there is a report all the same, as a page and as Markdown.
 fetch_typst() {
-    [[ ! -f $typst/typst/__init__.py ]] || return 0
+    [[ $(cat "$typst/VERSION" 2>/dev/null) != "$typst_version" ]] || return 0
     local stage
     stage=$(mktemp -d "$root/.typst.XXXXXX")
     if python3 -m pip --disable-pip-version-check download --quiet --no-deps --no-cache-dir \
         --only-binary=:all: --dest "$stage" "typst==$typst_version" &&
         mkdir "$stage/module" && python3 -m zipfile -e "$stage"/*.whl "$stage/module"; then
+        echo "$typst_version" > "$stage/module/VERSION"
         rm -rf "$typst"
         mv "$stage/module" "$typst"
         echo "typst $typst_version is in $typst."

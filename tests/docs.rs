@@ -34,7 +34,11 @@ fn pages() -> Vec<(PathBuf, String)> {
 
 /// What headings of a page are called in links, as GitHub makes it of them.
 fn anchors(text: &str) -> BTreeSet<String> {
-    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let mut in_code = false;
+    let headings = text.lines().filter(|line| {
+        in_code ^= line.trim_start().starts_with("```");
+        !in_code && line.starts_with('#')
+    });
     let anchor = |line: &str| {
         let title = line.trim_start_matches('#').trim().to_lowercase();
         let kept = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -83,7 +87,12 @@ fn every_link_leads_somewhere() {
 fn options() -> BTreeMap<&'static str, BTreeSet<String>> {
     let known = |(name, program): (&'static str, &str)| {
         let help = Command::new(program).arg("--help").output().unwrap();
-        (name, flags(&String::from_utf8(help.stdout).unwrap()))
+        // An option's own line begins with it, or with its one letter.
+        let help = String::from_utf8(help.stdout).unwrap();
+        let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let own =
+            lines.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--")));
+        (name, own.flat_map(flags).collect())
     };
     PROGRAMS.into_iter().map(known).collect()
 }

@@ -153,7 +153,10 @@ fn make_split(config: &Config, table: &FeatureTable) -> Result<Split> {
         "fault-filtered" => {
             Split::fault_filtered(&table.songs(), &config.data_folder().join("splits"))
         }
-        "rehearsal" => Split::rehearsal(&table.songs(), seed, share, VALIDATION),
+        "rehearsal" => {
+            let songs = table.songs();
+            Split::stratified(&songs, seed, share, VALIDATION)?.rehearsal(&songs)
+        }
         _ => Split::stratified(&table.songs(), seed, share, VALIDATION),
     }
 }

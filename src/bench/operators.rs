@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::plan::{Plan, target};
 use super::table::model_name;
 use crate::error::{Error, Result};
-use crate::runtime::{self, Device, Options, Profile, Runtime};
+use crate::runtime::{self, Device, Options, Profile, Runtime, check_patches};
 
 /// The fewest and the most runs that count.
 const RUNS: [f64; 2] = [10.0, 1000.0];
@@ -98,7 +98,9 @@ fn timed(
         _ => runtime::open(runtime, path, options)?,
     };
     let batch = session.input().dims.first().copied().flatten().unwrap_or(1);
-    let input = probe(&patch_shape(session.input())?, batch, plan.seed);
+    let patch = patch_shape(session.input())?;
+    check_patches(Some(batch), patch.iter().product()).map_err(|e| Error::onnx(path, e))?;
+    let input = probe(&patch, batch, plan.seed);
     session.run(input.view())?;
     let begin = Instant::now();
     session.run(input.view())?;

@@ -125,7 +125,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         report.to_text()
     };
     cli::print(text)?;
-    genre_transfer::say!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
+    genre_transfer::note!("written: {}/bench.{{json,md,svg}}", arguments.output.display());
     ensure!(report.any_ran(), "no case ran; the table gives each one's reason");
     Ok(())
 }

@@ -84,12 +84,12 @@ fn run(cli: &Cli) -> Result<()> {
     }
     if written.pdf.is_none() {
         genre_transfer::say!(
-            "no report.pdf: there is no typst; run scripts/setup.sh, or: typst compile {}",
+            "no report.pdf: no typst at hand has set it; run scripts/setup.sh, or: typst compile {}",
             written.typst.join("report.typ").display()
         );
     }
     for path in [Some(&written.html), written.pdf.as_ref(), Some(&written.markdown)] {
-        path.iter().for_each(|path| genre_transfer::say!("written: {}", path.display()));
+        path.iter().for_each(|path| genre_transfer::note!("written: {}", path.display()));
     }
     Ok(())
 }

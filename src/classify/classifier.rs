@@ -8,6 +8,7 @@ use super::catalogue::Teller;
 use super::engine::Engine;
 use super::files;
 use super::options::Options;
+use super::ready_made::ReadyMade;
 use super::recording::{self, Recording};
 use super::stream::Stream;
 use crate::error::{Error, Result};
@@ -39,6 +40,14 @@ impl Classifier {
     /// least confidence where it tells any number of labels.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         Ok(Self { engine: Arc::new(Engine::open(path, options)?) })
+    }
+
+    /// A pretrained network as it is, with the classes that it was trained to tell.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if its file is not there; those of [`Classifier::open`].
+    pub fn ready_made(ready_made: ReadyMade, options: &Options) -> Result<Self> {
+        Ok(Self { engine: Arc::new(Engine::ready_made(ready_made, options)?) })
     }
 
     /// The genres, in the order of every list of probabilities.
@@ -92,12 +101,16 @@ impl Classifier {
         Ok(Teller { sha256: self.sha256()?, labels, thresholds, min_confidence })
     }
 
-    /// The SHA-256 of that file, in hexadecimal.
+    /// The SHA-256 of that file, in hexadecimal; of a ready-made one with what is told of it.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
     pub(crate) fn sha256(&self) -> Result<String> {
-        sha256(self.model())
+        let file = sha256(self.model())?;
+        Ok(match self.engine.ready_made {
+            Some(ready_made) => ready_made.digest(&file),
+            None => file,
+        })
     }
 
     /// The genres of a recording: mono samples, nominally in [-1, 1], at `rate` Hz. One shorter

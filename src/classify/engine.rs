@@ -19,6 +19,8 @@ pub(super) struct Engine {
     pub model: Model,
     pub threads: usize,
     pub strict: bool,
+    /// What tells its own classes, where nobody has trained here.
+    pub ready_made: Option<ReadyMade>,
     sessions: Sessions,
     /// Where the pieces of one recording run side by side; `None` with one thread.
     pool: Option<ThreadPool>,
@@ -28,6 +30,18 @@ impl Engine {
     /// Opens the model at `path`: a file, the folder of a run or a bundle, or the name of a
     /// ready-made one.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        match ReadyMade::meant_by(path) {
+            Some(ready_made) => Self::ready_made(ready_made, options),
+            None => Self::of(&model::find(path)?, None, options),
+        }
+    }
+
+    /// Opens a pretrained network as it is.
+    pub fn ready_made(ready_made: ReadyMade, options: &Options) -> Result<Self> {
+        Self::of(&ready_made.file()?, Some(ready_made), options)
+    }
+
+    fn of(path: &Path, ready_made: Option<ReadyMade>, options: &Options) -> Result<Self> {
         let threads = options.threads;
         if threads == 0 {
             return Err(Error::out_of_range("threads", 0, "must be at least 1"));
@@ -36,18 +50,13 @@ impl Engine {
             let reason = "burn runs no ONNX files; choose ort or tract";
             return Err(Error::InvalidInput(reason.to_owned()));
         }
-        let ready_made = ReadyMade::meant_by(path);
-        let path = match ready_made {
-            Some(ready_made) => ready_made.file()?,
-            None => model::find(path)?,
-        };
-        let sessions = Sessions::open(&path, ready_made, options)?;
-        let model = sessions.with(|session| Model::new(&path, &*session, options))?;
+        let sessions = Sessions::open(path, ready_made, options)?;
+        let model = sessions.with(|session| Model::new(path, &*session, options))?;
         let pool = (threads > 1)
             .then(|| ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .map_err(|e| Error::out_of_range("threads", threads, e.to_string()))?;
-        Ok(Self { model, threads, strict: options.strict, sessions, pool })
+        Ok(Self { model, threads, strict: options.strict, ready_made, sessions, pool })
     }
 
     /// What the file's metadata say under `key`.

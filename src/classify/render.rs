@@ -117,7 +117,9 @@ impl<'a> View<'a> {
             (Some(_), _) if answer.silent => "no label".to_owned(),
             (None, _) if answer.unknown => format!("unknown, most like {}", listed(&shown)),
             (None, _) => listed(&shown),
-            (Some(_), []) => "no label reaches its threshold".to_owned(),
+            (Some(_), []) => {
+                format!("no label reaches its threshold, most like {}", listed(&shown))
+            }
             (Some(_), told) => listed(told),
         };
         let note = match answer {
@@ -289,7 +291,7 @@ mod tests {
         assert_eq!(second.text(path, &answer()), "a.wav: hip-hop 0.500 (2.5 s)");
         let none = view(Some(&[0.6, 0.6]));
         let text = none.text(path, &answer());
-        assert_eq!(text, "a.wav: no label reaches its threshold (2.5 s)");
+        assert_eq!(text, "a.wav: no label reaches its threshold, most like jazz 0.500 (2.5 s)");
         let told = json(&[0.6, 0.6], &whole);
         assert!(
             told.contains(r#""genres":[],"probabilities":{"jazz":0.5,"hip-hop":0.5},"#),

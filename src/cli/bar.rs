@@ -22,7 +22,7 @@ pub(super) fn be_quiet() {
 }
 
 /// Whether neither progress nor notes are shown.
-pub(super) fn is_quiet() -> bool {
+pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
@@ -90,9 +90,9 @@ impl Task for LongWork {
         match self {
             Self::Bar(Bar(bar)) => bar.set_position(steps),
             Self::Lines(lines) => lines.change(|work| {
-                let goes_on = work.position == 0;
+                let is_first = work.position == 0;
                 work.position = steps;
-                if goes_on {
+                if is_first {
                     work.restart();
                 }
             }),
@@ -175,9 +175,11 @@ impl Lines {
             while !guard.over {
                 let waited = changed.wait_timeout_while(guard, silence, |work| !work.over);
                 guard = waited.unwrap_or_else(PoisonError::into_inner).0;
-                if !guard.over {
-                    say(&guard.line());
-                }
+                let line = (!guard.over).then(|| guard.line());
+                // Nobody waits for whoever reads the log.
+                drop(guard);
+                line.iter().for_each(|line| say(line));
+                guard = locked(work);
             }
         };
         // Without a thread there are no lines, and the work goes on.
@@ -263,7 +265,9 @@ mod tests {
         assert!(said.lock().unwrap().is_empty());
         let work = lines(5);
         work.change(|work| (work.position, work.note) = (2, "loss 0.5".to_owned()));
-        while said.lock().unwrap().len() < 3 {
+        let begun = Instant::now();
+        let is_heard = || said.lock().unwrap().iter().any(|line: &String| line.contains("2 of 8"));
+        while !is_heard() && begun.elapsed() < Duration::from_secs(60) {
             thread::sleep(Duration::from_millis(1));
         }
         drop(work);

@@ -19,6 +19,7 @@ mod run_args;
 
 #[cfg(feature = "train")]
 pub use allocator::Allocator;
+pub use bar::is_quiet;
 pub use flag::flag;
 pub use interrupt::stop_on_ctrl_c;
 pub use program::{main, parse, parse_resumable, print, println};

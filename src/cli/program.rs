@@ -90,6 +90,17 @@ macro_rules! say {
     }};
 }
 
+/// A line of a program on standard error, unless it is to be quiet.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! note {
+    ($($what:tt)*) => {{
+        if !$crate::cli::is_quiet() {
+            $crate::say!($($what)*);
+        }
+    }};
+}
+
 /// Writes a result to standard output. `println!` would panic where the reader has gone.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
     Ok(write!(io::stdout().lock(), "{text}")?)

@@ -1,6 +1,7 @@
 //! The document as a page, as Markdown and as a PDF, and all of them as files.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -80,8 +81,12 @@ impl Document {
         files::write(&written.html, html.as_bytes())?;
         files::write(&written.markdown, markdown.as_bytes())?;
         self.write_sheet(&written.typst)?;
-        if let (Some(path), Some(pdf)) = (&written.pdf, pdf) {
-            files::write(path, &pdf)?;
+        let path = folder.join("report.pdf");
+        match pdf {
+            Some(pdf) => files::write(&path, &pdf)?,
+            // One of earlier runs must not pass for this one's.
+            None if path.is_file() => fs::remove_file(&path).map_err(Error::io(&path))?,
+            None => {}
         }
         Ok(written)
     }

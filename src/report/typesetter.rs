@@ -10,7 +10,8 @@ use super::document::Document;
 use super::sheet::SHEET;
 use crate::error::{Cause, Error, Result};
 
-/// Where the module lies: above the program, or in the source tree that it was built from.
+/// Where the module lies: above `target/release`, or in the source tree that the program was built
+/// from.
 const MODULE: &str = ".typst";
 
 /// Sets the file that is its second argument with the module in the folder that is its first.
@@ -27,10 +28,10 @@ impl Document {
     /// # Errors
     /// Those of [`Document::write_sheet`] in a folder of its own.
     pub(super) fn pdf_from_outside(&self) -> Result<Option<Vec<u8>>> {
-        let here = env::temp_dir();
-        let folder = tempfile::tempdir().map_err(Error::io(&here))?;
-        self.write_sheet(folder.path())?;
         for (name, mut command) in typesetters() {
+            let here = env::temp_dir();
+            let folder = tempfile::tempdir().map_err(Error::io(&here))?;
+            self.write_sheet(folder.path())?;
             match set(&mut command, folder.path()) {
                 Ok(pdf) => return Ok(Some(pdf)),
                 Err(reason) => tracing::warn!("{name} did not set the report: {reason}"),
@@ -50,7 +51,8 @@ fn typesetters() -> Vec<(&'static str, Command)> {
     }
     if let Some(module) = module() {
         let mut command = Command::new("python3");
-        command.args(["-c", BY_MODULE]).arg(module);
+        // Isolated: without the folder that somebody is in among those that it imports from.
+        command.args(["-I", "-c", BY_MODULE]).arg(module);
         found.push(("Python's typst", command));
     }
     found
@@ -63,13 +65,12 @@ fn is_there(program: &str) -> bool {
 }
 
 fn module() -> Option<PathBuf> {
-    // Never below the folder that somebody happens to be in: the module is run.
+    // Never in the folder that somebody happens to be in, nor far above the program: it is run.
     let program = env::current_exe().ok();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = program.iter().flat_map(|program| program.ancestors()).chain([source]);
-    folders
-        .find(|folder| folder.join(MODULE).join("typst/__init__.py").is_file())
-        .map(|folder| folder.join(MODULE))
+    let above_target = program.as_deref().and_then(|program| program.ancestors().nth(3));
+    let folders = [above_target, Some(Path::new(env!("CARGO_MANIFEST_DIR")))];
+    let mut modules = folders.into_iter().flatten().map(|folder| folder.join(MODULE));
+    modules.find(|module| module.join("typst/__init__.py").is_file())
 }
 
 fn set(command: &mut Command, folder: &Path) -> Result<Vec<u8>, Cause> {

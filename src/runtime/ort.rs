@@ -224,6 +224,9 @@ struct Event {
 struct EventArguments {
     #[serde(default)]
     op_name: String,
+    /// Its place in the graph.
+    #[serde(default)]
+    node_index: String,
 }
 
 /// How long each operator took, from all that ONNX Runtime reports.
@@ -234,7 +237,12 @@ fn profile_of(events: &[Event]) -> Profile {
         match (&*event.cat, &*event.name) {
             ("Session", "model_run") => calls.run(seconds),
             ("Node", name) if name.ends_with("_kernel_time") => {
-                calls.node(name, &event.args.op_name, seconds);
+                let EventArguments { op_name, node_index } = &event.args;
+                // Their bodies' nodes are listed too.
+                if !["If", "Loop", "Scan"].contains(&&**op_name) {
+                    // Not all nodes have names.
+                    calls.node(&format!("{node_index} {name}"), op_name, seconds);
+                }
             }
             _ => {}
         }

@@ -36,8 +36,10 @@ const WARM_UP: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     runs: Vec<f64>,
-    /// By what tells a node from all others: its kind, and the seconds of each of its calls.
+    /// By what tells a node from all others: its kind, and its seconds in each run.
     nodes: BTreeMap<String, (String, Vec<f64>)>,
+    /// The seconds of the run that is under way; a node in a loop is called more than once.
+    now: BTreeMap<String, (String, f64)>,
 }
 
 #[cfg(any(feature = "ort", feature = "tract"))]
@@ -47,18 +49,17 @@ impl Calls {
         counted.max(1) + WARM_UP
     }
 
-    /// A run took so many seconds.
-    pub fn run(&mut self, seconds: f64) {
-        self.runs.push(seconds);
+    /// A call of a node took so many seconds, in the run that is under way.
+    pub fn node(&mut self, name: &str, operator: &str, seconds: f64) {
+        let call = self.now.entry(name.to_owned()).or_insert_with(|| (operator.to_owned(), 0.0));
+        call.1 += seconds;
     }
 
-    /// A node took so many seconds in a run.
-    pub fn node(&mut self, name: &str, operator: &str, seconds: f64) {
-        match self.nodes.get_mut(name) {
-            Some((_, all)) => all.push(seconds),
-            None => {
-                self.nodes.insert(name.to_owned(), (operator.to_owned(), vec![seconds]));
-            }
+    /// The run that was under way took so many seconds.
+    pub fn run(&mut self, seconds: f64) {
+        self.runs.push(seconds);
+        for (name, (operator, seconds)) in std::mem::take(&mut self.now) {
+            self.nodes.entry(name).or_insert_with(|| (operator, vec![])).1.push(seconds);
         }
     }
 
@@ -80,17 +81,19 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
-    #![cfg(any(feature = "ort", feature = "tract"))]
-
+    #[cfg(any(feature = "ort", feature = "tract"))]
     use super::*;
 
+    #[cfg(any(feature = "ort", feature = "tract"))]
     #[test]
     fn medians_are_of_what_comes_after_the_first_runs() {
         let mut calls = Calls::default();
         for run in 0..Calls::runs_for(3) {
-            calls.run(if run < WARM_UP { 9.0 } else { run as f64 });
-            calls.node("second", "Relu", 0.25);
+            // One in a loop is called twice.
+            calls.node("second", "Relu", 0.125);
+            calls.node("second", "Relu", 0.125);
             calls.node("first", "Conv", if run < WARM_UP { 8.0 } else { 0.5 });
+            calls.run(if run < WARM_UP { 9.0 } else { run as f64 });
         }
         let found = calls.profile();
         let time = |operator: &str, seconds| OperatorTime { operator: operator.into(), seconds };

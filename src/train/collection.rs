@@ -52,7 +52,10 @@ pub(super) fn split(options: &SplitOptions, seed: u64, dataset: &Dataset) -> Res
         "stratified" | "shuffled" => {
             Split::stratified(dataset, seed, test_fraction, validation_fraction)
         }
-        "rehearsal" => Split::rehearsal(dataset, seed, test_fraction, validation_fraction),
+        "rehearsal" => {
+            let whole = SplitOptions { kind: "stratified".to_owned(), ..options.clone() };
+            split(&whole, seed, dataset)?.rehearsal(dataset)
+        }
         "fault-filtered" => {
             // Beside the folder of pictures or recordings, where the data was given as that.
             let inside = dataset.root.join("splits");

@@ -217,8 +217,8 @@ pub(crate) const SPLITS: [&str; 4] = ["stratified", "shuffled", "rehearsal", "fa
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitOptions {
     /// Split: "stratified" (the collection's own if it brings one along, else shuffled 80/20 by
-    /// track), "shuffled" (80/20 whatever it brings along), "rehearsal" (as shuffled, but its test
-    /// part is left out and its validation part tested), "fault-filtered" (GTZAN's published
+    /// track), "shuffled" (80/20 whatever it brings along), "rehearsal" (as stratified, but its
+    /// test part is left out and its validation part tested), "fault-filtered" (GTZAN's published
     /// lists, in DATA/splits) or a split.json
     #[arg(long = "split", id = "split", default_value = "stratified", value_name = "KIND|FILE")]
     #[serde(rename = "split")]

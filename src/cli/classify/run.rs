@@ -1,6 +1,6 @@
 //! From the arguments to the last line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -29,14 +29,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(model) = &arguments.verify {
         return verify(arguments, model);
     }
-    let model = arguments.model.as_deref().unwrap_or_else(|| {
-        tracing::info!("{NO_MODEL}");
-        Path::new(ReadyMade::YamnetGenres.name())
-    });
     let alone = !arguments.takes_stdout() || !arguments.json && !arguments.timeline;
     ensure!(alone, "standard output takes one thing: --json or --timeline, or what was given -");
     arguments.picture.as_deref().map(classify::is_png).transpose()?;
-    let classifier = Classifier::open(model, &arguments.options())?;
+    let classifier = match &arguments.model {
+        Some(model) => Classifier::open(model, &arguments.options())?,
+        None => {
+            tracing::info!("{NO_MODEL}");
+            Classifier::ready_made(ReadyMade::YamnetGenres, &arguments.options())?
+        }
+    };
     let input = StandardInput::read(&arguments.paths, arguments.catalogue())?;
     let found = classify::find(&input.replaced(&arguments.paths), classifier.looks_at_pictures());
     let Collection { files, missing, loops, .. } = &found;
@@ -59,11 +61,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (failed, total) = (done.failed + missing.len(), files.len() + missing.len());
     let what = what(&found);
     if done.unchanged && done.classified == 0 {
-        crate::say!("nothing new in {took:.1} s: the catalogue stays as it is");
+        crate::note!("nothing new in {took:.1} s: the catalogue stays as it is");
     } else if found.pictures {
-        crate::say!("{} of {total} {what} in {took:.1} s", total - failed);
+        crate::note!("{} of {total} {what} in {took:.1} s", total - failed);
     } else {
-        crate::say!(
+        crate::note!(
             "{} of {total} {what}, {:.0} s of audio in {took:.1} s ({:.0}x real time)",
             total - failed,
             done.seconds,

@@ -20,7 +20,7 @@ pub(super) fn verify(arguments: &Arguments, model: &Path) -> Result<()> {
     if let Some(folder) = &arguments.probes {
         verify::write_recordings(&probes, folder)?;
         let names: Vec<String> = probes.probes.iter().map(|p| format!("{}.wav", p.name)).collect();
-        crate::say!("written to {}: {}, probes.json", shown(folder), names.join(", "));
+        crate::note!("written to {}: {}, probes.json", shown(folder), names.join(", "));
         if arguments.answers.is_none() {
             return Ok(());
         }

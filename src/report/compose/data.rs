@@ -1,6 +1,7 @@
 //! What the runs learned from and were tested on.
 
 use super::context::Context;
+use crate::dataset::Method;
 use crate::report::colour_map;
 use crate::report::document::{Document, Figure, Table};
 use crate::report::text::thousands;
@@ -14,6 +15,15 @@ pub(super) fn add(document: &mut Document, context: &Context) {
     genres.dedup();
     for genres in genres {
         document.paragraph(format!("Genres: {genres}."));
+    }
+    for entry in context.by_number() {
+        if entry.split.method == Method::Rehearsal {
+            document.paragraph(format!(
+                "{} is a rehearsal: its split's test part was left out, and validation tracks were \
+                 tested. Its figures are not those of a test.",
+                entry.run
+            ));
+        }
     }
     let flattered = context
         .by_number()

@@ -1,5 +1,7 @@
 //! What each model is, and how it was trained.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::context::Context;
@@ -17,14 +19,14 @@ pub(super) fn add(document: &mut Document, context: &Context) {
         table.row([
             entry.run.clone(),
             entry.label.clone(),
-            entry.what.clone(),
+            if entry.what.is_empty() { "-".to_owned() } else { entry.what.clone() },
             entry.parameters.map_or_else(|| "-".to_owned(), thousands),
             options(&entry.recipe),
         ]);
     }
     table.note = "What it is: the architecture of a network, or the settings that cross-validation \
                   inside the training part chose. Numbers: those that make up the trained model, its \
-                  backbone included. Options: those of config.json but for paths, seed and what is off."
+                  backbone included. Options: those of config.json but for data, seed and what is off; of paths the last name."
         .to_owned();
     document.table(table);
 }
@@ -51,7 +53,13 @@ fn add_option(listed: &mut Vec<String>, name: &str, value: &Value) {
                 group.iter().for_each(|(name, value)| add_option(listed, name, value));
             }
         }
-        Value::String(text) => listed.push(format!("{name} {text}")),
+        Value::String(text) => {
+            let path = Path::new(text);
+            // Whose folders they are is nobody's business.
+            let last = path.file_name().filter(|_| path.is_absolute());
+            let text = last.map_or(text.into(), |last| last.to_string_lossy());
+            listed.push(format!("{name} {text}"));
+        }
         Value::Number(number) => listed.push(format!("{name} {number}")),
         Value::Array(values) => {
             let values: Vec<String> = values.iter().map(short).collect();
@@ -77,6 +85,10 @@ mod tests {
         );
         let searched = r#"{"search":{"search":true,"jobs":2}}"#;
         assert_eq!(options(searched), "jobs 2, search");
+        assert_eq!(
+            options(r#"{"features":"/home/ada/lab/features.csv"}"#),
+            "features features.csv"
+        );
         assert_eq!(options(""), "-");
     }
 }
