@@ -40,12 +40,12 @@ data="" quick="" seed=0 runs="" link="" title="" authors=()
 while (($#)); do
     case $1 in
         --data | --seed | --runs | --link | --title)
-            (($# > 1)) || fail "$1 needs a value; see --help"
+            [[ -n ${2:-} && $2 != --* ]] || fail "$1 needs a value; see --help"
             printf -v "${1#--}" %s "$2"
             shift 2
             ;;
         --author)
-            (($# > 1)) || fail "$1 needs a value; see --help"
+            [[ -n ${2:-} && $2 != --* ]] || fail "$1 needs a value; see --help"
             authors+=(--author "$2")
             shift 2
             ;;
@@ -57,11 +57,10 @@ done
 [[ -z $data || -d $data ]] || fail "--data $data: no such folder"
 [[ $seed =~ ^[0-9]{1,18}$ ]] || fail "--seed $seed: give a number"
 seed=$((10#$seed))
-[[ -z $data ]] || data=$(realpath "$data")
-[[ -z $runs ]] || runs=$(realpath -m "$runs")
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[[ -z $data ]] || data=$(realpath -- "$data")
+[[ -z $runs ]] || runs=$(realpath -m -- "$runs")
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 runs=${runs:-$PWD/runs/$([[ -n $quick ]] && echo rehearsal || echo lab)}
-mkdir -p "$runs"
 [[ -n $data || ! -d data/gtzan ]] || data=$PWD/data/gtzan
 
 # What is finished is taken again only for the same question.
@@ -69,10 +68,13 @@ asked="data ${data:-synthesized}, seed $seed${quick:+, a rehearsal}"
 if [[ -f $runs/lab.txt && $(< "$runs/lab.txt") != "$asked" ]]; then
     fail "$runs holds runs of: $(< "$runs/lab.txt"); for $asked give another --runs, or remove it"
 fi
-echo "$asked" > "$runs/lab.txt"
+[[ -f $runs/lab.txt || ! -e $runs || -d $runs && -z $(ls -A "$runs") ]] ||
+    fail "--runs $runs: something else lies there; give another folder"
 
 scripts/setup.sh
 cargo build --release --bins
+mkdir -p "$runs"
+echo "$asked" > "$runs/lab.txt"
 bin=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release
 
 # Runs the program, unless the run it is to leave is there already.

@@ -59,11 +59,11 @@ pub struct OperatorRow {
 }
 
 /// Times the operators of the models of `plan` in its runtimes, in this process: one patch at a
-/// time, whatever its batches are.
+/// time, whatever its batches are. `option` writes an option in a reason as the program has it.
 ///
 /// # Errors
 /// Those of [`run`](super::run()) for the plan. A model that a runtime does not run is no error.
-pub fn operators(plan: &Plan) -> Result<OperatorReport> {
+pub fn operators(plan: &Plan, option: fn(&str) -> String) -> Result<OperatorReport> {
     plan.check()?;
     if plan.devices != [Device::Cpu] {
         let reason = "operators are timed on the processor only; leave ‹devices› out";
@@ -75,6 +75,7 @@ pub fn operators(plan: &Plan) -> Result<OperatorReport> {
             tables.extend(plan.runtimes.iter().map(|runtime| {
                 let options = Options { device: Device::Cpu, threads };
                 let timed = timed(plan, &target(model, *runtime), *runtime, &options);
+                let timed = timed.map_err(|error| error.naming_options(option));
                 OperatorTable::new(model, *runtime, threads, timed)
             }));
         }
@@ -114,7 +115,7 @@ impl OperatorTable {
         model: &Path,
         runtime: Runtime,
         threads: usize,
-        timed: Result<(usize, Profile)>,
+        timed: Result<(usize, Profile), String>,
     ) -> Self {
         let empty = Self {
             model: model.to_owned(),
@@ -130,7 +131,7 @@ impl OperatorTable {
                 let run_ms = Some(profile.run_seconds * 1e3);
                 Self { batch, run_ms, operators: rows(&profile), ..empty }
             }
-            Err(error) => Self { reason: Some(error.to_string()), ..empty },
+            Err(reason) => Self { reason: Some(reason), ..empty },
         }
     }
 }

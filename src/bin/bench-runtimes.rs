@@ -58,7 +58,7 @@ struct Arguments {
     quick: bool,
     /// Where the time of one patch goes, operator by operator, instead of the comparison; nothing
     /// is written
-    #[arg(long, conflicts_with_all = ["data", "batch", "output"])]
+    #[arg(long, conflicts_with_all = ["data", "split", "batch", "output"])]
     operators: bool,
     /// Where the report goes
     #[arg(long, default_value = "runs/bench", value_name = "DIR")]
@@ -131,13 +131,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn operators(arguments: &Arguments) -> anyhow::Result<()> {
-    let report = bench::operators(&arguments.plan()?)?;
+    let report = bench::operators(&arguments.plan()?, cli::flag)?;
     let text = if arguments.json {
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
         report.to_text()
     };
     cli::print(text)?;
-    ensure!(report.any_ran(), "no model ran; each one's reason is said above");
+    ensure!(report.any_ran(), "no model ran; the tables give each one's reason");
     Ok(())
 }

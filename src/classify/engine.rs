@@ -30,10 +30,16 @@ impl Engine {
     /// Opens the model at `path`: a file, the folder of a run or a bundle, or the name of a
     /// ready-made one.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        match ReadyMade::meant_by(path) {
-            Some(ready_made) => Self::ready_made(ready_made, options),
-            None => Self::of(&model::find(path)?, None, options),
+        if let Some(ready_made) = ReadyMade::meant_by(path) {
+            return Self::ready_made(ready_made, options);
         }
+        // A name, and no path.
+        if path.components().count() == 1 && path.extension().is_none() && !path.exists() {
+            let names = ReadyMade::ALL.map(ReadyMade::name).join(", ");
+            let reason = format!("no such file or folder; pretrained networks are called {names}");
+            return Err(Error::not_found(path, reason));
+        }
+        Self::of(&model::find(path)?, None, options)
     }
 
     /// Opens a pretrained network as it is.

@@ -29,6 +29,10 @@ pub enum ReadyMade {
 const YAMNET_CLASSES: &str = include_str!("../../models/yamnet-classes.txt");
 const MUSICNN_TAGS: &str = include_str!("../../models/musicnn-tags.txt");
 
+/// SHA-256 of the files, as `models/README.md` has them.
+const YAMNET: &str = "e487b9cbb8027e7c4381114f756116f29b23cf48fa727354e8d9ce6be19167e5";
+const MUSICNN: &str = "606b84b40e49cf485170ed7886d556889b40729c72c2afa34f6879865fcef08a";
+
 /// The first and the last of YAMNet's classes that are genres, and one between them that is none.
 const GENRES: [&str; 3] = ["Pop music", "Independent music", "Beatboxing"];
 
@@ -68,15 +72,23 @@ impl ReadyMade {
     /// Its file.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if it is not there.
+    /// [`Error::NotFound`] if it is not there; [`Error::Onnx`] if it is another one.
     pub(super) fn file(self) -> Result<PathBuf> {
-        let name = match self {
-            Self::YamnetGenres | Self::Yamnet => "yamnet.onnx",
-            Self::Musicnn => "musicnn_msd_vgg.onnx",
+        let (name, digest) = match self {
+            Self::YamnetGenres | Self::Yamnet => ("yamnet.onnx", YAMNET),
+            Self::Musicnn => ("musicnn_msd_vgg.onnx", MUSICNN),
         };
         let file = pretrained(name);
         if file.is_file() {
-            return Ok(file);
+            // Another network's answers must not be told under the names of these classes.
+            if files::sha256(&file)? == digest {
+                return Ok(file);
+            }
+            let reason = format!(
+                "it is not the network that this program knows (its SHA-256 is not {digest}); put \
+                 that one there, or give a model of your own"
+            );
+            return Err(Error::onnx(&file, reason));
         }
         let reason = format!(
             "{} is not there; put it beside this program or into models/, or give a model of your \
@@ -233,6 +245,13 @@ mod tests {
         assert!(has("Jazz") && has("Heavy metal") && !has("Beatboxing") && !has("Song"));
         assert_eq!(ReadyMade::Yamnet.classes().len(), 521);
         assert_eq!(ReadyMade::Musicnn.classes().len(), 50);
+    }
+
+    #[test]
+    fn the_files_are_those_that_are_known() {
+        for one in ReadyMade::ALL {
+            one.file().unwrap();
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Split {
     /// validation part is tested in its place, and as large a share of its training part validates.
     ///
     /// # Errors
-    /// Those of [`Split::stratified`] for the training part alone.
+    /// [`Error::TooFew`] if the training part alone cannot be divided.
     pub fn rehearsal(self, dataset: &Dataset) -> Result<Self> {
         let (seed, whole) = (self.seed, self);
         let learned: HashSet<&str> = whole.train.iter().map(String::as_str).collect();
@@ -72,7 +72,13 @@ impl Split {
         let tracks = dataset.tracks.iter().filter(|track| learned.contains(track.id.as_str()));
         part.tracks = tracks.cloned().collect();
         let share = whole.validation_fraction;
-        let drawn = Self::stratified(&part, seed, share, share)?;
+        let drawn = Self::stratified(&part, seed, share, share).map_err(|_| {
+            Error::TooFew(format!(
+                "{}: a rehearsal leaves the test part alone and divides what is left once more; it \
+                 needs a validation part and four or more different recordings a genre",
+                dataset.root.display()
+            ))
+        })?;
         let mut train = [drawn.train, drawn.validation].concat();
         train.sort();
         let parts = [train, drawn.test, whole.validation];

@@ -86,14 +86,19 @@ pub fn surprise(answers: &[(&[f32], usize)], temperature: f64) -> f64 {
     answers.iter().map(one).sum()
 }
 
+/// How far a temperature usually is from 1, in its logarithm, before any answer was seen.
+const USUAL_SPREAD: f64 = 0.5;
+
 /// The temperature at which answers, probabilities `[classes]` each with the right class, are least
-/// surprising: the mean of minus the log of the right class's probability. 1 without any.
+/// surprising: the sum of minus the log of the right class's probability, and of what the temperature
+/// itself surprises by. A few answers that all happen to be right would else make a model certain of
+/// everything; of a hundred that second part is hardly to be seen. 1 without any.
 #[must_use]
 pub fn best_temperature(answers: &[(&[f32], usize)]) -> f64 {
     if answers.is_empty() {
         return 1.0;
     }
-    let surprise = |log: f64| surprise(answers, log.exp());
+    let surprise = |log: f64| surprise(answers, log.exp()) + (log / USUAL_SPREAD).powi(2) / 2.0;
     // Golden section, in the logarithm.
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let [mut low, mut high] = TEMPERATURES.map(f64::ln);
@@ -185,6 +190,15 @@ mod tests {
             assert!((found / wanted - 1.0).abs() < 0.08, "{found} for {wanted}");
         }
         assert_eq!(best_temperature(&[]), 1.0);
+    }
+
+    /// Three tracks to calibrate on are no reason to be certain of all others.
+    #[test]
+    fn a_few_right_answers_make_nobody_certain() {
+        let sure = [0.6f32, 0.4];
+        let answers = |count| vec![(&sure[..], 0); count];
+        let (few, many) = (best_temperature(&answers(3)), best_temperature(&answers(300)));
+        assert!(few > 0.5 && many < 0.2, "{few} {many}");
     }
 
     #[test]

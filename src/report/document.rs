@@ -9,6 +9,8 @@ use super::text::UNKNOWN;
 pub struct Document {
     /// The title.
     pub(super) title: String,
+    /// What stands right below it, a line each.
+    pub(super) byline: Vec<String>,
     /// The rest, from top to bottom.
     pub(super) blocks: Vec<Block>,
 }
@@ -84,7 +86,7 @@ pub(super) struct Figure {
 impl Document {
     /// A report with nothing but a title.
     pub(super) fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), blocks: vec![] }
+        Self { title: title.into(), byline: vec![], blocks: vec![] }
     }
 
     /// Adds a heading.

@@ -64,17 +64,17 @@ impl Document {
     ///
     /// # Errors
     /// [`Error::Io`] naming the file that could not be written; [`Error::Drawing`] if the
-    /// document cannot be rendered, before anything is written.
+    /// document cannot be rendered, before anything is written but for the PDF, which comes last.
     pub fn write(&self, folder: &Path) -> Result<Written> {
-        let (html, markdown, pdf) = (self.html()?, self.markdown()?, self.pdf_if_possible()?);
+        let (html, markdown) = (self.html()?, self.markdown()?);
         let figures = folder.join(FIGURES);
         files::create_dir(&figures)?;
         for chart in self.charts() {
             files::write(&figures.join(&chart.file), &chart.image)?;
         }
-        let written = Written {
+        let mut written = Written {
             html: folder.join("report.html"),
-            pdf: pdf.is_some().then(|| folder.join("report.pdf")),
+            pdf: None,
             markdown: folder.join("results.md"),
             typst: folder.join(sheet::FOLDER),
         };
@@ -82,8 +82,11 @@ impl Document {
         files::write(&written.markdown, markdown.as_bytes())?;
         self.write_sheet(&written.typst)?;
         let path = folder.join("report.pdf");
-        match pdf {
-            Some(pdf) => files::write(&path, &pdf)?,
+        match self.pdf_if_possible()? {
+            Some(pdf) => {
+                files::write(&path, &pdf)?;
+                written.pdf = Some(path);
+            }
             // One of earlier runs must not pass for this one's.
             None if path.is_file() => fs::remove_file(&path).map_err(Error::io(&path))?,
             None => {}

@@ -1,6 +1,6 @@
 //! What stands above a report that is handed in.
 
-use super::document::{Block, Document};
+use super::document::Document;
 
 /// Title, authors, a link and a date; what is empty is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,8 +24,7 @@ impl Document {
         }
         let authors = (!page.authors.is_empty()).then(|| page.authors.join(", "));
         let lines = [authors, page.link.clone(), page.date.clone()];
-        let lines = lines.into_iter().flatten().map(|text| Block::Paragraph { text });
-        self.blocks.splice(0..0, lines);
+        self.byline = lines.into_iter().flatten().collect();
         self
     }
 }
@@ -48,19 +47,9 @@ mod tests {
             date: Some("2026-11-29".into()),
         };
         let titled = document().titled(&page);
-        let texts: Vec<&str> = titled
-            .blocks
-            .iter()
-            .map(|block| match block {
-                Block::Paragraph { text } => text.as_str(),
-                _ => "",
-            })
-            .collect();
-        assert_eq!(
-            (titled.title.as_str(), &texts[..]),
-            ("Lab 2", &["Ada, Grace", "2026-11-29", "body"][..])
-        );
+        assert_eq!(titled.title, "Lab 2");
+        assert_eq!(titled.byline, ["Ada, Grace", "2026-11-29"]);
         let plain = document().titled(&TitlePage::default());
-        assert_eq!((plain.title.as_str(), plain.blocks.len()), ("Usual", 1));
+        assert_eq!((plain.title.as_str(), plain.byline.len()), ("Usual", 0));
     }
 }

@@ -32,6 +32,7 @@ impl Document {
             let here = env::temp_dir();
             let folder = tempfile::tempdir().map_err(Error::io(&here))?;
             self.write_sheet(folder.path())?;
+            tracing::info!("{name} sets the report ...");
             match set(&mut command, folder.path()) {
                 Ok(pdf) => return Ok(Some(pdf)),
                 Err(reason) => tracing::warn!("{name} did not set the report: {reason}"),
@@ -81,5 +82,6 @@ fn set(command: &mut Command, folder: &Path) -> Result<Vec<u8>, Cause> {
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
         return Err(last.unwrap_or("it says nothing").to_owned().into());
     }
-    Ok(fs::read(&pdf)?)
+    let bytes = fs::read(&pdf)?;
+    if bytes.starts_with(b"%PDF-") { Ok(bytes) } else { Err("it wrote no PDF".into()) }
 }

@@ -12,8 +12,8 @@ use super::copies::Copies;
 use super::deep::TrackLogMel;
 use super::embeddings::{Embeddings, Wanted, embed};
 use super::fit::Example;
-use crate::dataset::{Dataset, Parts, Split, Task, source};
-use crate::error::Result;
+use crate::dataset::{Dataset, Method, Parts, Split, Task, source};
+use crate::error::{Error, Result};
 use crate::model::{Backbone, Feed, burn_device};
 use crate::progress;
 use crate::run::{HeadSpec, Run, names};
@@ -56,6 +56,11 @@ impl<'a> FineTuning<'a> {
         let parts = split.assign(&dataset)?;
         collection::report_parts(&parts, &dataset);
         copies.report_leaks(&parts);
+        if folds.is_some() && split.method == Method::Rehearsal {
+            let reason = "‹folds› tests every track, those too that a rehearsal leaves alone; leave \
+                          one of them out";
+            return Err(Error::InvalidInput(reason.to_owned()));
+        }
         let fold_splits = match &folds {
             Some(folds) => folds.splits(config.split.validation_fraction, config.seed, &dataset)?,
             None => vec![],

@@ -42,6 +42,9 @@ impl Distances {
     }
 }
 
+/// Tracks from which on a calibration says something of tracks to come.
+const FEW: usize = 40;
+
 /// The mean over patches, of these, and the temperature with which `judged` tracks are least
 /// surprising: the first of several that are alike.
 fn best_average(judged: &[Judged], averages: &[Average]) -> (Average, f64) {
@@ -80,8 +83,16 @@ pub(crate) fn trust(
     let (average, temperature) = best_average(judged, averages);
     if averages.len() > 1 {
         tracing::info!(
-            "calibrated on {} held-out tracks: a track is the {average} over its patches, at a \
-             temperature of {temperature:.2}",
+            "calibrated on {} tracks, each judged by a network that had not learned from it: a track is \
+             the {average} over its patches, at a temperature of {temperature:.2}",
+            judged.len()
+        );
+    }
+    if judged.len() < FEW {
+        tracing::warn!(
+            "{} tracks are few to calibrate on: how sure the probabilities are is hardly tested, and \
+             recordings of genres that were not learned are seldom called unknown; give ten or more \
+             recordings a genre",
             judged.len()
         );
     }

@@ -307,7 +307,7 @@ fn describe(method: Method, task: Task) -> &'static str {
         }
         Method::Stratified => "shuffled by track, with the same share of every genre in each part",
         Method::Rehearsal => {
-            "shuffled by track; a rehearsal: the test part was left out, and the validation part tested"
+            "a rehearsal: the test part was left out, so every figure of a test is of validation tracks"
         }
         Method::FaultFiltered => {
             "Kereliuk, Sturm and Larsen's for GTZAN (2015): without repetitions, with no artist in \

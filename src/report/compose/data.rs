@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::dataset::Method;
 use crate::report::colour_map;
 use crate::report::document::{Document, Figure, Table};
-use crate::report::text::thousands;
+use crate::report::text::{listed, thousands};
 
 /// The collections and their splits, the genres, and how pictures are read.
 pub(super) fn add(document: &mut Document, context: &Context) {
@@ -16,14 +16,18 @@ pub(super) fn add(document: &mut Document, context: &Context) {
     for genres in genres {
         document.paragraph(format!("Genres: {genres}."));
     }
-    for entry in context.by_number() {
-        if entry.split.method == Method::Rehearsal {
-            document.paragraph(format!(
-                "{} is a rehearsal: its split's test part was left out, and validation tracks were \
-                 tested. Its figures are not those of a test.",
-                entry.run
-            ));
-        }
+    let rehearsals: Vec<String> = context
+        .by_number()
+        .into_iter()
+        .filter(|entry| entry.split.method == Method::Rehearsal)
+        .map(|entry| entry.run.clone())
+        .collect();
+    if !rehearsals.is_empty() {
+        document.paragraph(format!(
+            "Rehearsals, whose test part was left out and validation tracks tested, so that their \
+             figures are not those of a test: {}.",
+            listed(&rehearsals)
+        ));
     }
     let flattered = context
         .by_number()

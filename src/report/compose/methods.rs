@@ -2,33 +2,29 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::context::Context;
-use crate::report::document::{Document, Table};
+use crate::report::document::Document;
+use crate::report::entry::Entry;
 use crate::report::text::thousands;
 
-/// Groups of options that count only where their switch, of the same name, is on.
-const SWITCHED: [&str; 1] = ["search"];
-
-/// A row for each run, with its architecture or settings and all options that were not left at nothing.
+/// An item for each run, with its architecture or settings and all options that were not left at nothing.
 pub(super) fn add(document: &mut Document, context: &Context) {
     document.heading(2, "Models and how they were trained");
-    let mut table = Table::new("Every run", &["Run", "Model", "What it is", "Numbers>", "Options"]);
-    for entry in context.by_number() {
-        table.row([
-            entry.run.clone(),
-            entry.label.clone(),
-            if entry.what.is_empty() { "-".to_owned() } else { entry.what.clone() },
-            entry.parameters.map_or_else(|| "-".to_owned(), thousands),
-            options(&entry.recipe),
-        ]);
-    }
-    table.note = "What it is: the architecture of a network, or the settings that cross-validation \
-                  inside the training part chose. Numbers: those that make up the trained model, its \
-                  backbone included. Options: those of config.json but for data, seed and what is off; of paths the last name."
-        .to_owned();
-    document.table(table);
+    document.paragraph(
+        "Of each run: the architecture of a network or the settings of a classical model, how many \
+         numbers make up the trained model (its backbone included), and the options of config.json \
+         but for data, seed and what is off."
+            .to_owned(),
+    );
+    let item = |entry: &Entry| {
+        let what = if entry.what.is_empty() { "-" } else { &entry.what };
+        let numbers = entry.parameters.map_or_else(|| "-".to_owned(), thousands);
+        let options = options(&entry.recipe);
+        format!("{} ({}): {what}; {numbers} numbers; {options}.", entry.run, entry.label)
+    };
+    document.list(context.by_number().into_iter().map(item).collect());
 }
 
 /// The options in `recipe`, JSON, as `name value` with commas between.
@@ -47,11 +43,12 @@ fn add_option(listed: &mut Vec<String>, name: &str, value: &Value) {
     match value {
         Value::Null | Value::Bool(false) => {}
         Value::Bool(true) => listed.push(name),
+        Value::Object(layers) if name == "unfreeze" => {
+            listed.extend(layers.iter().map(|(which, count)| format!("unfreeze {which} {count}")));
+        }
+        Value::Object(group) if is_off(&name, group) => {}
         Value::Object(group) => {
-            let is_off = SWITCHED.contains(&&*name) && group.get(&name) != Some(&Value::Bool(true));
-            if !is_off {
-                group.iter().for_each(|(name, value)| add_option(listed, name, value));
-            }
+            group.iter().for_each(|(name, value)| add_option(listed, name, value));
         }
         Value::String(text) => {
             let path = Path::new(text);
@@ -65,6 +62,16 @@ fn add_option(listed: &mut Vec<String>, name: &str, value: &Value) {
             let values: Vec<String> = values.iter().map(short).collect();
             listed.push(format!("{name} {}", values.join("-")));
         }
+    }
+}
+
+/// Whether a group of options counts for nothing: of a search that was not asked for, of layers that
+/// stayed as they were.
+fn is_off(name: &str, group: &Map<String, Value>) -> bool {
+    match name {
+        "search" => group.get("search") != Some(&Value::Bool(true)),
+        "deep" => group.get("unfreeze").is_some_and(|which| which == "none"),
+        _ => false,
     }
 }
 
@@ -85,6 +92,10 @@ mod tests {
         );
         let searched = r#"{"search":{"search":true,"jobs":2}}"#;
         assert_eq!(options(searched), "jobs 2, search");
+        let frozen = r#"{"deep":{"unfreeze":"none","backbone_lr":0.0001}}"#;
+        assert_eq!(options(frozen), "-");
+        let tuned = r#"{"deep":{"unfreeze":{"last":2},"backbone_lr":0.0001}}"#;
+        assert_eq!(options(tuned), "backbone-lr 0.0001, unfreeze last 2");
         assert_eq!(
             options(r#"{"features":"/home/ada/lab/features.csv"}"#),
             "features features.csv"

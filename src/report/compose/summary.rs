@@ -34,7 +34,8 @@ fn of_kind(kind: Kind, count: usize) -> &'static str {
     match (kind, count) {
         (Kind::Baseline, 1) => "baseline on hand-made features",
         (Kind::Cnn, 1) => "CNN trained from scratch",
-        (Kind::FineTuned, 1) => "pretrained backbone",
+        (Kind::FineTuned, 1) => "model on a pretrained backbone",
+        (Kind::FineTuned, _) => "models on pretrained backbones",
         (kind, _) => kind.name(),
     }
 }
