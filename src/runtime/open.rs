@@ -70,6 +70,7 @@ pub fn open(runtime: Runtime, model: &Path, options: &Options) -> Result<Box<dyn
 /// # Errors
 /// Those of [`open`] and of the runs; [`Error::Runtime`] where operators are not timed: in burn,
 /// and on a GPU.
+#[cfg_attr(not(any(feature = "ort", feature = "tract")), expect(unused_variables))]
 pub fn profile(
     runtime: Runtime,
     model: &Path,
